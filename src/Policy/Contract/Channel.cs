@@ -1,0 +1,108 @@
+using System.Runtime.InteropServices;
+
+namespace Sandbox.Policy.Contract;
+
+/// <summary>What a message on the channel between supervisor and VMM says.</summary>
+public enum MessageKind : uint
+{
+    /// <summary>
+    /// Supervisor to VMM, first and once: carries descriptors, the first of which is a memfd with the plan as JSON,
+    /// the rest the plan's descriptors in order. <see cref="ChannelMessage.Value"/> is their number without the memfd.
+    /// </summary>
+    Start = 1,
+
+    /// <summary>Supervisor to VMM: deliver signal <see cref="ChannelMessage.Value"/> to the guest's first process.</summary>
+    Signal = 2,
+
+    /// <summary>Supervisor to VMM: the terminal is now Value rows by Detail columns.</summary>
+    WindowSize = 3,
+
+    /// <summary>VMM to supervisor: the first guest instruction is about to run.</summary>
+    Started = 16,
+
+    /// <summary>
+    /// VMM to supervisor, last: <see cref="ChannelMessage.Cause"/> says why the guest ended, Value is the exit status
+    /// (or signal number, or errno), Detail the limit in its own unit.
+    /// </summary>
+    Ended = 17,
+
+    /// <summary>VMM to supervisor: the foreground job stopped; suspend the command line too.</summary>
+    Stopped = 18,
+}
+
+/// <summary>Why a guest ended.</summary>
+public enum EndCause : uint
+{
+    None = 0,
+    /// <summary>The first process exited; Value is its status.</summary>
+    Exited = 1,
+    /// <summary>A signal ended the first process; Value is its number.</summary>
+    Signaled = 2,
+    WallTimeLimit = 3,
+    CpuTimeLimit = 4,
+    MemoryLimit = 5,
+    OutputLimit = 6,
+    /// <summary>The program is not in the guest's file tree; Value is the errno.</summary>
+    NotFound = 7,
+    /// <summary>The program exists but cannot be executed; Value is the errno, Detail an <see cref="ExecFailure"/>.</summary>
+    NotExecutable = 8,
+    /// <summary>The VMM could not do its work; Value is an errno, Detail a <see cref="VmmFailure"/>.</summary>
+    Failed = 9,
+}
+
+/// <summary>Why a program could not be executed.</summary>
+public enum ExecFailure : uint
+{
+    None = 0,
+    NotAnExecutable,
+    WrongArchitecture,
+    Truncated,
+    BadSegments,
+    InterpreterMissing,
+    PermissionDenied,
+    IsDirectory,
+    TooLarge,
+    ArgumentsTooLong,
+}
+
+/// <summary>Why a VMM could not do its work.</summary>
+public enum VmmFailure : uint
+{
+    None = 0,
+    BadPlan,
+    KvmMissing,
+    KvmPermission,
+    KvmCapability,
+    KvmCall,
+    HostMemory,
+    WorkingDirectory,
+    InternalError,
+}
+
+/// <summary>One message: fixed size, so that neither side ever parses a length.</summary>
+[StructLayout(LayoutKind.Sequential, Size = Size)]
+public struct ChannelMessage
+{
+    public const int Size = 32;
+    public const uint CurrentVersion = 1;
+
+    public uint Version;
+    public MessageKind Kind;
+    public EndCause Cause;
+    public uint Detail32;
+    public long Value;
+    public long Detail;
+}
+
+/// <summary>The command line's exit statuses beyond the program's own.</summary>
+public static class ExitStatus
+{
+    public const int TimeLimit = 124;
+    public const int SandboxFailed = 125;
+    public const int NotExecutable = 126;
+    public const int NotFound = 127;
+    public const int SignalBase = 128;
+    public const int MemoryLimit = 137;
+    /// <summary>The output limit ends a guest as the kernel ends a writer over its file-size limit.</summary>
+    public const int OutputLimit = SignalBase + 25;
+}

@@ -1,0 +1,6 @@
+namespace Sandbox.Supervisor;
+
+static class Program
+{
+    static int Main() => 125;
+}

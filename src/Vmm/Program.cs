@@ -1,0 +1,6 @@
+namespace Sandbox.Vmm;
+
+static class Program
+{
+    static int Main() => 125;
+}
