@@ -1,0 +1,14 @@
+namespace Sandbox.Vmm.Memory;
+
+/// <summary>
+/// Something mmap(2) can map: either pages of the guest's own memory (<see cref="PagedObject"/>: tmpfs files, memfd,
+/// shared anonymous memory) or a host file (<see cref="HostFileMapping"/>).
+/// </summary>
+public interface IMappable
+{
+    /// <summary>The name that /proc/self/maps shows.</summary>
+    string MappingName { get; }
+
+    /// <summary>Device and inode as /proc/self/maps shows them.</summary>
+    (ulong Device, ulong Inode) Identity { get; }
+}

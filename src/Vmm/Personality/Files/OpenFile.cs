@@ -1,0 +1,94 @@
+using Sandbox.Vmm.Memory;
+using Sandbox.Vmm.Personality.Waiting;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Personality.Files;
+
+/// <summary>
+/// An open file description (open(2)): what descriptors, dup and fork share. It sees only the VMM's own buffers,
+/// never guest memory, and never blocks: a call that would have to wait answers -EAGAIN, and the system call layer
+/// waits on <see cref="Waiters"/> (see <see cref="Blocking"/>).
+/// </summary>
+/// <remarks>Each implementation guards its own state; calls may come from several guest threads at once.</remarks>
+public abstract class OpenFile
+{
+    private int _references = 1;
+
+    /// <param name="flags">Access mode and status flags of open(2); creation flags are dropped.</param>
+    protected OpenFile(int flags) => StatusFlags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
+
+    /// <summary>O_ACCMODE, O_APPEND, O_NONBLOCK and the like: what F_GETFL answers.</summary>
+    public int StatusFlags { get; set; }
+
+    public bool CanRead => (StatusFlags & O_PATH) == 0 && (StatusFlags & O_ACCMODE) != O_WRONLY;
+
+    public bool CanWrite => (StatusFlags & O_PATH) == 0 && (StatusFlags & O_ACCMODE) is O_WRONLY or O_RDWR;
+
+    public bool IsNonBlocking => (StatusFlags & O_NONBLOCK) != 0;
+
+    /// <summary>What readlink(/proc/self/fd/N) shows, such as "/tmp/a" or "pipe:[12]".</summary>
+    public abstract string DisplayName { get; }
+
+    /// <summary>Reads at the file's position and advances it. Bytes read, 0 at the end, or a negative errno.</summary>
+    public virtual long Read(Span<byte> buffer) => -EINVAL;
+
+    /// <summary>Writes at the file's position (its end under O_APPEND) and advances it.</summary>
+    public virtual long Write(ReadOnlySpan<byte> buffer) => -EINVAL;
+
+    public virtual long ReadAt(Span<byte> buffer, long offset) => -ESPIPE;
+
+    public virtual long WriteAt(ReadOnlySpan<byte> buffer, long offset) => -ESPIPE;
+
+    public virtual long Seek(long offset, int whence) => -ESPIPE;
+
+    /// <summary>What is ready now. Files that never wait are always readable and writable.</summary>
+    public virtual PollEvents Poll() => PollEvents.Readable | PollEvents.Writable;
+
+    /// <summary>Whom to tell when <see cref="Poll"/> changes; null for files that never wait.</summary>
+    public virtual WaitQueue? Waiters => null;
+
+    /// <summary>fstat(2).</summary>
+    public abstract long GetStatus(out stat status);
+
+    public virtual long Ioctl(GuestThread thread, uint request, ulong argument) => -ENOTTY;
+
+    public virtual long Truncate(long length) => -EINVAL;
+
+    public virtual long Synchronize(bool dataOnly) => -EINVAL;
+
+    /// <summary>What mmap(2) maps, or null for -ENODEV.</summary>
+    public virtual IMappable? Mappable => null;
+
+    /// <summary>
+    /// A reference for one more descriptor or one more call in flight; pair with <see cref="Release"/>.
+    /// False when the last one is gone.
+    /// </summary>
+    public bool TryAcquire()
+    {
+        int count = Volatile.Read(ref _references);
+        while (count > 0)
+        {
+            int seen = Interlocked.CompareExchange(ref _references, count + 1, count);
+            if (seen == count)
+                return true;
+            count = seen;
+        }
+        return false;
+    }
+
+    public void Release()
+    {
+        if (Interlocked.Decrement(ref _references) == 0)
+            Close();
+    }
+
+    /// <summary>The last reference is gone.</summary>
+    protected virtual void Close()
+    {
+    }
+
+    /// <summary>close(2) of one descriptor by <paramref name="process"/>: POSIX record locks end here.</summary>
+    public virtual void OnDescriptorClosed(Process process)
+    {
+    }
+}

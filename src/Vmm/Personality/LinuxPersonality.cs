@@ -1,0 +1,37 @@
+using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Memory;
+using Sandbox.Vmm.Personality.Files;
+using Sandbox.Vmm.Personality.SystemCalls;
+using Sandbox.Vmm.Platforms;
+
+namespace Sandbox.Vmm.Personality;
+
+/// <summary>
+/// The Linux that one guest sees: its processes, files, clocks and limits. One instance per VMM. Owns what all
+/// processes share and the lock over the process tree and signals.
+/// </summary>
+/// <remarks>
+/// Lock order, outermost first: <see cref="TaskLock"/>, a process's or file system's own lock, a file's lock, an
+/// address space's lock, a wait queue's lock. TaskLock is never held while a thread parks or touches guest memory.
+/// </remarks>
+public sealed partial class LinuxPersonality
+{
+    public LinuxPersonality(LaunchPlan plan, GuestMemory memory, IPlatform platform)
+    {
+        Plan = plan;
+        Memory = memory;
+        Platform = platform;
+        SystemCalls = new SystemCallTable();
+    }
+
+    public LaunchPlan Plan { get; }
+
+    public GuestMemory Memory { get; }
+
+    public IPlatform Platform { get; }
+
+    public SystemCallTable SystemCalls { get; }
+
+    /// <summary>Guards the process tree, process groups, sessions, wait states and all pending signals.</summary>
+    public Lock TaskLock { get; } = new();
+}

@@ -1,0 +1,8 @@
+namespace Sandbox.Vmm.Personality.SystemCalls;
+
+static class ProcessCalls
+{
+    public static void Register(SystemCallTable table)
+    {
+    }
+}

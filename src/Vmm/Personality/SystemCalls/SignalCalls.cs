@@ -1,0 +1,8 @@
+namespace Sandbox.Vmm.Personality.SystemCalls;
+
+static class SignalCalls
+{
+    public static void Register(SystemCallTable table)
+    {
+    }
+}

@@ -1,0 +1,34 @@
+using Sandbox.Host;
+
+namespace Sandbox.Vmm.Personality.Waiting;
+
+/// <summary>
+/// The one place where a guest thread sleeps. A wake-up that comes before the sleep is kept (one token), so that
+/// "check the condition, then park" loses nothing. Spurious wake-ups happen: callers loop.
+/// </summary>
+public sealed class Parker
+{
+    public const long Forever = long.MaxValue;
+
+    private int _token;
+
+    /// <summary>Sleeps until <see cref="Unpark"/> or the deadline.</summary>
+    /// <param name="deadline">CLOCK_MONOTONIC nanoseconds, or <see cref="Forever"/>.</param>
+    /// <returns>False when the deadline passed without a wake-up.</returns>
+    public bool Park(long deadline)
+    {
+        while (Interlocked.Exchange(ref _token, 0) == 0)
+        {
+            if (deadline != Forever && HostClock.MonotonicNanoseconds() >= deadline)
+                return false;
+            HostFutex.WaitUntil(ref _token, 0, deadline);
+        }
+        return true;
+    }
+
+    public void Unpark()
+    {
+        if (Interlocked.Exchange(ref _token, 1) == 0)
+            HostFutex.Wake(ref _token, 1);
+    }
+}
