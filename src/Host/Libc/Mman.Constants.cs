@@ -1,0 +1,146 @@
+namespace Sandbox.Host;
+
+/// <summary>Memory mappings: asm/mman.h, linux/mman.h, linux/memfd.h.</summary>
+public static unsafe partial class Libc
+{
+    public const int PROT_READ = 0x1;
+    public const int PROT_WRITE = 0x2;
+    public const int PROT_EXEC = 0x4;
+    public const int PROT_SEM = 0x8;
+    public const int PROT_NONE = 0x0;
+    public const int PROT_GROWSDOWN = 0x1000000;
+    public const int PROT_GROWSUP = 0x2000000;
+
+    public const int MAP_32BIT = 0x40;
+    public const int MAP_TYPE = 0xF;
+    public const int MAP_FIXED = 0x10;
+    public const int MAP_ANONYMOUS = 0x20;
+    public const int MAP_POPULATE = 0x8000;
+    public const int MAP_NONBLOCK = 0x10000;
+    public const int MAP_STACK = 0x20000;
+    public const int MAP_HUGETLB = 0x40000;
+    public const int MAP_SYNC = 0x80000;
+    public const int MAP_FIXED_NOREPLACE = 0x100000;
+    public const int MAP_UNINITIALIZED = 0x4000000;
+    public const int MAP_FILE = 0;
+    public const int MAP_GROWSDOWN = 0x100;
+    public const int MAP_DENYWRITE = 0x800;
+    public const int MAP_EXECUTABLE = 0x1000;
+    public const int MAP_LOCKED = 0x2000;
+    public const int MAP_NORESERVE = 0x4000;
+    public const int MAP_SHARED = 0x1;
+    public const int MAP_PRIVATE = 0x2;
+    public const int MAP_SHARED_VALIDATE = 0x3;
+    public const int MAP_HUGE_SHIFT = 26;
+    public const int MAP_HUGE_MASK = 0x3F;
+    public const int MAP_HUGE_16KB = 0x38000000;
+    public const int MAP_HUGE_64KB = 0x40000000;
+    public const int MAP_HUGE_512KB = 0x4C000000;
+    public const int MAP_HUGE_1MB = 0x50000000;
+    public const int MAP_HUGE_2MB = 0x54000000;
+    public const int MAP_HUGE_8MB = 0x5C000000;
+    public const int MAP_HUGE_16MB = 0x60000000;
+    public const int MAP_HUGE_32MB = 0x64000000;
+    public const int MAP_HUGE_256MB = 0x70000000;
+    public const int MAP_HUGE_512MB = 0x74000000;
+    public const int MAP_HUGE_1GB = 0x78000000;
+    public const int MAP_HUGE_2GB = 0x7C000000;
+    public const uint MAP_HUGE_16GB = 0x88000000u;
+
+    public const int MREMAP_MAYMOVE = 1;
+    public const int MREMAP_FIXED = 2;
+    public const int MREMAP_DONTUNMAP = 4;
+
+    public const int MADV_NORMAL = 0;
+    public const int MADV_RANDOM = 1;
+    public const int MADV_SEQUENTIAL = 2;
+    public const int MADV_WILLNEED = 3;
+    public const int MADV_DONTNEED = 4;
+    public const int MADV_FREE = 8;
+    public const int MADV_REMOVE = 9;
+    public const int MADV_DONTFORK = 10;
+    public const int MADV_DOFORK = 11;
+    public const int MADV_HWPOISON = 100;
+    public const int MADV_SOFT_OFFLINE = 101;
+    public const int MADV_MERGEABLE = 12;
+    public const int MADV_UNMERGEABLE = 13;
+    public const int MADV_HUGEPAGE = 14;
+    public const int MADV_NOHUGEPAGE = 15;
+    public const int MADV_DONTDUMP = 16;
+    public const int MADV_DODUMP = 17;
+    public const int MADV_WIPEONFORK = 18;
+    public const int MADV_KEEPONFORK = 19;
+    public const int MADV_COLD = 20;
+    public const int MADV_PAGEOUT = 21;
+    public const int MADV_POPULATE_READ = 22;
+    public const int MADV_POPULATE_WRITE = 23;
+    public const int MADV_DONTNEED_LOCKED = 24;
+    public const int MADV_COLLAPSE = 25;
+
+    public const int MS_ASYNC = 1;
+    public const int MS_INVALIDATE = 2;
+    public const int MS_SYNC = 4;
+
+    public const int MLOCK_ONFAULT = 0x1;
+    public const int MCL_CURRENT = 1;
+    public const int MCL_FUTURE = 2;
+    public const int MCL_ONFAULT = 4;
+
+    public const int MFD_CLOEXEC = 0x1;
+    public const int MFD_ALLOW_SEALING = 0x2;
+    public const int MFD_HUGETLB = 0x4;
+    public const int MFD_HUGE_SHIFT = 26;
+    public const int MFD_HUGE_MASK = 0x3F;
+    public const int MFD_HUGE_64KB = 0x40000000;
+    public const int MFD_HUGE_512KB = 0x4C000000;
+    public const int MFD_HUGE_1MB = 0x50000000;
+    public const int MFD_HUGE_2MB = 0x54000000;
+    public const int MFD_HUGE_8MB = 0x5C000000;
+    public const int MFD_HUGE_16MB = 0x60000000;
+    public const int MFD_HUGE_32MB = 0x64000000;
+    public const int MFD_HUGE_256MB = 0x70000000;
+    public const int MFD_HUGE_512MB = 0x74000000;
+    public const int MFD_HUGE_1GB = 0x78000000;
+    public const int MFD_HUGE_2GB = 0x7C000000;
+    public const uint MFD_HUGE_16GB = 0x88000000u;
+
+    public const int MEMBARRIER_CMD_QUERY = 0;
+    public const int MEMBARRIER_CMD_GLOBAL = 1;
+    public const int MEMBARRIER_CMD_GLOBAL_EXPEDITED = 2;
+    public const int MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED = 4;
+    public const int MEMBARRIER_CMD_PRIVATE_EXPEDITED = 8;
+    public const int MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED = 16;
+    public const int MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE = 32;
+    public const int MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE = 64;
+    public const int MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ = 128;
+    public const int MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ = 256;
+    public const int MEMBARRIER_CMD_FLAG_CPU = 1;
+    public const int RSEQ_FLAG_UNREGISTER = 1;
+
+    public const int MPOL_F_STATIC_NODES = 0x8000;
+    public const int MPOL_F_RELATIVE_NODES = 0x4000;
+    public const int MPOL_F_NUMA_BALANCING = 0x2000;
+    public const int MPOL_MODE_FLAGS = 0xE000;
+    public const int MPOL_F_NODE = 0x1;
+    public const int MPOL_F_ADDR = 0x2;
+    public const int MPOL_F_MEMS_ALLOWED = 0x4;
+    public const int MPOL_MF_STRICT = 0x1;
+    public const int MPOL_MF_MOVE = 0x2;
+    public const int MPOL_MF_MOVE_ALL = 0x4;
+    public const int MPOL_MF_LAZY = 0x8;
+    public const int MPOL_MF_INTERNAL = 0x10;
+    public const int MPOL_MF_VALID = 0x7;
+    public const int MPOL_F_SHARED = 0x1;
+    public const int MPOL_F_MOF = 0x8;
+    public const int MPOL_F_MORON = 0x10;
+    public const int MPOL_DEFAULT = 0;
+    public const int MPOL_PREFERRED = 1;
+    public const int MPOL_BIND = 2;
+    public const int MPOL_INTERLEAVE = 3;
+    public const int MPOL_LOCAL = 4;
+    public const int MPOL_PREFERRED_MANY = 5;
+
+    public const int PKEY_DISABLE_ACCESS = 0x1;
+    public const int PKEY_DISABLE_WRITE = 0x2;
+    public const int PKEY_ACCESS_MASK = 0x3;
+}
