@@ -41,6 +41,9 @@ public abstract class OpenFile
 
     public virtual long Seek(long offset, int whence) => -ESPIPE;
 
+    /// <summary>One call moves one whole message (a datagram, a counter): transfers are never split or joined.</summary>
+    public virtual bool IsMessageBased => false;
+
     /// <summary>What is ready now. Files that never wait are always readable and writable.</summary>
     public virtual PollEvents Poll() => PollEvents.Readable | PollEvents.Writable;
 
@@ -50,7 +53,34 @@ public abstract class OpenFile
     /// <summary>fstat(2).</summary>
     public abstract long GetStatus(out stat status);
 
+    /// <summary>
+    /// The same for a caller that matters: a terminal's job control, a signalfd that shows the reader's own signals.
+    /// The system call layer always calls these.
+    /// </summary>
+    public virtual long Read(GuestThread thread, Span<byte> buffer) => Read(buffer);
+
+    public virtual long Write(GuestThread thread, ReadOnlySpan<byte> buffer) => Write(buffer);
+
+    public virtual PollEvents Poll(GuestThread thread) => Poll();
+
+    public virtual WaitQueue? GetWaiters(GuestThread thread) => Waiters;
+
+    /// <summary>When a blocking read that began at <paramref name="startedAt"/> gives up (SO_RCVTIMEO, VTIME).</summary>
+    /// <param name="startedAt">Host CLOCK_MONOTONIC nanoseconds, as is the result.</param>
+    public virtual long ReadDeadline(long startedAt) => Parker.Forever;
+
+    public virtual long WriteDeadline(long startedAt) => Parker.Forever;
+
+    /// <summary>What a read answers when <see cref="ReadDeadline"/> has passed.</summary>
+    public virtual long ReadTimedOut(Span<byte> buffer) => -EAGAIN;
+
     public virtual long Ioctl(GuestThread thread, uint request, ulong argument) => -ENOTTY;
+
+    /// <summary>fcntl(2) commands about the file rather than the descriptor: locks, leases, seals, pipe sizes.</summary>
+    public virtual long Control(GuestThread thread, int command, ulong argument) => -EINVAL;
+
+    /// <summary>F_SETOWN: whom SIGIO would go to; a positive pid or a negative process group.</summary>
+    public int SignalOwner { get; set; }
 
     public virtual long Truncate(long length) => -EINVAL;
 
