@@ -42,13 +42,15 @@ public sealed record LaunchPlan
 
     public byte[] Serialize() => JsonSerializer.SerializeToUtf8Bytes(this, LaunchPlanJson.Default.LaunchPlan);
 
-    /// <summary>Reads a plan; throws <see cref="JsonException"/> on anything unknown, duplicate, missing or null.</summary>
+    /// <summary>
+    /// Reads a plan; throws <see cref="JsonException"/> on anything unknown, duplicate, missing, null or out of its
+    /// documented range.
+    /// </summary>
     public static LaunchPlan Deserialize(ReadOnlySpan<byte> utf8)
     {
         LaunchPlan plan = JsonSerializer.Deserialize(utf8, LaunchPlanJson.Default.LaunchPlan)
             ?? throw new JsonException("the launch plan is null");
-        if (plan.Version != CurrentVersion)
-            throw new JsonException($"launch plan version {plan.Version}, expected {CurrentVersion}");
+        LaunchPlanRules.Check(plan);
         return plan;
     }
 }
@@ -90,9 +92,14 @@ public sealed record GuestLimits
     public required int OpenFiles { get; init; }
 }
 
+[JsonConverter(typeof(GuestFileKindConverter))]
 public enum GuestFileKind
 {
-    /// <summary>A host directory or file, served through a descriptor.</summary>
+    /// <summary>
+    /// A host directory or file, served through a descriptor. A directory arrives opened with O_PATH, for openat2(2);
+    /// a regular file arrives opened for reading, and for writing too when <see cref="GuestFile.Writable"/>.
+    /// An entry below another host directory is shown in front of whatever that directory holds at its path.
+    /// </summary>
     Host,
     /// <summary>A read-only file whose content is in the plan.</summary>
     Text,
@@ -112,14 +119,18 @@ public sealed record GuestFile
     public required string Path { get; init; }
 
     /// <summary>For <see cref="GuestFileKind.Host"/>: index into the descriptors sent with the plan. Else -1.</summary>
+    [JsonRequired]
     public int Descriptor { get; init; } = -1;
 
+    [JsonRequired]
     public bool Writable { get; init; }
 
     /// <summary>The text of a <see cref="GuestFileKind.Text"/> file or the target of a symlink.</summary>
+    [JsonRequired]
     public string? Content { get; init; }
 
     /// <summary>Permission bits of a text file or directory; 0 for the kind's default.</summary>
+    [JsonRequired]
     public uint Mode { get; init; }
 }
 
@@ -136,7 +147,9 @@ public sealed record GuestStreams
     /// </summary>
     public required bool Terminal { get; init; }
 
+    [JsonRequired]
     public ushort Rows { get; init; }
+    [JsonRequired]
     public ushort Columns { get; init; }
 
     /// <summary>The result record as JSON.</summary>
@@ -151,7 +164,6 @@ public sealed record GuestStreams
     AllowDuplicateProperties = false,
     RespectNullableAnnotations = true,
     RespectRequiredConstructorParameters = true,
-    UseStringEnumConverter = true,
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(LaunchPlan))]
 public sealed partial class LaunchPlanJson : JsonSerializerContext;

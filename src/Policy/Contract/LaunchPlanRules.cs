@@ -1,0 +1,131 @@
+using System.Text.Json;
+
+namespace Sandbox.Policy.Contract;
+
+/// <summary>
+/// What a well-formed plan keeps to beyond its JSON shape. Checked once, when the plan is read, so that the VMM can
+/// rely on it everywhere else.
+/// </summary>
+static class LaunchPlanRules
+{
+    public const int MaximumCpus = 256;
+    public const int MaximumProcesses = 4096;
+
+    /// <summary>Descriptors that fit into one message beside the plan's own: SCM_MAX_FD is 253.</summary>
+    public const int MaximumDescriptors = 252;
+
+    /// <summary>PATH_MAX without the terminating NUL.</summary>
+    const int MaximumPath = 4095;
+
+    public static void Check(LaunchPlan plan)
+    {
+        Require(plan.Version == LaunchPlan.CurrentVersion, $"launch plan version {plan.Version}, expected {LaunchPlan.CurrentVersion}");
+        Require(plan.Arguments.Length > 0, "no program");
+        foreach (string argument in plan.Arguments)
+            RequireText(argument, "argument");
+        Require(plan.Arguments[0].Length > 0, "the program's name is empty");
+        foreach (string variable in plan.Environment)
+        {
+            RequireText(variable, "variable");
+            Require(variable.IndexOf('=', StringComparison.Ordinal) > 0, "a variable is not NAME=value");
+        }
+
+        RequirePath(plan.WorkingDirectory, "working directory");
+        RequireText(plan.Hostname, "host name");
+        Require(plan.Hostname.Length is > 0 and <= 64, "host name length");
+        CheckUser(plan.User);
+        CheckLimits(plan.Limits);
+        CheckFiles(plan.Files);
+        CheckStreams(plan.Streams);
+    }
+
+    static void CheckUser(GuestUser user)
+    {
+        RequireText(user.Name, "user name");
+        Require(user.Name.Length > 0, "the user's name is empty");
+        RequirePath(user.Home, "home");
+        Require(user.Uid != uint.MaxValue && user.Gid != uint.MaxValue, "user or group number -1");
+    }
+
+    static void CheckLimits(GuestLimits limits)
+    {
+        Require(limits.MemoryBytes is > 0 and <= 1UL << 47, "memory limit");
+        Require(limits.Cpus is >= 1 and <= MaximumCpus, "cpus");
+        Require(limits.WallMilliseconds >= 0, "wall-clock limit");
+        Require(limits.CpuMilliseconds >= 0, "cpu-time limit");
+        Require(limits.Processes is >= 1 and <= MaximumProcesses, "processes");
+        Require(limits.OutputBytes >= 0, "output limit");
+        Require(limits.TmpBytes <= limits.MemoryBytes, "more in-memory files than memory");
+        Require(limits.OpenFiles is >= 3 and <= 1 << 20, "open files");
+    }
+
+    static void CheckFiles(GuestFile[] files)
+    {
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        foreach (GuestFile file in files)
+        {
+            Require(file is not null, "null in files");
+            RequirePath(file!.Path, "file");
+            Require(file.Path != "/", "the root is not an entry");
+            Require(seen.Add(file.Path), "two files at one path");
+            Require(file.Mode <= 0xfff, "file mode");
+            bool host = file.Kind == GuestFileKind.Host;
+            Require(host ? IsDescriptor(file.Descriptor) : file.Descriptor == -1, "file descriptor");
+            bool content = file.Kind is GuestFileKind.Text or GuestFileKind.Symlink;
+            Require(content == file.Content is not null, "file content");
+            if (file.Kind == GuestFileKind.Symlink)
+            {
+                RequireText(file.Content, "symlink");
+                Require(file.Content!.Length is > 0 and <= MaximumPath, "symlink length");
+            }
+
+            Require(!file.Writable || file.Kind is GuestFileKind.Host or GuestFileKind.Temporary, "a writable file of this kind");
+        }
+
+        CheckOrder(files);
+    }
+
+    /// <summary>A folder must come before what it holds.</summary>
+    static void CheckOrder(GuestFile[] files)
+    {
+        var above = new HashSet<string>(StringComparer.Ordinal);
+        foreach (GuestFile file in files)
+        {
+            Require(!above.Contains(file.Path), "a folder after what it holds");
+            for (int slash = file.Path.LastIndexOf('/'); slash > 0; slash = file.Path.LastIndexOf('/', slash - 1))
+                if (!above.Add(file.Path[..slash]))
+                    break;
+        }
+    }
+
+    static void CheckStreams(GuestStreams streams)
+    {
+        foreach (int stream in (ReadOnlySpan<int>)[streams.Stdin, streams.Stdout, streams.Stderr, streams.Result, streams.Trace])
+            Require(stream == -1 || IsDescriptor(stream), "stream descriptor");
+        Require(!streams.Terminal || (streams.Stdin >= 0 && streams.Stdout >= 0), "a terminal without streams");
+    }
+
+    static bool IsDescriptor(int index) => index is >= 0 and < MaximumDescriptors;
+
+    static void RequireText(string? text, string what)
+    {
+        Require(text is not null, $"{what} is null");
+        Require(!text!.Contains('\0', StringComparison.Ordinal), $"{what} holds a NUL");
+    }
+
+    static void RequirePath(string path, string what)
+    {
+        RequireText(path, what);
+        bool normal = path.Length is > 0 and <= MaximumPath && path[0] == '/';
+        if (normal && path != "/")
+            foreach (Range name in path.AsSpan(1).Split('/'))
+                normal &= path.AsSpan(1)[name] is not ("" or "." or "..");
+        Require(normal, $"{what} is not an absolute, normalised path");
+    }
+
+    static void Require(bool condition, string what)
+    {
+        if (!condition)
+            throw new JsonException("launch plan: " + what);
+    }
+}

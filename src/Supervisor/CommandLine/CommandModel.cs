@@ -1,0 +1,68 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+
+namespace Sandbox.Supervisor.CommandLine;
+
+/// <summary>The whole command line: what parsing, help and completion are all derived from.</summary>
+sealed class CommandModel
+{
+    public const string ProgramName = "sandbox";
+
+    public CommandModel()
+    {
+        Shell = new Argument<string>("SHELL") { Description = "bash, zsh or fish", Arity = ArgumentArity.ExactlyOne };
+        Completion = new Command("completion", "Print a completion script for bash, zsh or fish") { Shell };
+        Root = new Command(ProgramName, "Run untrusted Linux programs, each in a KVM virtual machine of its own")
+        {
+            Run.Command, Doctor, Version, Completion, Help, VersionFlag,
+        };
+    }
+
+    public Command Root { get; }
+    public RunCommand Run { get; } = new();
+    public Command Doctor { get; } = new("doctor", "Say whether this host can run guests, and how to fix what is missing");
+    public Command Version { get; } = new("version", "Print the version");
+    public Command Completion { get; }
+    public Argument<string> Shell { get; }
+    public HelpOption Help { get; } = new("--help", "-h") { Description = "Show help for a command", Recursive = true };
+    public Option<bool> VersionFlag { get; } = new("--version") { Description = "Print the version", Arity = ArgumentArity.Zero };
+
+    /// <summary>
+    /// No response files (an argument that begins with @ is a file name here) and no bundling of short flags.
+    /// </summary>
+    public static ParserConfiguration Configuration { get; } = new()
+    {
+        EnablePosixBundling = false,
+        ResponseFileTokenReplacer = null,
+    };
+
+    /// <summary>The flags a command takes, its parents' included, in the order help shows them.</summary>
+    public IEnumerable<Option> FlagsOf(Command command) => command == Root ? Root.Options : [.. command.Options, Help];
+
+    /// <summary>What completion may offer for the value of a flag.</summary>
+    public static FlagValue ValueOf(Option option) => option.Name switch
+    {
+        "--mount" or "--json" => FlagValue.File,
+        "--trace" => FlagValue.OptionalFile,
+        "--handoff" => FlagValue.OnOff,
+        "--workdir" => FlagValue.Directory,
+        "--env" => FlagValue.Variable,
+        _ when option.Arity.MaximumNumberOfValues == 0 || option is HelpOption => FlagValue.None,
+        _ => FlagValue.Text,
+    };
+}
+
+/// <summary>Kinds of flag values, as far as completion can help with them.</summary>
+enum FlagValue
+{
+    /// <summary>The flag takes no value.</summary>
+    None,
+    Text,
+    File,
+    /// <summary>A file, and only as --flag=FILE.</summary>
+    OptionalFile,
+    Directory,
+    OnOff,
+    /// <summary>The name of an environment variable.</summary>
+    Variable,
+}

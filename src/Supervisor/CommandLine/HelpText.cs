@@ -1,0 +1,124 @@
+using System.CommandLine;
+using System.Text;
+
+namespace Sandbox.Supervisor.CommandLine;
+
+/// <summary>Help for each command: its flags come from the model, the rest is written here.</summary>
+static class HelpText
+{
+    const int DescriptionColumn = 26;
+
+    public static string For(CommandModel model, Command command)
+    {
+        var text = new StringBuilder();
+        text.Append(command.Description).Append("\n\nUsage: ").Append(UsageOf(model, command)).Append('\n');
+        if (command == model.Root)
+        {
+            text.Append("\nCommands:\n");
+            foreach (Command child in command.Subcommands)
+                Entry(text, child.Name, child.Description);
+        }
+
+        text.Append("\nFlags:\n");
+        foreach (Option option in model.FlagsOf(command))
+            Entry(text, Spelling(option), option.Description);
+        return text.Append(MoreFor(model, command)).ToString();
+    }
+
+    static string UsageOf(CommandModel model, Command command)
+    {
+        if (command == model.Root)
+            return "sandbox COMMAND [FLAGS]";
+        if (command == model.Run.Command)
+            return "sandbox run [FLAGS] -- PROGRAM [ARGUMENTS]";
+        return command == model.Completion ? "sandbox completion SHELL" : $"sandbox {command.Name}";
+    }
+
+    static string Spelling(Option option)
+    {
+        string names = string.Join(", ", option.Aliases.Append(option.Name));
+        return CommandModel.ValueOf(option) switch
+        {
+            FlagValue.None => names,
+            FlagValue.OptionalFile => $"{names}[={option.HelpName}]",
+            _ => $"{names} {option.HelpName}",
+        };
+    }
+
+    static void Entry(StringBuilder text, string name, string? description)
+    {
+        text.Append("  ").Append(name);
+        if (name.Length + 4 > DescriptionColumn)
+            text.Append('\n').Append(' ', DescriptionColumn);
+        else
+            text.Append(' ', DescriptionColumn - 2 - name.Length);
+        text.Append(description).Append('\n');
+    }
+
+    static string MoreFor(CommandModel model, Command command)
+    {
+        if (command == model.Run.Command)
+            return Run;
+        if (command == model.Completion)
+            return Completion;
+        if (command == model.Doctor)
+            return Doctor;
+        return command == model.Root ? Root : "";
+    }
+
+    const string Root = """
+
+        Examples:
+          sandbox run -- python3 -c 'print("hello")'
+          sandbox doctor
+          sandbox run --help
+
+        Exit status: that of the program; see sandbox run --help for the rest.
+
+        """;
+
+    const string Run = """
+
+        SIZE is a number with K, M, G or T (powers of 1024). TIME is a number with ms,
+        s, m, h or d. The guest sees the host's /usr read-only, a small /etc, its own
+        /proc, /dev, /tmp and home, and what --mount adds; it has no network. A mount is
+        read-only and at the same path unless said otherwise. The guest starts in the
+        caller's working directory if a mount shows it there, else in its home. Of the
+        caller's environment it gets only what --env names.
+
+        Exit status:
+          that of the program, or
+          124   a time limit was reached (--timeout, --cpu-time)
+          125   the sandbox itself failed, or the command line is wrong
+          126   the program cannot be executed
+          127   the program was not found
+          137   the memory limit was reached (--memory)
+          153   the output limit was reached (--output-limit)
+          128+N signal N ended the program
+        Each but the program's own comes with one line on stderr that says why.
+
+        Examples:
+          sandbox run -- python3 -c 'print("hello")'
+          sandbox run --mount . -- python3 script.py
+          sandbox run --mount src --mount out:/out:rw -- make -C src DESTDIR=/out
+          sandbox run --memory 512M --timeout 10s --cpus 1 -- ./untrusted < input
+          sandbox run -t -- bash
+          sandbox run --trace=calls.txt --json result.json -- ls -l /
+
+        """;
+
+    const string Doctor = """
+
+        Exit status: 0 if a guest can run here, 1 if not.
+
+        """;
+
+    const string Completion = """
+
+        Examples:
+          bash: sandbox completion bash > ~/.local/share/bash-completion/completions/sandbox
+          zsh:  sandbox completion zsh > "${fpath[1]}/_sandbox"
+          fish: sandbox completion fish > ~/.config/fish/completions/sandbox.fish
+
+        """;
+}

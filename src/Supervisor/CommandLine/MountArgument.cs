@@ -1,0 +1,54 @@
+using System.Text;
+
+namespace Sandbox.Supervisor.CommandLine;
+
+/// <summary>
+/// One <c>--mount HOST[:GUEST][:ro|rw]</c>. A colon that belongs to a path is written <c>\:</c>.
+/// </summary>
+/// <param name="Host">The host path as the caller wrote it; relative to the caller's working directory.</param>
+/// <param name="Guest">Normalised guest path, or null for the same path as on the host.</param>
+sealed record MountArgument(string Host, string? Guest, bool Writable)
+{
+    public const string Flag = "--mount";
+
+    public static MountArgument Parse(string text)
+    {
+        List<string> parts = Split(text);
+        bool writable = false;
+        if (parts.Count > 1 && parts[^1] is "ro" or "rw")
+        {
+            writable = parts[^1] == "rw";
+            parts.RemoveAt(parts.Count - 1);
+        }
+
+        if (parts.Count > 2)
+            throw new UsageException(
+                $"{Flag}: {Quote.Value(text)} has too many parts; write HOST[:GUEST][:ro|rw], and \\: for a colon in a path");
+        if (parts[0].Length == 0)
+            throw new UsageException($"{Flag}: {Quote.Value(text)} names no host path; write HOST[:GUEST][:ro|rw]");
+        if (parts.Count == 2 && parts[1].Length == 0)
+            throw new UsageException($"{Flag}: {Quote.Value(text)} has an empty guest path; leave out its colon for the same path");
+        return new MountArgument(parts[0], parts.Count == 2 ? GuestPath.Normalize(Flag, parts[1]) : null, writable);
+    }
+
+    static List<string> Split(string text)
+    {
+        var parts = new List<string>();
+        var part = new StringBuilder();
+        for (int i = 0; i < text.Length; i++)
+        {
+            if (text[i] == '\\' && i + 1 < text.Length && text[i + 1] == ':')
+                part.Append(text[++i]);
+            else if (text[i] == ':')
+            {
+                parts.Add(part.ToString());
+                part.Clear();
+            }
+            else
+                part.Append(text[i]);
+        }
+
+        parts.Add(part.ToString());
+        return parts;
+    }
+}

@@ -1,0 +1,132 @@
+using System.CommandLine;
+using System.Globalization;
+
+namespace Sandbox.Supervisor.CommandLine;
+
+/// <summary>
+/// <c>sandbox run</c>: its flags as System.CommandLine sees them, and their values as <see cref="RunOptions"/>.
+/// Values are taken as text and checked here, so that every mistake is answered in the same one-line form.
+/// </summary>
+sealed class RunCommand
+{
+    readonly Option<string> _memory = Value("--memory", "SIZE", "guest memory, in-memory files included (default 1G)");
+    readonly Option<string> _cpus = Value("--cpus", "N", "guest threads that run at once (default: the host's CPUs)");
+    readonly Option<string> _timeout = Value("--timeout", "TIME", "wall-clock limit, or none (default 1h)");
+    readonly Option<string> _cpuTime = Value("--cpu-time", "TIME", "CPU time limit over all threads (default none)");
+    readonly Option<string> _processes = Value("--processes", "N", "processes and threads alive at once (default 256)");
+    readonly Option<string> _output = Value("--output-limit", "SIZE", "bytes to stdout and stderr together (default none)");
+    readonly Option<string> _tmp = Value("--tmp-size", "SIZE", "bytes in /tmp, /dev/shm and home (default half of memory)");
+    readonly Option<string[]> _environment = Repeated("--env", "NAME[=VALUE]", "set a variable, or pass the caller's on");
+    readonly Option<string> _workdir = Value("--workdir", "DIR", "guest directory to start in (default: see below)");
+    readonly Option<string> _hostname = Value("--hostname", "NAME", "host name in the guest (default sandbox)");
+    readonly Option<string> _user = Value("--user", "USER", "guest user as NAME, UID or UID:GID (default sandbox)");
+    readonly Option<string[]> _mounts = Repeated("--mount", "HOST[:GUEST][:ro|rw]", "show a host file or folder (default read-only)");
+    readonly Option<string> _json = Value("--json", "FILE", "write what happened as JSON");
+    readonly Option<string> _trace = Value("--trace", "FILE", "print system calls (default to stderr)");
+    readonly Option<bool> _tty = new("--tty", "-t") { Description = "give the guest a terminal", Arity = ArgumentArity.Zero };
+    readonly Option<string> _handoff = Value("--handoff", "on|off", "serve system calls over shared memory (default on)");
+
+    public RunCommand()
+    {
+        Command = new Command("run", "Run a program in a virtual machine of its own")
+        {
+            _memory, _cpus, _timeout, _cpuTime, _processes, _output, _tmp, _environment, _workdir, _hostname, _user,
+            _mounts, _json, _trace, _tty, _handoff,
+        };
+    }
+
+    public Command Command { get; }
+
+    /// <summary>
+    /// Cuts the command line at its first "--": flags before it, the program after it. The program's own arguments
+    /// never pass through the flag parser. A bare --trace becomes --trace=-, so that it never takes the next word.
+    /// </summary>
+    public static (string[] Flags, string[]? Program) Split(string[] arguments)
+    {
+        int end = Array.IndexOf(arguments, "--");
+        string[] flags = end < 0 ? [.. arguments] : arguments[..end];
+        for (int i = 0; i < flags.Length; i++)
+            if (flags[i] == "--trace")
+                flags[i] = "--trace=" + RunOptions.TraceToStderr;
+        return (flags, end < 0 ? null : arguments[(end + 1)..]);
+    }
+
+    public RunOptions Read(ParseResult flags, string[]? program, Func<string, string?> callersEnvironment)
+    {
+        if (program is null or [])
+            throw new UsageException("run: no program given; write it after --, as in: sandbox run -- ls -l");
+        if (program[0].Length == 0)
+            throw new UsageException("run: the program's name is empty; write it after --, as in: sandbox run -- ls -l");
+
+        ulong? memory = Size(flags, _memory);
+        if (memory < RunOptions.MinimumMemory)
+            throw new UsageException($"--memory: {ByteSize.Format(memory.Value)} is too little; give at least {ByteSize.Format(RunOptions.MinimumMemory)}");
+        ulong output = Size(flags, _output) ?? 0;
+        if (output == 0 && flags.GetValue(_output) is not null)
+            throw new UsageException("--output-limit: zero bytes would end the guest at its first word; leave the flag out for no limit");
+
+        return new RunOptions
+        {
+            Arguments = program,
+            Memory = memory,
+            Cpus = Count(flags, _cpus, RunOptions.MaximumCpus),
+            Timeout = Time(flags, _timeout) ?? RunOptions.DefaultTimeout,
+            CpuTime = Time(flags, _cpuTime) ?? 0,
+            Processes = Count(flags, _processes, RunOptions.MaximumProcesses) ?? RunOptions.DefaultProcesses,
+            OutputLimit = (long)output,
+            TmpSize = Size(flags, _tmp),
+            Environment = [.. (flags.GetValue(_environment) ?? []).Select(text => EnvironmentArgument.Parse(text, callersEnvironment))],
+            WorkingDirectory = flags.GetValue(_workdir) is string directory ? GuestPath.Normalize("--workdir", directory) : null,
+            Hostname = flags.GetValue(_hostname) is string hostname ? HostnameArgument.Parse(hostname) : HostnameArgument.Default,
+            User = flags.GetValue(_user) is string user ? UserArgument.Parse(user) : UserArgument.Default,
+            Mounts = Mounts(flags),
+            ResultFile = FileName(flags, _json),
+            TraceFile = FileName(flags, _trace),
+            Terminal = flags.GetValue(_tty),
+            Handoff = OnOff(flags, _handoff) ?? true,
+        };
+    }
+
+    MountArgument[] Mounts(ParseResult flags)
+    {
+        string[] texts = flags.GetValue(_mounts) ?? [];
+        if (texts.Length > RunOptions.MaximumMounts)
+            throw new UsageException($"--mount: {texts.Length} mounts are too many; {RunOptions.MaximumMounts} is the most, so mount a folder above them");
+        return Array.ConvertAll(texts, MountArgument.Parse);
+    }
+
+    static ulong? Size(ParseResult flags, Option<string> option) =>
+        flags.GetValue(option) is string text ? ByteSize.Parse(option.Name, text) : null;
+
+    static long? Time(ParseResult flags, Option<string> option) =>
+        flags.GetValue(option) is string text ? Duration.ParseMilliseconds(option.Name, text) : null;
+
+    static int? Count(ParseResult flags, Option<string> option, int maximum)
+    {
+        if (flags.GetValue(option) is not string text)
+            return null;
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int count) && count >= 1 && count <= maximum
+            ? count
+            : throw new UsageException($"{option.Name}: {Quote.Value(text)} is not a whole number from 1 to {maximum}");
+    }
+
+    static string? FileName(ParseResult flags, Option<string> option) => flags.GetValue(option) switch
+    {
+        "" => throw new UsageException($"{option.Name}: the file name is empty; write {option.Name}=FILE"),
+        var name => name,
+    };
+
+    static bool? OnOff(ParseResult flags, Option<string> option) => flags.GetValue(option) switch
+    {
+        null => null,
+        "on" => true,
+        "off" => false,
+        var text => throw new UsageException($"{option.Name}: {Quote.Value(text)} is neither on nor off"),
+    };
+
+    static Option<string> Value(string name, string value, string description) =>
+        new(name) { HelpName = value, Description = description };
+
+    static Option<string[]> Repeated(string name, string value, string description) =>
+        new(name) { HelpName = value, Description = description + "; may be repeated" };
+}

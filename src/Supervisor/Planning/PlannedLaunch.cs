@@ -1,0 +1,26 @@
+using Sandbox.Policy.Contract;
+
+namespace Sandbox.Supervisor.Planning;
+
+/// <summary>A plan, and what to open for each of its descriptors.</summary>
+/// <param name="Grants">Grant i becomes descriptor i of the plan.</param>
+sealed record PlannedLaunch(LaunchPlan Plan, IReadOnlyList<Grant> Grants);
+
+/// <summary>One descriptor that the VMM is given.</summary>
+abstract record Grant
+{
+    /// <summary>A read-only path of the host's system.</summary>
+    public sealed record SystemPath(string Path, bool IsDirectory) : Grant;
+
+    /// <summary>The already opened source of a mount, by its place among the mounts.</summary>
+    public sealed record Mount(int Index) : Grant;
+
+    /// <summary>One of the caller's standard streams: 0, 1 or 2.</summary>
+    public sealed record StandardStream(int Number) : Grant;
+
+    /// <summary>Where the result record goes.</summary>
+    public sealed record Result : Grant;
+
+    /// <summary>The trace file.</summary>
+    public sealed record Trace : Grant;
+}
