@@ -5,7 +5,7 @@ namespace Sandbox.Host;
 /// <summary>ioctl numbers of /dev/kvm, VM and vCPU descriptors: linux/kvm.h.</summary>
 public static unsafe partial class KvmAbi
 {
-    /// <summary>An ioctl number: asm-generic/ioctl.h. The size is the argument's, 0 where it is a plain number.</summary>
+    /// <summary>asm-generic/ioctl.h. The size is the argument's, 0 where it is a plain number.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static uint Number(uint direction, uint nr, int size = 0) =>
         direction << Libc._IOC_DIRSHIFT | (uint)size << Libc._IOC_SIZESHIFT

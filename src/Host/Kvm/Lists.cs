@@ -74,7 +74,7 @@ public struct kvm_msr_filter
     public kvm_msr_filter_ranges ranges;
 }
 
-/// <summary>Head of a signal mask for KVM_RUN; <see cref="len"/> (8) bytes of kernel signal set follow: linux/kvm.h.</summary>
+/// <summary>Head of a signal mask for KVM_RUN; <see cref="len"/> (8) bytes of signal set follow: linux/kvm.h.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct kvm_signal_mask
 {

@@ -169,7 +169,7 @@ public unsafe struct _header
     public fixed ulong reserved2[5];
 }
 
-/// <summary>Sending, blocking and awaiting signals: signal.h. Signal sets are the kernel's: bit n-1 is signal n.</summary>
+/// <summary>Sending and blocking signals: signal.h. Signal sets are the kernel's: bit n-1 is signal n.</summary>
 public static unsafe partial class Libc
 {
     /// <summary>Bytes of a kernel signal set.</summary>

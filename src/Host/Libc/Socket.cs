@@ -10,7 +10,7 @@ public unsafe struct sockaddr_un
     public fixed byte sun_path[108];
 }
 
-/// <summary>A message for sendmsg(2) and recvmsg(2): struct user_msghdr of the kernel, the C library's msghdr.</summary>
+/// <summary>A message of sendmsg(2) and recvmsg(2): sys/socket.h, the kernel's struct user_msghdr.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public unsafe struct msghdr
 {

@@ -92,7 +92,7 @@ public static unsafe partial class Libc
     [LibraryImport(Library, SetLastError = true)]
     public static partial int mknodat(int dirfd, byte* path, uint mode, ulong device);
 
-    /// <summary>Sets access and modification time; a null <paramref name="path"/> means the descriptor itself.</summary>
+    /// <summary>Sets access and modification time; with a null path, of the descriptor itself.</summary>
     public static int utimensat(int dirfd, byte* path, timespec* times, int flags) =>
         (int)syscall(SYS_utimensat, dirfd, (nint)path, (nint)times, flags);
 
@@ -113,7 +113,7 @@ public static unsafe partial class Libc
 
     public static bool S_ISSOCK(uint mode) => (mode & S_IFMT) == S_IFSOCK;
 
-    /// <summary>A device number in the C library's 64-bit encoding, makedev(3); below 2^32 it is the kernel's too.</summary>
+    /// <summary>A device number as stat(2) shows it: makedev(3).</summary>
     public static ulong makedev(uint major, uint minor) =>
         ((ulong)(major & 0xfffff000) << 32) | ((ulong)(major & 0xfff) << 8)
         | ((ulong)(minor & 0xffffff00) << 12) | (minor & 0xff);

@@ -1,0 +1,212 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Host;
+
+/// <summary>
+/// An owned descriptor: closed once, by <see cref="SafeHandle.Dispose()"/> or, if leaked, by the finalizer. Its own
+/// calls keep it open while they run, whatever other threads do; they answer a count or a negative error number,
+/// -EINTR included, and do not allocate.
+/// </summary>
+public sealed unsafe class FileDescriptor : SafeHandle
+{
+    /// <summary>An empty handle, for <see cref="Adopt"/>: allocated before the call that could leak a number.</summary>
+#pragma warning disable CA1419 // For interop that creates handles by itself; here nothing does.
+    internal FileDescriptor()
+#pragma warning restore CA1419
+        : base(-1, ownsHandle: true)
+    {
+    }
+
+    /// <summary>Takes ownership of an open descriptor.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The number is negative.</exception>
+    public FileDescriptor(int fd)
+        : this()
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(fd);
+        SetHandle(fd);
+    }
+
+    public override bool IsInvalid => handle < 0;
+
+    /// <summary>
+    /// The number, for imports. It stays open while this object is reachable and not disposed: keep the object in a
+    /// field that outlives the call, or end with <see cref="GC.KeepAlive"/>.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">It was closed: the number may be somebody else's by now.</exception>
+    public int Value
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(IsClosed || IsInvalid, this);
+            return (int)handle;
+        }
+    }
+
+    /// <summary>Opens a host path; O_CLOEXEC is always added.</summary>
+    /// <exception cref="HostException">open failed.</exception>
+    public static FileDescriptor Open(string path, int flags, uint mode = 0, string? advice = null)
+    {
+        var result = TryOpenAt(AT_FDCWD, path, flags, mode, out var file);
+        return result == 0 ? file! : throw new HostException(-result, "open", path, advice);
+    }
+
+    /// <summary>Opens a path from a directory on; O_CLOEXEC is always added: 0 or a negative error number.</summary>
+    public static int TryOpenAt(
+        FileDescriptor directory, string path, int flags, uint mode, out FileDescriptor? file)
+    {
+        using var hold = new Hold(directory);
+        return TryOpenAt(hold.Number, path, flags, mode, out file);
+    }
+
+    /// <summary>An anonymous file in memory (memfd_create), closed on exec.</summary>
+    /// <param name="name">Shown in /proc; at most 249 bytes.</param>
+    /// <param name="flags">MFD_* beside MFD_CLOEXEC.</param>
+    /// <param name="length">Its length in bytes, zero-filled and sparse.</param>
+    /// <exception cref="HostException">memfd_create or ftruncate failed.</exception>
+    public static FileDescriptor CreateMemory(string name, long length, uint flags = 0)
+    {
+        var file = new FileDescriptor();
+        fixed (byte* text = ZeroEnded(name))
+        {
+            var fd = memfd_create(text, flags | MFD_CLOEXEC);
+            if (fd < 0)
+                throw HostException.Last("memfd_create", name);
+            file.Adopt(fd);
+        }
+        if (length == 0 || ftruncate(file.Value, length) == 0)
+            return file;
+        var failure = HostException.Last("ftruncate", $"{name} to {length} bytes");
+        file.Dispose();
+        throw failure;
+    }
+
+    /// <summary>Another descriptor of the same open file, closed on exec.</summary>
+    /// <exception cref="HostException">fcntl failed.</exception>
+    public FileDescriptor Duplicate()
+    {
+        var copy = new FileDescriptor();
+        using var hold = new Hold(this);
+        var fd = fcntl(hold.Number, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0)
+            throw HostException.Last("fcntl", "F_DUPFD_CLOEXEC");
+        copy.Adopt(fd);
+        return copy;
+    }
+
+    /// <summary>read(2): a count, 0 at the end, or a negative error number (-EINTR included).</summary>
+    public nint Read(Span<byte> buffer)
+    {
+        fixed (byte* data = buffer)
+        {
+            using var hold = new Hold(this);
+            return Answer(read(hold.Number, data, (nuint)buffer.Length));
+        }
+    }
+
+    /// <summary>write(2): a count or a negative error number. The count may be short.</summary>
+    public nint Write(ReadOnlySpan<byte> buffer)
+    {
+        fixed (byte* data = buffer)
+        {
+            using var hold = new Hold(this);
+            return Answer(write(hold.Number, data, (nuint)buffer.Length));
+        }
+    }
+
+    /// <summary>pread(2): a count, 0 at the end, or a negative error number.</summary>
+    public nint ReadAt(Span<byte> buffer, long offset)
+    {
+        fixed (byte* data = buffer)
+        {
+            using var hold = new Hold(this);
+            return Answer(pread(hold.Number, data, (nuint)buffer.Length, offset));
+        }
+    }
+
+    /// <summary>pwrite(2): a count or a negative error number.</summary>
+    public nint WriteAt(ReadOnlySpan<byte> buffer, long offset)
+    {
+        fixed (byte* data = buffer)
+        {
+            using var hold = new Hold(this);
+            return Answer(pwrite(hold.Number, data, (nuint)buffer.Length, offset));
+        }
+    }
+
+    /// <summary>lseek(2): the new position or a negative error number.</summary>
+    public long Seek(long offset, int whence)
+    {
+        using var hold = new Hold(this);
+        var position = lseek(hold.Number, offset, whence);
+        return position >= 0 ? position : -errno;
+    }
+
+    /// <summary>fstat(2): 0 or a negative error number.</summary>
+    public int GetStatus(out stat status)
+    {
+        fixed (stat* buffer = &status)
+        {
+            using var hold = new Hold(this);
+            return fstat(hold.Number, buffer) == 0 ? 0 : -errno;
+        }
+    }
+
+    /// <summary>ioctl(2): its answer or a negative error number.</summary>
+    public int Control(nuint request, void* argument = null)
+    {
+        using var hold = new Hold(this);
+        var result = ioctl(hold.Number, request, argument);
+        return result >= 0 ? result : -errno;
+    }
+
+    protected override bool ReleaseHandle() => close((int)handle) == 0;
+
+    /// <summary>Takes ownership without allocating: nothing can fail between the kernel's answer and here.</summary>
+    internal void Adopt(int fd) => SetHandle(fd);
+
+    internal static byte[] ZeroEnded(string text)
+    {
+        // A zero inside would silently name another file.
+        if (text.Contains('\0'))
+            throw new ArgumentException("a path cannot contain a zero byte", nameof(text));
+        var bytes = new byte[Encoding.UTF8.GetByteCount(text) + 1];
+        Encoding.UTF8.GetBytes(text, bytes);
+        return bytes;
+    }
+
+    private static int TryOpenAt(int directory, string path, int flags, uint mode, out FileDescriptor? file)
+    {
+        file = null;
+        var handle = new FileDescriptor();
+        fixed (byte* text = ZeroEnded(path))
+        {
+            var fd = openat(directory, text, flags | O_CLOEXEC, mode);
+            if (fd < 0)
+                return -errno;
+            handle.Adopt(fd);
+        }
+        file = handle;
+        return 0;
+    }
+
+    private static nint Answer(nint result) => result >= 0 ? result : -errno;
+
+    // Counts a user of the number, so that neither Dispose nor the finalizer closes it under a running call.
+    internal readonly ref struct Hold
+    {
+        private readonly FileDescriptor _owner;
+
+        public Hold(FileDescriptor owner)
+        {
+            var held = false;
+            owner.DangerousAddRef(ref held);
+            _owner = owner;
+        }
+
+        public int Number => (int)_owner.handle;
+
+        public void Dispose() => _owner.DangerousRelease();
+    }
+}
