@@ -23,5 +23,13 @@ public readonly record struct VirtualAddress(ulong Value) : IComparable<VirtualA
 
     public int CompareTo(VirtualAddress other) => Value.CompareTo(other.Value);
 
+    public static bool operator <(VirtualAddress left, VirtualAddress right) => left.Value < right.Value;
+
+    public static bool operator <=(VirtualAddress left, VirtualAddress right) => left.Value <= right.Value;
+
+    public static bool operator >(VirtualAddress left, VirtualAddress right) => left.Value > right.Value;
+
+    public static bool operator >=(VirtualAddress left, VirtualAddress right) => left.Value >= right.Value;
+
     public override string ToString() => $"0x{Value:x}";
 }
