@@ -1,39 +1,56 @@
 namespace Sandbox.Vmm.Memory;
 
-/// <summary>All memory of one guest: the page pool, page tables and the file window.</summary>
-public sealed partial class GuestMemory
+/// <summary>All memory of one guest: the page pool, the page tables and the file window.</summary>
+public sealed class GuestMemory : IDisposable
 {
-    /// <summary>The guest's limit in bytes, and what is in use.</summary>
-    public ulong LimitBytes => throw new NotImplementedException();
+    private readonly PageTable? _ring0;
 
-    public ulong UsedBytes => throw new NotImplementedException();
-
-    public ulong PeakBytes => throw new NotImplementedException();
-
-    /// <summary>A new empty address space, or null when the memory limit does not allow it.</summary>
-    public AddressSpace? CreateAddressSpace() => throw new NotImplementedException();
-
-    /// <summary>A new empty object; pages are charged to the guest's limit and, when given, to the quota.</summary>
-    public PagedObject CreateObject(string name, ulong device, ulong inode, PageQuota? quota) =>
-        throw new NotImplementedException();
-}
-
-/// <summary>A bound on pages shared by several objects, such as all files of the in-memory file systems.</summary>
-public sealed class PageQuota(long pages)
-{
-    private long _used;
-
-    public long Limit { get; } = pages;
-
-    public long Used => Volatile.Read(ref _used);
-
-    public bool TryCharge(long pages)
+    /// <param name="limitBytes">What the guest may use, page tables and in-memory files included.</param>
+    /// <param name="slots">The platform's memory slots.</param>
+    public GuestMemory(ulong limitBytes, IMemorySlots slots)
     {
-        if (Interlocked.Add(ref _used, pages) <= Limit)
-            return true;
-        Interlocked.Add(ref _used, -pages);
-        return false;
+        Slots = slots;
+        Pool = new PagePool(limitBytes, slots);
+        Tables = new PageTablePool(Pool, slots);
+        Window = new FileWindow(slots);
+        _ring0 = PageTable.Create(Tables, shared: null);
     }
 
-    public void Uncharge(long pages) => Interlocked.Add(ref _used, -pages);
+    public ulong LimitBytes => Pool.LimitBytes;
+
+    public ulong UsedBytes => (ulong)Pool.UsedPages * Page.Size;
+
+    public ulong PeakBytes => (ulong)Pool.PeakPages * Page.Size;
+
+    internal PagePool Pool { get; }
+
+    internal PageTablePool Tables { get; }
+
+    internal FileWindow Window { get; }
+
+    internal IMemorySlots Slots { get; }
+
+    /// <summary>
+    /// The table whose upper half every address space shares: the platform maps its ring 0 there before the first
+    /// address space is made.
+    /// </summary>
+    internal PageTable Ring0 => _ring0 ?? throw new InvalidOperationException("the memory limit has no room for a page table");
+
+    /// <summary>A new empty address space, or null when the memory limit does not allow it.</summary>
+    public AddressSpace? CreateAddressSpace()
+    {
+        PageTable? table = PageTable.Create(Tables, Ring0);
+        return table is null ? null : new AddressSpace(this, table);
+    }
+
+    /// <summary>A new empty object; its pages are charged to the guest's limit and, when given, to the quota.</summary>
+    public PagedObject CreateObject(string name, ulong device, ulong inode, PageQuota? quota) =>
+        new(Pool, name, device, inode, quota);
+
+    public void Dispose()
+    {
+        Window.Dispose();
+        Tables.Dispose();
+        Pool.Dispose();
+    }
 }

@@ -1,8 +1,8 @@
 namespace Sandbox.Vmm.Memory;
 
 /// <summary>
-/// Something mmap(2) can map: either pages of the guest's own memory (<see cref="PagedObject"/>: tmpfs files, memfd,
-/// shared anonymous memory) or a host file (<see cref="HostFileMapping"/>).
+/// Something mmap(2) can map: pages of the guest's own memory (<see cref="PagedObject"/>: tmpfs files, memfd, shared
+/// anonymous memory) or a host file (<see cref="HostFileMapping"/>).
 /// </summary>
 public interface IMappable
 {
@@ -11,4 +11,12 @@ public interface IMappable
 
     /// <summary>Device and inode as /proc/self/maps shows them.</summary>
     (ulong Device, ulong Inode) Identity { get; }
+}
+
+/// <summary>What a mapping holds on to while it exists; each mapping owns one reference.</summary>
+internal interface IMappingBacking : IMappable
+{
+    void Acquire();
+
+    void Release();
 }

@@ -1,0 +1,297 @@
+using System.Runtime.CompilerServices;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Memory;
+
+/// <summary>
+/// A sparse array of pages in the guest's memory pool: the content of a tmpfs file or memfd, or a piece of shared
+/// anonymous memory. Mappings and reads see the same pages, so every view is coherent. Holes read as zeros and cost
+/// nothing. Reference-counted by its users (an inode, each mapping). Safe from any thread.
+/// </summary>
+/// <remarks>
+/// The object's lock comes below an address space's lock. Shrinking needs the reverse order, so it first publishes
+/// the new length, then removes leaves space by space without its own lock, then frees pages.
+/// </remarks>
+public sealed unsafe class PagedObject : IMappingBacking
+{
+    /// <summary>The largest file, as on a 64-bit tmpfs: 2^63-1 rounded down to a page.</summary>
+    public const long MaximumLength = long.MaxValue & ~(long)(Page.Size - 1);
+
+    private const int LeafShift = 9;
+    private const int LeafPages = 1 << LeafShift;
+
+    private readonly Lock _lock = new();
+    private readonly PagePool _pool;
+    private readonly PageQuota? _quota;
+    private readonly Dictionary<long, PhysicalAddress[]> _leaves = [];
+    private readonly List<AddressSpace> _spaces = [];
+    private long _length;
+    private long _pages;
+    private int _references = 1;
+
+    internal PagedObject(PagePool pool, string name, ulong device, ulong inode, PageQuota? quota)
+    {
+        _pool = pool;
+        _quota = quota;
+        MappingName = name;
+        Identity = (device, inode);
+    }
+
+    public string MappingName { get; set; }
+
+    public (ulong Device, ulong Inode) Identity { get; }
+
+    public long Length => Volatile.Read(ref _length);
+
+    /// <summary>Pages that exist, for st_blocks.</summary>
+    public long PageCount => Volatile.Read(ref _pages);
+
+    /// <summary>Bytes read; 0 at or past the end.</summary>
+    public long Read(long offset, Span<byte> destination)
+    {
+        lock (_lock)
+        {
+            if (offset < 0 || offset >= _length)
+                return 0;
+            int total = (int)Math.Min(destination.Length, _length - offset);
+            for (int done = 0; done < total;)
+            {
+                int inPage = (int)((offset + done) & (Page.Size - 1));
+                Span<byte> part = destination.Slice(done, Math.Min(Page.Size - inPage, total - done));
+                PhysicalAddress page = Find((offset + done) >> Page.Shift);
+                if (page.IsNone)
+                    part.Clear();
+                else
+                    new ReadOnlySpan<byte>(_pool.HostAddress(page) + inPage, part.Length).CopyTo(part);
+                done += part.Length;
+            }
+            return total;
+        }
+    }
+
+    /// <summary>
+    /// Bytes written, growing the object; short at the quota or memory limit, -ENOSPC when not even one byte fits,
+    /// -EFBIG past <see cref="MaximumLength"/>.
+    /// </summary>
+    public long Write(long offset, ReadOnlySpan<byte> source)
+    {
+        if (offset < 0 || offset > MaximumLength - source.Length)
+            return -EFBIG;
+        lock (_lock)
+        {
+            int done = 0;
+            while (done < source.Length)
+            {
+                int inPage = (int)((offset + done) & (Page.Size - 1));
+                ReadOnlySpan<byte> part = source.Slice(done, Math.Min(Page.Size - inPage, source.Length - done));
+                PhysicalAddress page = FindOrCreate((offset + done) >> Page.Shift);
+                if (page.IsNone)
+                    break;
+                part.CopyTo(new Span<byte>(_pool.HostAddress(page) + inPage, part.Length));
+                done += part.Length;
+            }
+            if (done == 0 && source.Length > 0)
+                return -ENOSPC;
+            if (offset + done > _length)
+                Volatile.Write(ref _length, offset + done);
+            return done;
+        }
+    }
+
+    /// <summary>ftruncate(2): pages past the end vanish from every mapping; growing makes a hole.</summary>
+    public long SetLength(long length)
+    {
+        if (length is < 0 or > MaximumLength)
+            return -EFBIG;
+        bool shrinks;
+        lock (_lock)
+        {
+            shrinks = length < _length;
+            Volatile.Write(ref _length, length);
+        }
+        if (shrinks)
+            Discard((length + Page.Size - 1) >> Page.Shift, long.MaxValue >> Page.Shift);
+        lock (_lock)
+        {
+            // The rest of the last page must read as zeros if the file grows again.
+            int inPage = (int)(length & (Page.Size - 1));
+            PhysicalAddress last = shrinks && inPage != 0 ? Find(length >> Page.Shift) : PhysicalAddress.None;
+            if (!last.IsNone)
+                Unsafe.InitBlockUnaligned(_pool.HostAddress(last) + inPage, 0, (uint)(Page.Size - inPage));
+        }
+        return 0;
+    }
+
+    /// <summary>fallocate(2) with FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE.</summary>
+    public void PunchHole(long offset, long length)
+    {
+        long end = Math.Min(offset + length, Length);
+        long firstWhole = (offset + Page.Size - 1) >> Page.Shift;
+        long lastWhole = end >> Page.Shift;
+        if (firstWhole < lastWhole)
+            Discard(firstWhole, lastWhole);
+        Zero(offset, Math.Min(end, firstWhole << Page.Shift));
+        if (lastWhole >= firstWhole)
+            Zero(lastWhole << Page.Shift, end);
+    }
+
+    /// <summary>fallocate(2): makes the pages exist. 0 or -ENOSPC.</summary>
+    public long Allocate(long offset, long length, bool keepSize)
+    {
+        if (offset < 0 || length <= 0 || offset > MaximumLength - length)
+            return -EFBIG;
+        lock (_lock)
+        {
+            for (long page = offset >> Page.Shift; page <= (offset + length - 1) >> Page.Shift; page++)
+                if (FindOrCreate(page).IsNone)
+                    return -ENOSPC;
+            if (!keepSize && offset + length > _length)
+                Volatile.Write(ref _length, offset + length);
+            return 0;
+        }
+    }
+
+    /// <summary>SEEK_DATA and SEEK_HOLE: the next offset that is (not) data, or -ENXIO.</summary>
+    public long Next(long offset, bool data)
+    {
+        lock (_lock)
+        {
+            if (offset < 0 || offset >= _length)
+                return -ENXIO;
+            for (long page = offset >> Page.Shift; page << Page.Shift < _length;)
+            {
+                if (!_leaves.ContainsKey(page >> LeafShift))
+                {
+                    if (!data)
+                        return Math.Max(offset, page << Page.Shift);
+                    long leaf = NextLeaf(page >> LeafShift);
+                    if (leaf < 0)
+                        break;
+                    page = leaf << LeafShift;
+                    continue;
+                }
+                if (Find(page).IsNone != data)
+                    return Math.Max(offset, page << Page.Shift);
+                page++;
+            }
+            return data ? -ENXIO : _length;
+        }
+    }
+
+    public void Acquire() => Interlocked.Increment(ref _references);
+
+    public void Release()
+    {
+        if (Interlocked.Decrement(ref _references) == 0)
+            Discard(0, long.MaxValue >> Page.Shift);
+    }
+
+    /// <summary>
+    /// The page at an index with one reference for the caller's leaf; None when past the end, when it is a hole and
+    /// <paramref name="create"/> is false, or at a limit.
+    /// </summary>
+    internal PhysicalAddress GetPage(long index, bool create, out bool pastEnd)
+    {
+        lock (_lock)
+        {
+            pastEnd = index > (_length - 1) >> Page.Shift;
+            if (pastEnd)
+                return PhysicalAddress.None;
+            PhysicalAddress page = create ? FindOrCreate(index) : Find(index);
+            if (!page.IsNone)
+                _pool.Acquire(page);
+            return page;
+        }
+    }
+
+    /// <summary>An address space maps (a part of) the object, once per mapping.</summary>
+    internal void Register(AddressSpace space)
+    {
+        lock (_lock)
+            _spaces.Add(space);
+    }
+
+    internal void Unregister(AddressSpace space)
+    {
+        lock (_lock)
+            _spaces.Remove(space);
+    }
+
+    private void Discard(long firstPage, long endPage)
+    {
+        AddressSpace[] spaces;
+        lock (_lock)
+            spaces = [.. _spaces.Distinct()];
+        foreach (AddressSpace space in spaces)
+            space.DropObjectPages(this, firstPage, endPage);
+        lock (_lock)
+        {
+            foreach ((long leaf, PhysicalAddress[] pages) in _leaves.ToArray())
+            {
+                bool empty = true;
+                for (int i = 0; i < LeafPages; i++)
+                {
+                    long page = (leaf << LeafShift) + i;
+                    if (page < firstPage || page >= endPage)
+                    {
+                        empty &= pages[i].IsNone;
+                        continue;
+                    }
+                    if (pages[i].IsNone)
+                        continue;
+                    _pool.Release(pages[i]);
+                    pages[i] = PhysicalAddress.None;
+                    _pages--;
+                    _quota?.Uncharge(1);
+                }
+                if (empty)
+                    _leaves.Remove(leaf);
+            }
+        }
+    }
+
+    private void Zero(long start, long end)
+    {
+        if (start >= end)
+            return;
+        lock (_lock)
+        {
+            PhysicalAddress page = Find(start >> Page.Shift);
+            if (!page.IsNone)
+                Unsafe.InitBlockUnaligned(_pool.HostAddress(page) + (start & (Page.Size - 1)), 0, (uint)(end - start));
+        }
+    }
+
+    private PhysicalAddress Find(long index) =>
+        _leaves.TryGetValue(index >> LeafShift, out PhysicalAddress[]? leaf)
+            ? leaf[index & (LeafPages - 1)] : PhysicalAddress.None;
+
+    private PhysicalAddress FindOrCreate(long index)
+    {
+        PhysicalAddress page = Find(index);
+        if (!page.IsNone)
+            return page;
+        if (_quota is not null && !_quota.TryCharge(1))
+            return PhysicalAddress.None;
+        page = _pool.AllocatePage();
+        if (page.IsNone)
+        {
+            _quota?.Uncharge(1);
+            return PhysicalAddress.None;
+        }
+        if (!_leaves.TryGetValue(index >> LeafShift, out PhysicalAddress[]? leaf))
+            _leaves.Add(index >> LeafShift, leaf = new PhysicalAddress[LeafPages]);
+        leaf[index & (LeafPages - 1)] = page;
+        _pages++;
+        return page;
+    }
+
+    private long NextLeaf(long after)
+    {
+        long next = -1;
+        foreach (long leaf in _leaves.Keys)
+            if (leaf > after && (next < 0 || leaf < next))
+                next = leaf;
+        return next;
+    }
+}
