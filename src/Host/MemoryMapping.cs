@@ -57,6 +57,22 @@ public sealed unsafe class MemoryMapping : IDisposable
         Map(length, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE, what: what);
 
     /// <summary>
+    /// Reserves anonymous memory that starts at a multiple of <paramref name="alignment"/> (a power of two, at least a
+    /// page), so that large pages can serve it. Pages cost nothing until they are touched.
+    /// </summary>
+    /// <param name="protection">PROT_*.</param>
+    /// <exception cref="HostException">mmap failed.</exception>
+    public static MemoryMapping ReserveAligned(nuint length, nuint alignment, int protection, string? what = null)
+    {
+        MemoryMapping wide = Map(length + alignment, protection, MAP_PRIVATE | MAP_NORESERVE, what: what);
+        nuint head = (nuint)(-(nint)wide.Address) & (alignment - 1);
+        byte* start = wide.Address + head;
+        if ((head != 0 && munmap(wide.Address, head) != 0) || munmap(start + length, alignment - head) != 0)
+            throw HostException.Last("munmap", what);
+        return new MemoryMapping(start, length);
+    }
+
+    /// <summary>
     /// Replaces a part of the region by another mapping (mmap with MAP_FIXED). Answers 0 or a negative error number,
     /// after which the old mapping of the part may be gone.
     /// </summary>

@@ -40,7 +40,7 @@ public sealed unsafe class FileWindow : IDisposable
     public FileWindow(IMemorySlots slots)
     {
         _slots = slots;
-        _memory = MemoryMapping.ReserveAligned((nuint)Size, Page.LargeSize);
+        _memory = MemoryMapping.ReserveAligned(unchecked((nuint)Size), Page.LargeSize, PROT_NONE, "the file window");
         _ = madvise(_memory.Address, _memory.Length, MADV_DONTDUMP);
     }
 
@@ -109,7 +109,7 @@ public sealed unsafe class FileWindow : IDisposable
 
     /// <summary>msync(2) of a range within one chunk.</summary>
     public long Synchronize(PhysicalAddress start, ulong length, int flags) =>
-        msync(HostAddress(start), (nuint)length, flags) == 0 ? 0 : -Errno.Last;
+        msync(HostAddress(start), (nuint)length, flags) == 0 ? 0 : -errno;
 
     private byte* HostAddress(PhysicalAddress address) => _memory.Address + (address.Value - PhysicalBase);
 
@@ -124,10 +124,10 @@ public sealed unsafe class FileWindow : IDisposable
         }
         int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
         void* at = mmap(_memory.Address + start, (nuint)size, protection, MAP_SHARED | MAP_FIXED,
-            (int)file.DangerousGetHandle(), (long)offset);
+            file.Value, (long)offset);
         if (at == MAP_FAILED)
         {
-            error = -Errno.Last;
+            error = -errno;
             _freeRanges.Add(start, size);
             return PhysicalAddress.None;
         }
@@ -143,7 +143,7 @@ public sealed unsafe class FileWindow : IDisposable
         void* at = mmap(_memory.Address + offset, (nuint)size, PROT_NONE,
             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
         if (at == MAP_FAILED)
-            throw new HostException("mmap", Errno.Last, "the file window", "the host is out of memory mappings");
+            throw HostException.Last("mmap", "the file window", "the host is out of memory mappings: raise vm.max_map_count");
         _freeRanges.Add(offset, size);
     }
 

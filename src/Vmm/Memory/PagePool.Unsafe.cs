@@ -62,12 +62,14 @@ public sealed unsafe class PagePool : IDisposable
         if (_pageLimit == 0 || blocks > (PhysicalLimit - PhysicalBase) / Page.LargeSize)
             throw new ArgumentOutOfRangeException(nameof(bytes), bytes, "memory must be 4 KiB to 252 GiB");
         _blockCount = (int)blocks;
-        _memory = MemoryMapping.ReserveAligned((nuint)blocks * Page.LargeSize, Page.LargeSize);
+        _memory = MemoryMapping.ReserveAligned(
+            (nuint)blocks * Page.LargeSize, Page.LargeSize, PROT_READ | PROT_WRITE, "guest memory");
         // Best effort: without huge pages the guest is slower, not less safe.
         _ = madvise(_memory.Address, _memory.Length, MADV_HUGEPAGE);
         _ = madvise(_memory.Address, _memory.Length, MADV_DONTDUMP);
         nuint referenceBytes = (nuint)(blocks * BlockPages * sizeof(int));
-        _tables = MemoryMapping.Anonymous(referenceBytes + (nuint)(blocks * (ulong)sizeof(Block)));
+        _tables = MemoryMapping.Map(referenceBytes + (nuint)(blocks * (ulong)sizeof(Block)),
+            PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, what: "page counters");
         _references = (int*)_tables.Address;
         _blocks = (Block*)(_tables.Address + referenceBytes);
     }

@@ -37,7 +37,8 @@ public sealed unsafe class PageTablePool : IDisposable
     {
         _charge = charge;
         _slots = slots;
-        _memory = MemoryMapping.ReserveAligned((nuint)PageLimit * Page.Size, Page.LargeSize);
+        _memory = MemoryMapping.ReserveAligned(
+            (nuint)PageLimit * Page.Size, Page.LargeSize, PROT_READ | PROT_WRITE, "page tables");
         _ = madvise(_memory.Address, _memory.Length, MADV_DONTDUMP);
         slots.Add(new PhysicalAddress(PhysicalBase), _memory.Address, (ulong)PageLimit * Page.Size);
     }
