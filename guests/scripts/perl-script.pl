@@ -1,0 +1,57 @@
+#!/usr/bin/perl
+# perl: hashes, regular expressions, files, pipes, fork, signals, sorting, modules.
+use strict;
+use warnings;
+use List::Util qw(sum max first shuffle);
+use Digest::SHA qw(sha256_hex);
+use File::Temp qw(tempdir);
+use POSIX qw(floor strftime WEXITSTATUS);
+use Time::HiRes qw(usleep time);
+use Data::Dumper;
+
+$| = 1;
+my %words;
+$words{lc $1}++ while 'The cat and the dog and the bird' =~ /(\w+)/g;
+print join(', ', map { "$_=$words{$_}" } sort { $words{$b} <=> $words{$a} || $a cmp $b } keys %words), "\n";
+print sum(map { $_ ** 2 } 1 .. 100), ' ', max(3, 9, 4), ' ', first { $_ > 3 } (1, 5, 2); print "\n";
+print sha256_hex('perl' x 1000), "\n";
+my $directory = tempdir(CLEANUP => 1);
+open(my $out, '>', "$directory/file") or die;
+print $out "line $_\n" for 1 .. 1000;
+close $out;
+open(my $in, '<', "$directory/file") or die;
+my @lines = <$in>;
+close $in;
+print scalar(@lines), ' ', -s "$directory/file", "\n";
+my $output = `echo from a shell | tr a-z A-Z`;
+print $output;
+pipe(my $reader, my $writer) or die;
+my $child = fork;
+if (!$child) { close $reader; print $writer "child says hello\n"; close $writer; POSIX::_exit(7); }
+close $writer;
+print while <$reader>;
+waitpid $child, 0;
+print 'status ', $? >> 8, "\n";
+local $SIG{ALRM} = sub { die "alarm\n" };
+eval { alarm 1; select undef, undef, undef, 10; };
+print "caught $@";
+local $SIG{USR1} = sub { print "usr1\n" };
+kill 'USR1', $$;
+open(my $sorted, '-|', 'seq 1 10 | sort -r') or die;
+chomp(my @got = <$sorted>);
+print "@got\n";
+opendir(my $listing, $directory) or die;
+print join(' ', grep { !/^\./ } readdir $listing), "\n";
+my ($text, $count) = ('a1b22c333', 0);
+$text =~ s/(\d+)/<$1>/g;
+print "$text\n";
+print strftime('%F', gmtime(86400 * 365)), ' ', sprintf('%05.2f|%-6s|%b', 3.14159, 'ab', 10), "\n";
+my $closure = do { my $n = 0; sub { return ++$n } };
+$closure->() for 1 .. 4;
+print $closure->(), "\n";
+local $Data::Dumper::Sortkeys = 1; local $Data::Dumper::Indent = 1;
+print Dumper({ list => [1, 2, { deep => 'yes' }], name => 'x' });
+print "threads of regex: ", scalar(() = 'aXbXc' =~ /X/g), "\n";
+system('sh', '-c', 'exit 3'); print 'system ', $? >> 8, "\n";
+print pack('N n C A3', 1, 2, 3, 'abc') eq "\0\0\0\1\0\2\3abc" ? "packed\n" : "wrong\n";
+exit 5;
