@@ -41,8 +41,6 @@ public static unsafe partial class KvmAbi
     public const int KVM_EXIT_RISCV_SBI = 35;
     public const int KVM_EXIT_RISCV_CSR = 36;
     public const int KVM_EXIT_NOTIFY = 37;
-    public const int KVM_EXIT_LOONGARCH_IOCSR = 38;
-    public const int KVM_EXIT_MEMORY_FAULT = 39;
 
     public const int KVM_EXIT_IO_IN = 0;
     public const int KVM_EXIT_IO_OUT = 1;

@@ -72,7 +72,6 @@ public static unsafe partial class KvmAbi
     public const int KVM_X86_DISABLE_EXITS_HLT = 0x2;
     public const int KVM_X86_DISABLE_EXITS_PAUSE = 0x4;
     public const int KVM_X86_DISABLE_EXITS_CSTATE = 0x8;
-    public const int KVM_X86_DISABLE_VALID_EXITS = 15;
     public const int KVM_CPUID_SIGNATURE = 0x40000000;
     public const int KVM_CPUID_FEATURES = 0x40000001;
 
@@ -85,7 +84,6 @@ public static unsafe partial class KvmAbi
     public const int KVM_IOEVENTFD_FLAG_PIO = 0x2;
     public const int KVM_IOEVENTFD_FLAG_DEASSIGN = 0x4;
     public const int KVM_IOEVENTFD_FLAG_VIRTIO_CCW_NOTIFY = 0x8;
-    public const int KVM_IOEVENTFD_VALID_FLAG_MASK = 0x1F;
     public const int KVM_IRQ_ROUTING_IRQCHIP = 1;
     public const int KVM_IRQ_ROUTING_MSI = 2;
     public const int KVM_IRQ_ROUTING_HV_SINT = 4;

@@ -20,7 +20,6 @@ public static unsafe partial class Libc
     public const int ELFCLASSNONE = 0;
     public const int ELFCLASS32 = 1;
     public const int ELFCLASS64 = 2;
-    public const int ELFCLASSNUM = 3;
     public const int ELFDATANONE = 0;
     public const int ELFDATA2LSB = 1;
     public const int ELFDATA2MSB = 2;
@@ -87,7 +86,6 @@ public static unsafe partial class Libc
 
     public const int EV_NONE = 0;
     public const int EV_CURRENT = 1;
-    public const int EV_NUM = 2;
 
     public const int PT_NULL = 0;
     public const int PT_LOAD = 1;
@@ -125,7 +123,6 @@ public static unsafe partial class Libc
     public const int SHT_REL = 9;
     public const int SHT_SHLIB = 10;
     public const int SHT_DYNSYM = 11;
-    public const int SHT_NUM = 12;
     public const int SHT_LOPROC = 0x70000000;
     public const int SHT_HIPROC = 0x7FFFFFFF;
     public const uint SHT_LOUSER = 0x80000000u;
@@ -283,7 +280,6 @@ public static unsafe partial class Libc
     public const int R_X86_64_RELATIVE64 = 38;
     public const int R_X86_64_GOTPCRELX = 41;
     public const int R_X86_64_REX_GOTPCRELX = 42;
-    public const int R_X86_64_NUM = 43;
 
     public const int NT_PRSTATUS = 1;
     public const int NT_PRFPREG = 2;

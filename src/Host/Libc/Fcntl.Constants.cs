@@ -124,7 +124,6 @@ public static unsafe partial class Libc
     public const int SEEK_END = 2;
     public const int SEEK_DATA = 3;
     public const int SEEK_HOLE = 4;
-    public const int SEEK_MAX = 4;
 
     public const int R_OK = 4;
     public const int W_OK = 2;

@@ -156,8 +156,6 @@ public static unsafe partial class Libc
     public const int IOC_IN = 0x40000000;
     public const uint IOC_OUT = 0x80000000u;
     public const uint IOC_INOUT = 0xC0000000u;
-    public const int IOCSIZE_MASK = 0x3FFF0000;
-    public const int IOCSIZE_SHIFT = 0x10;
 
     public const int N_TTY = 0;
 }

@@ -84,7 +84,6 @@ public static unsafe partial class Libc
     public const int PR_SCHED_CORE_CREATE = 1;
     public const int PR_SCHED_CORE_SHARE_TO = 2;
     public const int PR_SCHED_CORE_SHARE_FROM = 3;
-    public const int PR_SCHED_CORE_MAX = 4;
     public const int PR_SCHED_CORE_SCOPE_THREAD = 0;
     public const int PR_SCHED_CORE_SCOPE_THREAD_GROUP = 1;
     public const int PR_SCHED_CORE_SCOPE_PROCESS_GROUP = 2;

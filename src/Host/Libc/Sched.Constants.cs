@@ -51,7 +51,6 @@ public static unsafe partial class Libc
     public const int SCHED_FLAG_UTIL_CLAMP_MAX = 0x40;
     public const int SCHED_FLAG_KEEP_ALL = 24;
     public const int SCHED_FLAG_UTIL_CLAMP = 96;
-    public const int SCHED_FLAG_ALL = 127;
     public const int SCHED_ATTR_SIZE_VER0 = 48;
     public const int SCHED_ATTR_SIZE_VER1 = 56;
 }

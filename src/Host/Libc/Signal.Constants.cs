@@ -133,18 +133,8 @@ public static unsafe partial class Libc
     public const int POLL_HUP = 6;
     public const int SYS_SECCOMP = 1;
     public const int SYS_USER_DISPATCH = 2;
-    public const int EMT_TAGOVF = 1;
-    public const int SI_LOAD_SHIFT = 16;
 
     public const int SI_MAX_SIZE = 128;
-    public const int NSIGILL = 11;
-    public const int NSIGFPE = 15;
-    public const int NSIGSEGV = 9;
-    public const int NSIGBUS = 5;
-    public const int NSIGTRAP = 6;
-    public const int NSIGCHLD = 6;
-    public const int NSIGPOLL = 6;
-    public const int NSIGSYS = 2;
 
     public const int SIGEV_SIGNAL = 0;
     public const int SIGEV_NONE = 1;

@@ -173,7 +173,7 @@ public unsafe struct _header
 public static unsafe partial class Libc
 {
     /// <summary>Bytes of a kernel signal set.</summary>
-    public const int KernelSignalSetSize = 8;
+    internal const int KernelSignalSetSize = 8;
 
     [LibraryImport(Library, SetLastError = true)]
     public static partial int kill(int pid, int signal);

@@ -52,7 +52,6 @@ public static unsafe partial class Libc
     public const int AF_SMC = 43;
     public const int AF_XDP = 44;
     public const int AF_MCTP = 45;
-    public const int AF_MAX = 46;
 
     public const int SOCK_STREAM = 1;
     public const int SOCK_DGRAM = 2;

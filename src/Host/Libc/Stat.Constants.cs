@@ -50,8 +50,6 @@ public static unsafe partial class Libc
     public const int STATX_ATTR_VERITY = 0x100000;
     public const int STATX_ATTR_DAX = 0x200000;
 
-    public const uint STATX__RESERVED = 0x80000000u;
-
     public const int UTIME_NOW = 0x3FFFFFFF;
     public const int UTIME_OMIT = 0x3FFFFFFE;
 }

@@ -365,23 +365,4 @@ public static unsafe partial class Libc
     public const int SYS_process_mrelease = 448;
     public const int SYS_futex_waitv = 449;
     public const int SYS_set_mempolicy_home_node = 450;
-
-    // Numbers newer than some supported build hosts' headers (Linux 6.5 and later).
-    public const int SYS_cachestat = 451;
-    public const int SYS_fchmodat2 = 452;
-    public const int SYS_map_shadow_stack = 453;
-    public const int SYS_futex_wake = 454;
-    public const int SYS_futex_wait = 455;
-    public const int SYS_futex_requeue = 456;
-    public const int SYS_statmount = 457;
-    public const int SYS_listmount = 458;
-    public const int SYS_lsm_get_self_attr = 459;
-    public const int SYS_lsm_set_self_attr = 460;
-    public const int SYS_lsm_list_modules = 461;
-    public const int SYS_mseal = 462;
-    public const int SYS_setxattrat = 463;
-    public const int SYS_getxattrat = 464;
-    public const int SYS_listxattrat = 465;
-    public const int SYS_removexattrat = 466;
-    public const int SYS_open_tree_attr = 467;
 }

@@ -9,7 +9,6 @@ public static unsafe partial class Libc
     public const int RWF_SYNC = 0x4;
     public const int RWF_NOWAIT = 0x8;
     public const int RWF_APPEND = 0x10;
-    public const int RWF_SUPPORTED = 0x1F;
 
     public const int UIO_FASTIOV = 8;
     public const int UIO_MAXIOV = 1024;

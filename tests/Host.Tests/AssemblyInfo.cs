@@ -1,0 +1,4 @@
+using System.Runtime.CompilerServices;
+
+// As in the assembly under test: structures cross unchanged.
+[assembly: DisableRuntimeMarshalling]
