@@ -52,6 +52,10 @@ public sealed unsafe class FileDescriptor : SafeHandle
         return result == 0 ? file! : throw new HostException(-result, "open", path, advice);
     }
 
+    /// <summary>Opens a host path; O_CLOEXEC is always added. Answers 0 or a negative error number.</summary>
+    public static int TryOpen(string path, int flags, uint mode, out FileDescriptor? file) =>
+        TryOpenAt(AT_FDCWD, path, flags, mode, out file);
+
     /// <summary>Opens a path from a directory on; O_CLOEXEC is always added: 0 or a negative error number.</summary>
     public static int TryOpenAt(
         FileDescriptor directory, string path, int flags, uint mode, out FileDescriptor? file)

@@ -5,6 +5,10 @@ namespace Sandbox.Host;
 /// <summary>Reading, writing, names in directories, identities: unistd.h, sys/sendfile.h, sys/random.h.</summary>
 public static unsafe partial class Libc
 {
+    public const int STDIN_FILENO = 0;
+    public const int STDOUT_FILENO = 1;
+    public const int STDERR_FILENO = 2;
+
     [LibraryImport(Library, SetLastError = true)]
     public static partial nint read(int fd, void* buffer, nuint count);
 
