@@ -1,6 +1,80 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Text;
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Launch;
+
 namespace Sandbox.Supervisor;
 
 static class Program
 {
-    static int Main() => 125;
+    static int Main(string[] arguments)
+    {
+        long startedAt = HostClock.MonotonicNanoseconds();
+        StandardStreams.Reserve();
+        // The VMM starts while this process still parses and opens files: two cores, one wait.
+        using EarlyVmm vmm = WillRun(arguments) ? EarlyVmm.Start() : EarlyVmm.None;
+        try
+        {
+            return Dispatch(arguments, vmm, startedAt);
+        }
+        catch (Exception mistake) when (mistake is UsageException or HostException)
+        {
+            StandardStreams.WriteError(mistake.Message);
+            return ExitStatus.SandboxFailed;
+        }
+    }
+
+    static bool WillRun(string[] arguments)
+    {
+        if (arguments is not ["run", ..])
+            return false;
+        foreach (string argument in arguments)
+        {
+            if (argument == "--")
+                return true;
+            if (argument is "--help" or "-h")
+                return false;
+        }
+
+        return false;
+    }
+
+    static int Dispatch(string[] arguments, EarlyVmm vmm, long startedAt)
+    {
+        RequireUtf8(arguments);
+        var model = new CommandModel();
+        (string[] flags, string[]? program) = RunCommand.Split(arguments);
+        ParseResult parsed = CommandLineParser.Parse(model.Root, flags, CommandModel.Configuration);
+        Command command = parsed.CommandResult.Command;
+        if (parsed.GetResult(model.Help) is not null)
+            return Print(HelpText.For(model, command));
+        if (command == model.Root && parsed.GetValue(model.VersionFlag))
+            return Print(VersionLine);
+        if (parsed.Errors.Count > 0 || command == model.Root)
+            throw ParseMistake.Describe(model, parsed);
+        if (command == model.Run.Command)
+            return Launcher.Run(model.Run.Read(parsed, program, Environment.GetEnvironmentVariable), () => vmm.Process, startedAt);
+        if (program is not null)
+            throw new UsageException($"{command.Name}: takes no program after --; see sandbox {command.Name} --help");
+        if (command == model.Completion)
+            return Print(CompletionScript.For(model, parsed.GetRequiredValue(model.Shell)));
+        return command == model.Doctor ? Doctor.Examination.Run() : Print(VersionLine);
+    }
+
+    static string VersionLine => $"sandbox {BuildVersion.Text}\n";
+
+    static int Print(string text) => StandardStreams.WriteOutput(text) ? 0 : ExitStatus.SandboxFailed;
+
+    // The runtime replaces bytes that are no UTF-8, so that the guest would get other arguments than the caller gave.
+    static void RequireUtf8(string[] arguments)
+    {
+        if (!Array.Exists(arguments, argument => argument.Contains('\ufffd', StringComparison.Ordinal)))
+            return;
+        byte[] raw = File.ReadAllBytes("/proc/self/cmdline");
+        if (!System.Text.Unicode.Utf8.IsValid(raw))
+            throw new UsageException("an argument is not valid UTF-8 text; file names in other encodings cannot be passed on, so rename the file");
+    }
 }

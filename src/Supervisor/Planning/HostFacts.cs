@@ -20,6 +20,9 @@ sealed record HostFacts
 
     public ushort Columns { get; init; }
 
+    /// <summary>Which of the caller's streams 0, 1 and 2 are open.</summary>
+    public bool[] OpenStreams { get; init; } = [true, true, true];
+
     public required IHostTree Tree { get; init; }
 }
 

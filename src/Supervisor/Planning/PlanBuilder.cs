@@ -168,9 +168,10 @@ static class PlanBuilder
             return grants.Count - 1;
         }
 
-        int standardInput = Next(new Grant.StandardStream(0));
-        int standardOutput = Next(new Grant.StandardStream(1));
-        int standardError = Next(new Grant.StandardStream(2));
+        // A stream that the caller had closed is closed for the guest too.
+        int Stream(int number) => host.OpenStreams[number] ? Next(new Grant.StandardStream(number)) : -1;
+
+        int standardInput = Stream(0), standardOutput = Stream(1), standardError = Stream(2);
         return new GuestStreams
         {
             Stdin = standardInput,

@@ -1,0 +1,111 @@
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using Sandbox.Supervisor.CommandLine;
+
+namespace Sandbox.Supervisor.Launch;
+
+/// <summary>
+/// An outcome as the command line's exit status and, unless the program simply exited, the one line that explains it.
+/// </summary>
+static class ExitReport
+{
+    public static (int Status, string? Line) For(LaunchPlan plan, Outcome outcome) => outcome switch
+    {
+        Outcome.Ended ended => Ended(plan, ended),
+        Outcome.VmmDied died => Failed($"the VMM ended unexpectedly ({Describe(died.WaitStatus)}); this is a bug in sandbox, please report it"),
+        Outcome.VmmMisbehaved bad => Failed($"the VMM was stopped because it {bad.What}; this is a bug in sandbox or an attack by the guest, please report it"),
+        Outcome.VmmSilent => Failed("the VMM did not start the guest within 30 s and was stopped; is the host overloaded?"),
+        Outcome.WallTimeEnforced => (ExitStatus.TimeLimit, WallTime(plan) + " by force"),
+        Outcome.Interrupted interrupted => (ExitStatus.SignalBase + interrupted.Signal, "interrupted twice; the guest was stopped"),
+        _ => throw new ArgumentOutOfRangeException(nameof(outcome)),
+    };
+
+    static (int, string?) Ended(LaunchPlan plan, Outcome.Ended ended)
+    {
+        GuestLimits limits = plan.Limits;
+        switch (ended.Cause)
+        {
+            case EndCause.Exited when ended.Value is >= 0 and <= 255:
+                return ((int)ended.Value, null);
+            case EndCause.Signaled when ended.Value is >= 1 and <= 64:
+                int signal = (int)ended.Value;
+                return (ExitStatus.SignalBase + signal, $"the program was ended by {SignalNames.Describe(signal)}");
+            case EndCause.WallTimeLimit:
+                return (ExitStatus.TimeLimit, WallTime(plan));
+            case EndCause.CpuTimeLimit:
+                return (ExitStatus.TimeLimit, $"the CPU time limit of {Duration.Format(limits.CpuMilliseconds)} was reached (--cpu-time); the guest was stopped");
+            case EndCause.MemoryLimit:
+                return (ExitStatus.MemoryLimit, $"the memory limit of {ByteSize.Format(limits.MemoryBytes)} was reached (--memory); the guest was stopped");
+            case EndCause.OutputLimit:
+                return (ExitStatus.OutputLimit, $"the output limit of {ByteSize.Format((ulong)limits.OutputBytes)} was reached (--output-limit); the guest was stopped");
+            case EndCause.NotFound:
+                return (ExitStatus.NotFound, NotFound(plan, ended));
+            case EndCause.NotExecutable:
+                return (ExitStatus.NotExecutable, $"{Program(plan)} cannot be executed: {Reason((ExecFailure)ended.Detail, ended.Value)}");
+            case EndCause.Failed:
+                return Failed(VmmFailed(plan, ended));
+            default:
+                return Failed($"the VMM ended the guest for a reason that does not exist ({(uint)ended.Cause}, {ended.Value}); this is a bug in sandbox, please report it");
+        }
+    }
+
+    static (int, string?) Failed(string line) => (ExitStatus.SandboxFailed, line);
+
+    static string Program(LaunchPlan plan) => Quote.Value(plan.Arguments[0]);
+
+    static string WallTime(LaunchPlan plan) =>
+        $"the time limit of {Duration.Format(plan.Limits.WallMilliseconds)} was reached (--timeout); the guest was stopped";
+
+    static string NotFound(LaunchPlan plan, Outcome.Ended ended)
+    {
+        string path = plan.Environment.FirstOrDefault(variable => variable.StartsWith("PATH=", StringComparison.Ordinal), "PATH=");
+        string where = plan.Arguments[0].Contains('/', StringComparison.Ordinal)
+            ? $"in the guest, whose working directory is {Quote.Value(plan.WorkingDirectory)}"
+            : $"in the guest's PATH ({Quote.Value(path[5..])})";
+        string error = ended.Value is 0 or Libc.ENOENT ? "" : $" ({Errno.Describe(ErrorNumber(ended.Value))})";
+        return $"{Program(plan)} was not found {where}{error}; the guest sees only /usr and what --mount shows it";
+    }
+
+    static string Reason(ExecFailure failure, long error) => failure switch
+    {
+        ExecFailure.NotAnExecutable => "it is neither an ELF program nor a script that begins with #!",
+        ExecFailure.WrongArchitecture => "it was built for another architecture; this sandbox runs x86-64 programs",
+        ExecFailure.Truncated => "the file is cut short",
+        ExecFailure.BadSegments => "its ELF segments contradict themselves or each other",
+        ExecFailure.InterpreterMissing => "the interpreter that it names is not in the guest; show it with --mount",
+        ExecFailure.PermissionDenied => "permission denied; it needs execute permission (chmod +x)",
+        ExecFailure.IsDirectory => "it is a folder",
+        ExecFailure.TooLarge => "it does not fit into the guest's memory; raise --memory",
+        ExecFailure.ArgumentsTooLong => "its arguments and environment are too long",
+        _ => Errno.Describe(ErrorNumber(error)),
+    };
+
+    static string VmmFailed(LaunchPlan plan, Outcome.Ended ended)
+    {
+        string error = Errno.Describe(ErrorNumber(ended.Value));
+        return (VmmFailure)ended.Detail switch
+        {
+            VmmFailure.BadPlan => "the VMM refused the launch plan; sandbox and sandbox-vmm are of different builds, so build both again",
+            VmmFailure.KvmMissing => $"/dev/kvm cannot be opened: {error}; run sandbox doctor to see what is missing",
+            VmmFailure.KvmPermission => $"/dev/kvm cannot be opened: {error}; join the kvm group (sudo usermod -aG kvm \"$USER\") and log in again",
+            VmmFailure.KvmCapability => $"this host's KVM lacks {Capability(ended.Detail32)} that guests need; run sandbox doctor for the list",
+            VmmFailure.KvmCall => $"KVM refused a call: {error}; run sandbox doctor",
+            VmmFailure.HostMemory => $"the host has no memory left for this guest: {error}; ask for less with --memory",
+            VmmFailure.WorkingDirectory => $"the guest's working directory {Quote.Value(plan.WorkingDirectory)} cannot be entered: {error}; choose another with --workdir, or --mount it",
+            VmmFailure.InternalError => $"the VMM failed ({error}); this is a bug in sandbox, please report it",
+            _ => $"the VMM failed for an unknown reason ({error}); this is a bug in sandbox, please report it",
+        };
+    }
+
+    static string Capability(uint number) => number == 0 ? "a capability" : $"capability {number}";
+
+    // The number comes from the VMM: anything may be in it.
+    static int ErrorNumber(long value) => value is > 0 and < 4096 ? (int)value : 0;
+
+    static string Describe(int? status) => status switch
+    {
+        null => "its status is not known",
+        int s when Libc.WIFSIGNALED(s) => SignalNames.Describe(Libc.WTERMSIG(s)),
+        int s => $"exit status {Libc.WEXITSTATUS(s)}",
+    };
+}

@@ -1,0 +1,49 @@
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Planning;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.Launch;
+
+/// <summary>Carries out <c>sandbox run</c>: asks the host, plans, opens what the plan grants, and watches the guest.</summary>
+static class Launcher
+{
+    /// <param name="vmm">The VMM, started beforehand; asked for only once nothing is wrong with the request.</param>
+    /// <param name="startedAt">CLOCK_MONOTONIC nanoseconds at which the command line began.</param>
+    /// <returns>The command line's exit status.</returns>
+    public static int Run(RunOptions options, Func<VmmProcess> vmm, long startedAt)
+    {
+        using CallersTerminal? terminal = options.Terminal ? CallersTerminal.Open() : null;
+        HostFacts host = HostQuestions.Ask(options.Terminal);
+        using var opened = new OpenedGrants();
+        foreach (MountArgument mount in options.Mounts)
+            opened.AddMount(MountOpener.Open(mount, host.WorkingDirectory));
+        PlannedLaunch launch = PlanBuilder.Build(options, host, opened.Mounts, startedAt);
+        FileDescriptor[] descriptors = opened.Open(launch.Grants, options);
+
+        VmmProcess process = vmm();
+        (int status, string? line) = ExitReport.For(launch.Plan, Watch(process, launch.Plan, terminal, descriptors));
+        terminal?.Restore();
+        opened.Result?.Publish();
+        if (line is not null)
+            StandardStreams.WriteError(line);
+        return status;
+    }
+
+    static Outcome Watch(VmmProcess process, LaunchPlan plan, CallersTerminal? terminal, FileDescriptor[] descriptors)
+    {
+        using SignalForwarder signals = SignalForwarder.Start(process, terminal);
+        try
+        {
+            terminal?.MakeRaw();
+            return new Session(process, plan, signals).Run(descriptors);
+        }
+        catch
+        {
+            // Also on the way to a crash, which runs no finally.
+            terminal?.Restore();
+            throw;
+        }
+    }
+}

@@ -1,0 +1,76 @@
+using Sandbox.Host;
+using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Planning;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.Launch;
+
+/// <summary>Owns every descriptor opened for one plan.</summary>
+sealed class OpenedGrants : IDisposable
+{
+    readonly List<MountSource> _mounts = [];
+    readonly List<FileDescriptor> _mountFiles = [];
+    readonly List<FileDescriptor> _others = [];
+
+    public IReadOnlyList<MountSource> Mounts => _mounts;
+
+    /// <summary>The result file, once opened and if the caller wants one.</summary>
+    public ResultFile? Result { get; private set; }
+
+    public void AddMount((MountSource Source, FileDescriptor File) mount)
+    {
+        _mounts.Add(mount.Source);
+        _mountFiles.Add(mount.File);
+    }
+
+    /// <returns>The plan's descriptors in order; they stay this object's.</returns>
+    public FileDescriptor[] Open(IReadOnlyList<Grant> grants, RunOptions options)
+    {
+        var descriptors = new FileDescriptor[grants.Count];
+        for (int i = 0; i < descriptors.Length; i++)
+        {
+            descriptors[i] = grants[i] switch
+            {
+                Grant.Mount mount => _mountFiles[mount.Index],
+                Grant.SystemPath path => Keep(OpenSystem(path)),
+                Grant.StandardStream stream => Keep(Copy(stream.Number)),
+                Grant.Result => (Result = ResultFile.Open(options.ResultFile!)).File,
+                Grant.Trace => Keep(OpenTrace(options.TraceFile!)),
+                _ => throw new InvalidOperationException($"unknown grant {grants[i]}"),
+            };
+        }
+
+        return descriptors;
+    }
+
+    public void Dispose()
+    {
+        foreach (FileDescriptor file in _mountFiles.Concat(_others))
+            file.Dispose();
+        Result?.Dispose();
+    }
+
+    FileDescriptor Keep(FileDescriptor file)
+    {
+        _others.Add(file);
+        return file;
+    }
+
+    static FileDescriptor OpenSystem(Grant.SystemPath path) =>
+        FileDescriptor.Open(path.Path, path.IsDirectory ? O_PATH | O_DIRECTORY : O_RDONLY | O_NOCTTY);
+
+    static FileDescriptor OpenTrace(string path)
+    {
+        if (path == RunOptions.TraceToStderr)
+            return Copy(STDERR_FILENO);
+        int error = FileDescriptor.TryOpen(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOCTTY, 0x1b6, out FileDescriptor? file);
+        return error == 0 ? file! : throw new UsageException(
+            $"--trace: {Quote.Value(path)} cannot be written: {Errno.Describe(-error)}; name a file in a folder you may write to");
+    }
+
+    static FileDescriptor Copy(int number)
+    {
+        int copy = fcntl(number, F_DUPFD_CLOEXEC, 3);
+        return copy >= 0 ? new FileDescriptor(copy) : throw HostException.Last("fcntl", $"descriptor {number}");
+    }
+}

@@ -1,0 +1,26 @@
+using Sandbox.Policy.Contract;
+
+namespace Sandbox.Supervisor.Launch;
+
+/// <summary>How a launch ended, as the supervisor saw it.</summary>
+abstract record Outcome
+{
+    /// <summary>The VMM said why the guest ended.</summary>
+    public sealed record Ended(EndCause Cause, uint Detail32, long Value, long Detail) : Outcome;
+
+    /// <summary>The VMM ended without a word.</summary>
+    /// <param name="WaitStatus">Of waitpid(2), or null if it is not known.</param>
+    public sealed record VmmDied(int? WaitStatus) : Outcome;
+
+    /// <summary>The VMM said something that no VMM says, and was stopped.</summary>
+    public sealed record VmmMisbehaved(string What) : Outcome;
+
+    /// <summary>The VMM did not start the guest in time, and was stopped.</summary>
+    public sealed record VmmSilent : Outcome;
+
+    /// <summary>The wall-clock limit passed and the VMM did not act on it, so that the supervisor did.</summary>
+    public sealed record WallTimeEnforced : Outcome;
+
+    /// <summary>The caller interrupted twice, and the guest was stopped.</summary>
+    public sealed record Interrupted(int Signal) : Outcome;
+}

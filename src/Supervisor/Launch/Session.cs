@@ -1,0 +1,199 @@
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.Launch;
+
+/// <summary>
+/// One guest from the Start message to the VMM's end. The VMM may have fallen to its guest: every message is checked,
+/// every wait has a bound, and whatever it does ends in an <see cref="Outcome"/>.
+/// </summary>
+sealed unsafe class Session
+{
+    /// <summary>From Start to Started. A healthy VMM needs milliseconds.</summary>
+    public const int StartMilliseconds = 30_000;
+
+    /// <summary>From the last word of a VMM to its end.</summary>
+    public const int EndMilliseconds = 2_000;
+
+    /// <summary>How long after the wall-clock limit the supervisor acts when the VMM has not.</summary>
+    public const int BackupMilliseconds = 2_000;
+
+    /// <summary>A VMM that says more than a guest can cause in good faith has fallen.</summary>
+    const int MaximumMessages = 10_000;
+
+    readonly VmmProcess _vmm;
+    readonly LaunchPlan _plan;
+    readonly SignalForwarder _signals;
+    readonly long _startedAt = Milliseconds();
+    int _messages;
+    bool _guestStarted;
+    bool _channelOpen = true;
+    Outcome? _outcome;
+
+    public Session(VmmProcess vmm, LaunchPlan plan, SignalForwarder signals)
+    {
+        _vmm = vmm;
+        _plan = plan;
+        _signals = signals;
+    }
+
+    /// <param name="descriptors">In the plan's order.</param>
+    /// <exception cref="HostException">The host has no memory or descriptor left for the message.</exception>
+    public Outcome Run(ReadOnlySpan<FileDescriptor> descriptors)
+    {
+        if (Start(descriptors))
+            while (!Step())
+            {
+            }
+
+        if (!_vmm.WaitForEnd(EndMilliseconds))
+        {
+            _vmm.Signal(SIGKILL);
+            _vmm.WaitForEnd(-1);
+        }
+
+        if (_signals.ForcedBy is int signal && _outcome is null)
+            return new Outcome.Interrupted(signal);
+        return _outcome ?? new Outcome.VmmDied(_vmm.WaitStatus);
+    }
+
+    bool Start(ReadOnlySpan<FileDescriptor> descriptors)
+    {
+        using FileDescriptor plan = PlanInMemory(_plan.Serialize());
+        FileDescriptor[] sent = [plan, .. descriptors];
+        var start = new ChannelMessage
+        {
+            Version = ChannelMessage.CurrentVersion,
+            Kind = MessageKind.Start,
+            Value = descriptors.Length,
+        };
+        try
+        {
+            _vmm.Channel.Send(start, sent);
+            return true;
+        }
+        catch (HostException gone) when (gone.Errno is EPIPE or ECONNRESET)
+        {
+            return false;
+        }
+    }
+
+    // Sealed: what the VMM checks is what it later reads.
+    static FileDescriptor PlanInMemory(ReadOnlySpan<byte> json)
+    {
+        FileDescriptor file = FileDescriptor.CreateMemory("launch plan", 0, MFD_ALLOW_SEALING);
+        try
+        {
+            while (!json.IsEmpty)
+            {
+                nint written = file.Write(json);
+                if (written is <= 0 and not -EINTR)
+                    throw new HostException((int)-written, "write", "launch plan");
+                json = json[(int)Math.Max(written, 0)..];
+            }
+
+            file.Seek(0, SEEK_SET);
+            if (fcntl(file.Value, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
+                throw HostException.Last("fcntl", "F_ADD_SEALS");
+            return file;
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Waits for one thing to happen; true when nothing more is to be waited for.</summary>
+    bool Step()
+    {
+        pollfd* watched = stackalloc pollfd[2];
+        // poll(2) passes over negative descriptors.
+        watched[0] = new pollfd { fd = _channelOpen ? _vmm.Channel.Socket.Value : -1, events = POLLIN };
+        watched[1] = new pollfd { fd = _vmm.EndDescriptor.Value, events = POLLIN };
+        int ready = poll(watched, 2, MillisecondsLeft());
+        if (ready < 0)
+            return errno == EINTR ? false : throw HostException.Last("poll");
+        if (ready == 0)
+            return TimedOut();
+        // Messages first: the last one may have arrived together with the end.
+        if (watched[0].revents != 0)
+            return Receive();
+        return true;
+    }
+
+    bool Receive()
+    {
+        ChannelMessage message;
+        try
+        {
+            if (!_vmm.Channel.Receive(out message))
+            {
+                // Closed: either it is about to end, or it has fallen; Run bounds the wait for the first.
+                _channelOpen = false;
+                return true;
+            }
+        }
+        catch (HostException bad) when (bad.Errno == EBADMSG)
+        {
+            return Misbehaved($"broke the channel's rules ({bad.Advice ?? bad.Subject})");
+        }
+        catch (HostException gone) when (gone.Errno == ECONNRESET)
+        {
+            // It ended with messages of ours unread.
+            _channelOpen = false;
+            return true;
+        }
+
+        if (++_messages > MaximumMessages)
+            return Misbehaved("sent too many messages");
+        if (message.Version != ChannelMessage.CurrentVersion)
+            return Misbehaved($"speaks version {message.Version} of the channel instead of {ChannelMessage.CurrentVersion}");
+        switch (message.Kind)
+        {
+            case MessageKind.Started when !_guestStarted:
+                _guestStarted = true;
+                return false;
+            case MessageKind.Stopped when _guestStarted && _plan.Streams.Terminal:
+                _signals.StopWithGuest();
+                return false;
+            case MessageKind.Ended:
+                _outcome = new Outcome.Ended(message.Cause, message.Detail32, message.Value, message.Detail);
+                return true;
+            default:
+                return Misbehaved($"sent a message out of place ({(uint)message.Kind})");
+        }
+    }
+
+    bool Misbehaved(string what)
+    {
+        _vmm.Signal(SIGKILL);
+        _outcome = new Outcome.VmmMisbehaved(what);
+        return true;
+    }
+
+    bool TimedOut()
+    {
+        if (MillisecondsLeft() != 0)
+            return false;
+        _vmm.Signal(SIGKILL);
+        _outcome = _guestStarted ? new Outcome.WallTimeEnforced() : new Outcome.VmmSilent();
+        return true;
+    }
+
+    /// <summary>Until the next bound is reached, as poll(2) takes it: -1 for none.</summary>
+    int MillisecondsLeft()
+    {
+        long limit;
+        if (!_guestStarted)
+            limit = StartMilliseconds;
+        else if (_plan.Limits.WallMilliseconds == 0)
+            return -1;
+        else
+            limit = _plan.Limits.WallMilliseconds + BackupMilliseconds;
+        return (int)Math.Clamp(_startedAt + limit - Milliseconds(), 0, int.MaxValue);
+    }
+
+    static long Milliseconds() => HostClock.MonotonicNanoseconds() / 1_000_000;
+}
