@@ -178,11 +178,9 @@ static class VdsoCode
         Label wait = c.CreateLabel();
         Label forward = c.CreateLabel();
         Label normalised = c.CreateLabel();
-        Label read = c.CreateLabel();
-        c.jmp(read);
+        c.jmp(retry);
         c.Label(ref wait);
         c.pause();
-        c.Label(ref read);
         c.Label(ref retry);
         c.mov(SequenceSeen, __dword_ptr[Data + VvarLayout.Sequence]);
         c.test(r10b, 1);
