@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using Sandbox.Host;
+using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Loader;
 
@@ -18,9 +20,21 @@ public abstract class EntropySource
 }
 
 /// <summary>The host kernel's generator.</summary>
-public sealed class HostEntropy : EntropySource
+public sealed unsafe class HostEntropy : EntropySource
 {
-    public override void Fill(Span<byte> destination) => Sandbox.Host.HostRandom.Fill(destination);
+    public override void Fill(Span<byte> destination)
+    {
+        while (!destination.IsEmpty)
+        {
+            nint count;
+            fixed (byte* start = destination)
+                count = getrandom(start, (nuint)destination.Length, 0);
+            if (count > 0)
+                destination = destination[(int)count..];
+            else if (errno != EINTR)
+                throw HostException.Last("getrandom", "address layout");
+        }
+    }
 }
 
 /// <summary>
