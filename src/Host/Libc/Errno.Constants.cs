@@ -136,7 +136,6 @@ public static unsafe partial class Libc
     public const int ENOTRECOVERABLE = 131;
     public const int ERFKILL = 132;
     public const int EHWPOISON = 133;
-    public const int EXTPROC = 0x10000;
 
     public const int ENOTSUP = 95;
 }

@@ -135,4 +135,5 @@ public static unsafe partial class Libc
     public const int FLUSHO = 0x1000;
     public const int PENDIN = 0x4000;
     public const int IEXTEN = 0x8000;
+    public const int EXTPROC = 0x10000;
 }
