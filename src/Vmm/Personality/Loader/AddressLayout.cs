@@ -3,7 +3,7 @@ using Sandbox.Vmm.Memory;
 namespace Sandbox.Vmm.Personality.Loader;
 
 /// <summary>
-/// Where the parts of a new program go in its address space: the picture of x86-64 Linux, from the bottom up
+/// Where the parts of a new program go in its address space: the picture of x86-64 Linux, from the bottom up.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -14,7 +14,7 @@ namespace Sandbox.Vmm.Personality.Loader;
 /// MapTop                 vDSO, its data page, then interpreter and libraries, all below
 ///          ...           room for the stack to grow, at least 128 MiB
 /// StackTop               the initial stack, below; up to 16 GiB of randomness above
-/// 0x0000_7fff_fff0_0000  UserEnd: what lies above, up to the canonical hole, is the platform's
+/// 0x0000_7fff_ffff_f000  UserEnd: the last page below the canonical hole is never mapped
 /// </code>
 /// Sources: arch/x86/include/asm/{elf,processor,page_64_types}.h and arch/x86/mm/mmap.c for the widths of the random
 /// parts, Documentation/arch/x86/x86_64/mm.rst for the picture.
@@ -22,10 +22,10 @@ namespace Sandbox.Vmm.Personality.Loader;
 public readonly struct AddressLayout
 {
     /// <summary>No program may map anything below: vm.mmap_min_addr.</summary>
-    public const ulong UserStart = 0x1_0000;
+    public const ulong UserStart = AddressSpace.LowestAddress;
 
-    /// <summary>The end of what programs may map. Linux ends at 0x7fff_ffff_f000; the last MiB is the platform's.</summary>
-    public const ulong UserEnd = 0x7fff_fff0_0000;
+    /// <summary>The end of what programs may map: TASK_SIZE_MAX.</summary>
+    public const ulong UserEnd = PageTable.UserLimit;
 
     /// <summary>Two thirds of the address space: ELF_ET_DYN_BASE.</summary>
     public const ulong PositionIndependentBase = 0x5555_5555_4000;

@@ -34,6 +34,8 @@ public sealed partial class ProgramLoader
         EntropySource entropy = options.CreateEntropy();
         AddressLayout layout = new(entropy, request.StackLimit);
         ElfImage image = parts.Image!;
+        space.MappingTop = new VirtualAddress(layout.MapTop);
+        space.StackLimit = request.StackLimit;
 
         // The vDSO first, so that it is at the top; the program before its interpreter, so that the interpreter's
         // place is chosen around it.
@@ -184,7 +186,7 @@ public sealed partial class ProgramLoader
         Protection protection = Protection.ReadWrite | (executable ? Protection.Execute : 0);
         long mapped = space.Map(
             new VirtualAddress(start), layout.StackTop - start, protection,
-            PrivateFixed | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_STACK, null, 0);
+            PrivateFixed | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_STACK, null, 0, "[stack]");
         if (mapped < 0)
             return mapped;
         return space.TryWrite(new VirtualAddress(stack.StackPointer), stack.Content) ? 0 : -ENOMEM;
