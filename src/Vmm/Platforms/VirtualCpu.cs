@@ -80,6 +80,19 @@ public abstract class VirtualCpu : IDisposable
     /// <summary>Resets registers, segment bases and extended state to what execve(2) gives a new program.</summary>
     public abstract void ResetForExec();
 
+    /// <summary>
+    /// Makes every processor of the machine notice page-table entries that the VMM has changed. Called by the address
+    /// space with its lock held, on the processor's own thread, between two runs.
+    /// </summary>
+    /// <returns>False when the platform failed; see <see cref="FailureDetail"/>.</returns>
+    public virtual bool RewriteEntries(PageTableEdits edits) => true;
+
+    /// <summary>The state of <see cref="AddressSpace.Generation"/> that this processor's translations are not older than.</summary>
+    public virtual long SeenGeneration { get; set; }
+
+    /// <summary>Whether user code may be running on this processor right now.</summary>
+    public virtual bool IsRunningGuestCode => false;
+
     /// <summary>What went wrong, after <see cref="GuestExitKind.Failed"/>: one line for the operator.</summary>
     public string FailureDetail { get; protected set; } = "";
 

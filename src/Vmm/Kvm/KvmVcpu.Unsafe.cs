@@ -1,0 +1,112 @@
+using System.Runtime.CompilerServices;
+using Sandbox.Host;
+using static Sandbox.Host.KvmAbi;
+
+namespace Sandbox.Vmm.Kvm;
+
+/// <summary>One KVM virtual processor: api.rst, "vcpu ioctls". General registers travel in the shared page.</summary>
+public sealed unsafe class KvmVcpu : IDisposable
+{
+    private readonly FileDescriptor _file;
+    private readonly MemoryMapping _run;
+
+    internal KvmVcpu(FileDescriptor file, int runSize)
+    {
+        _file = file;
+        _run = MemoryMapping.Map((nuint)runSize, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_SHARED, file, what: "kvm_run");
+        State->kvm_valid_regs = KVM_SYNC_X86_REGS;
+    }
+
+    private kvm_run* State => (kvm_run*)_run.Address;
+
+    /// <summary>The page shared with the kernel.</summary>
+    public ref kvm_run Shared => ref *State;
+
+    /// <summary>The general registers: valid after an exit, taken over by the next run.</summary>
+    public ref kvm_regs Registers => ref State->s.regs.regs;
+
+    /// <summary>KVM_RUN. 0, or a negative errno: -EINTR for a signal, -EFAULT when host memory is missing.</summary>
+    public int Run()
+    {
+        State->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+        return _file.Control(KVM_RUN);
+    }
+
+    public void GetSpecialRegisters(out kvm_sregs registers)
+    {
+        Unsafe.SkipInit(out registers);
+        fixed (kvm_sregs* p = &registers)
+            Check(_file.Control(KVM_GET_SREGS, p), "KVM_GET_SREGS");
+    }
+
+    public void SetSpecialRegisters(in kvm_sregs registers)
+    {
+        fixed (kvm_sregs* p = &registers)
+            Check(_file.Control(KVM_SET_SREGS, p), "KVM_SET_SREGS");
+    }
+
+    public void SetModelSpecificRegisters(ReadOnlySpan<kvm_msr_entry> entries)
+    {
+        byte* buffer = stackalloc byte[sizeof(kvm_msrs) + (entries.Length * sizeof(kvm_msr_entry))];
+        *(kvm_msrs*)buffer = new kvm_msrs { nmsrs = (uint)entries.Length };
+        entries.CopyTo(new Span<kvm_msr_entry>(buffer + sizeof(kvm_msrs), entries.Length));
+        int written = _file.Control(KVM_SET_MSRS, buffer);
+        Check(written, "KVM_SET_MSRS");
+        if (written != entries.Length)
+            throw new HostException(Libc.EINVAL, "KVM_SET_MSRS", $"MSR 0x{entries[written].index:x}");
+    }
+
+    public void SetCpuid(ReadOnlySpan<kvm_cpuid_entry2> entries)
+    {
+        byte* buffer = stackalloc byte[sizeof(kvm_cpuid2) + (entries.Length * sizeof(kvm_cpuid_entry2))];
+        *(kvm_cpuid2*)buffer = new kvm_cpuid2 { nent = (uint)entries.Length };
+        entries.CopyTo(new Span<kvm_cpuid_entry2>(buffer + sizeof(kvm_cpuid2), entries.Length));
+        Check(_file.Control(KVM_SET_CPUID2, buffer), "KVM_SET_CPUID2");
+    }
+
+    /// <summary>KVM_SET_XCRS: XCR0.</summary>
+    public void SetExtendedControlRegister(ulong value)
+    {
+        kvm_xcrs registers = new() { nr_xcrs = 1 };
+        registers.xcrs[0] = new kvm_xcr { xcr = 0, value = value };
+        Check(_file.Control(KVM_SET_XCRS, &registers), "KVM_SET_XCRS");
+    }
+
+    /// <summary>Only these signals can end KVM_RUN; bit n-1 is signal n, a set bit keeps it out.</summary>
+    public void SetSignalMask(ulong blocked)
+    {
+        byte* buffer = stackalloc byte[sizeof(kvm_signal_mask) + sizeof(ulong)];
+        *(kvm_signal_mask*)buffer = new kvm_signal_mask { len = sizeof(ulong) };
+        Unsafe.WriteUnaligned(buffer + sizeof(kvm_signal_mask), blocked);
+        Check(_file.Control(KVM_SET_SIGNAL_MASK, buffer), "KVM_SET_SIGNAL_MASK");
+    }
+
+    public void GetExtendedState(Span<byte> state)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(state.Length, sizeof(kvm_xsave));
+        fixed (byte* p = state)
+            Check(_file.Control(KVM_GET_XSAVE, p), "KVM_GET_XSAVE");
+    }
+
+    /// <summary>False when KVM refuses the state (reserved bits, components that are off).</summary>
+    public bool TrySetExtendedState(ReadOnlySpan<byte> state)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(state.Length, sizeof(kvm_xsave));
+        fixed (byte* p = state)
+            return _file.Control(KVM_SET_XSAVE, p) == 0;
+    }
+
+    public int TscKilohertz => Math.Max(_file.Control(KVM_GET_TSC_KHZ), 0);
+
+    private static void Check(int result, string call)
+    {
+        if (result < 0)
+            throw new HostException(-result, call);
+    }
+
+    public void Dispose()
+    {
+        _run.Dispose();
+        _file.Dispose();
+    }
+}

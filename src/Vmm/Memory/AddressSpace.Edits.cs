@@ -1,0 +1,69 @@
+using Sandbox.Vmm.Platforms;
+
+namespace Sandbox.Vmm.Memory;
+
+public sealed partial class AddressSpace
+{
+    private long _generation;
+
+    /// <summary>Grows whenever a processor's older translations of this space have become wrong.</summary>
+    public long Generation => Volatile.Read(ref _generation);
+
+    /// <summary>A processor will run on these tables. The generation that its translations start with.</summary>
+    internal long AddProcessor(VirtualCpu cpu)
+    {
+        lock (_lock)
+        {
+            _cpus.Add(cpu);
+            return _generation;
+        }
+    }
+
+    internal void RemoveProcessor(VirtualCpu cpu)
+    {
+        lock (_lock)
+            _cpus.Remove(cpu);
+    }
+
+    /// <summary>
+    /// Before a processor returns to the program: what this space's edits took away must be out of reach for every
+    /// processor, and only then are the pages free.
+    /// </summary>
+    /// <returns>False when the platform failed.</returns>
+    internal bool CompleteEdits(VirtualCpu cpu)
+    {
+        // Only this processor's own system call or fault can have made edits that it must not return before.
+        if (_table.Edits.IsEmpty)
+            return true;
+        lock (_lock)
+        {
+            if (_table.Edits.IsEmpty)
+                return true;
+            if (_table.Edits.IsOverflown)
+                _memory.Slots.ForgetTranslations();
+            else if (!cpu.RewriteEntries(_table.Edits))
+                return false;
+            long generation = Interlocked.Increment(ref _generation);
+            cpu.SeenGeneration = generation;
+            foreach (VirtualCpu other in _cpus)
+                if (other != cpu)
+                    WaitUntilRefreshed(other, generation);
+            ReleaseQuarantine();
+            return true;
+        }
+    }
+
+    /// <summary>
+    /// A processor that is out of the guest refreshes before it goes back in. One that is inside is called out; it
+    /// takes no lock on its way.
+    /// </summary>
+    private static void WaitUntilRefreshed(VirtualCpu other, long generation)
+    {
+        if (!other.IsRunningGuestCode)
+            return;
+        other.Interrupt();
+        SpinWait spin = default;
+        while (other.IsRunningGuestCode && other.SeenGeneration < generation)
+            spin.SpinOnce();
+    }
+}

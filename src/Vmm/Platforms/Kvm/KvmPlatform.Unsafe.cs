@@ -1,0 +1,144 @@
+using System.Collections.Concurrent;
+using Sandbox.Host;
+using Sandbox.Vmm.Kvm;
+using Sandbox.Vmm.Memory;
+
+namespace Sandbox.Vmm.Platforms.Kvm;
+
+/// <summary>
+/// Process guests on KVM: user code at CPL 3 in a VM whose ring 0 is the two pages of machine code that sandbox-gate
+/// assembles. One KVM VM per sandbox; one vCPU per guest thread, used again by later threads, since KVM cannot take
+/// a vCPU away.
+/// </summary>
+public sealed unsafe class KvmPlatform : IPlatform
+{
+    private readonly KvmSystem _system;
+    private readonly KvmVm _vm;
+    private readonly MemoryMapping _ring0;
+    private readonly ConcurrentStack<KvmCpu> _idle = new();
+    private readonly List<KvmCpu> _all = [];
+
+    /// <param name="device">/dev/kvm; owned from now on.</param>
+    /// <param name="memoryLimit">The guest's memory in bytes.</param>
+    /// <exception cref="HostException">The host cannot run a guest.</exception>
+    public KvmPlatform(FileDescriptor device, ulong memoryLimit)
+    {
+        _system = new KvmSystem(device);
+        _vm = _system.CreateVm();
+        Model = new CpuModel(_system.SupportedCpuid());
+        _ring0 = MemoryMapping.Map((nuint)Ring0Layout.Size, Libc.PROT_READ | Libc.PROT_WRITE,
+            Libc.MAP_PRIVATE | Libc.MAP_NORESERVE, what: "ring 0");
+        _vm.Add(new PhysicalAddress(Ring0Layout.PhysicalBase), _ring0.Address, Ring0Layout.Size);
+        Memory = new GuestMemory(memoryLimit, _vm);
+        BuildRing0();
+        SystemCallsStayInUserMode = Probe();
+        MapGate();
+    }
+
+    public GuestMemory Memory { get; }
+
+    /// <summary>
+    /// True on hosts where SYSCALL reaches the gate without leaving CPL 3 (paravirtual KVM); the gate is then a user
+    /// page, and the VMM returns by writing RIP.
+    /// </summary>
+    public bool SystemCallsStayInUserMode { get; }
+
+    internal CpuModel Model { get; }
+
+    internal static ulong GateAddress => Ring0Layout.VirtualBase + Ring0Layout.GateOffset;
+
+    public VirtualCpu RentCpu()
+    {
+        if (_idle.TryPop(out KvmCpu? cpu))
+            return cpu;
+        lock (_all)
+        {
+            if (_all.Count == Math.Min(Ring0Layout.MaximumVcpus, _system.MaximumVcpus))
+                throw new HostException(Libc.EAGAIN, "KVM_CREATE_VCPU", $"{_all.Count} vCPUs");
+            cpu = CreateCpu(GateAddress);
+            return cpu;
+        }
+    }
+
+    public void ReturnCpu(VirtualCpu cpu)
+    {
+        KvmCpu own = (KvmCpu)cpu;
+        own.Detach();
+        _idle.Push(own);
+    }
+
+    private KvmCpu CreateCpu(ulong gate)
+    {
+        KvmCpu cpu = new(this, _vm.CreateVcpu(), _all.Count, VcpuPage(_all.Count), gate);
+        _all.Add(cpu);
+        return cpu;
+    }
+
+    private byte* VcpuPage(int number) =>
+        _ring0.Address + Ring0Layout.VcpuOffset + ((long)number * Page.Size);
+
+    private void BuildRing0()
+    {
+        Ring0Bytes.Bytes.CopyTo(new Span<byte>(_ring0.Address + Ring0Layout.CodeOffset, Page.Size));
+        GateBytes.Bytes.CopyTo(new Span<byte>(_ring0.Address + Ring0Layout.GateOffset, Page.Size));
+        ulong* idt = (ulong*)(_ring0.Address + Ring0Layout.IdtOffset);
+        for (int vector = 0; vector < Ring0Bytes.StubCount; vector++)
+        {
+            ulong handler = Ring0Layout.VirtualBase + Ring0Layout.CodeOffset + (ulong)(vector * Ring0Bytes.StubSize);
+            // Present, interrupt gate, IST 1. INT3 and INTO are the program's to execute; no other INT n is.
+            ulong privilege = vector is 3 or 4 ? 3UL : 0UL;
+            idt[vector * 2] = (handler & 0xffff) | ((ulong)Ring0Layout.KernelCode << 16) | (1UL << 32)
+                | (0x8eUL << 40) | (privilege << 45) | ((handler >> 16 & 0xffff) << 48);
+            idt[(vector * 2) + 1] = handler >> 32;
+        }
+        Map(Ring0Layout.IdtOffset, Protection.ReadWrite);
+        Map(Ring0Layout.CodeOffset, Protection.Read | Protection.Execute);
+        for (ulong offset = Ring0Layout.VcpuOffset; offset < Ring0Layout.Size; offset += Page.Size)
+            Map(offset, Protection.ReadWrite);
+        for (ulong offset = 0; offset < (ulong)PageTablePool.PageLimit * Page.Size; offset += Page.LargeSize)
+            if (!Memory.Ring0.TrySetLarge(Ring0Layout.TablesBase + offset, PageTableEntry.Supervisor(
+                    new PhysicalAddress(PageTablePool.PhysicalBase + offset), Protection.ReadWrite, large: true)))
+                throw OutOfMemory();
+    }
+
+    private void Map(ulong offset, Protection protection, bool user = false, ulong? target = null)
+    {
+        PhysicalAddress page = new(Ring0Layout.PhysicalBase + (target ?? offset));
+        PageTableEntry leaf = user ? PageTableEntry.User(page, protection) : PageTableEntry.Supervisor(page, protection);
+        if (!Memory.Ring0.TrySet(Ring0Layout.VirtualBase + offset, leaf))
+            throw OutOfMemory();
+    }
+
+    private static HostException OutOfMemory() =>
+        new(Libc.ENOMEM, "mmap", "page tables of the guest", "give it more with --memory");
+
+    private void MapGate() =>
+        Map(Ring0Layout.GateOffset, Protection.Read | Protection.Execute, user: SystemCallsStayInUserMode);
+
+    /// <summary>
+    /// Executes one SYSCALL at CPL 3, before any guest code exists, and looks at which CPL it arrives. Nothing that a
+    /// guest does later can change the answer.
+    /// </summary>
+    private bool Probe()
+    {
+        ulong probe = Ring0Layout.VirtualBase + Ring0Layout.ProbeOffset;
+        Map(Ring0Layout.ProbeOffset, Protection.Read | Protection.Execute, user: true, target: Ring0Layout.GateOffset);
+        // The probing vCPU is used for nothing else: it keeps an LSTAR that points at the probe's page.
+        using KvmVcpu vcpu = _vm.CreateVcpu();
+        KvmCpu cpu = new(this, vcpu, Ring0Layout.MaximumVcpus - 1, VcpuPage(Ring0Layout.MaximumVcpus - 1), probe);
+        bool staysInUserMode = cpu.ProbeSystemCall(Memory.Ring0.Root, probe + GateBytes.ProbeOffset);
+        Memory.Ring0.Replace(probe, default, recordEdit: false);
+        _vm.ForgetTranslations();
+        return staysInUserMode;
+    }
+
+    public void Dispose()
+    {
+        foreach (KvmCpu cpu in _all)
+            cpu.Dispose();
+        _vm.Dispose();
+        Memory.Dispose();
+        _ring0.Dispose();
+        _system.Dispose();
+    }
+}
