@@ -12,5 +12,14 @@ GeneratedSource source = new();
 source.Add("Sandbox.Vmm.Personality.Loader", "VdsoBytes", "The vDSO: a whole ELF image.", VdsoImage.Build());
 source.Add(
     "Sandbox.Vmm.Personality.Loader", "HostTscBytes", "unsigned long read_tsc(void).", HostTscCode.Assemble());
+byte[] gate = Ring0Code.AssembleGate(out int gateReturn, out int probe);
+source.Add("Sandbox.Vmm.Platforms.Kvm", "GateBytes", "The system-call gate.", gate,
+    ("ReturnOffset", gateReturn), ("ProbeOffset", probe));
+byte[] ring0 = Ring0Code.Assemble(out int ring0Return);
+source.Add("Sandbox.Vmm.Platforms.Kvm", "Ring0Bytes", "Exception stubs and the page-table edit routine.", ring0,
+    ("StubSize", Ring0Code.StubSize), ("StubCount", Ring0Code.StubCount),
+    ("PageFaultVector", Ring0Code.PageFaultVector), ("GatePort", Ring0Code.GatePort),
+    ("ExceptionPort", Ring0Code.ExceptionPort), ("EditsDonePort", Ring0Code.EditsDonePort),
+    ("EditOffset", Ring0Code.EditOffset), ("ReturnOffset", ring0Return));
 source.WriteIfChanged(args[0]);
 return 0;
