@@ -53,6 +53,19 @@ public sealed partial class AddressSpace
         }
     }
 
+    /// <summary>Calls every other processor of this space out of the guest and waits until it has left.</summary>
+    public void InterruptOthers(VirtualCpu self)
+    {
+        lock (_lock)
+        {
+            long generation = Interlocked.Increment(ref _generation);
+            self.SeenGeneration = generation;
+            foreach (VirtualCpu other in _cpus)
+                if (other != self)
+                    WaitUntilRefreshed(other, generation);
+        }
+    }
+
     /// <summary>
     /// A processor that is out of the guest refreshes before it goes back in. One that is inside is called out; it
     /// takes no lock on its way.

@@ -93,6 +93,24 @@ public sealed partial class AddressSpace
         }
     }
 
+    /// <summary>Whether all of a page-aligned range is mapped.</summary>
+    public bool IsMapped(VirtualAddress start, ulong length)
+    {
+        ulong next = start.Value, end = start.Value + length;
+        if (end < next)
+            return false;
+        lock (_lock)
+        {
+            for (int i = _mappings.IndexAtOrAbove(next); next < end; i++)
+            {
+                if (i == _mappings.Count || _mappings[i].Start > next)
+                    return false;
+                next = _mappings[i].End;
+            }
+            return true;
+        }
+    }
+
     private void AcquireBacking(Mapping mapping)
     {
         if (mapping.Backing is not IMappingBacking backing)
