@@ -132,7 +132,7 @@ static void descriptors(void)
     CHECK("fd link", reaches("/proc/self/fd/40", "/dev/null") && copy == 40);
     int ends[2];
     NEED(!pipe(ends));
-    char path[64], target[64] = "";
+    char path[64], target[4096] = "";
     snprintf(path, sizeof path, "/proc/self/fd/%d", ends[0]);
     CHECK("pipe link", readlink(path, target, sizeof target - 1) > 0 && !strncmp(target, "pipe:[", 6));
     DIR *directory = opendir("/proc/self/fd");
