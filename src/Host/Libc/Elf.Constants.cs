@@ -12,6 +12,7 @@ public static unsafe partial class Libc
     public const int EI_DATA = 5;
     public const int EI_VERSION = 6;
     public const int EI_OSABI = 7;
+    public const int EI_ABIVERSION = 8;
     public const int EI_PAD = 8;
     public const int ELFMAG0 = 0x7F;
     public const int ELFMAG1 = 69;
@@ -24,6 +25,8 @@ public static unsafe partial class Libc
     public const int ELFDATA2LSB = 1;
     public const int ELFDATA2MSB = 2;
     public const int ELFOSABI_NONE = 0;
+    public const int ELFOSABI_SYSV = 0;
+    public const int ELFOSABI_GNU = 3;
     public const int ELFOSABI_LINUX = 3;
 
     public const int ET_NONE = 0;
@@ -166,6 +169,17 @@ public static unsafe partial class Libc
     public const int DT_DEBUG = 21;
     public const int DT_TEXTREL = 22;
     public const int DT_JMPREL = 23;
+    public const int DT_BIND_NOW = 24;
+    public const int DT_INIT_ARRAY = 25;
+    public const int DT_FINI_ARRAY = 26;
+    public const int DT_INIT_ARRAYSZ = 27;
+    public const int DT_FINI_ARRAYSZ = 28;
+    public const int DT_RUNPATH = 29;
+    public const int DT_PREINIT_ARRAY = 32;
+    public const int DT_PREINIT_ARRAYSZ = 33;
+    public const int DT_RELRSZ = 35;
+    public const int DT_RELR = 36;
+    public const int DT_RELRENT = 37;
     public const int DT_ENCODING = 32;
     public const int DT_LOOS = 0x6000000D;
     public const int DT_HIOS = 0x6FFFF000;

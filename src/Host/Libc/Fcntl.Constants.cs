@@ -16,6 +16,7 @@ public static unsafe partial class Libc
     public const int O_APPEND = 0x400; // 02000
     public const int O_NONBLOCK = 0x800; // 04000
     public const int O_DSYNC = 0x1000; // 010000
+    public const int O_ASYNC = 0x2000; // 020000
     public const int O_DIRECT = 0x4000; // 040000
     public const int O_LARGEFILE = 0x8000; // 0100000
     public const int O_DIRECTORY = 0x10000; // 0200000

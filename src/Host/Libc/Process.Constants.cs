@@ -12,6 +12,7 @@ public static unsafe partial class Libc
     public const int __WNOTHREAD = 0x20000000;
     public const int __WALL = 0x40000000;
     public const uint __WCLONE = 0x80000000u;
+    public const int WCOREFLAG = 0x80;
     public const int P_ALL = 0;
     public const int P_PID = 1;
     public const int P_PGID = 2;
