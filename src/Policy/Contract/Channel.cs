@@ -70,8 +70,6 @@ public enum VmmFailure : uint
 {
     None = 0,
     BadPlan,
-    KvmMissing,
-    KvmPermission,
     KvmCapability,
     KvmCall,
     HostMemory,
@@ -92,6 +90,16 @@ public struct ChannelMessage
     public uint Detail32;
     public long Value;
     public long Detail;
+}
+
+/// <summary>The descriptors that a VMM is born with; 0 and 1 are /dev/null, 2 is for crashes alone.</summary>
+public static class StartDescriptors
+{
+    /// <summary>AF_UNIX, SOCK_SEQPACKET: <see cref="ChannelMessage"/>s.</summary>
+    public const int Channel = 3;
+
+    /// <summary>/dev/kvm.</summary>
+    public const int Kvm = 4;
 }
 
 /// <summary>The command line's exit statuses beyond the program's own.</summary>

@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Launch;
 
@@ -9,6 +10,7 @@ namespace Sandbox.Supervisor.Launch;
 sealed class EarlyVmm : IDisposable
 {
     const string ProgramName = "sandbox-vmm";
+    const string KvmDevice = "/dev/kvm";
 
     readonly VmmProcess? _process;
     readonly HostException? _failure;
@@ -30,12 +32,23 @@ sealed class EarlyVmm : IDisposable
         try
         {
             string own = Environment.ProcessPath ?? "/proc/self/exe";
-            return new EarlyVmm(VmmProcess.Start(Path.Combine(Path.GetDirectoryName(own) ?? "/", ProgramName)), null);
+            using FileDescriptor kvm = OpenKvm();
+            return new EarlyVmm(VmmProcess.Start(Path.Combine(Path.GetDirectoryName(own) ?? "/", ProgramName), kvm), null);
         }
         catch (HostException failure)
         {
             return new EarlyVmm(null, failure);
         }
+    }
+
+    static FileDescriptor OpenKvm()
+    {
+        int error = FileDescriptor.TryOpen(KvmDevice, O_RDWR, 0, out FileDescriptor? kvm);
+        return error == 0 ? kvm! : throw new HostException(-error, "open", KvmDevice, error switch
+        {
+            -EACCES or -EPERM => "join the kvm group (sudo usermod -aG kvm \"$USER\") and log in again",
+            _ => "run sandbox doctor to see what is missing",
+        });
     }
 
     public void Dispose() => _process?.Dispose();

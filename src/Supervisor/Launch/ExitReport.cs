@@ -86,8 +86,6 @@ static class ExitReport
         return (VmmFailure)ended.Detail switch
         {
             VmmFailure.BadPlan => "the VMM refused the launch plan; sandbox and sandbox-vmm are of different builds, so build both again",
-            VmmFailure.KvmMissing => $"/dev/kvm cannot be opened: {error}; run sandbox doctor to see what is missing",
-            VmmFailure.KvmPermission => $"/dev/kvm cannot be opened: {error}; join the kvm group (sudo usermod -aG kvm \"$USER\") and log in again",
             VmmFailure.KvmCapability => $"this host's KVM lacks {Capability(ended.Detail32)} that guests need; run sandbox doctor for the list",
             VmmFailure.KvmCall => $"KVM refused a call: {error}; run sandbox doctor",
             VmmFailure.HostMemory => $"the host has no memory left for this guest: {error}; ask for less with --memory",

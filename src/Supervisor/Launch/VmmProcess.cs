@@ -1,17 +1,16 @@
 using System.Text;
 using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Launch;
 
 /// <summary>
-/// The VMM's process, from its start to its end. It is started with the channel as descriptor 3 and nothing else:
-/// no environment, no terminal, no descriptor of the caller's but stderr, which is for crashes alone.
+/// The VMM's process, from its start to its end. It is started with the channel as descriptor 3, KVM as descriptor 4
+/// and nothing else: no environment, no terminal, no descriptor of the caller's but stderr, which is for crashes alone.
 /// </summary>
 sealed unsafe class VmmProcess : IDisposable
 {
-    const int ChannelDescriptor = 3;
-
     readonly FileDescriptor _pidfd;
     bool _ended;
 
@@ -32,13 +31,15 @@ sealed unsafe class VmmProcess : IDisposable
     public int? WaitStatus { get; private set; }
 
     /// <exception cref="HostException">The program is missing, or the host has no process or descriptor left.</exception>
-    public static VmmProcess Start(string program)
+    /// <param name="kvm">/dev/kvm; the VMM gets a descriptor of its own.</param>
+    public static VmmProcess Start(string program, FileDescriptor kvm)
     {
         (FileDescriptor mine, FileDescriptor theirs) = SeqpacketChannel.CreatePair();
         var channel = new SeqpacketChannel(mine);
         try
         {
-            int pid = Spawn(program, theirs.Value);
+            using FileDescriptor channelCopy = CopyAbove(theirs), kvmCopy = CopyAbove(kvm);
+            int pid = Spawn(program, channelCopy.Value, kvmCopy.Value);
             int pidfd = pidfd_open(pid, 0);
             if (pidfd < 0)
             {
@@ -100,7 +101,7 @@ sealed unsafe class VmmProcess : IDisposable
         _pidfd.Dispose();
     }
 
-    static int Spawn(string program, int channel)
+    static int Spawn(string program, int channel, int kvm)
     {
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
@@ -110,12 +111,13 @@ sealed unsafe class VmmProcess : IDisposable
         {
             fixed (byte* nowhere = "/dev/null\0"u8)
             {
-                Check(posix_spawn_file_actions_adddup2(&actions, channel, ChannelDescriptor));
+                Check(posix_spawn_file_actions_adddup2(&actions, channel, StartDescriptors.Channel));
+                Check(posix_spawn_file_actions_adddup2(&actions, kvm, StartDescriptors.Kvm));
                 Check(posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, nowhere, O_RDONLY, 0));
                 Check(posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, nowhere, O_WRONLY, 0));
             }
 
-            Check(posix_spawn_file_actions_addclosefrom_np(&actions, ChannelDescriptor + 1));
+            Check(posix_spawn_file_actions_addclosefrom_np(&actions, StartDescriptors.Kvm + 1));
 
             // A session of its own: Ctrl-C at the caller's terminal goes to the command line alone, which passes it on,
             // and reading that terminal as stdin does not stop the VMM as a background job.
@@ -144,6 +146,13 @@ sealed unsafe class VmmProcess : IDisposable
             int error = posix_spawn(&pid, path, actions, attributes, arguments, &noVariables);
             return error == 0 ? pid : throw new HostException(error, "posix_spawn", program, AdviceFor(error));
         }
+    }
+
+    // Above the numbers that the VMM gets, so that putting one in place cannot close the other.
+    static FileDescriptor CopyAbove(FileDescriptor file)
+    {
+        int copy = fcntl(file.Value, F_DUPFD_CLOEXEC, StartDescriptors.Kvm + 1);
+        return copy >= 0 ? new FileDescriptor(copy) : throw HostException.Last("fcntl", "F_DUPFD_CLOEXEC");
     }
 
     static string? AdviceFor(int error) => error switch
