@@ -74,8 +74,13 @@ public sealed unsafe class KvmPlatform : IPlatform
         return cpu;
     }
 
-    private byte* VcpuPage(int number) =>
-        _ring0.Address + Ring0Layout.VcpuOffset + ((long)number * Page.Size);
+    /// <summary>The vCPU's page, mapped in ring 0 from now on.</summary>
+    private byte* VcpuPage(int number)
+    {
+        ulong offset = Ring0Layout.VcpuOffset + ((ulong)number * Page.Size);
+        Map(offset, Protection.ReadWrite);
+        return _ring0.Address + offset;
+    }
 
     private void BuildRing0()
     {
@@ -93,8 +98,6 @@ public sealed unsafe class KvmPlatform : IPlatform
         }
         Map(Ring0Layout.IdtOffset, Protection.ReadWrite);
         Map(Ring0Layout.CodeOffset, Protection.Read | Protection.Execute);
-        for (ulong offset = Ring0Layout.VcpuOffset; offset < Ring0Layout.Size; offset += Page.Size)
-            Map(offset, Protection.ReadWrite);
         for (ulong offset = 0; offset < (ulong)PageTablePool.PageLimit * Page.Size; offset += Page.LargeSize)
             if (!Memory.Ring0.TrySetLarge(Ring0Layout.TablesBase + offset, PageTableEntry.Supervisor(
                     new PhysicalAddress(PageTablePool.PhysicalBase + offset), Protection.ReadWrite, large: true)))
