@@ -1,0 +1,164 @@
+using Sandbox.Host;
+using Sandbox.Vmm.Memory;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Personality.Files;
+
+/// <summary>An open regular file of the host. The guest's position is kept here, the host's is not used.</summary>
+public sealed unsafe class HostFile : PositionedFile
+{
+    private const int RWF_APPEND = 0x10;
+
+    private readonly FileDescriptor _descriptor;
+    private readonly bool _ownsDescriptor;
+
+    internal HostFile(Dentry dentry, int flags, FileDescriptor descriptor, bool ownsDescriptor)
+        : base(dentry, flags)
+    {
+        _descriptor = descriptor;
+        _ownsDescriptor = ownsDescriptor;
+    }
+
+    public override long ReadAt(Span<byte> buffer, long offset)
+    {
+        nint count;
+        do
+        {
+            count = _descriptor.ReadAt(buffer, offset);
+        }
+        while (count == -EINTR);
+        return count;
+    }
+
+    public override long WriteAt(ReadOnlySpan<byte> buffer, long offset)
+    {
+        // pwrite on O_APPEND appends, on Linux (BUGS in pwrite(2)).
+        if ((StatusFlags & O_APPEND) != 0)
+            return Append(buffer, out _);
+        nint count;
+        do
+        {
+            count = _descriptor.WriteAt(buffer, offset);
+        }
+        while (count == -EINTR);
+        return count;
+    }
+
+    protected override long Append(ReadOnlySpan<byte> buffer, out long end)
+    {
+        end = 0;
+        fixed (byte* data = buffer)
+        {
+            iovec vector = new() { iov_base = data, iov_len = (nuint)buffer.Length };
+            nint count;
+            do
+            {
+                count = pwritev2(_descriptor.Value, &vector, 1, 0, RWF_APPEND);
+            }
+            while (count < 0 && errno == EINTR);
+            if (count < 0)
+                return -errno;
+            end = Math.Max(GetLength(), 0);
+            return count;
+        }
+    }
+
+    protected override long GetLength()
+    {
+        int result = _descriptor.GetStatus(out stat status);
+        return result < 0 ? result : status.st_size;
+    }
+
+    // lseek moves the host's position, which nothing here uses.
+    protected override long Next(long offset, bool data) => _descriptor.Seek(offset, data ? SEEK_DATA : SEEK_HOLE);
+
+    public override long GetStatus(out InodeStatus status)
+    {
+        long result = HostCalls.GetStatus(_descriptor.Value, out statx fresh);
+        if (result == 0 && Inode is HostInode inode)
+        {
+            status = inode.Remember(fresh);
+            return 0;
+        }
+        return result < 0 ? Fail(result, out status) : base.GetStatus(out status);
+    }
+
+    private static long Fail(long result, out InodeStatus status)
+    {
+        status = default;
+        return result;
+    }
+
+    public override long SetStatus(in StatusChange change)
+    {
+        if (Dentry.Mount.IsReadOnly)
+            return -EROFS;
+        long result = GetStatus(out InodeStatus now);
+        if (result < 0)
+            return result;
+        if ((change.Uid ?? now.Uid) != now.Uid || (change.Gid ?? now.Gid) != now.Gid)
+            return -EPERM;
+        if (change.Permissions is { } mode
+            && fchmod(_descriptor.Value, mode & 0xfff & ~(uint)(S_ISUID | S_ISGID)) != 0)
+            return -errno;
+        if (change.AccessTime is null && change.ModifyTime is null)
+            return 0;
+        timespec omit = new() { tv_nsec = UTIME_OMIT };
+        return HostCalls.SetTimes(_descriptor.Value, change.AccessTime ?? omit, change.ModifyTime ?? omit);
+    }
+
+    public override long Truncate(long length) => ftruncate(_descriptor.Value, length) == 0 ? 0 : -errno;
+
+    public override long Allocate(int mode, long offset, long length) =>
+        fallocate(_descriptor.Value, mode, offset, length) == 0 ? 0 : -errno;
+
+    public override long Synchronize(bool dataOnly) =>
+        (dataOnly ? fdatasync(_descriptor.Value) : fsync(_descriptor.Value)) == 0 ? 0 : -errno;
+
+    public override IMappable? Mappable => new HostFileMapping(
+        _descriptor, CanWrite, DisplayName, Inode.Identity.Device, Inode.Identity.Number);
+
+    protected override void Close()
+    {
+        base.Close();
+        if (_ownsDescriptor)
+            _descriptor.Dispose();
+    }
+}
+
+/// <summary>
+/// A single host file that the plan grants. All opens share the descriptor that came with the plan, which was
+/// opened for exactly what the grant allows.
+/// </summary>
+sealed class HostGrantedFile(HostFileSystem fileSystem, in statx status)
+    : Inode(fileSystem, status.stx_ino, (uint)status.stx_mode & S_IFMT)
+{
+    public override long GetStatus(Dentry self, out InodeStatus status)
+    {
+        long result = HostCalls.GetStatus(fileSystem.RootDescriptor.Value, out statx fresh);
+        status = result == 0 ? fileSystem.ToGuest(fresh, fileSystem.Device) : default;
+        return result;
+    }
+
+    public override long Open(in Caller caller, Dentry self, int flags, out OpenFile? file)
+    {
+        file = null;
+        if (!IsRegular)
+            return -EACCES;
+        if ((flags & O_TRUNC) != 0 && ftruncate(fileSystem.RootDescriptor.Value, 0) != 0)
+            return -errno;
+        file = new HostFile(self, flags, fileSystem.RootDescriptor, ownsDescriptor: false);
+        return 0;
+    }
+
+    public override long SetLength(in Caller caller, Dentry self, long length) =>
+        ftruncate(fileSystem.RootDescriptor.Value, length) == 0 ? 0 : -errno;
+
+    public override long SetStatus(Dentry self, in StatusChange change)
+    {
+        HostFile file = new(self, O_RDWR, fileSystem.RootDescriptor, ownsDescriptor: false);
+        long result = file.SetStatus(change);
+        file.Release();
+        return result;
+    }
+}

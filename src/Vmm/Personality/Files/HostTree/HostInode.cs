@@ -1,0 +1,257 @@
+using Sandbox.Host;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Personality.Files;
+
+/// <summary>A file or directory of a host tree, known by its directory and its name there.</summary>
+sealed partial class HostInode : Inode
+{
+    private readonly HostFileSystem _fileSystem;
+    private readonly ulong _hostDevice;
+    private readonly ulong _device;
+    private volatile KnownStatus _known;
+    private byte[]? _linkTarget;
+
+    private sealed record KnownStatus(InodeStatus Status);
+
+    public HostInode(HostFileSystem fileSystem, in statx status, ulong device)
+        : base(fileSystem, status.stx_ino, (uint)status.stx_mode & S_IFMT)
+    {
+        _fileSystem = fileSystem;
+        _hostDevice = HostFileSystem.DeviceOf(status);
+        _device = device;
+        _known = new(fileSystem.ToGuest(status, device));
+    }
+
+    /// <summary>Guarded by the cache's lock.</summary>
+    internal DirectoryHandle? OpenHandle { get; set; }
+
+    public override FileIdentity Identity => new(_device, Number);
+
+    internal HostFileSystem HostFileSystem => _fileSystem;
+
+    internal bool IsSame(in statx status) =>
+        status.stx_ino == Number && HostFileSystem.DeviceOf(status) == _hostDevice
+        && ((uint)status.stx_mode & S_IFMT) == Type;
+
+    internal InodeStatus Remember(in statx status)
+    {
+        InodeStatus guest = _fileSystem.ToGuest(status, _device);
+        _known = new(guest);
+        return guest;
+    }
+
+    public override long GetStatus(Dentry self, out InodeStatus status)
+    {
+        if (_fileSystem.IsStable)
+        {
+            status = _known.Status;
+            return 0;
+        }
+        long result;
+        statx fresh;
+        if (self.IsMountRoot)
+        {
+            result = HostCalls.GetStatus(_fileSystem.RootDescriptor.Value, out fresh);
+        }
+        else if (IsDirectory)
+        {
+            // The directory itself, even when the host has renamed it.
+            result = Acquire(self, out DirectoryLease own);
+            fresh = default;
+            if (result == 0)
+                using (own)
+                    result = HostCalls.GetStatus(own.Descriptor, out fresh);
+        }
+        else
+        {
+            result = Acquire(self.Parent!, out DirectoryLease parent);
+            fresh = default;
+            if (result == 0)
+                using (parent)
+                    result = HostCalls.GetStatus(parent.Descriptor, self.Name, out fresh);
+        }
+        if (result == 0 && !IsSame(fresh))
+            result = -ENOENT;
+        status = result == 0 ? Remember(fresh) : _known.Status;
+        return result;
+    }
+
+    // The walk has just looked at every component, so what is known is as fresh as a check can be; the host checks
+    // again when something is really opened.
+    public override long CheckAccess(Dentry self, Credentials credentials, int mask) =>
+        Permissions.Check(_known.Status, credentials, mask);
+
+    public override long Lookup(Dentry self, ReadOnlySpan<byte> name, in Caller caller, out Dentry? child)
+    {
+        if (!IsDirectory)
+        {
+            child = null;
+            return -ENOTDIR;
+        }
+        HostTreeCache cache = _fileSystem.Cache;
+        bool known = cache.TryGet(self, name, out child);
+        if (known && _fileSystem.IsStable)
+            return child is null ? -ENOENT : 0;
+
+        cache.CountHostLookup();
+        long result = Acquire(self, out DirectoryLease lease);
+        statx status = default;
+        if (result == 0)
+            using (lease)
+                result = HostCalls.GetStatus(lease.Descriptor, name, out status);
+        if (result == -ENOENT)
+        {
+            if (_fileSystem.IsStable)
+                cache.Put(self, name, null);
+            else if (known)
+                cache.Forget(self, name);
+        }
+        if (result < 0)
+        {
+            child = null;
+            return result;
+        }
+        if (child?.Inode is HostInode before && before.IsSame(status))
+        {
+            before.Remember(status);
+            return 0;
+        }
+        child = null;
+        if (_fileSystem.IsForeign(status) || !_fileSystem.TryMapDevice(status, out ulong device))
+            return -EACCES;
+        child = new Dentry(self, name.ToArray(), new HostInode(_fileSystem, status, device), self.Mount);
+        cache.Put(self, name, child);
+        return 0;
+    }
+
+    public override long ReadLink(Dentry self, in Caller caller, out byte[] target)
+    {
+        target = [];
+        if (!IsSymlink)
+            return -EINVAL;
+        if (_fileSystem.IsStable && _linkTarget is { } known)
+        {
+            target = known;
+            return 0;
+        }
+        long result = Acquire(self.Parent!, out DirectoryLease parent);
+        if (result < 0)
+            return result;
+        using (parent)
+            result = HostCalls.ReadLink(parent.Descriptor, self.Name, out target);
+        // EINVAL: the host has put something else there since.
+        if (result == -EINVAL)
+            return -ENOENT;
+        if (result == 0)
+            _linkTarget = target;
+        return result;
+    }
+
+    public override long Open(in Caller caller, Dentry self, int flags, out OpenFile? file)
+    {
+        file = null;
+        if (IsDirectory)
+            return OpenDirectory(self, flags, out file);
+        if (!IsRegular)
+            return Type == S_IFLNK ? -ELOOP : Type == S_IFSOCK ? -ENXIO : -EACCES;
+        long result = OpenRegular(self, flags, out FileDescriptor? descriptor);
+        if (result < 0)
+            return result;
+        if ((flags & O_TRUNC) != 0 && ftruncate(descriptor!.Value, 0) != 0)
+        {
+            result = -errno;
+            descriptor.Dispose();
+            return result;
+        }
+        file = new HostFile(self, flags, descriptor!, ownsDescriptor: true);
+        return 0;
+    }
+
+    /// <summary>Opens the host file after its type is known, and makes sure that it is still the same file.</summary>
+    internal long OpenRegular(Dentry self, int flags, out FileDescriptor? descriptor)
+    {
+        descriptor = null;
+        long result = Acquire(self.Parent!, out DirectoryLease parent);
+        if (result < 0)
+            return result;
+        int fd;
+        // O_NONBLOCK: should the host swap in a fifo at this instant, the open does not hang.
+        using (parent)
+            fd = HostCalls.Open(parent.Descriptor, self.Name, HostFlags(flags) | O_NONBLOCK | O_NOCTTY, 0);
+        if (fd < 0)
+            return fd == -ELOOP ? -ENOENT : fd;
+        FileDescriptor opened = new(fd);
+        result = HostCalls.GetStatus(fd, out statx status);
+        if (result == 0 && !IsSame(status))
+            result = -ENOENT;
+        if (result < 0)
+        {
+            opened.Dispose();
+            return result;
+        }
+        descriptor = opened;
+        return 0;
+    }
+
+    private static int HostFlags(int flags) => flags & (O_ACCMODE | O_SYNC | O_DSYNC);
+
+    private long OpenDirectory(Dentry self, int flags, out OpenFile? file)
+    {
+        file = null;
+        if (self.Pinned is not null)
+        {
+            file = new ListedDirectoryFile(self, flags, entries => ListWithPinned(self, entries));
+            return 0;
+        }
+        long result = OpenForReading(self, out FileDescriptor? descriptor);
+        if (result == 0)
+            file = new HostDirectoryFile(self, flags, descriptor!);
+        return result;
+    }
+
+    private long OpenForReading(Dentry self, out FileDescriptor? descriptor)
+    {
+        descriptor = null;
+        long result = Acquire(self, out DirectoryLease own);
+        if (result < 0)
+            return result;
+        int fd;
+        using (own)
+            fd = HostCalls.Open(own.Descriptor, "."u8, O_RDONLY | O_DIRECTORY, 0);
+        if (fd < 0)
+            return fd;
+        descriptor = new(fd);
+        return 0;
+    }
+
+    /// <summary>A directory over which the plan has put names: those, and the host's others. At most 1 Mi entries.</summary>
+    private long ListWithPinned(Dentry self, List<ListedDirectoryFile.Entry> entries)
+    {
+        const int MaximumEntries = 1 << 20;
+        foreach (Dentry pinned in self.Pinned!.Values)
+            entries.Add(new(pinned.Name, pinned.Inode.Number, pinned.Inode.Type));
+        long result = OpenForReading(self, out FileDescriptor? descriptor);
+        if (result < 0)
+            return result;
+        using (descriptor)
+        {
+            byte[] buffer = new byte[32768];
+            var names = self.Pinned is Dictionary<byte[], Dentry> pinned
+                ? pinned.GetAlternateLookup<ReadOnlySpan<byte>>()
+                : default;
+            while ((result = HostDirectoryFile.ReadHostEntries(descriptor!.Value, buffer)) > 0)
+            {
+                foreach (HostDirectoryFile.Record record in new HostDirectoryFile.Records(buffer.AsSpan(0, (int)result)))
+                {
+                    if (record.IsDotOrDotDot || names.ContainsKey(record.Name))
+                        continue;
+                    if (entries.Count >= MaximumEntries)
+                        return 0;
+                    entries.Add(new(record.Name.ToArray(), record.Inode, (uint)record.Type << 12));
+                }
+            }
+        }
+        return result;
+    }
+}

@@ -1,0 +1,63 @@
+using Sandbox.Host;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Personality.Files;
+
+/// <summary>
+/// An open file of the file tree. Takes over one use of its inode (<see cref="Inode.TryAddUser"/>), so an unlinked
+/// file lives as long as somebody has it open.
+/// </summary>
+public abstract partial class InodeFile(Dentry dentry, int flags) : OpenFile(flags)
+{
+    /// <summary>The name it was opened by, which rename moves along.</summary>
+    public Dentry Dentry { get; } = dentry;
+
+    public Inode Inode => Dentry.Inode;
+
+    public override string DisplayName => Dentry.ToString();
+
+    public sealed override long GetStatus(out stat status)
+    {
+        long result = GetStatus(out InodeStatus full);
+        full.ToStat(out status);
+        return result;
+    }
+
+    public virtual long GetStatus(out InodeStatus status) => Inode.GetStatus(Dentry, out status);
+
+    /// <summary>fchmod, fchown, futimens.</summary>
+    public virtual long SetStatus(in StatusChange change) => Inode.SetStatus(Dentry, change);
+
+    /// <summary>fallocate(2); the range has been checked.</summary>
+    public virtual long Allocate(int mode, long offset, long length) => -EOPNOTSUPP;
+
+    protected override void Close()
+    {
+        ReleaseFileLocks();
+        Inode.RemoveUser();
+    }
+}
+
+/// <summary>O_PATH: a place in the tree and nothing more. Every use but the few of open(2) is -EBADF.</summary>
+public sealed class PathFile(Dentry dentry, int flags) : InodeFile(dentry, flags)
+{
+    public override long Read(Span<byte> buffer) => -EBADF;
+
+    public override long Write(ReadOnlySpan<byte> buffer) => -EBADF;
+
+    public override long ReadAt(Span<byte> buffer, long offset) => -EBADF;
+
+    public override long WriteAt(ReadOnlySpan<byte> buffer, long offset) => -EBADF;
+
+    public override long Seek(long offset, int whence) => -EBADF;
+
+    public override long Ioctl(GuestThread thread, uint request, ulong argument) => -EBADF;
+
+    public override long Truncate(long length) => -EBADF;
+
+    public override long Synchronize(bool dataOnly) => -EBADF;
+
+    public override long SetStatus(in StatusChange change) => -EBADF;
+
+    public override long Allocate(int mode, long offset, long length) => -EBADF;
+}
