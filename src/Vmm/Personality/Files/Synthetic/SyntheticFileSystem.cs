@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Vmm.Memory;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -110,15 +111,39 @@ public sealed class SyntheticSymlink(FileSystem fileSystem, byte[] target)
 }
 
 /// <summary>A read-only file with a fixed content.</summary>
-public sealed class SyntheticFile(FileSystem fileSystem, byte[] content, uint permissions = 0x1a4)
+/// <param name="memory">Where mmap(2) finds a copy of the content; null for -ENODEV.</param>
+public sealed class SyntheticFile(
+    FileSystem fileSystem, byte[] content, uint permissions = 0x1a4, GuestMemory? memory = null)
     : SyntheticInode(fileSystem, fileSystem.NextNumber(), S_IFREG | permissions)
 {
+    private readonly Lock _lock = new();
+    private PagedObject? _pages;
+
     protected override long Size => content.Length;
 
     public override long Open(in Caller caller, Dentry self, int flags, out OpenFile? file)
     {
-        file = new SnapshotFile(self, flags, content);
+        file = new SnapshotFile(self, flags, content) { Map = () => Map(self) };
         return 0;
+    }
+
+    /// <summary>The content as pages of the guest's memory, made once; null when the memory limit has no room.</summary>
+    private PagedObject? Map(Dentry self)
+    {
+        if (memory is null)
+            return null;
+        lock (_lock)
+        {
+            if (_pages is not null)
+                return _pages;
+            PagedObject pages = memory.CreateObject(self.ToString(), FileSystem.Device, Number, null);
+            if (content.Length > 0 && pages.Write(0, content) != content.Length)
+            {
+                pages.Release();
+                return null;
+            }
+            return _pages = pages;
+        }
     }
 }
 
@@ -137,6 +162,11 @@ public sealed class GeneratedFile(FileSystem fileSystem, Func<Caller, byte[]> ge
 /// <summary>An open file that shows bytes fixed at open.</summary>
 public sealed class SnapshotFile(Dentry dentry, int flags, byte[] content) : PositionedFile(dentry, flags)
 {
+    /// <summary>What mmap(2) maps.</summary>
+    public Func<IMappable?>? Map { get; init; }
+
+    public override IMappable? Mappable => Map?.Invoke();
+
     /// <summary>What a write does, for the few files of /proc that take one; null for -EINVAL.</summary>
     public Func<byte[], long>? OnWrite { get; init; }
 

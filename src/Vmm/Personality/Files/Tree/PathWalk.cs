@@ -71,6 +71,9 @@ public ref struct PathWalk
     /// <summary>Slashes follow the last component: it must be (or become) a directory.</summary>
     public bool TrailingSlash { get; private set; }
 
+    /// <summary>The last component has been reached and not been looked through yet.</summary>
+    public bool IsAtLast { get; private set; }
+
     /// <summary>Walks a whole path to what it names.</summary>
     public static long Resolve(
         in Caller caller, Dentry start, ReadOnlySpan<byte> path, WalkFlags flags, out Dentry? target)
@@ -104,6 +107,7 @@ public ref struct PathWalk
             {
                 Last = LastComponent.None;
                 Name = default;
+                IsAtLast = true;
                 return 0;
             }
             int end = _rest.IndexOf((byte)'/');
@@ -118,6 +122,7 @@ public ref struct PathWalk
             if (_rest.IsEmpty)
             {
                 TrailingSlash |= slash;
+                IsAtLast = true;
                 return 0;
             }
             long result = Step(followLink: true);
@@ -221,6 +226,7 @@ public ref struct PathWalk
 
     private long Enter(Dentry link)
     {
+        IsAtLast = false;
         if ((_flags & WalkFlags.NoSymlinks) != 0 || ++_links > MaximumLinks)
             return -ELOOP;
         long result;

@@ -1,0 +1,217 @@
+using Sandbox.Host;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Personality.Files;
+
+// Names: making, removing, linking and moving them.
+public sealed partial class VirtualFileSystem
+{
+    /// <summary>Walks to where a new name is to be. -EEXIST when something is there already.</summary>
+    /// <param name="walk">Stands at the directory, with the name in <see cref="PathWalk.Name"/>.</param>
+    private static long BeginCreate(ref PathWalk walk, in Caller caller, ReadOnlySpan<byte> path, bool directory)
+    {
+        long result = walk.Begin(path);
+        if (result == 0)
+            result = walk.ToLast();
+        if (result < 0)
+            return result;
+        if (walk.Last != LastComponent.Name)
+            return -EEXIST;
+        result = walk.LookupLast(out _);
+        if (result == 0)
+            return -EEXIST;
+        if (result != -ENOENT)
+            return result;
+        // Only a directory may be made under a name with a slash behind it.
+        if (walk.TrailingSlash && !directory)
+            return -ENOENT;
+        return MayChange(caller, walk.Current);
+    }
+
+    /// <param name="mode">Type and permission bits; S_IFREG, S_IFIFO or S_IFSOCK.</param>
+    public static long MakeNode(in Caller caller, Dentry start, ReadOnlySpan<byte> path, uint mode, out Dentry? node)
+    {
+        node = null;
+        PathWalk walk = new(caller, start, WalkFlags.None);
+        long result = BeginCreate(ref walk, caller, path, directory: false);
+        if (result < 0)
+            return result;
+        uint permissions = mode & 0xfff & ~caller.Umask;
+        return walk.Current.Inode.CreateNode(
+            walk.Current, walk.Name, (mode & S_IFMT) | permissions, caller.Owner, out node);
+    }
+
+    public static long MakeDirectory(in Caller caller, Dentry start, ReadOnlySpan<byte> path, uint mode)
+    {
+        PathWalk walk = new(caller, start, WalkFlags.None);
+        long result = BeginCreate(ref walk, caller, path, directory: true);
+        return result < 0
+            ? result
+            : walk.Current.Inode.MakeDirectory(
+                walk.Current, walk.Name, mode & (0x1ff | S_ISVTX) & ~caller.Umask, caller.Owner);
+    }
+
+    public static long MakeSymlink(in Caller caller, ReadOnlySpan<byte> target, Dentry start, ReadOnlySpan<byte> path)
+    {
+        if (target.IsEmpty)
+            return -ENOENT;
+        if (target.Length >= PATH_MAX)
+            return -ENAMETOOLONG;
+        PathWalk walk = new(caller, start, WalkFlags.None);
+        long result = BeginCreate(ref walk, caller, path, directory: false);
+        return result < 0
+            ? result
+            : walk.Current.Inode.MakeSymlink(walk.Current, walk.Name, target, caller.Owner);
+    }
+
+    public static long Link(in Caller caller, Dentry existing, Dentry start, ReadOnlySpan<byte> path)
+    {
+        PathWalk walk = new(caller, start, WalkFlags.None);
+        long result = BeginCreate(ref walk, caller, path, directory: false);
+        if (result < 0 && result != -EROFS && result != -EACCES)
+            return result;
+        if (existing.Mount != walk.Current.Mount)
+            return -EXDEV;
+        if (result < 0)
+            return result;
+        return existing.Inode.IsDirectory
+            ? -EPERM
+            : walk.Current.Inode.Link(walk.Current, walk.Name, existing);
+    }
+
+    public static long Unlink(in Caller caller, Dentry start, ReadOnlySpan<byte> path)
+    {
+        PathWalk walk = new(caller, start, WalkFlags.None);
+        long result = walk.Begin(path);
+        if (result == 0)
+            result = walk.ToLast();
+        if (result < 0)
+            return result;
+        if (walk.Last != LastComponent.Name)
+            return -EISDIR;
+        if (walk.Current.Mount.IsReadOnly && walk.Current.Inode.IsDirectory)
+            return -EROFS;
+        result = walk.LookupLast(out Dentry? child);
+        if (result < 0)
+            return result;
+        if (walk.TrailingSlash)
+            return child!.Inode.IsDirectory ? -EISDIR : -ENOTDIR;
+        result = MayRemove(caller, walk.Current, child!);
+        if (result < 0)
+            return result;
+        return child!.Inode.IsDirectory ? -EISDIR : walk.Current.Inode.Unlink(walk.Current, child);
+    }
+
+    public long RemoveDirectory(in Caller caller, Dentry start, ReadOnlySpan<byte> path)
+    {
+        PathWalk walk = new(caller, start, WalkFlags.None);
+        long result = walk.Begin(path);
+        if (result == 0)
+            result = walk.ToLast();
+        if (result < 0)
+            return result;
+        switch (walk.Last)
+        {
+            case LastComponent.Dot:
+                return -EINVAL;
+            case LastComponent.DotDot:
+                return -ENOTEMPTY;
+            case LastComponent.None:
+                return -EBUSY;
+        }
+        if (walk.Current.Mount.IsReadOnly && walk.Current.Inode.IsDirectory)
+            return -EROFS;
+        lock (_renameLock)
+        {
+            result = walk.LookupLast(out Dentry? child);
+            if (result < 0)
+                return result;
+            result = MayRemove(caller, walk.Current, child!);
+            if (result < 0)
+                return result;
+            return child!.Inode.IsDirectory ? walk.Current.Inode.RemoveDirectory(walk.Current, child) : -ENOTDIR;
+        }
+    }
+
+    public long Rename(
+        in Caller caller, Dentry oldStart, ReadOnlySpan<byte> oldPath, Dentry newStart, ReadOnlySpan<byte> newPath,
+        uint flags)
+    {
+        bool noReplace = (flags & RENAME_NOREPLACE) != 0, exchange = (flags & RENAME_EXCHANGE) != 0;
+        if ((flags & ~(uint)(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0 || (noReplace && exchange))
+            return -EINVAL;
+        PathWalk from = new(caller, oldStart, WalkFlags.None);
+        long result = from.Begin(oldPath);
+        if (result == 0)
+            result = from.ToLast();
+        if (result < 0)
+            return result;
+        PathWalk to = new(caller, newStart, WalkFlags.None);
+        result = to.Begin(newPath);
+        if (result == 0)
+            result = to.ToLast();
+        if (result < 0)
+            return result;
+        if (from.Current.Mount != to.Current.Mount)
+            return -EXDEV;
+        if (from.Last != LastComponent.Name)
+            return -EBUSY;
+        if (to.Last != LastComponent.Name)
+            return noReplace ? -EEXIST : -EBUSY;
+        if (from.Current.Mount.IsReadOnly)
+            return -EROFS;
+
+        lock (_renameLock)
+        {
+            result = from.LookupLast(out Dentry? child);
+            if (result < 0)
+                return result;
+            result = to.LookupLast(out Dentry? replaced);
+            if (result < 0 && result != -ENOENT)
+                return result;
+            if (replaced is not null && noReplace)
+                return -EEXIST;
+            if (replaced is null && exchange)
+                return -ENOENT;
+            bool directory = child!.Inode.IsDirectory;
+            if (!directory && (from.TrailingSlash || (!exchange && to.TrailingSlash)))
+                return -ENOTDIR;
+            if (exchange && to.TrailingSlash && !replaced!.Inode.IsDirectory)
+                return -ENOTDIR;
+            if (child.IsAncestorOf(to.Current))
+                return -EINVAL;
+            if (replaced is not null && replaced.IsAncestorOf(from.Current))
+                return exchange ? -EINVAL : -ENOTEMPTY;
+            result = MayMove(caller, from.Current, child, to.Current);
+            if (result < 0)
+                return result;
+            if (replaced is null)
+            {
+                result = MayChange(caller, to.Current);
+            }
+            else
+            {
+                result = exchange
+                    ? MayMove(caller, to.Current, replaced, from.Current)
+                    : MayRemove(caller, to.Current, replaced);
+                if (result == 0 && !exchange && directory != replaced.Inode.IsDirectory)
+                    result = directory ? -ENOTDIR : -EISDIR;
+            }
+            if (result < 0)
+                return result;
+            // Two dentries of one name: the same file, already where it is to go.
+            if (child == replaced)
+                return 0;
+            return from.Current.Inode.Rename(from.Current, child, to.Current, to.Name, replaced, flags);
+        }
+    }
+
+    private static long MayMove(in Caller caller, Dentry from, Dentry child, Dentry to)
+    {
+        long result = MayRemove(caller, from, child);
+        // A directory that changes its parent has its '..' rewritten.
+        if (result == 0 && child.Inode.IsDirectory && from != to)
+            result = child.Inode.CheckAccess(child, caller.Credentials, W_OK);
+        return result;
+    }
+}
