@@ -11,6 +11,9 @@ public static unsafe partial class Libc
     public const int S_IFDIR = 0x4000; // 040000
     public const int S_IFCHR = 0x2000; // 020000
     public const int S_IFIFO = 0x1000; // 010000
+    public const int S_ISUID = 0x800; // 04000
+    public const int S_ISGID = 0x400; // 02000
+    public const int S_ISVTX = 0x200; // 01000
     public const int S_IRWXU = 0x1C0; // 0700
     public const int S_IRUSR = 0x100; // 0400
     public const int S_IWUSR = 0x80; // 0200

@@ -7,8 +7,6 @@ namespace Sandbox.Vmm.Personality.Files;
 /// <summary>An open regular file of the host. The guest's position is kept here, the host's is not used.</summary>
 public sealed unsafe class HostFile : PositionedFile
 {
-    private const int RWF_APPEND = 0x10;
-
     private readonly FileDescriptor _descriptor;
     private readonly bool _ownsDescriptor;
 
