@@ -39,6 +39,7 @@ public static unsafe partial class Libc
     public const int STATX_SIZE = 0x200;
     public const int STATX_BLOCKS = 0x400;
     public const int STATX_BASIC_STATS = 0x7FF;
+    public const uint STATX__RESERVED = 0x80000000u;
     public const int STATX_BTIME = 0x800;
     public const int STATX_MNT_ID = 0x1000;
     public const int STATX_DIOALIGN = 0x2000;

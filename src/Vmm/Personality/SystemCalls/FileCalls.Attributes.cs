@@ -123,11 +123,7 @@ static partial class FileCalls
         return ChangeTimes(thread, directory, path, Convert(times.Access), Convert(times.Modify), false, 0);
     }
 
-    private struct TimePair<T> where T : unmanaged
-    {
-        public T Access;
-        public T Modify;
-    }
+    private readonly record struct TimePair<T>(T Access, T Modify) where T : unmanaged;
 
     private static timespec Convert(timeval time) => new() { tv_sec = time.tv_sec, tv_nsec = time.tv_usec * 1000 };
 
