@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
@@ -198,7 +197,7 @@ sealed class GuestTree : IDisposable
             descriptor.Dispose();
         _memory.Dispose();
         // Some tests leave paths that are longer than Directory.Delete can follow.
-        using Process remove = Process.Start("rm", ["-rf", HostRoot]);
+        using System.Diagnostics.Process remove = System.Diagnostics.Process.Start("rm", ["-rf", HostRoot]);
         remove.WaitForExit();
     }
 
