@@ -90,12 +90,12 @@ public sealed class ElfImage
             ulong align = BinaryPrimitives.ReadUInt64LittleEndian(entry[48..]);
             switch (type)
             {
+                case PT_LOAD when fileSize == 0 && memorySize == 0:
+                    break;
                 case PT_LOAD:
                     ElfError error = CheckSegment(header, offset, address, fileSize, memorySize, fileLength);
                     if (error != ElfError.None)
                         return error;
-                    if (memorySize == 0)
-                        break;
                     ElfSegment segment = new(offset, address, fileSize, memorySize, ToProtection(flags));
                     foreach (ref readonly ElfSegment other in segments[..count])
                         if (segment.PageStart < other.PageEnd && other.PageStart < segment.PageEnd)

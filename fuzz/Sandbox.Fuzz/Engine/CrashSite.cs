@@ -1,0 +1,56 @@
+using System.Diagnostics;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace Sandbox.Fuzz.Engine;
+
+/// <summary>
+/// Where something went wrong: the kind of failure and the innermost frames of our own code. Two inputs with the same
+/// site are one bug until somebody shows otherwise.
+/// </summary>
+public sealed record CrashSite(string Kind, string Frames, string Report)
+{
+    private const int FrameCount = 4;
+    private const int IdentityBytes = 4;
+
+    /// <summary>Short, stable from run to run, and fit for a directory name.</summary>
+    public string Id
+    {
+        get
+        {
+            byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(Kind + "\n" + Frames));
+            return $"{Kind}-{Convert.ToHexStringLower(hash.AsSpan(0, IdentityBytes))}";
+        }
+    }
+
+    public static CrashSite Of(Exception exception)
+    {
+        List<string> frames = [];
+        foreach (StackFrame frame in new StackTrace(exception, false).GetFrames())
+        {
+            if (frame.GetMethod() is not { } method || frames.Count == FrameCount)
+                continue;
+            string name = $"{method.DeclaringType?.FullName}.{method.Name}";
+            if (name.StartsWith("Sandbox.", StringComparison.Ordinal)
+                && !name.StartsWith("Sandbox.Fuzz.OracleException", StringComparison.Ordinal))
+                frames.Add(name);
+        }
+        string detail = exception is OracleException ? exception.Message + "\n" : "";
+        return new CrashSite(exception.GetType().Name, detail + string.Join('\n', frames), exception.ToString());
+    }
+
+    /// <summary>A worker's death: .NET prints the frames of what it cannot survive.</summary>
+    public static CrashSite OfDeath(int exitCode, string errorOutput)
+    {
+        IEnumerable<string> frames = errorOutput.Split('\n')
+            .Select(line => line.Trim())
+            .Where(line => line.StartsWith("at Sandbox.", StringComparison.Ordinal))
+            .Select(line => line.IndexOf('(') is > 0 and int end ? line[..end] : line)
+            // A deep recursion repeats itself: the set of frames names it better than their order.
+            .Distinct()
+            .Take(FrameCount);
+        return new CrashSite($"died{exitCode}", string.Join('\n', frames), errorOutput);
+    }
+
+    public static CrashSite OfHang(TimeSpan limit) => new("hang", "", $"still running after {limit.TotalSeconds} s");
+}

@@ -1,0 +1,65 @@
+using System.Security.Cryptography;
+using SharpFuzz;
+
+namespace Sandbox.Fuzz.Engine;
+
+/// <summary>
+/// A copy of this program whose assemblies under test count the edges they take. Made beside the original, once for
+/// each build of it.
+/// </summary>
+public static class Instrumentation
+{
+    private static readonly string[] UnderTest = ["sandbox-vmm.dll"];
+
+    /// <summary>Path of the copy's main assembly.</summary>
+    public static string Prepare()
+    {
+        string source = AppContext.BaseDirectory;
+        string directory = Path.Combine(source, "instrumented", Fingerprint(source));
+        string program = Path.Combine(directory, "Sandbox.Fuzz.dll");
+        if (File.Exists(program))
+            return program;
+        string parent = Path.GetDirectoryName(directory)!;
+        if (Directory.Exists(parent))
+            // Not the half-made copies of runs that are starting now.
+            foreach (string old in Directory.GetDirectories(parent).Where(d => !Path.GetFileName(d).Contains('.')))
+                TryDelete(old);
+        string temporary = $"{directory}.{Environment.ProcessId}";
+        Directory.CreateDirectory(temporary);
+        foreach (string file in Directory.GetFiles(source))
+            File.Copy(file, Path.Combine(temporary, Path.GetFileName(file)));
+        foreach (string name in UnderTest)
+            Fuzzer.Instrument(Path.Combine(temporary, name), static _ => true, Options.Value);
+        try
+        {
+            Directory.Move(temporary, directory);
+        }
+        catch (IOException) when (File.Exists(program))
+        {
+            // Another run was faster.
+            TryDelete(temporary);
+        }
+        return program;
+    }
+
+    private static string Fingerprint(string directory)
+    {
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (string file in Directory.GetFiles(directory, "*.dll").Order(StringComparer.Ordinal))
+            hash.AppendData(File.ReadAllBytes(file));
+        const int nameBytes = 8;
+        return Convert.ToHexStringLower(hash.GetHashAndReset().AsSpan(0, nameBytes));
+    }
+
+    private static void TryDelete(string directory)
+    {
+        try
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+        catch (IOException)
+        {
+            // Still in use by a campaign of the previous build; the next build tries again.
+        }
+    }
+}

@@ -1,0 +1,16 @@
+using System.Globalization;
+using Sandbox.Fuzz;
+using Sandbox.Fuzz.Engine;
+
+CoverageMap coverage = CoverageMap.Installed;
+
+return args switch
+{
+    ["worker", var name, var root, var journal, var seed, var seconds] => Commands.With(name, target =>
+        new Worker(target, CampaignPaths.For(root, name), journal, ulong.Parse(seed, CultureInfo.InvariantCulture), coverage)
+            .Run(TimeSpan.FromSeconds(double.Parse(seconds, CultureInfo.InvariantCulture)))),
+    ["site", var name, var file] => Commands.With(name, target => Replay.Site(target, file, coverage)),
+    ["corpus", var name, var root] => Commands.With(name, target => Replay.Corpus(target, CampaignPaths.For(root, name), coverage)),
+    ["afl", var name] => Commands.With(name, Commands.Afl),
+    _ => Commands.Run(args),
+};

@@ -1,0 +1,17 @@
+using Sandbox.Fuzz.Targets;
+
+namespace Sandbox.Fuzz;
+
+/// <summary>All targets.</summary>
+static class TargetList
+{
+    private static readonly Dictionary<string, Func<FuzzTarget>> Makers = new()
+    {
+        ["elf"] = static () => new ElfTarget(),
+        ["self-test"] = static () => new SelfTestTarget(),
+    };
+
+    public static IEnumerable<string> Names => Makers.Keys;
+
+    public static FuzzTarget? Create(string name) => Makers.TryGetValue(name, out Func<FuzzTarget>? make) ? make() : null;
+}
