@@ -1,7 +1,8 @@
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Memory;
-using Sandbox.Vmm.Personality.Files;
+using Sandbox.Vmm.Personality.Processes;
 using Sandbox.Vmm.Personality.SystemCalls;
+using Sandbox.Vmm.Personality.Time;
 using Sandbox.Vmm.Platforms;
 
 namespace Sandbox.Vmm.Personality;
@@ -11,8 +12,9 @@ namespace Sandbox.Vmm.Personality;
 /// processes share and the lock over the process tree and signals.
 /// </summary>
 /// <remarks>
-/// Lock order, outermost first: <see cref="TaskLock"/>, a process's or file system's own lock, a file's lock, an
-/// address space's lock, a wait queue's lock. TaskLock is never held while a thread parks or touches guest memory.
+/// Lock order, outermost first: <see cref="TaskLock"/>, a process's or file system's own lock, a futex bucket, a
+/// file's lock, an address space's lock, a wait queue's lock, the timer queue's lock. TaskLock is never held while a
+/// thread parks or touches guest memory.
 /// </remarks>
 public sealed partial class LinuxPersonality
 {
@@ -22,6 +24,9 @@ public sealed partial class LinuxPersonality
         Memory = memory;
         Platform = platform;
         SystemCalls = new SystemCallTable();
+        Timers = new TimerQueue(Clock);
+        if (plan.Limits.Cpus < Environment.ProcessorCount)
+            CpuGate = new CpuGate(plan.Limits.Cpus, Timers, Clock);
     }
 
     public LaunchPlan Plan { get; }
@@ -34,4 +39,18 @@ public sealed partial class LinuxPersonality
 
     /// <summary>Guards the process tree, process groups, sessions, wait states and all pending signals.</summary>
     public Lock TaskLock { get; } = new();
+
+    public GuestClock Clock { get; } = new();
+
+    public TimerQueue Timers { get; }
+
+    internal HostThreads HostThreads { get; } = new();
+
+    /// <summary>Null when the plan allows as many CPUs as the host has.</summary>
+    internal CpuGate? CpuGate { get; }
+
+    internal FutexTable Futexes { get; } = new();
+
+    /// <summary>--trace; null when off.</summary>
+    internal Trace.Tracer? Tracer { get; set; }
 }

@@ -14,7 +14,15 @@ public sealed partial class GuestThread
         Tid = tid;
         Cpu = cpu;
         WaitEntry = new ThreadWaitEntry(Parker);
+        Pending = new(process.Personality.QueuedSignals);
+        StartedAt = process.Personality.Clock.Monotonic;
     }
+
+    /// <summary>The guest thread that the calling host thread runs; null on the VMM's own threads.</summary>
+    public static GuestThread? Current => _current;
+
+    [ThreadStatic]
+    private static GuestThread? _current;
 
     public int Tid { get; internal set; }
 
@@ -32,4 +40,20 @@ public sealed partial class GuestThread
     public AddressSpace Memory => Process.Memory;
 
     public DescriptorTable Descriptors => Process.Descriptors;
+
+    /// <summary>PR_SET_NAME: at most 15 bytes, as Latin-1. /proc/PID/task/TID/comm.</summary>
+    public string Name { get; internal set; } = "";
+
+    /// <summary>CLOCK_MONOTONIC nanoseconds.</summary>
+    public long StartedAt { get; }
+
+    internal GuestThread? NextSibling { get; set; }
+
+    internal GuestThread? PreviousSibling { get; set; }
+
+    /// <summary>Left its process for good; guarded by TaskLock.</summary>
+    public bool HasEnded { get; private set; }
+
+    /// <summary>'R' running, 'S' sleeping, 'T' stopped, 'Z' zombie: /proc/PID/stat.</summary>
+    public char StateLetter => HasEnded ? 'Z' : StopCounted ? 'T' : _mode == Mode.Serving && Parker.IsParked ? 'S' : 'R';
 }

@@ -69,6 +69,9 @@ public static class Restart
     /// <summary>Repeat when the handler was set with SA_RESTART or no handler ran, else EINTR.</summary>
     public const long System = -512;
 
+    /// <summary>Repeat in any case.</summary>
+    public const long NoInterrupt = -513;
+
     /// <summary>Repeat only if no handler ran, else EINTR.</summary>
     public const long NoHandler = -514;
 

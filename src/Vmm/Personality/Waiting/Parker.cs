@@ -11,6 +11,10 @@ public sealed class Parker
     public const long Forever = long.MaxValue;
 
     private int _token;
+    private volatile bool _parked;
+
+    /// <summary>Asleep right now, as far as another thread can tell.</summary>
+    public bool IsParked => _parked;
 
     /// <summary>Sleeps until <see cref="Unpark"/> or the deadline.</summary>
     /// <param name="deadline">CLOCK_MONOTONIC nanoseconds, or <see cref="Forever"/>.</param>
@@ -21,7 +25,9 @@ public sealed class Parker
         {
             if (deadline != Forever && HostClock.MonotonicNanoseconds() >= deadline)
                 return false;
+            _parked = true;
             HostFutex.WaitUntil(ref _token, 0, deadline);
+            _parked = false;
         }
         return true;
     }

@@ -1,0 +1,52 @@
+using Sandbox.Vmm.Personality.SystemCalls;
+using Sandbox.Vmm.Platforms;
+
+namespace Sandbox.Vmm.Personality.Processes;
+
+/// <summary>Counts of exits and system calls, kept by each host thread for itself and summed at the end.</summary>
+public sealed class ExitCounters
+{
+    public const int Kinds = (int)GuestExitKind.Failed + 1;
+
+    private readonly long[] _kinds = new long[Kinds];
+    private readonly long[] _calls = new long[SystemCallTable.Limit];
+    private readonly long[] _unknown = new long[SystemCallTable.Limit];
+
+    /// <summary>Calls with numbers that no Linux has.</summary>
+    public long OutOfRange { get; private set; }
+
+    public ReadOnlySpan<long> ExitsByKind => _kinds;
+
+    /// <summary>Calls by number, those that the personality does not serve included.</summary>
+    public ReadOnlySpan<long> Calls => _calls;
+
+    /// <summary>Calls that were answered with ENOSYS because nothing serves them, by number.</summary>
+    public ReadOnlySpan<long> UnknownCalls => _unknown;
+
+    internal void Count(GuestExitKind kind) => _kinds[(int)kind]++;
+
+    internal void CountCall(uint number, bool known)
+    {
+        if (number >= SystemCallTable.Limit)
+        {
+            OutOfRange++;
+            return;
+        }
+        _calls[number]++;
+        if (!known)
+            _unknown[number]++;
+    }
+
+    /// <summary>Adds another thread's counts. A thread still counting may be a few behind.</summary>
+    internal void Add(ExitCounters other)
+    {
+        for (int i = 0; i < _kinds.Length; i++)
+            _kinds[i] += other._kinds[i];
+        for (int i = 0; i < _calls.Length; i++)
+        {
+            _calls[i] += other._calls[i];
+            _unknown[i] += other._unknown[i];
+        }
+        OutOfRange += other.OutOfRange;
+    }
+}

@@ -1,0 +1,40 @@
+using Sandbox.Host;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Personality;
+
+// CPU time of a guest thread: that of its host thread, in user code and in the VMM on its behalf alike.
+public sealed unsafe partial class GuestThread
+{
+    // The kernel's encoding of a thread's CPU clock (include/linux/posix-timers.h): ~tid << 3, per thread, sched.
+    private const int PerThreadSchedulerClock = 6;
+
+    private int _hostClock;
+    private long _hostCpuAtStart;
+    private long _cpuAtEnd = -1;
+
+    private void StartCpuAccounting()
+    {
+        _hostClock = (~gettid() << 3) | PerThreadSchedulerClock;
+        Volatile.Write(ref _hostCpuAtStart, HostClock.ThreadCpuNanoseconds());
+    }
+
+    private void FreezeCpuAccounting() => _cpuAtEnd = CpuNanoseconds;
+
+    /// <summary>CPU time so far, in nanoseconds. From any thread, under TaskLock when it is not this one.</summary>
+    public long CpuNanoseconds
+    {
+        get
+        {
+            if (_cpuAtEnd >= 0)
+                return _cpuAtEnd;
+            long start = Volatile.Read(ref _hostCpuAtStart);
+            if (start == 0)
+                return 0;
+            timespec time;
+            if (clock_gettime(_hostClock, &time) != 0)
+                return 0;
+            return Math.Max(time.tv_sec * HostClock.NanosecondsPerSecond + time.tv_nsec - start, 0);
+        }
+    }
+}

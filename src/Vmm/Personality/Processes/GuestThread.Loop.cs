@@ -1,0 +1,140 @@
+using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Personality.Processes;
+using Sandbox.Vmm.Personality.SystemCalls;
+using Sandbox.Vmm.Platforms;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Personality;
+
+// The thread's life: user code, an exit, its answer, and round again.
+public sealed partial class GuestThread
+{
+    private enum Mode
+    {
+        /// <summary>In the VMM: wake it with its <see cref="Waiting.Parker"/>.</summary>
+        Serving,
+        /// <summary>In user code, or about to be: wake it with <see cref="VirtualCpu.Interrupt"/>.</summary>
+        User,
+    }
+
+    private volatile Mode _mode;
+
+    /// <summary>The exits and calls of this thread; merged into the guest's when it ends.</summary>
+    internal ExitCounters Counters { get; private set; } = null!;
+
+    /// <summary>Makes the thread look at its work. From any thread, after <see cref="SetWork"/>.</summary>
+    internal void Kick()
+    {
+        // The loop sets its mode, then looks at its work; here the work was set first. One of the two sees the other.
+        if (_mode == Mode.User)
+            Cpu.Interrupt();
+        Parker.Unpark();
+    }
+
+    /// <summary>Runs the guest thread to its end on the calling host thread.</summary>
+    internal void Run(ExitCounters counters)
+    {
+        _current = this;
+        Counters = counters;
+        try
+        {
+            StartCpuAccounting();
+            Cpu.Attach(Memory);
+            LoadInitialState();
+            RunUserCode();
+            Leave();
+        }
+        catch (Exception bug)
+        {
+            // Not caused by the guest's data but by a mistake of ours: the guest must not go on, nor hide it.
+            Personality.Fail(VmmFailure.InternalError, 0, bug.ToString());
+        }
+        finally
+        {
+            Personality.OnThreadEnded(this);
+            _current = null;
+        }
+    }
+
+    private void RunUserCode()
+    {
+        CpuGate? gate = Personality.CpuGate;
+        while (true)
+        {
+            if (HasPendingSignal || _interruptedResult != 0)
+            {
+                if (!AttendToWork())
+                    return;
+            }
+            if (gate is not null && !gate.Enter(this))
+                continue;
+            _mode = Mode.User;
+            Interlocked.MemoryBarrier();
+            if (HasPendingSignal)
+            {
+                _mode = Mode.Serving;
+                gate?.Leave(this);
+                continue;
+            }
+            GuestExit exit = Cpu.Run();
+            _mode = Mode.Serving;
+            gate?.Leave(this);
+            Counters.Count(exit.Kind);
+            switch (exit.Kind)
+            {
+                case GuestExitKind.SystemCall:
+                    ServeCall();
+                    break;
+                case GuestExitKind.PageFault:
+                    OnPageFault(exit);
+                    break;
+                case GuestExitKind.Exception:
+                    OnException(exit);
+                    break;
+                case GuestExitKind.BackingLost:
+                    OnBackingLost(exit);
+                    break;
+                case GuestExitKind.Interrupted:
+                    break;
+                default:
+                    Personality.Fail(VmmFailure.KvmCall, 0, Cpu.FailureDetail);
+                    return;
+            }
+        }
+    }
+
+    private void ServeCall()
+    {
+        ref GuestRegisters registers = ref Cpu.Registers;
+        // The kernel takes the low half of RAX as the number.
+        uint number = (uint)registers.Rax;
+        SystemCallArguments arguments = new(
+            registers.Rdi, registers.Rsi, registers.Rdx, registers.R10, registers.R8, registers.R9);
+        ref readonly SystemCallEntry entry = ref Personality.SystemCalls[number];
+        Counters.CountCall(number, entry.Handler is not null);
+        long result;
+        if (Personality.Tracer is not null)
+            result = ServeTraced(number, entry, arguments);
+        else
+            result = entry.Handler is null ? -ENOSYS : entry.Handler(this, arguments);
+
+        if (result is <= Restart.System and >= Restart.Block)
+        {
+            _interruptedResult = result;
+            _interruptedNumber = number;
+        }
+        else if (result != Restart.KeepRegisters)
+        {
+            Cpu.Registers.Rax = unchecked((ulong)result);
+        }
+    }
+
+    private long ServeTraced(uint number, in SystemCallEntry entry, in SystemCallArguments arguments)
+    {
+        Trace.Tracer tracer = Personality.Tracer!;
+        tracer.Enter(this, number, entry, arguments);
+        long result = entry.Handler is null ? -ENOSYS : entry.Handler(this, arguments);
+        tracer.Leave(this, number, entry, arguments, result);
+        return result;
+    }
+}

@@ -1,0 +1,27 @@
+using Sandbox.Vmm.Personality.Processes;
+
+namespace Sandbox.Vmm.Personality;
+
+public sealed partial class GuestThread
+{
+    /// <summary>Set by the maker of the thread, used once.</summary>
+    internal InitialState? InitialState { get; set; }
+
+    internal FutexWaiter FutexWaiter => _futexWaiter ??= new(this);
+
+    private FutexWaiter? _futexWaiter;
+
+    private void LoadInitialState()
+    {
+        if (InitialState is not { } state)
+            throw new InvalidOperationException("a guest thread has no initial state");
+        InitialState = null;
+        if (state.Extended is null)
+            Cpu.ResetForExec();
+        Cpu.Registers = state.Registers;
+        Cpu.FsBase = state.FsBase;
+        Cpu.GsBase = state.GsBase;
+        if (state.Extended is not null && !Cpu.TryLoadExtendedState(state.Extended))
+            throw new InvalidOperationException("a virtual CPU refuses the extended state of another");
+    }
+}
