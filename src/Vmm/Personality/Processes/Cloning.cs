@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Sandbox.Host;
 using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality.Signals;
@@ -51,22 +52,24 @@ static class Cloning
         if (tid == 0)
             return -EAGAIN;
 
-        GuestThread child;
-        if (Has(flags, CLONE_THREAD))
+        if (!TryRentCpu(personality, out VirtualCpu? cpu))
         {
-            child = new GuestThread(parent.Process, tid, personality.Platform.RentCpu());
+            personality.ReleasePid(tid);
+            return -EAGAIN;
         }
-        else
+        Process? process = parent.Process;
+        if (!Has(flags, CLONE_THREAD))
         {
-            Process? process = CreateProcess(parent, tid, flags);
+            process = CreateProcess(parent, tid, flags);
             if (process is null)
             {
+                personality.Platform.ReturnCpu(cpu);
                 personality.ReleasePid(tid);
                 return -ENOMEM;
             }
             process.ExitSignal = Has(flags, CLONE_PARENT) ? parent.Process.ExitSignal : (int)args.exit_signal;
-            child = new GuestThread(process, tid, personality.Platform.RentCpu());
         }
+        GuestThread child = new(process, tid, cpu);
         Inherit(parent, child, args);
 
         if (Has(flags, CLONE_PARENT_SETTID))
@@ -91,6 +94,21 @@ static class Cloning
         if (Has(flags, CLONE_VFORK))
             WaitForVfork(parent, child);
         return tid;
+    }
+
+    /// <summary>False when the host gives no more virtual CPUs: for the guest that is EAGAIN, as for any limit.</summary>
+    private static bool TryRentCpu(LinuxPersonality personality, [NotNullWhen(true)] out VirtualCpu? cpu)
+    {
+        try
+        {
+            cpu = personality.Platform.RentCpu();
+            return true;
+        }
+        catch (HostException)
+        {
+            cpu = null;
+            return false;
+        }
     }
 
     private static Process? CreateProcess(GuestThread parent, int pid, ulong flags)

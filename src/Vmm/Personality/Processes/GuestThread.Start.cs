@@ -24,4 +24,20 @@ public sealed partial class GuestThread
         if (state.Extended is not null && !Cpu.TryLoadExtendedState(state.Extended))
             throw new InvalidOperationException("a virtual CPU refuses the extended state of another");
     }
+
+    /// <summary>The registers that execve gives a new program.</summary>
+    internal static InitialState StateFor(Loader.LoadedProgram program) => new()
+    {
+        Registers = new() { Rip = program.EntryPoint, Rsp = program.StackPointer, Rflags = InitialFlags },
+    };
+
+    /// <summary>execve: the thread goes on with the first instruction of a new program.</summary>
+    internal void EnterProgram(Loader.LoadedProgram program)
+    {
+        InitialState = StateFor(program);
+        LoadInitialState();
+    }
+
+    /// <summary>Interrupts on, and the bit that is always set.</summary>
+    private const ulong InitialFlags = 0x202;
 }

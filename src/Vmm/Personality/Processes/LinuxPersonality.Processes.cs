@@ -136,6 +136,18 @@ public sealed partial class LinuxPersonality
     /// <summary>Under TaskLock: a thread that is not its process's leader has ended.</summary>
     internal void ForgetTask(int tid) => _tasks.Remove(tid);
 
+    /// <summary>Under TaskLock: after execve in another thread than the leader, that thread has the pid as its tid.</summary>
+    internal void Promote(GuestThread thread)
+    {
+        Process process = thread.Process;
+        if (thread.Tid == process.Pid)
+            return;
+        _tasks.Remove(thread.Tid);
+        thread.Tid = process.Pid;
+        process.Leader = thread;
+        _tasks[process.Pid] = thread;
+    }
+
     internal void ForgetProcess(Process process)
     {
         _tasks.Remove(process.Pid);

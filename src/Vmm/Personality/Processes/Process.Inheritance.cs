@@ -12,6 +12,7 @@ public sealed partial class Process
         ArgumentArea = parent.ArgumentArea;
         EnvironmentArea = parent.EnvironmentArea;
         AuxiliaryVector = parent.AuxiliaryVector;
+        Program = parent.Program;
         Dumpable = parent.Dumpable;
         NoNewPrivileges = parent.NoNewPrivileges;
         PersonalityFlags = parent.PersonalityFlags;

@@ -8,6 +8,9 @@ public sealed partial class Process
     /// <summary>The executable, for /proc/self/exe; the process holds a reference. Null before the first execve.</summary>
     public OpenFile? ExecutableFile { get; internal set; }
 
+    /// <summary>What was loaded: entry point, segments, stack, break. Null before the first execve.</summary>
+    internal Loader.LoadedProgram? Program { get; set; }
+
     /// <summary>Where the arguments lie in guest memory: mm->arg_start and arg_end, for /proc/PID/cmdline.</summary>
     public (ulong Start, ulong End) ArgumentArea { get; internal set; }
 
