@@ -109,8 +109,47 @@ public abstract class OpenFile
 
     public void Release()
     {
-        if (Interlocked.Decrement(ref _references) == 0)
-            Close();
+        if (Interlocked.Decrement(ref _references) != 0)
+            return;
+        DropWatchers();
+        Close();
+    }
+
+    private List<IFileWatcher>? _watchers;
+
+    /// <summary>Adds one that hears when the last reference goes away: an epoll item. It holds no reference.</summary>
+    internal void AddWatcher(IFileWatcher watcher)
+    {
+        List<IFileWatcher> watchers = _watchers ?? Interlocked.CompareExchange(ref _watchers, [], null) ?? _watchers;
+        lock (watchers)
+            watchers.Add(watcher);
+    }
+
+    internal void RemoveWatcher(IFileWatcher watcher)
+    {
+        if (_watchers is not { } watchers)
+            return;
+        lock (watchers)
+            watchers.Remove(watcher);
+    }
+
+    private void DropWatchers()
+    {
+        if (_watchers is not { } watchers)
+            return;
+        // The watcher's own lock is outside this list's: told one by one, without it.
+        while (true)
+        {
+            IFileWatcher watcher;
+            lock (watchers)
+            {
+                if (watchers.Count == 0)
+                    return;
+                watcher = watchers[^1];
+                watchers.RemoveAt(watchers.Count - 1);
+            }
+            watcher.OnFileClosed();
+        }
     }
 
     /// <summary>The last reference is gone.</summary>
@@ -122,4 +161,10 @@ public abstract class OpenFile
     public virtual void OnDescriptorClosed(Process process)
     {
     }
+}
+
+/// <summary>Hears about the end of an open file that it does not keep open.</summary>
+interface IFileWatcher
+{
+    void OnFileClosed();
 }

@@ -75,6 +75,9 @@ public abstract class WaitEntry
 
     public PollEvents Interest { get; set; } = PollEvents.All;
 
+    /// <summary>Leaves the queue that it is in, if any. Only its owner adds and removes it.</summary>
+    public void Leave() => Queue?.Remove(this);
+
     /// <summary>Runs under the queue's lock; see <see cref="WaitQueue"/> for what it may do.</summary>
     public abstract void Notify(PollEvents events);
 }

@@ -1,0 +1,25 @@
+using Sandbox.Vmm.Personality.Ipc;
+
+namespace Sandbox.Vmm.Personality;
+
+public sealed partial class LinuxPersonality
+{
+    private KernelMemory? _kernelMemory;
+    private long _lastAnonymousInode;
+
+    /// <summary>The budget for pipes, sockets, event queues and the like.</summary>
+    public KernelMemory KernelMemory =>
+        _kernelMemory ?? Interlocked.CompareExchange(ref _kernelMemory, KernelMemory.For(Plan.Limits), null)
+        ?? _kernelMemory;
+
+    /// <summary>Keeps epoll instances from watching each other in circles.</summary>
+    internal EpollNesting EpollNesting { get; } = new();
+
+    /// <summary>An inode for a file without a name, owned by the caller.</summary>
+    internal AnonymousInode CreateInode(GuestThread thread, uint device, int references = 1)
+    {
+        Credentials credentials = thread.Process.Credentials;
+        return new AnonymousInode(Interlocked.Increment(ref _lastAnonymousInode), device,
+            credentials.FileSystemUid, credentials.FileSystemGid, references);
+    }
+}

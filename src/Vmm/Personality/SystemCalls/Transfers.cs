@@ -1,0 +1,143 @@
+using System.Buffers;
+using Sandbox.Vmm.Personality.Files;
+using Sandbox.Vmm.Personality.Waiting;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Personality.SystemCalls;
+
+/// <summary>
+/// Moves bytes between guest memory and open files, piece by piece through the thread's transfer buffer. Whatever
+/// goes wrong after the first bytes have moved, the caller hears how many did.
+/// </summary>
+static class Transfers
+{
+    /// <summary>Reads at the file's own position.</summary>
+    public const long AtPosition = -1;
+
+    /// <summary>The longest message that a read or write moves whole; longer ones are -EMSGSIZE to their file.</summary>
+    private const int MaximumMessage = 256 * 1024;
+
+    public static long Read(
+        GuestThread thread, OpenFile file, ref GuestBuffers destination, long offset, bool nonBlocking)
+    {
+        if (file.IsMessageBased && destination.Remaining > GuestThread.TransferSize)
+            return ReadMessage(thread, file, ref destination, offset, nonBlocking);
+        return Read(thread, file, ref destination, offset, nonBlocking, thread.TransferBuffer);
+    }
+
+    private static long ReadMessage(
+        GuestThread thread, OpenFile file, ref GuestBuffers destination, long offset, bool nonBlocking)
+    {
+        byte[] buffer = ArrayPool<byte>.Shared.Rent((int)Math.Min(destination.Remaining, MaximumMessage));
+        long result = Read(thread, file, ref destination, offset, nonBlocking, buffer);
+        ArrayPool<byte>.Shared.Return(buffer);
+        return result;
+    }
+
+    private static long Read(
+        GuestThread thread, OpenFile file, ref GuestBuffers destination, long offset, bool nonBlocking,
+        Span<byte> buffer)
+    {
+        long total = 0;
+        do
+        {
+            // Asked before the file is: data must not leave a pipe for an address that cannot take it.
+            int wanted = (int)Math.Min(destination.Remaining, (ulong)buffer.Length);
+            int room = destination.Accessible(wanted, write: true);
+            if (room == 0 && wanted > 0)
+                return total > 0 ? total : FaultOf(file, offset);
+            Span<byte> piece = buffer[..room];
+            long count = offset >= 0
+                ? file.ReadAt(piece, offset + total)
+                : Blocking.Read(thread, file, piece, nonBlocking || total > 0);
+            if (count <= 0)
+                return total > 0 ? total : count;
+            if (!destination.CopyOut(piece[..(int)count]))
+                return total > 0 ? total : -EFAULT;
+            total += count;
+            if (count < wanted || file.IsMessageBased)
+                break;
+        }
+        while (destination.Remaining > 0);
+        return total;
+    }
+
+    public static long Write(GuestThread thread, OpenFile file, ref GuestBuffers source, long offset, bool nonBlocking)
+    {
+        if (file.IsMessageBased && source.Remaining > GuestThread.TransferSize)
+            return WriteMessage(thread, file, ref source, offset, nonBlocking);
+        return Write(thread, file, ref source, offset, nonBlocking, thread.TransferBuffer);
+    }
+
+    private static long WriteMessage(
+        GuestThread thread, OpenFile file, ref GuestBuffers source, long offset, bool nonBlocking)
+    {
+        if (source.Remaining > MaximumMessage)
+            return -EMSGSIZE;
+        byte[] buffer = ArrayPool<byte>.Shared.Rent((int)source.Remaining);
+        long result = Write(thread, file, ref source, offset, nonBlocking, buffer);
+        ArrayPool<byte>.Shared.Return(buffer);
+        return result;
+    }
+
+    private static long Write(
+        GuestThread thread, OpenFile file, ref GuestBuffers source, long offset, bool nonBlocking, Span<byte> buffer)
+    {
+        long total = 0;
+        do
+        {
+            int wanted = (int)Math.Min(source.Remaining, (ulong)buffer.Length);
+            int available = source.CopyIn(buffer[..wanted]);
+            if (available < wanted && (available == 0 || file.IsMessageBased))
+                return total > 0 ? total : FaultOf(file, offset);
+            long count = WriteAll(thread, file, buffer[..available], offset < 0 ? offset : offset + total, nonBlocking);
+            if (count < 0)
+                return total > 0 ? total : count;
+            total += count;
+            if (count < wanted || file.IsMessageBased)
+                break;
+        }
+        while (source.Remaining > 0);
+        return total;
+    }
+
+    /// <summary>Writes from the VMM's buffer until all is written or the file refuses more.</summary>
+    /// <returns>Bytes written, or a negative errno when there are none. A broken pipe raises SIGPIPE.</returns>
+    public static long WriteAll(
+        GuestThread thread, OpenFile file, ReadOnlySpan<byte> piece, long offset, bool nonBlocking)
+    {
+        long total = 0;
+        do
+        {
+            long count = offset >= 0
+                ? file.WriteAt(piece, offset + total)
+                : Blocking.Write(thread, file, piece, nonBlocking);
+            if (count == -EPIPE)
+                RaiseBrokenPipe(thread);
+            if (count < 0)
+                return total > 0 ? total : count;
+            total += count;
+            if (count == 0 || file.IsMessageBased)
+                break;
+            piece = piece[(int)count..];
+        }
+        while (!piece.IsEmpty);
+        return total;
+    }
+
+    public static void RaiseBrokenPipe(GuestThread thread)
+    {
+        Host.siginfo_t info = new()
+        {
+            si_signo = SIGPIPE,
+            si_code = SI_USER,
+            si_pid = thread.Process.Pid,
+            si_uid = thread.Process.Credentials.RealUid,
+        };
+        thread.SendSignal(SIGPIPE, in info);
+    }
+
+    // pread(2) on a pipe is ESPIPE before anybody looks at the buffer.
+    private static long FaultOf(OpenFile file, long offset) =>
+        offset >= 0 && file.Seek(0, SEEK_CUR) == -ESPIPE ? -ESPIPE : -EFAULT;
+}
