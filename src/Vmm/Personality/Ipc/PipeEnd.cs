@@ -1,3 +1,4 @@
+using Sandbox.Host;
 using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality.Files;
 using Sandbox.Vmm.Personality.Waiting;

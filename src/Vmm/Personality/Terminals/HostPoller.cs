@@ -1,0 +1,146 @@
+using Sandbox.Host;
+using Sandbox.Vmm.Personality.Waiting;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Personality.Terminals;
+
+/// <summary>
+/// One host thread that waits for host descriptors on behalf of all guest threads, and tells wait queues. It starts
+/// with the first wait; each wait is for one notification.
+/// </summary>
+public sealed unsafe class HostPoller : IDisposable
+{
+    private readonly Lock _lock = new();
+    private readonly List<Registration> _registrations = [];
+    private FileDescriptor? _epoll;
+    private FileDescriptor? _wakeUp;
+    private Thread? _thread;
+    private bool _stopped;
+
+    /// <summary>One descriptor and those who wait for it.</summary>
+    public sealed class Registration
+    {
+        internal Registration(HostPoller poller, FileDescriptor file, WaitQueue waiters)
+        {
+            Poller = poller;
+            File = file;
+            Waiters = waiters;
+        }
+
+        internal HostPoller Poller { get; }
+        internal FileDescriptor File { get; }
+        internal WaitQueue Waiters { get; }
+        internal int Index { get; set; }
+        internal PollEvents Armed { get; set; }
+
+        /// <summary>Called in the poller's thread before the queue hears of it.</summary>
+        internal Action<PollEvents>? OnReady { get; init; }
+
+        /// <summary>Asks for one notification when any of these events (or an error) is there, now or later.</summary>
+        public void Arm(PollEvents events) => Poller.Arm(this, events);
+    }
+
+    /// <summary>Prepares to wait for a descriptor that epoll(7) accepts: not a regular file.</summary>
+    public Registration Register(FileDescriptor file, WaitQueue waiters, Action<PollEvents>? onReady = null)
+    {
+        lock (_lock)
+        {
+            Start();
+            Registration registration = new(this, file, waiters) { Index = _registrations.Count, OnReady = onReady };
+            epoll_event none = new() { events = EPOLLONESHOT, data = (ulong)registration.Index };
+            if (epoll_ctl(_epoll!.Value, EPOLL_CTL_ADD, file.Value, &none) != 0)
+                throw HostException.Last("epoll_ctl", "EPOLL_CTL_ADD");
+            _registrations.Add(registration);
+            return registration;
+        }
+    }
+
+    private void Arm(Registration registration, PollEvents events)
+    {
+        lock (_lock)
+        {
+            if (_stopped || (registration.Armed & events) == events)
+                return;
+            registration.Armed |= events;
+            epoll_event wanted = new()
+            {
+                events = (uint)(registration.Armed & (PollEvents.In | PollEvents.Out)) | (uint)EPOLLONESHOT,
+                data = (ulong)registration.Index,
+            };
+            if (epoll_ctl(_epoll!.Value, EPOLL_CTL_MOD, registration.File.Value, &wanted) != 0)
+                throw HostException.Last("epoll_ctl", "EPOLL_CTL_MOD");
+        }
+    }
+
+    private void Start()
+    {
+        if (_thread is not null)
+            return;
+        int epoll = epoll_create1(EPOLL_CLOEXEC);
+        if (epoll < 0)
+            throw HostException.Last("epoll_create1", "");
+        _epoll = new FileDescriptor(epoll);
+        int wakeUp = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (wakeUp < 0)
+            throw HostException.Last("eventfd", "");
+        _wakeUp = new FileDescriptor(wakeUp);
+        epoll_event stop = new() { events = EPOLLIN, data = ulong.MaxValue };
+        if (epoll_ctl(epoll, EPOLL_CTL_ADD, wakeUp, &stop) != 0)
+            throw HostException.Last("epoll_ctl", "EPOLL_CTL_ADD");
+        _thread = new Thread(Run, maxStackSize: 128 * 1024) { IsBackground = true, Name = "host poller" };
+        _thread.Start();
+    }
+
+    private void Run()
+    {
+        const int Batch = 8;
+        epoll_event* events = stackalloc epoll_event[Batch];
+        while (true)
+        {
+            int count = epoll_wait(_epoll!.Value, events, Batch, -1);
+            if (count < 0 && errno != EINTR)
+                throw HostException.Last("epoll_wait", "");
+            for (int i = 0; i < count; i++)
+            {
+                if (events[i].data == ulong.MaxValue)
+                    return;
+                Registration registration;
+                lock (_lock)
+                {
+                    registration = _registrations[(int)events[i].data];
+                    registration.Armed = PollEvents.None;
+                }
+                PollEvents ready = Normalise((PollEvents)events[i].events);
+                registration.OnReady?.Invoke(ready);
+                registration.Waiters.Notify(ready);
+            }
+        }
+    }
+
+    private static PollEvents Normalise(PollEvents events)
+    {
+        if ((events & PollEvents.In) != 0)
+            events |= PollEvents.Readable;
+        if ((events & PollEvents.Out) != 0)
+            events |= PollEvents.Writable;
+        return events;
+    }
+
+    /// <summary>Ends the thread. Waits that are armed then never hear anything.</summary>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            if (_stopped)
+                return;
+            _stopped = true;
+            if (_thread is null)
+                return;
+        }
+        ulong one = 1;
+        _wakeUp!.Write(new ReadOnlySpan<byte>(&one, sizeof(ulong)));
+        _thread.Join();
+        _epoll!.Dispose();
+        _wakeUp.Dispose();
+    }
+}
