@@ -12,6 +12,11 @@ public sealed partial class LinuxPersonality
         _kernelMemory ?? Interlocked.CompareExchange(ref _kernelMemory, KernelMemory.For(Plan.Limits), null)
         ?? _kernelMemory;
 
+    private SocketSpace? _sockets;
+
+    internal SocketSpace Sockets =>
+        _sockets ?? Interlocked.CompareExchange(ref _sockets, new SocketSpace(KernelMemory), null) ?? _sockets;
+
     /// <summary>Keeps epoll instances from watching each other in circles.</summary>
     internal EpollNesting EpollNesting { get; } = new();
 

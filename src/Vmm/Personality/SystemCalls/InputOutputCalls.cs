@@ -27,6 +27,7 @@ static partial class InputOutputCalls
         RegisterControl(table);
         RegisterCopies(table);
         RegisterObjects(table);
+        RegisterTimers(table);
     }
 
     private static long Read(GuestThread thread, in SystemCallArguments a) =>

@@ -112,7 +112,7 @@ static class Transfers
             long count = offset >= 0
                 ? file.WriteAt(piece, offset + total)
                 : Blocking.Write(thread, file, piece, nonBlocking);
-            if (count == -EPIPE)
+            if (count == -EPIPE && !file.IsMessageBased)
                 RaiseBrokenPipe(thread);
             if (count < 0)
                 return total > 0 ? total : count;

@@ -1,0 +1,267 @@
+using Sandbox.Host;
+using Sandbox.Vmm.Personality.Files;
+using Sandbox.Vmm.Personality.Waiting;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Personality.Ipc;
+
+/// <summary>
+/// A Unix socket (unix(7)): stream, datagram or sequenced packets. This part holds its state and what poll(2) and
+/// the socket options see; the others connect, send and receive.
+/// </summary>
+/// <remarks>
+/// Each socket has its own lock for its own state and queue, and no code holds two of them: what concerns the peer is
+/// done under the peer's lock, afterwards. Peers refer to each other without a counted reference; a closed one says so.
+/// </remarks>
+public sealed partial class UnixSocket : OpenFile
+{
+    /// <summary>net.core.wmem_default and wmem_max.</summary>
+    public const int DefaultBuffer = 212992;
+
+    private const int MinimumSendBuffer = 4608;
+    private const int MinimumReceiveBuffer = 2304;
+
+    private enum State
+    {
+        Unconnected,
+        Connecting,
+        Listening,
+        Connected,
+    }
+
+    private readonly Lock _lock = new();
+    private readonly WaitQueue _waiters = new();
+    private readonly SocketSpace _space;
+    private readonly AnonymousInode _inode;
+    private State _state;
+    private volatile UnixSocket? _peer;
+    private bool _receiveShut;
+    private bool _sendShut;
+    private bool _closed;
+    private int _error;
+    private ucred _credentials;
+    private ucred _peerCredentials;
+    private int _sendBuffer = DefaultBuffer;
+
+    /// <param name="type">SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET.</param>
+    /// <param name="space">Its memory was charged <see cref="KernelMemory.ObjectCost"/>; given back at the end.</param>
+    public UnixSocket(SocketSpace space, AnonymousInode inode, int type, bool nonBlocking)
+        : base(O_RDWR | (nonBlocking ? O_NONBLOCK : 0))
+    {
+        _space = space;
+        _inode = inode;
+        Type = type;
+    }
+
+    /// <summary>SO_TYPE.</summary>
+    public int Type { get; }
+
+    public bool IsStream => Type == SOCK_STREAM;
+
+    /// <summary>Streams and sequenced packets: an end of the one is known to the other.</summary>
+    private bool IsConnectionBased => Type != SOCK_DGRAM;
+
+    public SocketAddress LocalAddress { get; private set; } = SocketAddress.Unnamed;
+
+    public override string DisplayName => $"socket:[{_inode.Number}]";
+
+    public override bool IsMessageBased => !IsStream;
+
+    public override WaitQueue? Waiters => _waiters;
+
+    internal WaitQueue Queue => _waiters;
+
+    public override long GetStatus(out stat status)
+    {
+        status = _inode.Status(S_IFSOCK | 0x1ff, 4096);
+        return 0;
+    }
+
+    /// <summary>SO_RCVTIMEO and SO_SNDTIMEO in nanoseconds; 0 for none.</summary>
+    public long ReceiveTimeout { get; set; }
+
+    public long SendTimeout { get; set; }
+
+    /// <summary>SO_PASSCRED.</summary>
+    public bool PassCredentials { get; set; }
+
+    /// <summary>SO_SNDBUF as the kernel reports it: twice what was set.</summary>
+    public int SendBuffer
+    {
+        get => _sendBuffer;
+        set => _sendBuffer = Math.Clamp(value, MinimumSendBuffer / 2, DefaultBuffer) * 2;
+    }
+
+    private int _receiveBuffer = DefaultBuffer;
+
+    /// <summary>SO_RCVBUF; as on Linux it has no effect: the sender's buffer is what bounds a Unix socket.</summary>
+    public int ReceiveBuffer
+    {
+        get => _receiveBuffer;
+        set => _receiveBuffer = Math.Clamp(value, MinimumReceiveBuffer / 2, DefaultBuffer) * 2;
+    }
+
+    public override long ReadDeadline(long startedAt) => Deadline(startedAt, ReceiveTimeout);
+
+    public override long WriteDeadline(long startedAt) => Deadline(startedAt, SendTimeout);
+
+    private static long Deadline(long startedAt, long timeout) =>
+        timeout == 0 || timeout > Parker.Forever - startedAt ? Parker.Forever : startedAt + timeout;
+
+    private ulong _switches;
+
+    /// <summary>Options that are on or off and change nothing here, kept to be shown again.</summary>
+    public bool GetSwitch(int option) => (Volatile.Read(ref _switches) >> option & 1) != 0;
+
+    public void SetSwitch(int option, bool value)
+    {
+        if (value)
+            Interlocked.Or(ref _switches, 1UL << option);
+        else
+            Interlocked.And(ref _switches, ~(1UL << option));
+    }
+
+    /// <summary>SO_ERROR: read once.</summary>
+    public int TakeError()
+    {
+        lock (_lock)
+        {
+            int error = _error;
+            _error = 0;
+            return error;
+        }
+    }
+
+    /// <summary>SO_ACCEPTCONN.</summary>
+    public bool IsListening
+    {
+        get
+        {
+            lock (_lock)
+                return _state == State.Listening;
+        }
+    }
+
+    /// <summary>SO_PEERCRED; pid 0 and ids of nobody for a socket without a peer.</summary>
+    public ucred PeerCredentials
+    {
+        get
+        {
+            lock (_lock)
+                return _state == State.Connected ? _peerCredentials : new ucred { uid = uint.MaxValue, gid = uint.MaxValue };
+        }
+    }
+
+    /// <summary>getpeername(2): null for -ENOTCONN.</summary>
+    public SocketAddress? PeerAddress
+    {
+        get
+        {
+            lock (_lock)
+                return _state == State.Connected ? _peer!.LocalAddress : null;
+        }
+    }
+
+    public override PollEvents Poll()
+    {
+        PollEvents events = PollEvents.None;
+        UnixSocket? peer;
+        lock (_lock)
+        {
+            if (_error != 0)
+                events |= PollEvents.Error;
+            if (_receiveShut)
+                events |= PollEvents.Readable | PollEvents.ReadHangUp;
+            if (_receiveShut && _sendShut)
+                events |= PollEvents.HangUp;
+            if (_first is not null || _backlog is { Count: > 0 })
+                events |= PollEvents.Readable;
+            if (IsConnectionBased && _state is State.Unconnected or State.Connecting)
+                events |= PollEvents.HangUp;
+            if (_state == State.Listening)
+                return events;
+            peer = _state == State.Connected ? _peer : null;
+        }
+        if (peer is null || peer.HasRoomFor(this))
+            events |= PollEvents.Writable;
+        return events;
+    }
+
+    /// <summary>Whether a sender may try: a quarter of its buffer is the most that waits, as in the kernel.</summary>
+    private bool HasRoomFor(UnixSocket sender)
+    {
+        lock (_lock)
+            return _closed || _receiveShut || (_queuedBytes <= sender._sendBuffer / 4 * 3 && _queuedMessages < MaximumMessages);
+    }
+
+    protected override void Close()
+    {
+        SocketMessage? unread;
+        Queue<UnixSocket>? backlog;
+        UnixSocket? peer;
+        lock (_lock)
+        {
+            _closed = true;
+            unread = TakeAllMessages();
+            backlog = _backlog;
+            _backlog = null;
+            peer = _peer;
+        }
+        if (!LocalAddress.IsUnnamed)
+            _space.Unbind(LocalAddress, this);
+        bool reset = unread is not null || _isEmbryo;
+        Discard(unread);
+        while (backlog is not null && backlog.TryDequeue(out UnixSocket? embryo))
+            embryo.Release();
+        peer?.OnPeerClosed(this, reset);
+        // Blocked senders and connecting sockets find out.
+        _waiters.Notify(PollEvents.All);
+        NotifySenders();
+        _space.Memory.Release(KernelMemory.ObjectCost);
+    }
+
+    private void OnPeerClosed(UnixSocket peer, bool reset)
+    {
+        lock (_lock)
+        {
+            if (!IsConnectionBased)
+            {
+                _senders?.Remove(peer);
+                return;
+            }
+            if (_peer != peer)
+                return;
+            _receiveShut = _sendShut = true;
+            if (reset)
+                _error = ECONNRESET;
+        }
+        _waiters.Notify(PollEvents.All);
+    }
+
+    /// <summary>shutdown(2).</summary>
+    /// <param name="how">SHUT_RD, SHUT_WR or SHUT_RDWR.</param>
+    public long Shutdown(int how)
+    {
+        bool read = how is SHUT_RD or SHUT_RDWR, write = how is SHUT_WR or SHUT_RDWR;
+        UnixSocket peer;
+        lock (_lock)
+        {
+            if (_state != State.Connected)
+                return -ENOTCONN;
+            _receiveShut |= read;
+            _sendShut |= write;
+            peer = _peer!;
+        }
+        if (IsConnectionBased)
+        {
+            lock (peer._lock)
+            {
+                peer._receiveShut |= write;
+                peer._sendShut |= read;
+            }
+            peer._waiters.Notify(PollEvents.All);
+        }
+        _waiters.Notify(PollEvents.All);
+        return 0;
+    }
+}
