@@ -100,7 +100,7 @@ static partial class InputOutputCalls
 
     private static long SignalFd(GuestThread thread, int descriptor, ulong address, ulong size, int flags)
     {
-        if (size != KernelSignalSetSize)
+        if (size != sizeof(ulong))
             return -EINVAL;
         if (!thread.Memory.TryRead(new VirtualAddress(address), out ulong mask))
             return -EFAULT;

@@ -105,7 +105,8 @@ static partial class InputOutputCalls
     /// <summary>RWF_*: what a file cannot honour is refused rather than ignored.</summary>
     private static long CheckTransferFlags(OpenFile file, int flags, bool write)
     {
-        if ((flags & ~RWF_SUPPORTED) != 0)
+        const int Known = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND;
+        if ((flags & ~Known) != 0)
             return -EOPNOTSUPP;
         if ((flags & RWF_APPEND) != 0 && (!write || (file.StatusFlags & O_APPEND) == 0))
             return -EOPNOTSUPP;
@@ -117,7 +118,7 @@ static partial class InputOutputCalls
         OpenFile? file = AcquireAny(thread, a.Int0);
         if (file is null)
             return -EBADF;
-        long result = a.A2 > SEEK_MAX ? -EINVAL : file.Seek((long)a.A1, a.Int2);
+        long result = a.A2 > SEEK_HOLE ? -EINVAL : file.Seek((long)a.A1, a.Int2);
         file.Release();
         return result;
     }

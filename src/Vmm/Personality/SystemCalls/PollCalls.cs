@@ -232,7 +232,7 @@ static partial class PollCalls
         mask = 0;
         if (address == 0)
             return 0;
-        if (size != KernelSignalSetSize)
+        if (size != sizeof(ulong))
             return -EINVAL;
         return thread.Memory.TryRead(new VirtualAddress(address), out mask) ? 0 : -EFAULT;
     }

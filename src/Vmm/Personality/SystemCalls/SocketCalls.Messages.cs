@@ -75,11 +75,12 @@ static partial class SocketCalls
             return -EFAULT;
         if (header.NameLength < 0)
             return -EINVAL;
-        long result = header.VectorCount > UIO_MAXIOV ? -EMSGSIZE : GuestBuffers.TryCreate(
-            thread.Memory, header.Vector, header.VectorCount, thread.VectorBuffer, out GuestBuffers source);
+        if (header.VectorCount > UIO_MAXIOV)
+            return -EMSGSIZE;
+        long result = GuestBuffers.TryCreate(
+            thread.Memory, header.Vector, header.VectorCount, thread.VectorBuffer, out GuestBuffers buffers);
         if (result != 0)
             return result;
-        GuestBuffers buffers = source;
         SocketAddress? address = null;
         if (header.Name != 0 && header.NameLength > 0)
         {
@@ -232,11 +233,12 @@ static partial class SocketCalls
             return -EFAULT;
         if (header.NameLength < 0)
             return -EINVAL;
-        long result = header.VectorCount > UIO_MAXIOV ? -EMSGSIZE : GuestBuffers.TryCreate(
-            thread.Memory, header.Vector, header.VectorCount, thread.VectorBuffer, out GuestBuffers destination);
+        if (header.VectorCount > UIO_MAXIOV)
+            return -EMSGSIZE;
+        long result = GuestBuffers.TryCreate(
+            thread.Memory, header.Vector, header.VectorCount, thread.VectorBuffer, out GuestBuffers buffers);
         if (result != 0)
             return result;
-        GuestBuffers buffers = destination;
         result = Receive(thread, socket, ref buffers, flags, out ReceivedMessage message);
         if (result < 0)
             return result;

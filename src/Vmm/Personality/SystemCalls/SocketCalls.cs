@@ -63,8 +63,6 @@ static partial class SocketCalls
         int kind = type & 0xf;
         if ((type & ~(0xf | SOCK_CLOEXEC | SOCK_NONBLOCK)) != 0)
             return -EINVAL;
-        if (family is < 0 or >= AF_MAX)
-            return -EAFNOSUPPORT;
         if (kind is 0 or > SOCK_PACKET)
             return -EINVAL;
         if (family != AF_UNIX)
@@ -78,10 +76,10 @@ static partial class SocketCalls
     private static long Socket(GuestThread thread, in SystemCallArguments a)
     {
         long result = CheckKind(a.Int0, a.Int1, a.Int2);
-        if (result == 0)
-            result = Create(thread, a.Int1, out UnixSocket? socket) is var error and not 0
-                ? error : InputOutputCalls.Install(thread, socket!, (a.Int1 & SOCK_CLOEXEC) != 0);
-        return result;
+        if (result != 0)
+            return result;
+        result = Create(thread, a.Int1, out UnixSocket? socket);
+        return result != 0 ? result : InputOutputCalls.Install(thread, socket!, (a.Int1 & SOCK_CLOEXEC) != 0);
     }
 
     private static long SocketPair(GuestThread thread, in SystemCallArguments a)
