@@ -38,8 +38,11 @@ public sealed unsafe class HostStream : OpenFile
 
     /// <param name="file">Stays the caller's: the plan's descriptor lives as long as the VMM.</param>
     /// <param name="output">Null for a stream that is only read.</param>
+    /// <param name="onReady">Called in the poller's thread when a wait that a call began is over.</param>
     /// <exception cref="HostException">The descriptor is not one.</exception>
-    public HostStream(FileDescriptor file, AnonymousInode inode, HostPoller poller, OutputLimit? output)
+    public HostStream(
+        FileDescriptor file, AnonymousInode inode, HostPoller poller, OutputLimit? output,
+        Action<PollEvents>? onReady = null)
         : base(AccessFlags(file))
     {
         _file = file;
@@ -58,7 +61,7 @@ public sealed unsafe class HostStream : OpenFile
         };
         // Devices without a poll method (/dev/null) are always ready, as regular files are; epoll refuses both.
         if (_kind is Kind.Pipe or Kind.Socket || (_kind == Kind.Character && CanWaitFor(file)))
-            _readiness = poller.Register(file, _waiters);
+            _readiness = poller.Register(file, _waiters, onReady);
     }
 
     private static int AccessFlags(FileDescriptor file)

@@ -3,6 +3,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Personality.Files;
 using Sandbox.Vmm.Personality.Ipc;
 using Sandbox.Vmm.Personality.Terminals;
+using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality;
 
@@ -19,23 +20,68 @@ public sealed partial class LinuxPersonality
 
     private OutputLimit? _output;
 
-    /// <summary>Puts the plan's streams at descriptors 0, 1 and 2 of a table that has none yet.</summary>
+    private PseudoTerminals? _terminals;
+
+    /// <summary>/dev/ptmx, /dev/pts and /dev/tty.</summary>
+    public PseudoTerminals Terminals =>
+        _terminals ?? Interlocked.CompareExchange(ref _terminals, new PseudoTerminals(this), null) ?? _terminals;
+
+    private Terminals.Console? _console;
+    private Terminal? _consoleTerminal;
+
+    /// <summary>
+    /// Puts the plan's streams at descriptors 0, 1 and 2 of the first process. One that the plan does not have stays
+    /// closed. With a terminal, it becomes the session's controlling one and the process's group its foreground.
+    /// </summary>
     /// <param name="descriptors">Those that came with the plan, by index; they must stay open.</param>
     /// <exception cref="HostException">A descriptor is not one, or the host cannot wait for it.</exception>
-    public void OpenStandardStreams(DescriptorTable table, IReadOnlyList<FileDescriptor> descriptors)
+    public void OpenStandardStreams(Process process, IReadOnlyList<FileDescriptor> descriptors)
     {
         GuestStreams streams = Plan.Streams;
         long limit = Plan.Limits.OutputBytes;
         _output = new OutputLimit(limit, () => End(EndCause.OutputLimit, 0, limit));
-
-        OpenFile input = OpenStream(descriptors, streams.Stdin, null);
-        Place(table, 0, input);
-        OpenFile output = OpenStream(descriptors, streams.Stdout, _output);
-        Place(table, 1, output);
+        if (streams.Terminal)
+        {
+            OpenConsole(process, descriptors[streams.Stdin], descriptors[streams.Stdout]);
+            return;
+        }
+        DescriptorTable table = process.Descriptors;
+        if (streams.Stdin >= 0)
+            Place(table, 0, OpenStream(descriptors, streams.Stdin, null));
+        OpenFile? output = streams.Stdout < 0 ? null : OpenStream(descriptors, streams.Stdout, _output);
+        if (output is not null)
+            Place(table, 1, output);
         // One host descriptor for both is one open file for both, as after "2>&1".
-        bool shared = streams.Stderr == streams.Stdout && output.TryAcquire();
-        Place(table, 2, shared ? output : OpenStream(descriptors, streams.Stderr, _output));
+        if (streams.Stderr >= 0)
+            Place(table, 2, streams.Stderr == streams.Stdout && output!.TryAcquire()
+                ? output : OpenStream(descriptors, streams.Stderr, _output));
     }
+
+    private void OpenConsole(Process process, FileDescriptor input, FileDescriptor output)
+    {
+        AnonymousInode inode = new(
+            Interlocked.Increment(ref _lastAnonymousInode), Devices.Terminals, Plan.User.Uid, Plan.User.Gid);
+        PseudoTerminal terminal = Terminals.TryCreate(inode)
+            ?? throw new InvalidOperationException("no room for the first terminal");
+        _consoleTerminal = terminal.Terminal;
+        ResizeTerminal(Plan.Streams.Rows, Plan.Streams.Columns);
+        terminal.Terminal.Control(process.Session, process.Group.Id);
+        // One open file for all three, as a login shell finds them.
+        terminal.AddSlave();
+        TerminalFile file = new(terminal, O_RDWR);
+        for (int number = 0; number < 3; number++)
+        {
+            if (number > 0)
+                file.TryAcquire();
+            Place(process.Descriptors, number, file);
+        }
+        _console = new Terminals.Console(this, terminal, input, output, _output!);
+        _console.Start();
+    }
+
+    /// <summary>The operator's terminal has a new size (rows and columns); nothing without --tty.</summary>
+    public void ResizeTerminal(ushort rows, ushort columns) =>
+        _consoleTerminal?.Resize(new winsize { ws_row = rows, ws_col = columns });
 
     private HostStream OpenStream(IReadOnlyList<FileDescriptor> descriptors, int index, OutputLimit? output)
     {

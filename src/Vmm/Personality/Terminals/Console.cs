@@ -1,0 +1,81 @@
+using Sandbox.Host;
+using Sandbox.Vmm.Personality.Ipc;
+using Sandbox.Vmm.Personality.Waiting;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Personality.Terminals;
+
+/// <summary>
+/// The operator's terminal as the master of one of the guest's own (--tty): what the operator types goes through the
+/// guest's line discipline, what the guest prints comes out raw. The supervisor has put the real one in raw mode.
+/// </summary>
+sealed class Console
+{
+    private readonly Lock _inputLock = new();
+    private readonly Lock _outputLock = new();
+    private readonly PseudoTerminal _terminal;
+    private readonly HostStream _input;
+    private readonly HostStream _output;
+
+    /// <param name="input">Raw bytes from the operator.</param>
+    /// <param name="output">Raw bytes to the operator; counts towards the output limit.</param>
+    public Console(
+        LinuxPersonality personality, PseudoTerminal terminal, FileDescriptor input, FileDescriptor output,
+        OutputLimit limit)
+    {
+        _terminal = terminal;
+        AnonymousInode inode = new(0, Devices.Terminals, 0, 0);
+        _input = new HostStream(input, inode, personality.HostPoller, null, _ => PumpInput());
+        _output = new HostStream(output, inode, personality.HostPoller, limit, _ => PumpOutput());
+        terminal.Terminal.OutputReady = PumpOutput;
+    }
+
+    /// <summary>Begins to read what the operator types.</summary>
+    public void Start() => PumpInput();
+
+    private void PumpInput()
+    {
+        // Read even when the guest's buffer is full: the key that interrupts it must get through.
+        Span<byte> buffer = stackalloc byte[1024];
+        lock (_inputLock)
+        {
+            while (true)
+            {
+                long count = _input.Read(buffer);
+                if (count == -EAGAIN)
+                    return;
+                if (count <= 0)
+                {
+                    _terminal.Terminal.HangUp();
+                    return;
+                }
+                _terminal.Terminal.Receive(buffer[..(int)count]);
+            }
+        }
+    }
+
+    private void PumpOutput()
+    {
+        Span<byte> buffer = stackalloc byte[4096];
+        lock (_outputLock)
+        {
+            while (true)
+            {
+                int count = _terminal.Terminal.PeekOutput(buffer);
+                if (count == 0)
+                    return;
+                long written = _output.Write(buffer[..count]);
+                if (written == -EAGAIN)
+                    return;
+                // Nobody looks any more: what is printed goes nowhere, and the guest is told to end.
+                if (written < 0)
+                {
+                    _terminal.Terminal.Flush(input: false, output: true);
+                    _terminal.Terminal.HangUp();
+                    return;
+                }
+                _terminal.Terminal.DropOutput((int)written);
+            }
+        }
+    }
+}
