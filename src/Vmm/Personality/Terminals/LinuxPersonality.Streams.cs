@@ -26,7 +26,7 @@ public sealed partial class LinuxPersonality
     public PseudoTerminals Terminals =>
         _terminals ?? Interlocked.CompareExchange(ref _terminals, new PseudoTerminals(this), null) ?? _terminals;
 
-    private Terminals.Console? _console;
+    private HostConsole? _console;
     private Terminal? _consoleTerminal;
 
     /// <summary>
@@ -75,7 +75,7 @@ public sealed partial class LinuxPersonality
                 file.TryAcquire();
             Place(process.Descriptors, number, file);
         }
-        _console = new Terminals.Console(this, terminal, input, output, _output!);
+        _console = new HostConsole(this, terminal, input, output, _output!);
         _console.Start();
     }
 

@@ -9,7 +9,7 @@ namespace Sandbox.Vmm.Personality.Terminals;
 /// The operator's terminal as the master of one of the guest's own (--tty): what the operator types goes through the
 /// guest's line discipline, what the guest prints comes out raw. The supervisor has put the real one in raw mode.
 /// </summary>
-sealed class Console
+sealed class HostConsole
 {
     private readonly Lock _inputLock = new();
     private readonly Lock _outputLock = new();
@@ -19,7 +19,7 @@ sealed class Console
 
     /// <param name="input">Raw bytes from the operator.</param>
     /// <param name="output">Raw bytes to the operator; counts towards the output limit.</param>
-    public Console(
+    public HostConsole(
         LinuxPersonality personality, PseudoTerminal terminal, FileDescriptor input, FileDescriptor output,
         OutputLimit limit)
     {
