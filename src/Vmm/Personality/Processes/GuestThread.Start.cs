@@ -16,8 +16,8 @@ public sealed partial class GuestThread
         if (InitialState is not { } state)
             throw new InvalidOperationException("a guest thread has no initial state");
         InitialState = null;
-        if (state.Extended is null)
-            Cpu.ResetForExec();
+        // A processor that another thread gave back holds that thread's state.
+        Cpu.ResetForExec();
         Cpu.Registers = state.Registers;
         Cpu.FsBase = state.FsBase;
         Cpu.GsBase = state.GsBase;
@@ -26,15 +26,15 @@ public sealed partial class GuestThread
     }
 
     /// <summary>The registers that execve gives a new program.</summary>
-    internal static InitialState StateFor(Loader.LoadedProgram program) => new()
+    internal static InitialState StateFor(ulong entryPoint, ulong stackPointer) => new()
     {
-        Registers = new() { Rip = program.EntryPoint, Rsp = program.StackPointer, Rflags = InitialFlags },
+        Registers = new() { Rip = entryPoint, Rsp = stackPointer, Rflags = InitialFlags },
     };
 
     /// <summary>execve: the thread goes on with the first instruction of a new program.</summary>
     internal void EnterProgram(Loader.LoadedProgram program)
     {
-        InitialState = StateFor(program);
+        InitialState = StateFor(program.EntryPoint, program.StackPointer);
         LoadInitialState();
     }
 

@@ -1,5 +1,6 @@
 using System.Text;
 using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality.Files;
 using Sandbox.Vmm.Personality.Loader;
 using Sandbox.Vmm.Personality.Processes;
@@ -79,15 +80,21 @@ public sealed partial class LinuxPersonality
             return;
         }
         Process process = thread.Process;
-        process.Memory = loaded!.Memory;
-        process.ExecutableFile = loaded.Executable;
+        process.ExecutableFile = loaded!.Executable;
         process.ArgumentArea = (loaded.ArgumentsStart, loaded.ArgumentsEnd);
         process.EnvironmentArea = (loaded.EnvironmentStart, loaded.EnvironmentEnd);
         process.AuxiliaryVector = loaded.AuxiliaryVector;
         process.Program = loaded;
         process.HasExecuted = true;
         thread.Name = Encoding.Latin1.GetString(loaded.CommandName);
-        thread.InitialState = GuestThread.StateFor(loaded);
+        StartAt(thread, loaded.Memory, loaded.EntryPoint, loaded.StackPointer);
+    }
+
+    /// <summary>Starts the first process's thread in an address space that is ready.</summary>
+    internal void StartAt(GuestThread thread, AddressSpace memory, ulong entryPoint, ulong stackPointer)
+    {
+        thread.Process.Memory = memory;
+        thread.InitialState = GuestThread.StateFor(entryPoint, stackPointer);
         StartClocks();
         HostThreads.Start(thread);
     }

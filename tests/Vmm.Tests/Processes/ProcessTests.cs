@@ -1,0 +1,406 @@
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Personality;
+using Sandbox.Vmm.Platforms;
+using Xunit;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Tests.Processes;
+
+/// <summary>Making, ending and awaiting processes.</summary>
+public sealed class ProcessTests
+{
+    private const ulong Data = ScriptedGuest.Data, Shared = ScriptedGuest.Shared;
+
+    private static IEnumerable<GuestExit> Exit(ScriptedCpu cpu, int status)
+    {
+        yield return cpu.Call(SYS_exit_group, (ulong)status);
+    }
+
+    [Fact]
+    public void The_first_process_gives_the_guest_its_status()
+    {
+        using ScriptedGuest guest = new();
+        Assert.Equal(7, ScriptedGuest.Exited(guest.Run(cpu => Exit(cpu, 7))));
+        Assert.Equal(0, guest.Platform.Rented);
+    }
+
+    [Fact]
+    public void Identity_of_the_first_process()
+    {
+        using ScriptedGuest guest = new();
+        List<long> seen = [];
+        guest.Run(cpu => Program(cpu));
+        // pid, tid, parent, group, session, uid
+        Assert.Equal([2, 2, 1, 2, 1, 1000], seen);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            foreach (int number in (int[])[SYS_getpid, SYS_gettid, SYS_getppid, SYS_getpgrp])
+            {
+                yield return cpu.Call(number);
+                seen.Add(cpu.Result);
+            }
+            yield return cpu.Call(SYS_getsid, 0);
+            seen.Add(cpu.Result);
+            yield return cpu.Call(SYS_getuid);
+            seen.Add(cpu.Result);
+            yield return cpu.Call(SYS_exit_group);
+        }
+    }
+
+    [Fact]
+    public void Unknown_calls_answer_ENOSYS_and_are_counted()
+    {
+        using ScriptedGuest guest = new();
+        List<long> seen = [];
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.Equal([-ENOSYS, -ENOSYS, -ENOSYS], seen);
+        var counters = guest.Personality.HostThreads.Sum();
+        Assert.Equal(1, counters.UnknownCalls[SYS_create_module]);
+        Assert.Equal(2, counters.OutOfRange);
+        Assert.Equal(4, counters.ExitsByKind[(int)GuestExitKind.SystemCall]);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            yield return cpu.Call(SYS_create_module);
+            seen.Add(cpu.Result);
+            yield return cpu.Call(100_000);
+            seen.Add(cpu.Result);
+            yield return cpu.Call(-1);
+            seen.Add(cpu.Result);
+            yield return cpu.Call(SYS_exit_group);
+        }
+    }
+
+    private const int SYS_create_module = 174;
+
+    [Fact]
+    public void Fork_copies_memory_and_wait_reports_the_status()
+    {
+        using ScriptedGuest guest = new();
+        long pid = 0, waited = 0, none = 0;
+        int status = 0, parentSees = 0, childSaw = 0;
+        Routine child = Child;
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.Equal(3, pid);
+        Assert.Equal(3, waited);
+        Assert.Equal(42 << 8, status);
+        Assert.Equal(11, parentSees);
+        Assert.Equal(11, childSaw);
+        Assert.Equal(-ECHILD, none);
+        Assert.Null(guest.Personality.FindProcess(3));
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            cpu.Write(Data, 11);
+            cpu.Child = guest.Platform.AddressOf(child);
+            yield return cpu.Call(SYS_fork);
+            pid = cpu.Result;
+            yield return cpu.Call(SYS_wait4, ulong.MaxValue, Data + 64, 0, 0);
+            waited = cpu.Result;
+            status = cpu.Read<int>(Data + 64);
+            parentSees = cpu.Read<int>(Data);
+            yield return cpu.Call(SYS_wait4, ulong.MaxValue, 0, 0, 0);
+            none = cpu.Result;
+            yield return cpu.Call(SYS_exit_group);
+        }
+
+        IEnumerable<GuestExit> Child(ScriptedCpu cpu)
+        {
+            childSaw = cpu.Read<int>(Data);
+            cpu.Write(Data, 12);
+            yield return cpu.Call(SYS_exit, 42);
+        }
+    }
+
+    [Fact]
+    public void A_killed_child_is_reported_with_its_signal()
+    {
+        using ScriptedGuest guest = new();
+        int status = 0;
+        siginfo_t info = default;
+        Routine child = Pause;
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.Equal(SIGTERM, status);
+        Assert.Equal((SIGCHLD, CLD_KILLED, SIGTERM), (info.si_signo, info.si_code, info.si_status));
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            cpu.Child = guest.Platform.AddressOf(child);
+            yield return cpu.Call(SYS_fork);
+            ulong pid = (ulong)cpu.Result;
+            yield return cpu.Call(SYS_kill, pid, SIGTERM);
+            yield return cpu.Call(SYS_waitid, P_PID, pid, Data, WEXITED | WNOWAIT);
+            info = cpu.Read<siginfo_t>(Data);
+            yield return cpu.Call(SYS_wait4, pid, Data, 0, 0);
+            status = cpu.Read<int>(Data);
+            yield return cpu.Call(SYS_exit_group);
+        }
+    }
+
+    private static IEnumerable<GuestExit> Pause(ScriptedCpu cpu)
+    {
+        while (true)
+            yield return cpu.Call(SYS_pause);
+    }
+
+    [Fact]
+    public void Ignoring_SIGCHLD_reaps_children_without_a_wait()
+    {
+        using ScriptedGuest guest = new();
+        long result = 0;
+        Routine child = cpu => Exit(cpu, 3);
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.Equal(-ECHILD, result);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            cpu.Write(Data, new kernel_sigaction { sa_handler = SIG_IGN });
+            yield return cpu.Call(SYS_rt_sigaction, SIGCHLD, Data, 0, 8);
+            cpu.Child = guest.Platform.AddressOf(child);
+            yield return cpu.Call(SYS_fork);
+            yield return cpu.Call(SYS_wait4, ulong.MaxValue, 0, 0, 0);
+            result = cpu.Result;
+            yield return cpu.Call(SYS_exit_group);
+        }
+    }
+
+    [Fact]
+    public void Vfork_suspends_the_parent_until_the_child_ends()
+    {
+        using ScriptedGuest guest = new();
+        int seen = 0;
+        Routine child = Child;
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.Equal(5, seen);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            cpu.Child = guest.Platform.AddressOf(child);
+            yield return cpu.Call(SYS_vfork);
+            // The same memory: the child's write is there when vfork returns.
+            seen = cpu.Read<int>(Data);
+            yield return cpu.Call(SYS_exit_group);
+        }
+
+        IEnumerable<GuestExit> Child(ScriptedCpu cpu)
+        {
+            Thread.Sleep(30);
+            cpu.Write(Data, 5);
+            yield return cpu.Call(SYS_exit, 0);
+        }
+    }
+
+    [Theory]
+    [InlineData(CLONE_SIGHAND, -EINVAL)]
+    [InlineData(CLONE_THREAD, -EINVAL)]
+    [InlineData(CLONE_THREAD | CLONE_SIGHAND, -EINVAL)]
+    [InlineData(CLONE_NEWNS | CLONE_FS, -EINVAL)]
+    [InlineData(CLONE_NEWUSER, -EPERM)]
+    [InlineData(CLONE_NEWPID, -EPERM)]
+    [InlineData(CLONE_NEWNET, -EPERM)]
+    public void Clone_refuses(int flags, long expected)
+    {
+        using ScriptedGuest guest = new();
+        long result = 0;
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.Equal(expected, result);
+        Assert.Equal(0, guest.Platform.Rented);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            yield return cpu.Call(SYS_clone, (uint)flags);
+            result = cpu.Result;
+            yield return cpu.Call(SYS_exit_group);
+        }
+    }
+
+    [Fact]
+    public void The_limit_of_processes_counts_threads_and_zombies()
+    {
+        using ScriptedGuest guest = new(l => l.Processes = 4);
+        List<long> results = [];
+        Routine child = cpu => Exit(cpu, 0);
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.Equal([3, 4, 5, -EAGAIN, 3, 6], results);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            cpu.Child = guest.Platform.AddressOf(child);
+            for (int i = 0; i < 4; i++)
+            {
+                yield return cpu.Call(SYS_fork);
+                results.Add(cpu.Result);
+            }
+            // Zombies hold their places until they are waited for.
+            yield return cpu.Call(SYS_wait4, 3, 0, 0, 0);
+            results.Add(cpu.Result);
+            yield return cpu.Call(SYS_fork);
+            results.Add(cpu.Result);
+            yield return cpu.Call(SYS_exit_group);
+        }
+    }
+
+    [Fact]
+    public void Orphans_go_to_the_nearest_subreaper()
+    {
+        using ScriptedGuest guest = new();
+        List<long> results = [];
+        Routine child = Child, grandchild = Grandchild;
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.Equal([3, 4], results.Order());
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            yield return cpu.Call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
+            cpu.Child = guest.Platform.AddressOf(child);
+            yield return cpu.Call(SYS_fork);
+            for (int i = 0; i < 2; i++)
+            {
+                yield return cpu.Call(SYS_wait4, ulong.MaxValue, 0, 0, 0);
+                results.Add(cpu.Result);
+            }
+            yield return cpu.Call(SYS_exit_group);
+        }
+
+        IEnumerable<GuestExit> Child(ScriptedCpu cpu)
+        {
+            cpu.Child = guest.Platform.AddressOf(grandchild);
+            yield return cpu.Call(SYS_fork);
+            yield return cpu.Call(SYS_exit, 0);
+        }
+
+        IEnumerable<GuestExit> Grandchild(ScriptedCpu cpu)
+        {
+            long parent;
+            do
+            {
+                yield return cpu.Call(SYS_getppid);
+                parent = cpu.Result;
+            }
+            while (parent == 3);
+            yield return cpu.Call(SYS_exit, (ulong)parent);
+        }
+    }
+
+    [Fact]
+    public void Orphans_without_a_subreaper_belong_to_the_sandbox_which_reaps_them()
+    {
+        using ScriptedGuest guest = new();
+        long parent = 0, result = 0;
+        Routine child = Child, grandchild = Grandchild;
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.Equal(1, parent);
+        Assert.Equal(-ECHILD, result);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            cpu.Child = guest.Platform.AddressOf(child);
+            yield return cpu.Call(SYS_fork);
+            yield return cpu.Call(SYS_wait4, ulong.MaxValue, 0, 0, 0);
+            while (Volatile.Read(ref parent) == 0 || guest.Personality.TaskCount > 1)
+                yield return cpu.Call(SYS_sched_yield);
+            yield return cpu.Call(SYS_wait4, ulong.MaxValue, 0, 0, 0);
+            result = cpu.Result;
+            yield return cpu.Call(SYS_exit_group);
+        }
+
+        IEnumerable<GuestExit> Child(ScriptedCpu cpu)
+        {
+            cpu.Child = guest.Platform.AddressOf(grandchild);
+            yield return cpu.Call(SYS_fork);
+            yield return cpu.Call(SYS_exit, 0);
+        }
+
+        IEnumerable<GuestExit> Grandchild(ScriptedCpu cpu)
+        {
+            do
+                yield return cpu.Call(SYS_getppid);
+            while (cpu.Result == 3);
+            Volatile.Write(ref parent, cpu.Result);
+            yield return cpu.Call(SYS_exit, 0);
+        }
+    }
+
+    [Fact]
+    public void The_end_of_the_first_process_ends_everything()
+    {
+        using ScriptedGuest guest = new();
+        Routine child = Pause, spinner = Spin;
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.Equal(0, guest.Platform.Rented);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            cpu.Child = guest.Platform.AddressOf(child);
+            yield return cpu.Call(SYS_fork);
+            cpu.Child = guest.Platform.AddressOf(spinner);
+            yield return cpu.Call(SYS_fork);
+            yield return cpu.Call(SYS_exit_group);
+        }
+
+        static IEnumerable<GuestExit> Spin(ScriptedCpu cpu)
+        {
+            while (true)
+                yield return cpu.Spin(60_000);
+        }
+    }
+
+    [Fact]
+    public void Process_groups_and_sessions()
+    {
+        using ScriptedGuest guest = new();
+        List<long> results = [];
+        Routine child = Child;
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.Equal([-EPERM, 0, 3, -EPERM, 3, 3, 3, -EPERM], results);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            // A group leader may not start a session.
+            yield return cpu.Call(SYS_setsid);
+            results.Add(cpu.Result);
+            cpu.Child = guest.Platform.AddressOf(child);
+            yield return cpu.Call(SYS_fork);
+            yield return cpu.Call(SYS_setpgid, 3, 3);
+            results.Add(cpu.Result);
+            yield return cpu.Call(SYS_getpgid, 3);
+            results.Add(cpu.Result);
+            // No such group.
+            yield return cpu.Call(SYS_setpgid, 3, 77);
+            results.Add(cpu.Result);
+            yield return cpu.Call(SYS_setpgid, 3, 2);
+            yield return cpu.Call(SYS_kill, 3, SIGUSR1);
+            yield return cpu.Call(SYS_wait4, 3, 0, 0, 0);
+            yield return cpu.Call(SYS_exit_group);
+        }
+
+        IEnumerable<GuestExit> Child(ScriptedCpu cpu)
+        {
+            cpu.Write(Data, Personality.Signals.SignalSet.Of(SIGUSR1));
+            yield return cpu.Call(SYS_rt_sigprocmask, SIG_BLOCK, Data, 0, 8);
+            yield return cpu.Call(SYS_rt_sigtimedwait, Data, 0, 0, 8);
+            yield return cpu.Call(SYS_setsid);
+            results.Add(cpu.Result);
+            yield return cpu.Call(SYS_getsid, 0);
+            results.Add(cpu.Result);
+            yield return cpu.Call(SYS_getpgrp);
+            results.Add(cpu.Result);
+            // A session leader stays where it is.
+            yield return cpu.Call(SYS_setpgid, 0, 2);
+            results.Add(cpu.Result);
+            yield return cpu.Call(SYS_exit);
+        }
+    }
+
+    [Fact]
+    public void An_exception_in_the_VMM_ends_the_guest_as_an_internal_error()
+    {
+        using ScriptedGuest guest = new();
+        GuestEnd end = guest.Run(static _ => throw new InvalidOperationException("boom"));
+        Assert.Equal(EndCause.Failed, end.Cause);
+        Assert.Equal((long)VmmFailure.InternalError, end.Detail);
+        Assert.Contains("boom", end.Message);
+    }
+}

@@ -1,0 +1,109 @@
+using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Memory;
+using Sandbox.Vmm.Personality;
+using Sandbox.Vmm.Personality.Files;
+using Sandbox.Vmm.Platforms;
+using Xunit;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Tests.Processes;
+
+/// <summary>A personality with a scripted first process, real guest memory and no files.</summary>
+sealed class ScriptedGuest : IDisposable
+{
+    private sealed unsafe class NoSlots : IMemorySlots
+    {
+        public void Add(PhysicalAddress start, byte* host, ulong bytes)
+        {
+        }
+
+        public void ForgetTranslations()
+        {
+        }
+    }
+
+    /// <summary>Read-write memory that every program finds mapped: 256 KiB, with the stack at its end.</summary>
+    public const ulong Data = 0x2000_0000;
+    public const ulong DataSize = 0x4_0000;
+    public const ulong StackTop = Data + DataSize - 0x1000;
+
+    /// <summary>Shared between processes that fork.</summary>
+    public const ulong Shared = 0x3000_0000;
+
+    public ScriptedGuest(Action<LimitsBuilder>? configure = null, uint uid = 1000)
+    {
+        LimitsBuilder limits = new();
+        configure?.Invoke(limits);
+        Memory = new GuestMemory(64 << 20, new NoSlots());
+        Plan = new LaunchPlan
+        {
+            Version = LaunchPlan.CurrentVersion,
+            Arguments = ["test"],
+            Environment = [],
+            WorkingDirectory = "/",
+            Hostname = "guest",
+            User = new() { Name = "user", Uid = uid, Gid = uid, Home = "/home/user" },
+            Limits = limits.Build(),
+            Files = [],
+            Streams = new() { Stdin = -1, Stdout = -1, Stderr = -1, Terminal = false, Result = -1, Trace = -1 },
+            Handoff = false,
+            StartedAtNanoseconds = 0,
+        };
+        Personality = new LinuxPersonality(Plan, Memory, Platform);
+    }
+
+    public sealed class LimitsBuilder
+    {
+        public int Cpus = 256, Processes = 64;
+        public long WallMilliseconds = 20_000, CpuMilliseconds;
+
+        public GuestLimits Build() => new()
+        {
+            MemoryBytes = 64 << 20, Cpus = Cpus, WallMilliseconds = WallMilliseconds,
+            CpuMilliseconds = CpuMilliseconds, Processes = Processes, OutputBytes = 0, TmpBytes = 1 << 20,
+            OpenFiles = 256,
+        };
+    }
+
+    public ScriptedPlatform Platform { get; } = new();
+
+    public GuestMemory Memory { get; }
+
+    public LaunchPlan Plan { get; }
+
+    public LinuxPersonality Personality { get; }
+
+    /// <summary>Runs a program to the guest's end.</summary>
+    public GuestEnd Run(Routine program)
+    {
+        Begin(program);
+        return Personality.WaitForEnd();
+    }
+
+    public GuestThread Begin(Routine program)
+    {
+        AddressSpace memory = Memory.CreateAddressSpace()!;
+        Assert.Equal((long)Data, memory.Map(
+            new VirtualAddress(Data), DataSize, Protection.ReadWrite, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, null, 0));
+        Assert.Equal((long)Shared, memory.Map(
+            new VirtualAddress(Shared), Page.Size, Protection.ReadWrite, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, null, 0));
+        GuestThread thread = Personality.CreateFirstProcess(new DescriptorTable(256), new FileSystemContext(null!, null!, 0x12));
+        Personality.StartAt(thread, memory, Platform.AddressOf(program), StackTop);
+        return thread;
+    }
+
+    public static int Exited(GuestEnd end)
+    {
+        Assert.True(end.Cause == EndCause.Exited, $"{end.Cause} {end.Value}: {end.Message}");
+        return (int)end.Value;
+    }
+
+    public void Dispose()
+    {
+        Personality.End(EndCause.Exited, 0, 0);
+        Personality.WaitForEnd();
+        // A thread that failed to leave would still use the memory.
+        if (Platform.Rented == 0)
+            Memory.Dispose();
+    }
+}
