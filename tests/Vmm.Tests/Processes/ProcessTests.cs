@@ -73,7 +73,7 @@ public sealed class ProcessTests
         }
     }
 
-    private const int SYS_create_module = 174;
+    
 
     [Fact]
     public void Fork_copies_memory_and_wait_reports_the_status()
@@ -247,7 +247,7 @@ public sealed class ProcessTests
     {
         using ScriptedGuest guest = new();
         List<long> results = [];
-        Routine child = Child, grandchild = Grandchild;
+        Routine grandchild = Grandchild, child = Child;
         ScriptedGuest.Exited(guest.Run(Program));
         Assert.Equal([3, 4], results.Order());
 
@@ -289,7 +289,7 @@ public sealed class ProcessTests
     {
         using ScriptedGuest guest = new();
         long parent = 0, result = 0;
-        Routine child = Child, grandchild = Grandchild;
+        Routine grandchild = Grandchild, child = Child;
         ScriptedGuest.Exited(guest.Run(Program));
         Assert.Equal(1, parent);
         Assert.Equal(-ECHILD, result);

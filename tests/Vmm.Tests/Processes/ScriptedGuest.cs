@@ -54,8 +54,10 @@ sealed class ScriptedGuest : IDisposable
 
     public sealed class LimitsBuilder
     {
-        public int Cpus = 256, Processes = 64;
-        public long WallMilliseconds = 20_000, CpuMilliseconds;
+        public int Cpus { get; set; } = 256;
+        public int Processes { get; set; } = 64;
+        public long WallMilliseconds { get; set; } = 20_000;
+        public long CpuMilliseconds { get; set; }
 
         public GuestLimits Build() => new()
         {

@@ -17,8 +17,6 @@ static partial class InformationCalls
         table.Add(SYS_ioperm, "ioperm", static (t, in a) => -EPERM, "hex hex int");
         table.Add(SYS_modify_ldt, "modify_ldt", static (t, in a) => -ENOSYS, "int ptr size");
         table.Add(SYS_acct, "acct", static (t, in a) => -EPERM, "ptr");
-        table.Add(SYS_swapon, "swapon", static (t, in a) => -EPERM, "ptr hex");
-        table.Add(SYS_swapoff, "swapoff", static (t, in a) => -EPERM, "ptr");
         table.Add(SYS_init_module, "init_module", static (t, in a) => -EPERM, "ptr size ptr");
         table.Add(SYS_finit_module, "finit_module", static (t, in a) => -EPERM, "fd ptr hex");
         table.Add(SYS_delete_module, "delete_module", static (t, in a) => -EPERM, "ptr hex");
