@@ -9,7 +9,7 @@ int main(void)
     for (int i = 0; i < 3; i++)
         say("stream %d: %s", i, isatty(i) ? "terminal" : "no terminal");
     struct winsize size;
-    struct termios settings;
+    struct termios settings, original;
     if (!isatty(0)) {
         CHECK_ERRNO("tcgetattr", tcgetattr(0, &settings), ENOTTY);
         CHECK_ERRNO("window size", ioctl(0, TIOCGWINSZ, &size), ENOTTY);
@@ -19,6 +19,7 @@ int main(void)
     CHECK("window size", !ioctl(0, TIOCGWINSZ, &size));
     say("%d rows, %d columns", size.ws_row, size.ws_col);
     CHECK("tcgetattr", !tcgetattr(0, &settings));
+    original = settings;
     CHECK("canonical, with echo and signals", (settings.c_lflag & (ICANON | ECHO | ISIG)) == (ICANON | ECHO | ISIG));
     CHECK("own group in the foreground", tcgetpgrp(0) == getpgrp());
     CHECK("own session", tcgetsid(0) == getsid(0));
@@ -38,5 +39,7 @@ int main(void)
     CHECK("a line with an erased character", read(0, line, sizeof line) == 4 && !memcmp(line, "abc\n", 4));
     say("end");
     CHECK("Ctrl-D is end of file", read(0, line, sizeof line) == 0);
+    CHECK("restored", !tcsetattr(0, TCSADRAIN, &original) && !tcgetattr(0, &settings)
+        && settings.c_lflag == original.c_lflag);
     return finish();
 }

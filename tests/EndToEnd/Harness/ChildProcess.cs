@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text;
 using Sandbox.Host;
@@ -11,6 +12,8 @@ namespace Sandbox.EndToEnd.Harness;
 /// </summary>
 sealed unsafe class ChildProcess
 {
+    static readonly ConcurrentDictionary<int, bool> s_running = new();
+
     readonly ManualResetEventSlim _ended = new();
     readonly long _started = Stopwatch.GetTimestamp();
     int _status;
@@ -19,10 +22,14 @@ sealed unsafe class ChildProcess
     ChildProcess(int pid)
     {
         Pid = pid;
+        s_running[pid] = true;
         new Thread(Reap) { IsBackground = true, Name = $"wait {pid}" }.Start();
     }
 
     public int Pid { get; }
+
+    /// <summary>True for a process that this class started and that has not ended yet.</summary>
+    public static bool IsRunning(int pid) => s_running.ContainsKey(pid);
 
     public bool Ended => _ended.IsSet;
 
@@ -132,6 +139,7 @@ sealed unsafe class ChildProcess
 
         Wall = Stopwatch.GetElapsedTime(_started);
         _status = status;
+        s_running.TryRemove(Pid, out _);
         _ended.Set();
     }
 

@@ -84,7 +84,7 @@ static class ProcessTable
             ProcessRow[] left = [.. All().Where(row => row.State is not ('Z' or 'X') && row.Pid != pid
                 && (row.Group == pid || row.Session == pid
                     || (row.Parent == self && row.Name.StartsWith("sandbox", StringComparison.Ordinal)
-                        && !SandboxRun.IsRunning(row.Pid))))];
+                        && !ChildProcess.IsRunning(row.Pid))))];
             if (left.Length == 0 || DateTime.UtcNow > end)
                 return left;
             Thread.Sleep(5);

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.EndToEnd.Harness;
@@ -9,13 +8,10 @@ namespace Sandbox.EndToEnd.Harness;
 /// </summary>
 static class SandboxRun
 {
-    static readonly ConcurrentDictionary<int, bool> s_running = new();
     static int s_folders;
 
     /// <summary>The guest user has the numbers of the user who runs the tests, so that both sides see the same owners.</summary>
     public static string User => $"{geteuid()}:{getegid()}";
-
-    public static bool IsRunning(int pid) => s_running.ContainsKey(pid);
 
     public static void Need()
     {
@@ -40,22 +36,16 @@ static class SandboxRun
         Need();
         string temporary = Path.Combine(Ring.Folder, $"tmp-{Interlocked.Increment(ref s_folders)}");
         Directory.CreateDirectory(temporary);
-        int[] pid = [0];
         try
         {
             Outcome outcome = Capture.Run(Ring.Sandbox, [Ring.Sandbox, .. arguments], Environment(temporary, environment),
-                directory ?? temporary, input, timeout ?? TimeSpan.FromSeconds(110), Leftovers, child =>
-                {
-                    s_running[pid[0] = child.Pid] = true;
-                    whileRunning?.Invoke(child);
-                });
+                directory ?? temporary, input, timeout ?? TimeSpan.FromSeconds(110), Leftovers, whileRunning);
             string[] files = Directory.GetFileSystemEntries(temporary);
             string[] mounts = [.. File.ReadLines("/proc/self/mountinfo").Where(line => line.Contains(Ring.Folder))];
             return outcome with { Left = [.. outcome.Left, .. files, .. mounts] };
         }
         finally
         {
-            s_running.TryRemove(pid[0], out _);
             Directory.Delete(temporary, recursive: true);
         }
     }
@@ -89,7 +79,7 @@ static class SandboxRun
     public static IReadOnlyList<string> Environment(
         string temporary, IReadOnlyDictionary<string, string>? more = null) =>
     [
-        $"PATH={Tool.SearchPath}", "HOME=/nonexistent", $"TMPDIR={temporary}", "TERM=xterm",
+        $"PATH={Tool.SearchPath}", "HOME=/nonexistent", $"TMPDIR={temporary}", "TERM=dumb",
         .. (more ?? new Dictionary<string, string>()).Select(v => $"{v.Key}={v.Value}"),
     ];
 

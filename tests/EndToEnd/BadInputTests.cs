@@ -1,0 +1,217 @@
+using Sandbox.EndToEnd.Harness;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.EndToEnd;
+
+/// <summary>Programs, flags and hosts that cannot work: one line, the documented status, nothing left behind.</summary>
+public sealed class BadInputTests
+{
+    public static TheoryData<string> WrongFiles() => [.. ElfFile.Wrong.Keys];
+
+    [Fact]
+    public void The_correct_ELF_that_the_wrong_ones_are_made_from_runs() =>
+        Assert.Equal("hello\n", RunFile(ElfFile.Correct().ToArray()).Ended(0).Text);
+
+    [Theory]
+    [MemberData(nameof(WrongFiles))]
+    public void File_is_not_executable(string what)
+    {
+        Outcome outcome = RunFile(ElfFile.Wrong[what]()).Clean();
+        // A missing interpreter may be told as "not found", as a shell does; all else is "not executable".
+        Assert.True(outcome.Status == 126 || (outcome.Status == 127 && what.Contains("interpreter")) || (outcome.Status == 127 && what.StartsWith("#!", StringComparison.Ordinal)),
+            $"expected status 126\n{outcome}");
+        outcome.Says("/bad/program");
+        Assert.Empty(outcome.Output);
+    }
+
+    /// <summary>From inside the guest the same files fail as natively: the same errno or the same signal.</summary>
+    [Theory]
+    [MemberData(nameof(WrongFiles))]
+    public void File_fails_from_inside_as_natively(string what)
+    {
+        Tool.Need("/usr/bin/python3");
+        new Case("/usr/bin/python3", "-c", """
+            import errno, os, sys
+            child = os.fork()
+            if child == 0:
+                try:
+                    os.execv("./program", ["program"])
+                except OSError as error:
+                    print(errno.errorcode[error.errno], flush=True)
+                    os._exit(0)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            """)
+        {
+            Prepare = folder => WriteProgram(folder, ElfFile.Wrong[what]()),
+        }.MustMatch();
+    }
+
+    [Fact]
+    public void A_real_aarch64_program_is_named_as_such()
+    {
+        Tool.Need("aarch64-linux-gnu-gcc");
+        string folder = Case.NewFolder("aarch64");
+        File.WriteAllText(Path.Combine(folder, "main.c"), "int main(void) { return 0; }\n");
+        Assert.Equal(0, Native.Run(["aarch64-linux-gnu-gcc", "-static", "-o", "program", "main.c"], folder).Status);
+        SandboxRun.Run(["--mount", $"{folder}:/bad"], ["/bad/program"]).Ended(126).Says("/bad/program", "architecture");
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(63)]
+    [InlineData(64)]
+    [InlineData(100)]
+    [InlineData(1000)]
+    [InlineData(4096)]
+    [InlineData(8000)]
+    public void A_real_program_cut_short_does_not_harm_the_sandbox(int length)
+    {
+        byte[] whole = File.ReadAllBytes("/usr/bin/env");
+        Outcome outcome = RunFile(whole[..length]).Clean();
+        Assert.True(outcome.Status is 126 or 127 or 139 or 135, outcome.ToString());
+    }
+
+    [Fact]
+    public void Overlapping_segments_do_as_natively() => Same(
+        ElfFile.Correct(2).Segment(1, 1, 6, 0, 0x400000, 4096, 8192).ToArray());
+
+    [Fact]
+    public void An_entry_point_outside_every_segment_does_as_natively() => Same(ElfFile.Correct().Set64(24, 0x10).ToArray());
+
+    [Fact]
+    public void A_segment_without_any_permission_does_as_natively() =>
+        Same(ElfFile.Correct().Segment(0, 1, 0, 0, 0x400000, 4096, 4096).ToArray());
+
+    [Fact]
+    public void A_segment_beyond_the_end_of_the_file_does_as_natively() =>
+        Same(ElfFile.Correct(2).Segment(1, 1, 6, 1 << 20, 0x600000, 4096, 4096).ToArray());
+
+    [Fact]
+    public void A_zeroed_segment_larger_than_the_guest_is_not_executable_or_killed()
+    {
+        // 64 GiB of zeroes are promised, none is touched: as natively this runs.
+        Outcome outcome = RunFile(ElfFile.Correct(2).Segment(1, 1, 6, 0, 0x1000000, 0, 64UL << 30).ToArray()).Clean();
+        Assert.True(outcome.Status is 0 or 126, outcome.ToString());
+    }
+
+    /// <summary>Linux looks at the machine alone, not at class and byte order; being stricter is allowed.</summary>
+    [Theory]
+    [InlineData(4, 1)]
+    [InlineData(5, 2)]
+    public void A_contradictory_identification_runs_or_is_refused(int offset, byte value)
+    {
+        Outcome outcome = RunFile(ElfFile.Correct().Set8(offset, value).ToArray()).Clean();
+        Assert.True(outcome.Status is 0 or 126, outcome.ToString());
+    }
+
+    [Theory]
+    [InlineData("--no-such-flag")]
+    [InlineData("--memory", "much")]
+    [InlineData("--memory", "1K")]
+    [InlineData("--memory", "-5")]
+    [InlineData("--memory", "99999999999999999999G")]
+    [InlineData("--memory", "100T")]
+    [InlineData("--cpus", "0")]
+    [InlineData("--cpus", "100000")]
+    [InlineData("--timeout", "soon")]
+    [InlineData("--timeout", "-1s")]
+    [InlineData("--processes", "0")]
+    [InlineData("--env", "=value")]
+    [InlineData("--hostname", "not a name")]
+    [InlineData("--user", "-1")]
+    [InlineData("--user", "a:b:c")]
+    [InlineData("--workdir", "relative")]
+    [InlineData("--mount", "/nonexistent")]
+    [InlineData("--mount", "/nonexistent:/x:rw")]
+    [InlineData("--mount", "/dev/null")]
+    [InlineData("--mount", "/dev/kvm:/kvm:rw")]
+    [InlineData("--mount", "/proc:/p")]
+    [InlineData("--mount", "/usr:relative")]
+    [InlineData("--mount", "/usr:/x:rx")]
+    [InlineData("--mount", "")]
+    [InlineData("--handoff", "maybe")]
+    [InlineData("--json", "/nonexistent/folder/file")]
+    [InlineData("--tmp-size", "999G")]
+    [InlineData("--output-limit", "0")]
+    public void A_wrong_flag_is_refused_in_one_line(params string[] flags)
+    {
+        Outcome outcome = SandboxRun.Run(flags, ["true"]).Ended(125).Says(flags[0]);
+        Assert.Empty(outcome.Output);
+    }
+
+    [Theory]
+    [InlineData("run")]
+    [InlineData("run", "--")]
+    [InlineData("run", "--", "")]
+    [InlineData("frobnicate")]
+    [InlineData("run", "program-without-dashes")]
+    public void A_wrong_command_line_is_refused_in_one_line(params string[] arguments) =>
+        SandboxRun.Command(arguments).Ended(125).Says();
+
+    [Fact]
+    public void More_memory_than_the_host_has_is_refused() =>
+        SandboxRun.Run(["--memory", "64T"], ["true"]).Ended(125).Says("memory", "more than this host");
+
+    [Fact]
+    public void A_device_a_fifo_and_a_socket_are_no_mounts()
+    {
+        string fifo = Path.Combine(Case.NewFolder("mount"), "fifo");
+        Native.Run(["mkfifo", fifo], "/");
+        SandboxRun.Run(["--mount", $"{fifo}:/x"], ["true"]).Ended(125).Says("--mount");
+    }
+
+    [Fact]
+    public void Arguments_too_long_for_exec_are_refused()
+    {
+        string[] many = [.. Enumerable.Repeat(new string('x', 100_000), 15)];
+        Outcome outcome = SandboxRun.Run([], ["true", .. many]).Clean();
+        Assert.True(outcome.Status is 0 or 126, outcome.ToString());
+    }
+
+    [Fact]
+    public void Without_dev_kvm_there_is_one_line_with_advice()
+    {
+        Assert.SkipUnless(geteuid() == 0, "hiding /dev/kvm takes root");
+        Tool.Need("unshare");
+        SandboxRun.Need();
+        Outcome outcome = Native.Run(["unshare", "-m", "sh", "-c",
+            "mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && exec \"$SANDBOX\" run -- true"], "/",
+            environment: new Dictionary<string, string> { ["SANDBOX"] = Ring.Sandbox });
+        outcome.Ended(125).Says("/dev/kvm");
+    }
+
+    [Fact]
+    public void Without_permission_for_dev_kvm_there_is_one_line_with_advice()
+    {
+        Assert.SkipUnless(geteuid() == 0, "another user's view takes root");
+        Tool.Need("setpriv");
+        SandboxRun.Need();
+        Assert.SkipWhen((File.GetUnixFileMode("/dev/kvm") & UnixFileMode.OtherRead) != 0, "everybody may use /dev/kvm here");
+        // The binary must be reachable for that user.
+        string copy = Case.NewFolder("bin");
+        foreach (string file in Directory.GetFiles(Path.GetDirectoryName(Ring.Sandbox)!))
+            File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
+        Outcome outcome = Native.Run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+            Path.Combine(copy, Path.GetFileName(Ring.Sandbox)), "run", "--", "true"], "/");
+        outcome.Ended(125).Says("/dev/kvm", "permission");
+    }
+
+    static void Same(byte[] file)
+    {
+        new Case("sh", "-c", "./program; echo \"status $?\"") { Prepare = folder => WriteProgram(folder, file) }.MustMatch();
+    }
+
+    static Outcome RunFile(byte[] content)
+    {
+        string folder = Case.NewFolder("bad");
+        WriteProgram(folder, content);
+        return SandboxRun.Run(["--mount", $"{folder}:/bad", "--timeout", "20s"], ["/bad/program"]);
+    }
+
+    static void WriteProgram(string folder, byte[] content)
+    {
+        string path = Path.Combine(folder, "program");
+        File.WriteAllBytes(path, content);
+        File.SetUnixFileMode(path, (UnixFileMode)0b111_101_101);
+    }
+}
