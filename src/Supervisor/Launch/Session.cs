@@ -11,7 +11,7 @@ namespace Sandbox.Supervisor.Launch;
 sealed unsafe class Session
 {
     /// <summary>From Start to Started. A healthy VMM needs milliseconds.</summary>
-    public const int StartMilliseconds = 30_000;
+    public int StartMilliseconds { get; init; } = 30_000;
 
     /// <summary>From the last word of a VMM to its end.</summary>
     public const int EndMilliseconds = 2_000;
@@ -141,9 +141,8 @@ sealed unsafe class Session
         }
         catch (HostException gone) when (gone.Errno == ECONNRESET)
         {
-            // It ended with messages of ours unread.
-            _channelOpen = false;
-            return true;
+            // It ended with messages of ours unread. The kernel says so once, before what it sent itself.
+            return false;
         }
 
         if (++_messages > MaximumMessages)
