@@ -158,7 +158,7 @@ public class SessionTests
                 ls -1 /proc/$$/fd >descriptors
                 readlink /proc/$$/fd/0 /proc/$$/fd/1 >streams
                 ps -o pid=,sid=,pgid=,tty= $$ >session
-                grep -E '^Sig(Blk|Ign)' /proc/$$/status >signals
+                grep -E '^Sig(Blk|Ign)' /proc/self/status >signals
                 echo $$ >pid
                 {Send(MessageKind.Ended, EndCause.Exited)}
                 """);

@@ -20,7 +20,7 @@ sealed class CommandModel
 
     public Command Root { get; }
     public RunCommand Run { get; } = new();
-    public Command Doctor { get; } = new("doctor", "Say whether this host can run guests, and how to fix what is missing");
+    public Command Doctor { get; } = new("doctor", "Say whether guests can run here, and what to do if not");
     public Command Version { get; } = new("version", "Print the version");
     public Command Completion { get; }
     public Argument<string> Shell { get; }

@@ -63,7 +63,7 @@ static class ParseMistake
         }
 
         // One slip for each four letters, so that -x is not taken for -t.
-        return best.Distance <= Math.Max(word.Length, best.Name?.Length ?? 0) / 4 + (word.Length > 3 ? 1 : 0) ? best.Name : null;
+        return best.Distance <= Math.Max(word.Length, best.Name?.Length ?? 0) / 4 + (word.Length > 2 ? 1 : 0) ? best.Name : null;
     }
 
     /// <summary>Optimal string alignment: insertions, deletions, replacements and swaps of neighbours.</summary>

@@ -1,0 +1,65 @@
+using System.Diagnostics;
+
+namespace Sandbox.Supervisor.Tests;
+
+/// <summary>
+/// The real command line as a process, with a fake VMM beside it: a copy of the build that this test project uses.
+/// </summary>
+sealed class CommandLineProcess : IDisposable
+{
+    readonly FakeVmm _vmm;
+
+    public CommandLineProcess(string vmmScript)
+    {
+        _vmm = new FakeVmm(vmmScript);
+        foreach (string name in new[] { "sandbox", "sandbox.dll", "sandbox.deps.json", "sandbox.runtimeconfig.json", "Sandbox.Host.dll", "Sandbox.Policy.Contract.dll", "System.CommandLine.dll" })
+            File.Copy(Path.Combine(AppContext.BaseDirectory, name), Path.Combine(Folder, name));
+        WorkingDirectory = Folder;
+    }
+
+    public string Folder => _vmm.Folder;
+    public string Sandbox => Path.Combine(Folder, "sandbox");
+    public string WorkingDirectory { get; set; }
+
+    public string Read(string name) => _vmm.Read(name);
+
+    /// <summary>Runs "sandbox ARGUMENTS" to its end.</summary>
+    public (int Status, string Output, string Error) Run(params string[] arguments) => Run(Start(arguments));
+
+    public static (int Status, string Output, string Error) Run(Process process)
+    {
+        using (process)
+        {
+            process.StandardInput.Close();
+            Task<string> error = process.StandardError.ReadToEndAsync();
+            string output = process.StandardOutput.ReadToEnd();
+            if (!process.WaitForExit(60_000))
+            {
+                process.Kill(entireProcessTree: true);
+                throw new TimeoutException("the command line did not end within a minute");
+            }
+
+            return (process.ExitCode, output, error.Result);
+        }
+    }
+
+    public Process Start(params string[] arguments) => Launch(Sandbox, arguments);
+
+    /// <summary>Runs a shell script in which $sandbox is the command line.</summary>
+    public (int Status, string Output, string Error) Shell(string script) => Run(Launch("/bin/bash", ["-c", script]));
+
+    Process Launch(string program, string[] arguments)
+    {
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = WorkingDirectory,
+        };
+        start.Environment["sandbox"] = Sandbox;
+        return Process.Start(start)!;
+    }
+
+    public void Dispose() => _vmm.Dispose();
+}

@@ -1,0 +1,256 @@
+using System.Diagnostics;
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using Sandbox.Supervisor.CommandLine;
+using Xunit;
+using static Sandbox.Supervisor.Tests.FakeVmm;
+
+namespace Sandbox.Supervisor.Tests;
+
+/// <summary>The command line as its users meet it: a process with arguments, streams, signals and an exit status.</summary>
+public class CommandLineTests
+{
+    static readonly string s_exits = $"{TakeMessage} >start; {Send(MessageKind.Started)}; {Send(MessageKind.Ended, EndCause.Exited, 7)}";
+
+    static void Mistake(string expected, params string[] arguments)
+    {
+        using var commandLine = new CommandLineProcess("exec sleep 60");
+        (int status, string output, string error) = commandLine.Run(arguments);
+        Assert.Equal((ExitStatus.SandboxFailed, ""), (status, output));
+        Assert.StartsWith("sandbox: ", error, StringComparison.Ordinal);
+        Assert.Equal(error.Length - 1, error.IndexOf('\n', StringComparison.Ordinal));
+        Assert.Contains(expected, error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void TheGuestsStatusIsTheCommandLines()
+    {
+        using var commandLine = new CommandLineProcess(s_exits);
+        Assert.Equal((7, "", ""), commandLine.Run("run", "--", "true"));
+    }
+
+    [Theory]
+    [InlineData("unknown flag '--memroy'; did you mean --memory?", "run", "--memroy", "1G", "--", "true")]
+    [InlineData("unknown flag '--memroy'; did you mean --memory?", "run", "--memroy=1G", "--", "true")]
+    [InlineData("unknown flag '--frobnicate'; see sandbox run --help", "run", "--frobnicate", "--", "true")]
+    [InlineData("unknown flag '-x'", "run", "-x", "--", "true")]
+    [InlineData("put -- before the program", "run", "ls", "-l")]
+    [InlineData("put -- before the program", "run", "ls", "--", "-l")]
+    [InlineData("no program given", "run")]
+    [InlineData("no program given", "run", "--")]
+    [InlineData("no program given", "run", "--tty")]
+    [InlineData("name is empty", "run", "--", "")]
+    [InlineData("--memory: a value is missing; write --memory SIZE", "run", "--memory", "--", "true")]
+    [InlineData("--memory: given 2 times", "run", "--memory", "1G", "--memory", "2G", "--", "true")]
+    [InlineData("'lots' is not a size", "run", "--memory", "lots", "--", "true")]
+    [InlineData("--memory: a value is missing", "run", "--memory=", "--", "true")]
+    [InlineData("more than this host has", "run", "--memory", "100T", "--", "true")]
+    [InlineData("is too little", "run", "--memory", "1M", "--", "true")]
+    [InlineData("--cpus: '0' is not a whole number from 1 to 256", "run", "--cpus", "0", "--", "true")]
+    [InlineData("more than this host offers", "run", "--cpus", "256", "--", "true")]
+    [InlineData("--processes: '4097' is not", "run", "--processes", "4097", "--", "true")]
+    [InlineData("is not a duration", "run", "--timeout", "soon", "--", "true")]
+    [InlineData("--handoff: 'maybe' is neither on nor off", "run", "--handoff", "maybe", "--", "true")]
+    [InlineData("--json: a value is missing", "run", "--json=", "--", "true")]
+    [InlineData("--json: the file name is empty", "run", "--json", "", "--", "true")]
+    [InlineData("cannot be written: No such file or directory", "run", "--json", "/nonexistent/x", "--", "true")]
+    [InlineData("cannot be written: Is a directory", "run", "--json", "/tmp", "--", "true")]
+    [InlineData("cannot be written: Is a directory", "run", "--trace=/tmp", "--", "true")]
+    [InlineData("'/nonexistent' cannot be opened: No such file or directory", "run", "--mount", "/nonexistent", "--", "true")]
+    [InlineData("'/dev/null' is a device", "run", "--mount", "/dev/null:/x", "--", "true")]
+    [InlineData("belongs to a file system of the kernel", "run", "--mount", "/proc:/x", "--", "true")]
+    [InlineData("belongs to a file system of the kernel", "run", "--mount", "/proc/self/root/proc/self/fd:/x", "--", "true")]
+    [InlineData("belongs to a file system of the kernel", "run", "--mount", "/sys:/x", "--", "true")]
+    [InlineData("a file system of the kernel", "run", "--mount", "/:/x", "--", "true")]
+    [InlineData("cannot become the guest's root", "run", "--mount", "/usr/share:/", "--", "true")]
+    [InlineData("the guest's /proc is its own", "run", "--mount", "/usr/share:/proc", "--", "true")]
+    [InlineData("unknown command 'rnu'; did you mean run?", "rnu")]
+    [InlineData("unknown command 'frobnicate'; see sandbox --help", "frobnicate")]
+    [InlineData("no command given")]
+    [InlineData("takes no program", "version", "--", "x")]
+    [InlineData("unexpected argument 'x'", "version", "x")]
+    [InlineData("name one shell", "completion")]
+    [InlineData("'tcsh' is not a shell", "completion", "tcsh")]
+    [InlineData("--tty: standard input is not a terminal", "run", "-t", "--", "true")]
+    [InlineData("'@/etc/passwd' is not a flag; put -- before the program", "run", "@/etc/passwd", "--", "true")]
+    public void AMistakeIsOneLine(string expected, params string[] arguments) => Mistake(expected, arguments);
+
+    [Fact]
+    public void AMistakeLeavesNoVmmBehind()
+    {
+        using var commandLine = new CommandLineProcess("echo $$ >pid.new; mv pid.new pid; exec sleep 60");
+        Assert.Equal(ExitStatus.SandboxFailed, commandLine.Run("run", "--memory", "lots", "--", "true").Status);
+        string pid = Path.Combine(commandLine.Folder, "pid");
+        if (File.Exists(pid))
+            Assert.False(Directory.Exists("/proc/" + File.ReadAllText(pid).Trim()));
+    }
+
+    [Fact]
+    public void AMissingVmmIsOneLine()
+    {
+        using var commandLine = new CommandLineProcess("true");
+        File.Delete(Path.Combine(commandLine.Folder, "sandbox-vmm"));
+        (int status, _, string error) = commandLine.Run("run", "--", "true");
+        Assert.Equal(ExitStatus.SandboxFailed, status);
+        Assert.Matches("^sandbox: posix_spawn .*/sandbox-vmm: No such file or directory .ENOENT.: sandbox-vmm belongs beside sandbox[^\n]*\n$", error);
+    }
+
+    [Fact]
+    public void HelpAndVersionNeedNoVmm()
+    {
+        using var commandLine = new CommandLineProcess("true");
+        File.Delete(Path.Combine(commandLine.Folder, "sandbox-vmm"));
+        foreach (string[] arguments in new string[][] { ["--help"], ["-h"], ["run", "--help"], ["run", "-h"], ["doctor", "--help"], ["completion", "--help"], ["version", "-h"] })
+        {
+            (int status, string output, string error) = commandLine.Run(arguments);
+            Assert.Equal((0, ""), (status, error));
+            Assert.Contains("Usage: sandbox", output, StringComparison.Ordinal);
+            Assert.All(output.Split('\n'), line => Assert.InRange(line.Length, 0, 90));
+        }
+
+        Assert.Matches(@"^sandbox \d+\.\d+\.\d+\n$", commandLine.Run("version").Output);
+        Assert.Matches(@"^sandbox \d+\.\d+\.\d+\n$", commandLine.Run("--version").Output);
+    }
+
+    [Fact]
+    public void HelpNamesEveryFlagAndEveryExitStatus()
+    {
+        var model = new CommandModel();
+        string help = HelpText.For(model, model.Run.Command);
+        Assert.All(model.Run.Command.Options, option => Assert.Contains(option.Name, help, StringComparison.Ordinal));
+        foreach (int status in new[] { ExitStatus.TimeLimit, ExitStatus.SandboxFailed, ExitStatus.NotExecutable, ExitStatus.NotFound, ExitStatus.MemoryLimit, ExitStatus.OutputLimit })
+            Assert.Contains($"\n  {status}  ", help, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void TheProgramsOwnFlagsAreItsOwn()
+    {
+        using var commandLine = new CommandLineProcess(s_exits);
+        Assert.Equal((7, "", ""), commandLine.Run("run", "--", "true", "--help", "--", "--memory", "-h", "--version", "@x"));
+    }
+
+    [Fact]
+    public void ATraceFlagDoesNotTakeTheNextWord()
+    {
+        using var commandLine = new CommandLineProcess(s_exits);
+        Assert.Equal(7, commandLine.Run("run", "--trace", "--cpus", "1", "--", "true").Status);
+        Assert.Equal(7, commandLine.Run("run", "--trace=calls", "--", "true").Status);
+        Assert.Equal("", commandLine.Read("calls"));
+    }
+
+    [Fact]
+    public void ArgumentsThatAreNoTextAreRefused()
+    {
+        using var commandLine = new CommandLineProcess(s_exits);
+        (int status, _, string error) = commandLine.Shell("\"$sandbox\" run -- echo $'\\xff'");
+        Assert.Equal(ExitStatus.SandboxFailed, status);
+        Assert.Contains("not valid UTF-8", error, StringComparison.Ordinal);
+        Assert.Equal(7, commandLine.Shell("\"$sandbox\" run -- echo $'\\xef\\xbf\\xbd \\xf0\\x9f\\x98\\x80'").Status);
+    }
+
+    [Fact]
+    public void AResultFileAppearsWholeOrNotAtAll()
+    {
+        // The plan's last descriptor is the result file; the fake VMM cannot receive it, so nothing is written.
+        using var commandLine = new CommandLineProcess(s_exits);
+        Assert.Equal(7, commandLine.Run("run", "--json", "result.json", "--", "true").Status);
+        Assert.False(File.Exists(Path.Combine(commandLine.Folder, "result.json")));
+        Assert.Empty(Directory.GetFiles(commandLine.Folder, ".*"));
+    }
+
+    [Theory]
+    [InlineData("TERM", 15)]
+    [InlineData("INT", 2)]
+    [InlineData("HUP", 1)]
+    [InlineData("QUIT", 3)]
+    public void SignalsArePassedOn(string name, int number)
+    {
+        using var commandLine = new CommandLineProcess(
+            $"{TakeMessage} >start; {Send(MessageKind.Started)}; touch ready; {TakeMessage} >signal; {Send(MessageKind.Ended, EndCause.Signaled, number)}");
+        using Process process = commandLine.Start("run", "--", "true");
+        Await(Path.Combine(commandLine.Folder, "ready"));
+        Assert.Equal(0, Libc.kill(process.Id, number));
+        (int status, _, string error) = CommandLineProcess.Run(process);
+        Assert.Equal(128 + number, status);
+        Assert.Equal($"sandbox: the program was ended by signal {number} (SIG{name})\n", error);
+        Assert.Equal("0100000002000000" + "0000000000000000" + $"{number:x2}00000000000000" + "0000000000000000", commandLine.Read("signal"));
+    }
+
+    [Fact]
+    public void ASecondInterruptionIsNotAskedFor()
+    {
+        using var commandLine = new CommandLineProcess(
+            $"{TakeMessage} >start; {Send(MessageKind.Started)}; touch ready; {TakeMessage} >signal; touch again; exec sleep 60");
+        using Process process = commandLine.Start("run", "--", "true");
+        Await(Path.Combine(commandLine.Folder, "ready"));
+        Libc.kill(process.Id, Libc.SIGINT);
+        Await(Path.Combine(commandLine.Folder, "again"));
+        Libc.kill(process.Id, Libc.SIGINT);
+        (int status, _, string error) = CommandLineProcess.Run(process);
+        Assert.Equal((130, "sandbox: interrupted twice; the guest was stopped\n"), (status, error));
+    }
+
+    [Fact]
+    public void TheVmmDoesNotOutliveAKilledCommandLine()
+    {
+        // Closing the channel is what tells it: the fake one ends when its read does.
+        using var commandLine = new CommandLineProcess($"echo $$ >pid; {TakeMessage} >start; touch ready; {TakeMessage} >end; touch ended");
+        using Process process = commandLine.Start("run", "--", "true");
+        Await(Path.Combine(commandLine.Folder, "ready"));
+        Libc.kill(process.Id, Libc.SIGKILL);
+        Await(Path.Combine(commandLine.Folder, "ended"));
+        process.WaitForExit();
+    }
+
+    [Fact]
+    public void ATerminalIsRawForTheGuestAndRestoredAfterwards()
+    {
+        using var commandLine = new CommandLineProcess(
+            $"{TakeMessage} >start; touch ready; while [ ! -e seen ]; do sleep 0.05; done; {Send(MessageKind.Started)}; {Send(MessageKind.Ended, EndCause.Exited, 5)}");
+        (int status, string output, string error) = commandLine.Shell("""
+            cat >inner <<'X'
+            stty rows 33 cols 77
+            stty -a >before
+            (while [ ! -e ready ]; do sleep 0.05; done; sleep 0.2; stty -a -F /dev/tty >during; touch seen) &
+            "$sandbox" run -t -- true
+            echo "status $?" >status
+            stty -a >after
+            X
+            script -qec 'bash inner' /dev/null </dev/null
+            """);
+        Assert.Equal(("", 0), (error, status));
+        Assert.Equal("status 5\n", commandLine.Read("status"));
+        Assert.Equal(commandLine.Read("before"), commandLine.Read("after"));
+        string during = commandLine.Read("during");
+        foreach (string off in new[] { "-icanon", "-echo ", "-isig", "-opost", "-icrnl", "-ixon" })
+            Assert.Contains(off, during, StringComparison.Ordinal);
+        Assert.NotNull(output);
+    }
+
+    [Fact]
+    public void ATerminalIsRestoredWhenTheVmmDies()
+    {
+        using var commandLine = new CommandLineProcess($"{TakeMessage} >start; {Send(MessageKind.Started)}; sleep 0.3; exit 3");
+        commandLine.Shell("""
+            cat >inner <<'X'
+            stty -a >before
+            "$sandbox" run -t -- true
+            echo "status $?" >status
+            stty -a >after
+            X
+            script -qec 'bash inner' /dev/null </dev/null
+            """);
+        Assert.Equal("status 125\n", commandLine.Read("status"));
+        Assert.Equal(commandLine.Read("before"), commandLine.Read("after"));
+    }
+
+    static void Await(string path)
+    {
+        var clock = Stopwatch.StartNew();
+        while (!File.Exists(path))
+        {
+            Assert.InRange(clock.Elapsed.TotalSeconds, 0, 60);
+            Thread.Sleep(10);
+        }
+    }
+}
