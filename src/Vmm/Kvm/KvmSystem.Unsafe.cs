@@ -6,9 +6,6 @@ namespace Sandbox.Vmm.Kvm;
 /// <summary>An open /dev/kvm: Documentation/virt/kvm/api.rst, "System ioctls".</summary>
 public sealed unsafe class KvmSystem : IDisposable
 {
-    /// <summary>The only version there is: api.rst, KVM_GET_API_VERSION.</summary>
-    private const int ApiVersion = 12;
-
     /// <summary>Hosts list more than 100 leaves.</summary>
     public const int MaximumCpuidEntries = 256;
 
@@ -20,14 +17,11 @@ public sealed unsafe class KvmSystem : IDisposable
     {
         _file = file;
         int version = file.Control(KVM_GET_API_VERSION);
-        if (version != ApiVersion)
+        if (version != KvmRequirement.ApiVersion)
             throw new HostException(Libc.EINVAL, "KVM_GET_API_VERSION", $"{version}", "this is not the KVM interface of Linux 2.6.22 and later");
-        Require(KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY");
-        Require(KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID");
-        Require(KVM_CAP_XSAVE, "KVM_CAP_XSAVE");
-        Require(KVM_CAP_XCRS, "KVM_CAP_XCRS");
-        if ((Extension(KVM_CAP_SYNC_REGS) & (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS)) != (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS))
-            throw Missing("KVM_CAP_SYNC_REGS");
+        foreach (KvmRequirement need in KvmRequirement.All)
+            if (!need.IsMetBy(Extension(need.Capability)))
+                throw new HostException(Libc.ENOSYS, "KVM_CHECK_EXTENSION", need.Name, "this KVM lacks a needed capability: use a newer host kernel");
         RunSize = file.Control(KVM_GET_VCPU_MMAP_SIZE);
         if (RunSize < sizeof(kvm_run))
             throw new HostException(Libc.EINVAL, "KVM_GET_VCPU_MMAP_SIZE", $"{RunSize}");
@@ -67,15 +61,6 @@ public sealed unsafe class KvmSystem : IDisposable
             throw new HostException(-result, "KVM_GET_SUPPORTED_CPUID");
         return new ReadOnlySpan<kvm_cpuid_entry2>(head + 1, (int)Math.Min(head->nent, MaximumCpuidEntries)).ToArray();
     }
-
-    private void Require(int capability, string name)
-    {
-        if (Extension(capability) == 0)
-            throw Missing(name);
-    }
-
-    private static HostException Missing(string name) =>
-        new(Libc.ENOSYS, "KVM_CHECK_EXTENSION", name, "this KVM lacks a needed capability: use a newer host kernel");
 
     public void Dispose() => _file.Dispose();
 }
