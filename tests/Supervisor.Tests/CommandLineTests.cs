@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Doctor;
 using Xunit;
 using static Sandbox.Supervisor.Tests.FakeVmm;
 
@@ -14,7 +15,7 @@ public class CommandLineTests
 
     static void Mistake(string expected, params string[] arguments)
     {
-        using var commandLine = new CommandLineProcess("exec sleep 60");
+        using var commandLine = new CommandLineProcess("exec sleep 60", launches: false);
         (int status, string output, string error) = commandLine.Run(arguments);
         Assert.Equal((ExitStatus.SandboxFailed, ""), (status, output));
         Assert.StartsWith("sandbox: ", error, StringComparison.Ordinal);
@@ -96,9 +97,21 @@ public class CommandLineTests
     }
 
     [Fact]
+    public void AKvmThatCannotBeOpenedIsOneLine()
+    {
+        Assert.SkipUnless(Libc.geteuid() == 0 && KvmFacts.Ask().Node is (uint mode, _) && (mode & 6) == 0,
+            "needs root, to become a user who may not use /dev/kvm");
+        using var commandLine = new CommandLineProcess(s_exits);
+        commandLine.Shell("chmod 755 .");
+        (int status, _, string error) = commandLine.Shell("setpriv --reuid=65534 --regid=65534 --clear-groups \"$sandbox\" run -- true");
+        Assert.Equal(ExitStatus.SandboxFailed, status);
+        Assert.Matches("^sandbox: open /dev/kvm: Permission denied .EACCES.: join the kvm group[^\n]*\n$", error);
+    }
+
+    [Fact]
     public void HelpAndVersionNeedNoVmm()
     {
-        using var commandLine = new CommandLineProcess("true");
+        using var commandLine = new CommandLineProcess("true", launches: false);
         File.Delete(Path.Combine(commandLine.Folder, "sandbox-vmm"));
         foreach (string[] arguments in new string[][] { ["--help"], ["-h"], ["run", "--help"], ["run", "-h"], ["doctor", "--help"], ["completion", "--help"], ["version", "-h"] })
         {

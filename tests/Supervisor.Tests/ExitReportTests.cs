@@ -42,7 +42,7 @@ public class ExitReportTests
         Says(153, "the output limit of 1 MiB was reached (--output-limit)", Ended(EndCause.OutputLimit));
         Says(127, "'prog\\x1bram' was not found in the guest's PATH", Ended(EndCause.NotFound, Libc.ENOENT));
         Says(126, "cannot be executed", Ended(EndCause.NotExecutable, Libc.ENOEXEC, (long)ExecFailure.WrongArchitecture));
-        Says(125, "sandbox doctor", Ended(EndCause.Failed, Libc.ENOENT, (long)VmmFailure.KvmMissing));
+        Says(125, "sandbox doctor", Ended(EndCause.Failed, Libc.ENOENT, (long)VmmFailure.KvmCall));
     }
 
     [Fact]

@@ -30,11 +30,18 @@ public class SessionTests
         StartedAtNanoseconds = 0,
     };
 
+    // These never call KVM, so any descriptor will do.
+    static VmmProcess StartVmm(string program)
+    {
+        using FileDescriptor nowhere = FileDescriptor.Open("/dev/null", Libc.O_RDWR);
+        return VmmProcess.Start(program, nowhere);
+    }
+
     /// <summary>What the session makes of a VMM that runs this script; nothing of it may be left afterwards.</summary>
     static Outcome Run(string script, LaunchPlan? plan = null, int startMilliseconds = 30_000)
     {
         using var fake = new FakeVmm(script.Replace(Started, $"{TakeMessage} >start; {Send(MessageKind.Started)}", StringComparison.Ordinal));
-        using VmmProcess vmm = VmmProcess.Start(fake.Program);
+        using VmmProcess vmm = StartVmm(fake.Program);
         using SignalForwarder signals = SignalForwarder.Start(vmm, null);
         Outcome outcome = new Session(vmm, plan ?? Plan, signals) { StartMilliseconds = startMilliseconds }.Run([]);
         Assert.True(vmm.WaitForEnd(0));
@@ -53,7 +60,7 @@ public class SessionTests
     public void TheVmmLearnsHowManyDescriptorsCome()
     {
         using var fake = new FakeVmm($"{TakeMessage} >start; {Send(MessageKind.Ended, EndCause.Exited)}");
-        using VmmProcess vmm = VmmProcess.Start(fake.Program);
+        using VmmProcess vmm = StartVmm(fake.Program);
         using SignalForwarder signals = SignalForwarder.Start(vmm, null);
         using FileDescriptor nowhere = FileDescriptor.Open("/dev/null", Libc.O_RDWR);
         new Session(vmm, Plan, signals).Run([nowhere, nowhere, nowhere]);
@@ -71,8 +78,8 @@ public class SessionTests
     [Fact]
     public void AnEndBeforeTheStartIsBelievedToo()
     {
-        Outcome outcome = Run($"{Send(MessageKind.Ended, EndCause.Failed, Libc.ENOENT, (long)VmmFailure.KvmMissing)}; {TakeMessage} >start");
-        Assert.Equal(new Outcome.Ended(EndCause.Failed, 0, Libc.ENOENT, (long)VmmFailure.KvmMissing), outcome);
+        Outcome outcome = Run($"{Send(MessageKind.Ended, EndCause.Failed, Libc.EIO, (long)VmmFailure.KvmCall)}; {TakeMessage} >start");
+        Assert.Equal(new Outcome.Ended(EndCause.Failed, 0, Libc.EIO, (long)VmmFailure.KvmCall), outcome);
     }
 
     [Fact]
@@ -145,7 +152,7 @@ public class SessionTests
     }
 
     [Fact]
-    public void TheVmmIsGivenNothingButItsChannel()
+    public void TheVmmIsGivenNothingButItsChannelAndKvm()
     {
         System.Environment.SetEnvironmentVariable("SANDBOX_TEST_SECRET", "secret");
         using FileDescriptor inherited = FileDescriptor.Open("/etc/passwd", Libc.O_RDONLY);
@@ -156,19 +163,19 @@ public class SessionTests
             using var fake = new FakeVmm($"""
                 tr '\0' '\n' </proc/$$/environ >environment
                 ls -1 /proc/$$/fd >descriptors
-                readlink /proc/$$/fd/0 /proc/$$/fd/1 >streams
+                readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/4 >streams
                 ps -o pid=,sid=,pgid=,tty= $$ >session
                 grep -E '^Sig(Blk|Ign)' /proc/self/status >signals
                 echo $$ >pid
                 {Send(MessageKind.Ended, EndCause.Exited)}
                 """);
-            using VmmProcess vmm = VmmProcess.Start(fake.Program);
+            using VmmProcess vmm = StartVmm(fake.Program);
             using SignalForwarder signals = SignalForwarder.Start(vmm, null);
             Assert.IsType<Outcome.Ended>(new Session(vmm, Plan, signals).Run([]));
             Assert.Equal("", fake.Read("environment"));
             // 255 is where bash keeps its script.
-            Assert.Equal(["0", "1", "2", "255", "3"], fake.Read("descriptors").Split('\n', StringSplitOptions.RemoveEmptyEntries));
-            Assert.Equal("/dev/null\n/dev/null\n", fake.Read("streams"));
+            Assert.Equal(["0", "1", "2", "255", "3", "4"], fake.Read("descriptors").Split('\n', StringSplitOptions.RemoveEmptyEntries));
+            Assert.Equal("/dev/null\n/dev/null\n/dev/null\n", fake.Read("streams"));
             string pid = fake.Read("pid").Trim();
             Assert.Equal([pid, pid, pid, "?"], fake.Read("session").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
             Assert.Equal("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n", fake.Read("signals"));
@@ -182,19 +189,19 @@ public class SessionTests
     [Fact]
     public void AMissingVmmIsExplained()
     {
-        HostException failure = Assert.Throws<HostException>(() => VmmProcess.Start("/nonexistent/sandbox-vmm"));
+        HostException failure = Assert.Throws<HostException>(() => StartVmm("/nonexistent/sandbox-vmm"));
         Assert.Equal(Libc.ENOENT, failure.Errno);
         Assert.Contains("belongs beside sandbox", failure.Message, StringComparison.Ordinal);
         using var notExecutable = new FakeVmm("true");
         File.SetUnixFileMode(notExecutable.Program, UnixFileMode.UserRead);
-        Assert.Equal(Libc.EACCES, Assert.Throws<HostException>(() => VmmProcess.Start(notExecutable.Program)).Errno);
+        Assert.Equal(Libc.EACCES, Assert.Throws<HostException>(() => StartVmm(notExecutable.Program)).Errno);
     }
 
     [Fact]
     public void DisposingEndsTheVmm()
     {
         using var fake = new FakeVmm("exec sleep 60");
-        VmmProcess vmm = VmmProcess.Start(fake.Program);
+        VmmProcess vmm = StartVmm(fake.Program);
         int pid = vmm.Pid;
         Assert.True(Directory.Exists($"/proc/{pid}"));
         vmm.Dispose();

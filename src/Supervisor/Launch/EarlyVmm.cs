@@ -26,14 +26,16 @@ sealed class EarlyVmm : IDisposable
     /// <exception cref="HostException">It could not be started.</exception>
     public VmmProcess Process => _process ?? throw _failure ?? throw new InvalidOperationException("no VMM was started");
 
-    /// <summary>Starts the VMM that lies beside this program.</summary>
+    /// <summary>Beside this program: both come from one build.</summary>
+    public static string ProgramPath =>
+        Path.Combine(Path.GetDirectoryName(Environment.ProcessPath ?? "/proc/self/exe") ?? "/", ProgramName);
+
     public static EarlyVmm Start()
     {
         try
         {
-            string own = Environment.ProcessPath ?? "/proc/self/exe";
             using FileDescriptor kvm = OpenKvm();
-            return new EarlyVmm(VmmProcess.Start(Path.Combine(Path.GetDirectoryName(own) ?? "/", ProgramName), kvm), null);
+            return new EarlyVmm(VmmProcess.Start(ProgramPath, kvm), null);
         }
         catch (HostException failure)
         {

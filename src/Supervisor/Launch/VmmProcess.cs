@@ -30,8 +30,8 @@ sealed unsafe class VmmProcess : IDisposable
     /// <summary>The wait status of waitpid(2), once ended; null if somebody else took it (SIGCHLD ignored).</summary>
     public int? WaitStatus { get; private set; }
 
-    /// <exception cref="HostException">The program is missing, or the host has no process or descriptor left.</exception>
     /// <param name="kvm">/dev/kvm; the VMM gets a descriptor of its own.</param>
+    /// <exception cref="HostException">The program is missing, or the host has no process or descriptor left.</exception>
     public static VmmProcess Start(string program, FileDescriptor kvm)
     {
         (FileDescriptor mine, FileDescriptor theirs) = SeqpacketChannel.CreatePair();
