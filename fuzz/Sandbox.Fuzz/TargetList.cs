@@ -8,6 +8,7 @@ static class TargetList
     private static readonly Dictionary<string, Func<FuzzTarget>> Makers = new()
     {
         ["elf"] = static () => new ElfTarget(),
+        ["path"] = static () => new PathTarget(),
         ["self-test"] = static () => new SelfTestTarget(),
     };
 
