@@ -6,7 +6,7 @@ namespace Sandbox.Host;
 /// <param name="Capability">For KVM_CHECK_EXTENSION.</param>
 /// <param name="Bits">Bits that the answer must have; 0 when any answer above zero will do.</param>
 /// <param name="Purpose">What it is for, in a few words.</param>
-public readonly record struct KvmRequirement(int Capability, string Name, int Bits, string Purpose)
+public sealed record KvmRequirement(int Capability, string Name, int Bits, string Purpose)
 {
     /// <summary>The only version of the interface there is: Documentation/virt/kvm/api.rst, KVM_GET_API_VERSION.</summary>
     public const int ApiVersion = 12;
