@@ -12,24 +12,21 @@ namespace Sandbox.Vmm.Platforms.Kvm;
 /// </summary>
 public sealed unsafe class KvmPlatform : IPlatform
 {
-    private readonly KvmSystem _system;
-    private readonly KvmVm _vm;
+    private readonly KvmMachine _machine;
     private readonly MemoryMapping _ring0;
     private readonly ConcurrentStack<KvmCpu> _idle = new();
     private readonly List<KvmCpu> _all = [];
 
-    /// <param name="device">/dev/kvm; owned from now on.</param>
+    /// <param name="machine">Owned from now on.</param>
     /// <param name="memoryLimit">The guest's memory in bytes.</param>
     /// <exception cref="HostException">The host cannot run a guest.</exception>
-    public KvmPlatform(FileDescriptor device, ulong memoryLimit)
+    public KvmPlatform(KvmMachine machine, ulong memoryLimit)
     {
-        _system = new KvmSystem(device);
-        _vm = _system.CreateVm();
-        Model = new CpuModel(_system.SupportedCpuid());
+        _machine = machine;
         _ring0 = MemoryMapping.Map((nuint)Ring0Layout.Size, Libc.PROT_READ | Libc.PROT_WRITE,
             Libc.MAP_PRIVATE | Libc.MAP_NORESERVE, what: "ring 0");
-        _vm.Add(new PhysicalAddress(Ring0Layout.PhysicalBase), _ring0.Address, Ring0Layout.Size);
-        Memory = new GuestMemory(memoryLimit, _vm);
+        Vm.Add(new PhysicalAddress(Ring0Layout.PhysicalBase), _ring0.Address, Ring0Layout.Size);
+        Memory = new GuestMemory(memoryLimit, Vm);
         BuildRing0();
         SystemCallsStayInUserMode = Probe();
         MapGate();
@@ -43,7 +40,9 @@ public sealed unsafe class KvmPlatform : IPlatform
     /// </summary>
     public bool SystemCallsStayInUserMode { get; }
 
-    internal CpuModel Model { get; }
+    internal CpuModel Model => _machine.Model;
+
+    private KvmVm Vm => _machine.Vm;
 
     internal static ulong GateAddress => Ring0Layout.VirtualBase + Ring0Layout.GateOffset;
 
@@ -53,7 +52,7 @@ public sealed unsafe class KvmPlatform : IPlatform
             return cpu;
         lock (_all)
         {
-            if (_all.Count == Math.Min(Ring0Layout.MaximumVcpus, _system.MaximumVcpus))
+            if (_all.Count == Math.Min(Ring0Layout.MaximumVcpus, _machine.System.MaximumVcpus))
                 throw new HostException(Libc.EAGAIN, "KVM_CREATE_VCPU", $"{_all.Count} vCPUs");
             cpu = CreateCpu(GateAddress);
             return cpu;
@@ -69,7 +68,7 @@ public sealed unsafe class KvmPlatform : IPlatform
 
     private KvmCpu CreateCpu(ulong gate)
     {
-        KvmCpu cpu = new(this, _vm.CreateVcpu(), _all.Count, VcpuPage(_all.Count), gate);
+        KvmCpu cpu = new(this, Vm.CreateVcpu(), _all.Count, VcpuPage(_all.Count), gate);
         _all.Add(cpu);
         return cpu;
     }
@@ -118,6 +117,9 @@ public sealed unsafe class KvmPlatform : IPlatform
     private void MapGate() =>
         Map(Ring0Layout.GateOffset, Protection.Read | Protection.Execute, user: SystemCallsStayInUserMode);
 
+    /// <summary>The rate of the guest's time-stamp counter in kHz; 0 when the host does not tell.</summary>
+    public int TscKilohertz { get; private set; }
+
     /// <summary>
     /// Executes one SYSCALL at CPL 3, before any guest code exists, and looks at which CPL it arrives. Nothing that a
     /// guest does later can change the answer.
@@ -127,11 +129,12 @@ public sealed unsafe class KvmPlatform : IPlatform
         ulong probe = Ring0Layout.VirtualBase + Ring0Layout.ProbeOffset;
         Map(Ring0Layout.ProbeOffset, Protection.Read | Protection.Execute, user: true, target: Ring0Layout.GateOffset);
         // The probing vCPU is used for nothing else: it keeps an LSTAR that points at the probe's page.
-        using KvmVcpu vcpu = _vm.CreateVcpu();
+        using KvmVcpu vcpu = Vm.CreateVcpu();
         KvmCpu cpu = new(this, vcpu, Ring0Layout.MaximumVcpus - 1, VcpuPage(Ring0Layout.MaximumVcpus - 1), probe);
+        TscKilohertz = vcpu.TscKilohertz;
         bool staysInUserMode = cpu.ProbeSystemCall(Memory.Ring0.Root, probe + GateBytes.ProbeOffset);
         Memory.Ring0.Replace(probe, default, recordEdit: false);
-        _vm.ForgetTranslations();
+        Vm.ForgetTranslations();
         return staysInUserMode;
     }
 
@@ -139,9 +142,8 @@ public sealed unsafe class KvmPlatform : IPlatform
     {
         foreach (KvmCpu cpu in _all)
             cpu.Dispose();
-        _vm.Dispose();
+        _machine.Dispose();
         Memory.Dispose();
         _ring0.Dispose();
-        _system.Dispose();
     }
 }

@@ -1,0 +1,175 @@
+using System.Text;
+using System.Text.Json;
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Personality;
+using Sandbox.Vmm.Personality.Files;
+using Sandbox.Vmm.Personality.Loader;
+using Sandbox.Vmm.Platforms.Kvm;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm;
+
+/// <summary>One guest from the supervisor's Start message to the Ended message.</summary>
+sealed class GuestSession(SeqpacketChannel channel)
+{
+    /// <summary>A plan is a few KiB; its arguments and environment may be a few MiB.</summary>
+    private const int MaximumPlanBytes = 16 << 20;
+
+    private readonly StartPhases _phases = new();
+    private LinuxPersonality? _personality;
+
+    /// <returns>The VMM's own exit status.</returns>
+    public int Run(FileDescriptor kvm)
+    {
+        try
+        {
+            KvmMachine machine = new(kvm);
+            _phases.Mark("machine");
+            if (!ReceivePlan(out LaunchPlan? plan, out FileDescriptor[] descriptors))
+                return 0; // the command line was wrong after all
+            _phases.Begin(plan.StartedAtNanoseconds);
+            _phases.Mark("plan");
+            return Run(plan, descriptors, machine);
+        }
+        catch (Exception failure) when (failure is HostException or JsonException)
+        {
+            return Report(failure);
+        }
+    }
+
+    private int Run(LaunchPlan plan, FileDescriptor[] descriptors, KvmMachine machine)
+    {
+        using KvmPlatform platform = new(machine, plan.Limits.MemoryBytes);
+        _phases.Mark("platform");
+        LinuxPersonality personality = _personality = new(plan, platform.Memory, platform);
+        personality.BuildFiles(descriptors);
+        _phases.Mark("files");
+        if (plan.Streams.Trace >= 0)
+            personality.TraceTo(descriptors[plan.Streams.Trace]);
+        if (!personality.TryInitializeLoader(new LoaderOptions()))
+            throw new HostException(ENOMEM, "mmap", "the vDSO", "give the guest more with --memory");
+        using VdsoTimekeeper timekeeper = VdsoTimekeeper.Start(personality, platform.TscKilohertz);
+        long error = personality.EnterWorkingDirectory(plan.WorkingDirectory, out FileSystemContext? context);
+        if (error != 0)
+            return Report(EndCause.Failed, -error, (long)VmmFailure.WorkingDirectory);
+        GuestThread first = personality.CreateFirstProcess(new DescriptorTable(plan.Limits.OpenFiles), context!);
+        personality.OpenStandardStreams(first.Process, descriptors);
+        _phases.Mark("personality");
+
+        personality.FirstProcessStopped = stopped =>
+        {
+            if (stopped && plan.Streams.Terminal)
+                TrySend(new ChannelMessage { Kind = MessageKind.Stopped });
+        };
+        Listen();
+        personality.Start(first);
+        _phases.Mark("program");
+        if (!personality.HasEnded)
+            TrySend(new ChannelMessage { Kind = MessageKind.Started });
+
+        GuestEnd end = personality.WaitForEnd();
+        if (plan.Streams.Result >= 0)
+            ResultRecord.Write(descriptors[plan.Streams.Result], personality, end, _phases);
+        return Report(end.Cause, end.Value, end.Detail, end.Message);
+    }
+
+    private bool ReceivePlan(out LaunchPlan plan, out FileDescriptor[] descriptors)
+    {
+        plan = null!;
+        if (!channel.Receive(out ChannelMessage start, SeqpacketChannel.MaxDescriptors, out FileDescriptor[] sent))
+        {
+            descriptors = [];
+            return false;
+        }
+        if (start.Version != ChannelMessage.CurrentVersion || start.Kind != MessageKind.Start || sent.Length == 0
+            || start.Value != sent.Length - 1)
+            throw new JsonException($"the channel does not begin with a Start message of version {ChannelMessage.CurrentVersion}");
+        using FileDescriptor file = sent[0];
+        descriptors = sent[1..];
+        int error = file.GetStatus(out stat status);
+        if (error != 0 || status.st_size is <= 0 or > MaximumPlanBytes)
+            throw new JsonException("the launch plan has no sensible size");
+        byte[] json = new byte[status.st_size];
+        if (file.ReadAt(json, 0) != json.Length)
+            throw new JsonException("the launch plan cannot be read");
+        plan = LaunchPlan.Deserialize(json);
+        return true;
+    }
+
+    /// <summary>Obeys the supervisor from now on; when it is gone, so is the guest.</summary>
+    private void Listen()
+    {
+        Thread listener = new(static state => ((GuestSession)state!).ListenUntilGone(), maxStackSize: 128 << 10)
+        {
+            IsBackground = true,
+            Name = "channel",
+        };
+        listener.Start(this);
+    }
+
+    private void ListenUntilGone()
+    {
+        try
+        {
+            while (channel.Receive(out ChannelMessage message))
+            {
+                if (message.Version != ChannelMessage.CurrentVersion)
+                    break;
+                switch (message.Kind)
+                {
+                    case MessageKind.Signal:
+                        _personality!.SignalFirstProcess((int)Math.Clamp(message.Value, 0, SIGRTMAX));
+                        break;
+                    case MessageKind.WindowSize:
+                        _personality!.ResizeTerminal((ushort)message.Value, (ushort)message.Detail);
+                        break;
+                    default:
+                        _exit(ExitStatus.SandboxFailed);
+                        break;
+                }
+            }
+        }
+        catch (HostException)
+        {
+            // A broken channel is the same as none: nobody is left to say it to.
+        }
+        _exit(ExitStatus.SandboxFailed);
+    }
+
+    private int Report(Exception failure)
+    {
+        (VmmFailure kind, int errno) = failure switch
+        {
+            HostException { Call: "KVM_CHECK_EXTENSION" } host => (VmmFailure.KvmCapability, host.Errno),
+            HostException host when host.Call.StartsWith("KVM_", StringComparison.Ordinal) => (VmmFailure.KvmCall, host.Errno),
+            HostException { Errno: ENOMEM } host => (VmmFailure.HostMemory, host.Errno),
+            HostException host => (VmmFailure.InternalError, host.Errno),
+            _ => (VmmFailure.BadPlan, EINVAL),
+        };
+        return Report(EndCause.Failed, errno, (long)kind, failure.Message);
+    }
+
+    private int Report(EndCause cause, long value, long detail, string message = "")
+    {
+        // Standard error is the operator's, not the guest's.
+        if (message.Length > 0)
+            Console.Error.WriteLine($"sandbox-vmm: {message}");
+        TrySend(new ChannelMessage { Kind = MessageKind.Ended, Cause = cause, Value = value, Detail = detail });
+        return 0;
+    }
+
+    private void TrySend(ChannelMessage message)
+    {
+        message.Version = ChannelMessage.CurrentVersion;
+        try
+        {
+            lock (channel)
+                channel.Send(message);
+        }
+        catch (HostException gone) when (gone.Errno is EPIPE or ECONNRESET)
+        {
+            // The supervisor is gone, and so is everybody who wanted to know.
+        }
+    }
+}
