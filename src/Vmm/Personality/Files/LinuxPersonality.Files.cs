@@ -14,6 +14,9 @@ public sealed partial class LinuxPersonality
     /// <summary>Builds the file tree from the plan. Once, before the first process is made.</summary>
     /// <param name="descriptors">The plan's descriptors in order; the tree takes over those its files use.</param>
     /// <exception cref="HostException">A granted descriptor is not what the plan says.</exception>
-    public void BuildFiles(IReadOnlyList<FileDescriptor> descriptors) =>
+    public void BuildFiles(IReadOnlyList<FileDescriptor> descriptors)
+    {
         _files = new VirtualFileSystem(this, Plan.User, Plan.Files, descriptors, Memory, Plan.Limits.TmpBytes);
+        AttachSpecialFiles(_files);
+    }
 }

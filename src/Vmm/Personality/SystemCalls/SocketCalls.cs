@@ -160,7 +160,7 @@ static partial class SocketCalls
         }
         else if (!address.IsAbstract)
         {
-            long bound = space.Names.Bind(thread, address.Name, socket);
+            long bound = SocketNames.Bind(thread, address.Name, socket);
             return bound < 0 ? bound : socket.SetAddress(address);
         }
         else if (!space.TryBind(address, socket))
@@ -287,7 +287,7 @@ static partial class SocketCalls
             return -EINVAL;
         SocketSpace space = thread.Personality.Sockets;
         if (!address.IsAbstract)
-            return space.Names.Find(thread, address.Name, out socket);
+            return SocketNames.Find(thread, address.Name, out socket);
         socket = space.Find(address);
         return socket is null ? -ECONNREFUSED : 0;
     }

@@ -30,22 +30,21 @@ public sealed partial class LinuxPersonality
     private Terminal? _consoleTerminal;
 
     /// <summary>
-    /// Puts the plan's streams at descriptors 0, 1 and 2 of the first process. One that the plan does not have stays
-    /// closed. With a terminal, it becomes the session's controlling one and the process's group its foreground.
+    /// Puts the plan's streams at descriptors 0, 1 and 2 of the first process's table. One that the plan does not
+    /// have stays closed.
     /// </summary>
     /// <param name="descriptors">Those that came with the plan, by index; they must stay open.</param>
     /// <exception cref="HostException">A descriptor is not one, or the host cannot wait for it.</exception>
-    public void OpenStandardStreams(Process process, IReadOnlyList<FileDescriptor> descriptors)
+    public void OpenStandardStreams(DescriptorTable table, IReadOnlyList<FileDescriptor> descriptors)
     {
         GuestStreams streams = Plan.Streams;
         long limit = Plan.Limits.OutputBytes;
         _output = new OutputLimit(limit, () => End(EndCause.OutputLimit, 0, limit));
         if (streams.Terminal)
         {
-            OpenConsole(process, descriptors[streams.Stdin], descriptors[streams.Stdout]);
+            OpenConsole(table, descriptors[streams.Stdin], descriptors[streams.Stdout]);
             return;
         }
-        DescriptorTable table = process.Descriptors;
         if (streams.Stdin >= 0)
             Place(table, 0, OpenStream(descriptors, streams.Stdin, null));
         OpenFile? output = streams.Stdout < 0 ? null : OpenStream(descriptors, streams.Stdout, _output);
@@ -57,7 +56,7 @@ public sealed partial class LinuxPersonality
                 ? output : OpenStream(descriptors, streams.Stderr, _output));
     }
 
-    private void OpenConsole(Process process, FileDescriptor input, FileDescriptor output)
+    private void OpenConsole(DescriptorTable table, FileDescriptor input, FileDescriptor output)
     {
         AnonymousInode inode = new(
             Interlocked.Increment(ref _lastAnonymousInode), Devices.Terminals, Plan.User.Uid, Plan.User.Gid);
@@ -65,7 +64,6 @@ public sealed partial class LinuxPersonality
             ?? throw new InvalidOperationException("no room for the first terminal");
         _consoleTerminal = terminal.Terminal;
         ResizeTerminal(Plan.Streams.Rows, Plan.Streams.Columns);
-        terminal.Terminal.Control(process.Session, process.Group.Id);
         // One open file for all three, as a login shell finds them.
         terminal.AddSlave();
         TerminalFile file = new(terminal, O_RDWR);
@@ -73,10 +71,33 @@ public sealed partial class LinuxPersonality
         {
             if (number > 0)
                 file.TryAcquire();
-            Place(process.Descriptors, number, file);
+            Place(table, number, file);
         }
         _console = new HostConsole(this, terminal, input, output, _output!);
+    }
+
+    /// <summary>
+    /// Makes the operator's terminal, if there is one, the first process's controlling terminal, and begins to read
+    /// what is typed. Under TaskLock.
+    /// </summary>
+    internal void ControlConsole(Process first)
+    {
+        if (_console is null)
+            return;
+        _consoleTerminal!.Control(first.Session, first.Group.Id);
         _console.Start();
+    }
+
+    /// <summary>Ties FIFOs and terminals to the nodes of the file tree that stand for them.</summary>
+    internal void AttachSpecialFiles(VirtualFileSystem files)
+    {
+        PseudoTerminals terminals = Terminals;
+        files.FifoOpener = FifoFile.Open;
+        files.PseudoTerminals = new TerminalDirectory(terminals);
+        files.PseudoTerminalOpener = (GuestThread thread, Dentry _, int flags, out OpenFile? file) =>
+            terminals.OpenMaster(thread, flags, out file);
+        files.TerminalOpener = (GuestThread thread, Dentry _, int flags, out OpenFile? file) =>
+            terminals.OpenControlling(thread, flags, out file);
     }
 
     /// <summary>The operator's terminal has a new size (rows and columns); nothing without --tty.</summary>

@@ -90,6 +90,7 @@ sealed class PseudoTerminal
     public stat Status()
     {
         stat status = _inode.Status(S_IFCHR | 0x190, 1024);
+        status.st_dev = _registry.Device;
         status.st_ino = (ulong)Terminal.Number + 3;
         status.st_rdev = makedev(SlaveMajor, (uint)Terminal.Number);
         status.st_gid = TerminalGroup;

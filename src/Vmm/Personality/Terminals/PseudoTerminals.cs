@@ -16,6 +16,20 @@ public sealed class PseudoTerminals(LinuxPersonality personality)
 
     internal LinuxPersonality Personality { get; } = personality;
 
+    /// <summary>st_dev of /dev/pts: ttyname(3) compares it with that of the open terminal.</summary>
+    internal ulong Device
+    {
+        get
+        {
+            foreach (Mount mount in Personality.Files.Mounts)
+            {
+                if (mount.FileSystem.TypeName == "devpts")
+                    return mount.FileSystem.Device;
+            }
+            return Devices.Terminals;
+        }
+    }
+
     /// <summary>Opens /dev/ptmx: a new terminal's master.</summary>
     /// <returns>0, or -ENOSPC when there are too many.</returns>
     public long OpenMaster(GuestThread thread, int flags, out OpenFile? file)

@@ -12,9 +12,6 @@ public sealed class SocketSpace(KernelMemory memory)
 
     public KernelMemory Memory { get; } = memory;
 
-    /// <summary>Sockets that have a path in the file tree.</summary>
-    internal SocketNames Names { get; } = new();
-
     public FilesInFlight InFlight { get; } = new(FilesInFlightLimit);
 
     /// <summary>Binds an abstract name. False when it is in use.</summary>
