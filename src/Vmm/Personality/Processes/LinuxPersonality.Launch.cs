@@ -38,7 +38,6 @@ public sealed partial class LinuxPersonality
             process.JoinGroup(CreateGroup(pid, new Session(SandboxPid)));
             process.AddThread(thread);
             AddTask(thread);
-            ControlConsole(process);
         }
         return thread;
     }

@@ -30,21 +30,22 @@ public sealed partial class LinuxPersonality
     private Terminal? _consoleTerminal;
 
     /// <summary>
-    /// Puts the plan's streams at descriptors 0, 1 and 2 of the first process's table. One that the plan does not
-    /// have stays closed.
+    /// Puts the plan's streams at descriptors 0, 1 and 2 of the first process, before it runs. One that the plan does
+    /// not have stays closed. A terminal becomes the session's controlling one, with the process in its foreground.
     /// </summary>
     /// <param name="descriptors">Those that came with the plan, by index; they must stay open.</param>
     /// <exception cref="HostException">A descriptor is not one, or the host cannot wait for it.</exception>
-    public void OpenStandardStreams(DescriptorTable table, IReadOnlyList<FileDescriptor> descriptors)
+    public void OpenStandardStreams(Process process, IReadOnlyList<FileDescriptor> descriptors)
     {
         GuestStreams streams = Plan.Streams;
         long limit = Plan.Limits.OutputBytes;
         _output = new OutputLimit(limit, () => End(EndCause.OutputLimit, 0, limit));
         if (streams.Terminal)
         {
-            OpenConsole(table, descriptors[streams.Stdin], descriptors[streams.Stdout]);
+            OpenConsole(process, descriptors[streams.Stdin], descriptors[streams.Stdout]);
             return;
         }
+        DescriptorTable table = process.Descriptors;
         if (streams.Stdin >= 0)
             Place(table, 0, OpenStream(descriptors, streams.Stdin, null));
         OpenFile? output = streams.Stdout < 0 ? null : OpenStream(descriptors, streams.Stdout, _output);
@@ -56,7 +57,7 @@ public sealed partial class LinuxPersonality
                 ? output : OpenStream(descriptors, streams.Stderr, _output));
     }
 
-    private void OpenConsole(DescriptorTable table, FileDescriptor input, FileDescriptor output)
+    private void OpenConsole(Process process, FileDescriptor input, FileDescriptor output)
     {
         AnonymousInode inode = new(
             Interlocked.Increment(ref _lastAnonymousInode), Devices.Terminals, Plan.User.Uid, Plan.User.Gid);
@@ -71,20 +72,10 @@ public sealed partial class LinuxPersonality
         {
             if (number > 0)
                 file.TryAcquire();
-            Place(table, number, file);
+            Place(process.Descriptors, number, file);
         }
+        terminal.Terminal.Control(process.Session, process.Group.Id);
         _console = new HostConsole(this, terminal, input, output, _output!);
-    }
-
-    /// <summary>
-    /// Makes the operator's terminal, if there is one, the first process's controlling terminal, and begins to read
-    /// what is typed. Under TaskLock.
-    /// </summary>
-    internal void ControlConsole(Process first)
-    {
-        if (_console is null)
-            return;
-        _consoleTerminal!.Control(first.Session, first.Group.Id);
         _console.Start();
     }
 
