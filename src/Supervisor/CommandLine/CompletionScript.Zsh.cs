@@ -15,8 +15,8 @@ static partial class CompletionScript
             # zsh completion for sandbox
             _sandbox() {
                 local curcontext=$curcontext state line
-                local -a commands
-                commands=(
+                local -a subcommands
+                subcommands=(
             {{commands}}
                 )
                 _arguments -C \
@@ -24,7 +24,7 @@ static partial class CompletionScript
                     '1:command:->command' \
                     '*::argument:->argument'
                 case $state in
-                command) _describe -t commands 'sandbox command' commands ;;
+                command) _describe -t commands 'sandbox command' subcommands ;;
                 argument)
                     case $line[1] in
                     run)
