@@ -114,20 +114,41 @@ public sealed class EscapeTests : IDisposable
         while (!stop.IsCancellationRequested)
         {
             (string left, string right) = pairs[random.Next(pairs.Length)];
-            fixed (byte* from = GuestTree.Bytes(left + "\0"), to = GuestTree.Bytes(right + "\0"),
-                   away = GuestTree.Bytes("taken\0"))
+            // Without following links: the adversary must not carry a canary into the grant itself.
+            using FileDescriptor? leftParent = OpenParent(root, left, out byte[] leftName);
+            using FileDescriptor? rightParent = OpenParent(root, right, out byte[] rightName);
+            if (leftParent is null || rightParent is null)
+                continue;
+            fixed (byte* from = leftName, to = rightName, away = GuestTree.Bytes("taken\0"))
             {
-                if (renameat2(root.Value, from, root.Value, to, RENAME_EXCHANGE) == 0)
+                if (renameat2(leftParent.Value, from, rightParent.Value, to, RENAME_EXCHANGE) == 0)
                     swaps++;
                 // And out of the grant altogether and back, beside the canaries.
-                if (renameat2(root.Value, from, outer.Value, away, RENAME_NOREPLACE) == 0)
+                if (renameat2(leftParent.Value, from, outer.Value, away, RENAME_NOREPLACE) == 0)
                 {
                     swaps++;
-                    renameat2(outer.Value, away, root.Value, from, RENAME_NOREPLACE);
+                    renameat2(outer.Value, away, leftParent.Value, from, RENAME_NOREPLACE);
                 }
             }
         }
         return swaps;
+    }
+
+    private static FileDescriptor? OpenParent(FileDescriptor root, string path, out byte[] name)
+    {
+        string[] names = path.Split('/');
+        name = GuestTree.Bytes(names[^1] + "\0");
+        FileDescriptor current = root.Duplicate();
+        foreach (string parent in names[..^1])
+        {
+            int result = FileDescriptor.TryOpenAt(
+                current, parent, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, out FileDescriptor? next);
+            current.Dispose();
+            if (result < 0)
+                return null;
+            current = next!;
+        }
+        return current;
     }
 
     [Fact]

@@ -80,6 +80,16 @@ public abstract class OpenFile
     /// <summary>fcntl(2) commands about the file rather than the descriptor: locks, leases, seals, pipe sizes.</summary>
     public virtual long Control(GuestThread thread, int command, ulong argument) => -EINVAL;
 
+    /// <summary>
+    /// open(2) of /proc/PID/fd/N or /dev/stdout when this file has no name in the tree: another open file description
+    /// of the same pipe or terminal. Sockets have none: -ENXIO.
+    /// </summary>
+    public virtual long Reopen(GuestThread thread, int flags, out OpenFile? file)
+    {
+        file = null;
+        return -ENXIO;
+    }
+
     /// <summary>F_SETOWN: whom SIGIO would go to; a positive pid or a negative process group.</summary>
     public int SignalOwner { get; set; }
 
