@@ -81,13 +81,24 @@ public abstract class OpenFile
     public virtual long Control(GuestThread thread, int command, ulong argument) => -EINVAL;
 
     /// <summary>
-    /// open(2) of /proc/PID/fd/N or /dev/stdout when this file has no name in the tree: another open file description
-    /// of the same pipe or terminal. Sockets have none: -ENXIO.
+    /// open(2) of /proc/PID/fd/N or /dev/stdout when this file has no name in the tree. A pipe or terminal is shared,
+    /// as dup(2) would, for what it is open for already; sockets and others answer -ENXIO.
     /// </summary>
     public virtual long Reopen(GuestThread thread, int flags, out OpenFile? file)
     {
         file = null;
-        return -ENXIO;
+        long result = GetStatus(out stat status);
+        if (result < 0)
+            return result;
+        if ((status.st_mode & S_IFMT) is not (S_IFIFO or S_IFCHR or S_IFREG))
+            return -ENXIO;
+        int access = flags & O_ACCMODE;
+        if ((access != O_WRONLY && !CanRead) || (access != O_RDONLY && !CanWrite))
+            return -EACCES;
+        if (!TryAcquire())
+            return -ENXIO;
+        file = this;
+        return 0;
     }
 
     /// <summary>F_SETOWN: whom SIGIO would go to; a positive pid or a negative process group.</summary>

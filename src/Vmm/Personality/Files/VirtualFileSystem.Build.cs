@@ -46,6 +46,11 @@ public sealed partial class VirtualFileSystem
         }
 
         PlaceDevices(memory, budget, files);
+        if (personality is not null)
+        {
+            PlaceProc(personality);
+            PlaceSys(personality);
+        }
         foreach (GuestFile file in files)
         {
             byte[] path = Encoding.UTF8.GetBytes(file.Path);

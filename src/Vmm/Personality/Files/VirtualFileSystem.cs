@@ -10,7 +10,9 @@ namespace Sandbox.Vmm.Personality.Files;
 public sealed partial class VirtualFileSystem
 {
     private readonly List<Mount> _mounts = [];
-    private int _lastDevice;
+
+    /// <summary>Those up to here belong to files without a name: pipes, sockets and the like.</summary>
+    private int _lastDevice = 31;
 
     /// <summary>Outermost lock of the tree: one rename at a time, so that ancestry holds still while it is checked.</summary>
     private readonly Lock _renameLock = new();

@@ -48,9 +48,9 @@ sealed class ProcTask(ProcFileSystem fileSystem, Process process, GuestThread? t
 
     private static byte[] IdentityMap => "         0          0 4294967295\n"u8.ToArray();
 
-    internal ProcTarget Target { get; } = new(process, thread);
+    internal ProcTarget Target => new(Process!, thread);
 
-    internal int Id => thread?.Tid ?? process.Pid;
+    internal int Id => thread?.Tid ?? Process!.Pid;
 
     private static Entry Text(
         string name, uint permissions, Func<ProcTask, Caller, byte[]> generate,
@@ -62,7 +62,7 @@ sealed class ProcTask(ProcFileSystem fileSystem, Process process, GuestThread? t
     protected override Inode? Find(ReadOnlySpan<byte> name, in Caller caller)
     {
         // The process may have gone since the directory was opened.
-        if (Proc.Personality.FindProcess(process.Pid) != process)
+        if (Proc.Personality.FindProcess(Process!.Pid) != Process)
             return null;
         for (int i = 0; i < Entries.Length; i++)
         {

@@ -1,0 +1,7 @@
+namespace Sandbox.Vmm.Personality;
+
+public sealed partial class Process
+{
+    /// <summary>/proc/PID/oom_score_adj, -1000 to 1000.</summary>
+    internal int OutOfMemoryAdjustment { get; set; }
+}
