@@ -48,12 +48,19 @@ static class Cloning
             return error;
         LinuxPersonality personality = parent.Personality;
         ulong flags = args.flags;
+        // What the processor would refuse in FS.
+        if (Has(flags, CLONE_SETTLS) && args.tls >= GuestThread.UserAddressEnd)
+            return -EPERM;
+        if (!parent.Process.Credentials.IsSuperuser
+            && (ulong)personality.TaskCount >= parent.Process.Limits.Soft(RLIMIT_NPROC))
+            return -EAGAIN;
         int tid = personality.ReservePid();
         if (tid == 0)
             return -EAGAIN;
-
-        if (!TryRentCpu(personality, out VirtualCpu? cpu))
+        HostThreads.Worker? worker = personality.HostThreads.Rent();
+        if (worker is null || !TryRentCpu(personality, out VirtualCpu? cpu))
         {
+            personality.HostThreads.Return(worker);
             personality.ReleasePid(tid);
             return -EAGAIN;
         }
@@ -63,6 +70,7 @@ static class Cloning
             process = CreateProcess(parent, tid, flags);
             if (process is null)
             {
+                personality.HostThreads.Return(worker);
                 personality.Platform.ReturnCpu(cpu);
                 personality.ReleasePid(tid);
                 return -ENOMEM;
@@ -81,16 +89,18 @@ static class Cloning
             error = PidFile.Install(parent, child.Process, args.pidfd);
             if (error != 0)
             {
+                personality.HostThreads.Return(worker);
                 Abandon(child, flags);
                 return error;
             }
         }
         if (!Publish(parent, child, flags))
         {
+            personality.HostThreads.Return(worker);
             Abandon(child, flags);
             return Restart.NoInterrupt;
         }
-        personality.HostThreads.Start(child);
+        worker.Start(child);
         if (Has(flags, CLONE_VFORK))
             WaitForVfork(parent, child);
         return tid;

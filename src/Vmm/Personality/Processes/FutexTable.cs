@@ -275,6 +275,21 @@ sealed class FutexTable
         return 0;
     }
 
+    /// <summary>Threads that wait now, in the whole guest.</summary>
+    public int CountWaiters()
+    {
+        int count = 0;
+        foreach (Bucket bucket in _buckets)
+        {
+            lock (bucket.Lock)
+            {
+                for (FutexWaiter? waiter = bucket.First; waiter is not null; waiter = waiter.Next)
+                    count++;
+            }
+        }
+        return count;
+    }
+
     /// <summary>0, -EINVAL for an address that is not aligned, -EFAULT for one that is not mapped.</summary>
     private static long TryGetKey(GuestThread thread, ulong address, bool isPrivate, out FutexKey key)
     {

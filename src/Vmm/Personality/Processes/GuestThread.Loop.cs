@@ -32,7 +32,8 @@ public sealed partial class GuestThread
     }
 
     /// <summary>Runs the guest thread to its end on the calling host thread.</summary>
-    internal void Run(ExitCounters counters)
+    /// <param name="worker">The host thread's own handle; it goes back to its owner when the thread has ended.</param>
+    internal void Run(ExitCounters counters, HostThreads owner, HostThreads.Worker worker)
     {
         _current = this;
         Counters = counters;
@@ -51,8 +52,9 @@ public sealed partial class GuestThread
         }
         finally
         {
-            Personality.OnThreadEnded(this);
             _current = null;
+            owner.Return(worker);
+            Personality.OnThreadEnded(this);
         }
     }
 

@@ -19,6 +19,9 @@ public sealed partial class GuestThread
         // A processor that another thread gave back holds that thread's state.
         Cpu.ResetForExec();
         Cpu.Registers = state.Registers;
+        // An entry point in the kernel's half must fault, not run.
+        if (state.Registers.Rip >= UserAddressEnd)
+            SetWork(ThreadWork.Signal);
         Cpu.FsBase = state.FsBase;
         Cpu.GsBase = state.GsBase;
         if (state.Extended is not null && !Cpu.TryLoadExtendedState(state.Extended))

@@ -8,55 +8,70 @@ namespace Sandbox.Vmm.Personality.Processes;
 /// </summary>
 public sealed class HostThreads
 {
-    /// <summary>System call handlers are shallow and use small buffers; see the tests for the depth that is in use.</summary>
+    /// <summary>System call handlers are shallow and use small buffers; only what is touched costs memory.</summary>
     private const int StackBytes = 512 << 10;
 
     private readonly Lock _lock = new();
     private readonly Stack<Worker> _idle = new();
     private readonly List<Worker> _all = [];
 
-    private sealed class Worker
+    /// <summary>One host thread, rented for one guest thread.</summary>
+    internal sealed class Worker(HostThreads owner)
     {
-        public readonly Parker Parker = new();
-        public readonly ExitCounters Counters = new();
-        public GuestThread? Next;
+        private readonly Parker _parker = new();
+        private GuestThread? _next;
+
+        public ExitCounters Counters { get; } = new();
+
+        /// <summary>Runs the guest thread to its end; then the host thread is free again.</summary>
+        public void Start(GuestThread thread)
+        {
+            Volatile.Write(ref _next, thread);
+            _parker.Unpark();
+        }
+
+        public void Work()
+        {
+            while (true)
+            {
+                while (Volatile.Read(ref _next) is null)
+                    _parker.Park(Parker.Forever);
+                GuestThread thread = _next!;
+                _next = null;
+                thread.Run(Counters, owner, this);
+            }
+        }
     }
 
-    /// <summary>Starts the guest thread. Throws <see cref="OutOfMemoryException"/> when the host gives no thread.</summary>
-    internal void Start(GuestThread thread)
+    /// <summary>A host thread that waits for its guest thread; null when the host gives no more.</summary>
+    internal Worker? Rent()
     {
-        Worker? worker;
         lock (_lock)
         {
-            if (!_idle.TryPop(out worker))
-            {
-                worker = new Worker();
-                _all.Add(worker);
-            }
-            else
-            {
-                worker.Next = thread;
-                worker.Parker.Unpark();
-                return;
-            }
+            if (_idle.TryPop(out Worker? idle))
+                return idle;
         }
-        worker.Next = thread;
-        Thread host = new(() => Work(worker), StackBytes) { IsBackground = true, Name = "guest" };
-        host.Start();
+        Worker worker = new(this);
+        try
+        {
+            new Thread(worker.Work, StackBytes) { IsBackground = true, Name = "guest" }.Start();
+        }
+        catch (OutOfMemoryException)
+        {
+            // What .NET makes of pthread_create's EAGAIN.
+            return null;
+        }
+        lock (_lock)
+            _all.Add(worker);
+        return worker;
     }
 
-    private void Work(Worker worker)
+    internal void Return(Worker? worker)
     {
-        while (true)
-        {
-            while (Volatile.Read(ref worker.Next) is null)
-                worker.Parker.Park(Parker.Forever);
-            GuestThread thread = worker.Next!;
-            worker.Next = null;
-            thread.Run(worker.Counters);
-            lock (_lock)
-                _idle.Push(worker);
-        }
+        if (worker is null)
+            return;
+        lock (_lock)
+            _idle.Push(worker);
     }
 
     /// <summary>All counts so far.</summary>

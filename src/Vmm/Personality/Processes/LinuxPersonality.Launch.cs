@@ -96,7 +96,9 @@ public sealed partial class LinuxPersonality
         thread.Process.Memory = memory;
         thread.InitialState = GuestThread.StateFor(entryPoint, stackPointer);
         StartClocks();
-        HostThreads.Start(thread);
+        HostThreads.Worker worker = HostThreads.Rent()
+            ?? throw new InvalidOperationException("the host gives no thread for the first process");
+        worker.Start(thread);
     }
 
     private void AbandonFirst(GuestThread thread, long error, ExecFailure reason)

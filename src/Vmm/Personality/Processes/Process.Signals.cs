@@ -71,7 +71,8 @@ public sealed partial class Process
         GuestThread? receiver = target is not null ? (Wants(target, signal) ? target : null) : Receiver(signal);
         if (receiver is null)
             return 0;
-        if (IsFatalByDefault(signal) && !SignalSet.Contains(receiver.RealMask, signal))
+        // A stopped process dies of nothing but SIGKILL until it is continued.
+        if (StopSignal == 0 && IsFatalByDefault(signal) && !SignalSet.Contains(receiver.RealMask, signal))
         {
             BeginGroupExit(signal);
             return 0;

@@ -93,6 +93,7 @@ public sealed partial class Process
 
         ReleaseVforkParent();
         Personality.OnProcessEnded(this);
+        ExitWaiters.Notify(PollEvents.Readable);
         if (Parent is not { } parent)
         {
             Reap();
@@ -116,7 +117,6 @@ public sealed partial class Process
         if (reap)
             Reap();
         parent.ChildWaiters.Notify(PollEvents.All);
-        ExitWaiters.Notify(PollEvents.Readable);
     }
 
     /// <summary>Whether this process, before it ended, kept its group from being orphaned.</summary>
