@@ -69,6 +69,7 @@ sealed class GuestSession(SeqpacketChannel channel)
             TrySend(new ChannelMessage { Kind = MessageKind.Started });
 
         GuestEnd end = personality.WaitForEnd();
+        personality.DrainTerminal();
         if (plan.Streams.Result >= 0)
             ResultRecord.Write(descriptors[plan.Streams.Result], personality, end, _phases);
         return Report(end.Cause, end.Value, end.Detail, end.Message);

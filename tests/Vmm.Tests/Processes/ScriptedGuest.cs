@@ -30,7 +30,7 @@ sealed class ScriptedGuest : IDisposable
     /// <summary>Shared between processes that fork.</summary>
     public const ulong Shared = 0x3000_0000;
 
-    public ScriptedGuest(Action<LimitsBuilder>? configure = null, uint uid = 1000)
+    public ScriptedGuest(Action<LimitsBuilder>? configure = null, uint uid = 1000, GuestFile[]? files = null)
     {
         LimitsBuilder limits = new();
         configure?.Invoke(limits);
@@ -44,7 +44,7 @@ sealed class ScriptedGuest : IDisposable
             Hostname = "guest",
             User = new() { Name = "user", Uid = uid, Gid = uid, Home = "/home/user" },
             Limits = limits.Build(),
-            Files = [],
+            Files = files ?? [],
             Streams = new() { Stdin = -1, Stdout = -1, Stderr = -1, Terminal = false, Result = -1, Trace = -1 },
             Handoff = false,
             StartedAtNanoseconds = 0,

@@ -1,4 +1,5 @@
 using Sandbox.Vmm.Personality.Files;
+using Sandbox.Vmm.Personality.SystemCalls;
 using Sandbox.Vmm.Personality.Waiting;
 
 namespace Sandbox.Vmm.Personality.Ipc;
@@ -29,7 +30,7 @@ sealed class PollSet(GuestThread thread)
         if (_count == _items.Length)
             Array.Resize(ref _items, 2 * _count);
         ref Item item = ref _items[_count++];
-        item.File = descriptor < 0 ? null : thread.Descriptors.Acquire(descriptor);
+        item.File = descriptor < 0 ? null : InputOutputCalls.AcquireAny(thread, descriptor);
         item.Wanted = wanted | PollEvents.Error | PollEvents.HangUp;
         item.Ready = item.File is null && descriptor >= 0 ? PollEvents.Invalid : PollEvents.None;
     }
@@ -51,7 +52,7 @@ sealed class PollSet(GuestThread thread)
 
     /// <summary>Waits until a file is ready, a signal comes or the deadline passes.</summary>
     /// <param name="deadline">Host CLOCK_MONOTONIC nanoseconds; 0 to look once.</param>
-    /// <returns>How many are ready (0: timed out), or <see cref="SystemCalls.Restart.System"/>.</returns>
+    /// <returns>How many are ready (0: timed out), or <see cref="Restart.System"/>.</returns>
     public long Wait(long deadline)
     {
         int ready = Scan();
@@ -65,7 +66,7 @@ sealed class PollSet(GuestThread thread)
             if (ready > 0 || timedOut)
                 return ready;
             if (thread.HasPendingSignal)
-                return SystemCalls.Restart.System;
+                return Restart.System;
             timedOut = !thread.Parker.Park(deadline);
         }
     }

@@ -136,7 +136,7 @@ static partial class InputOutputCalls
     }
 
     /// <summary>A descriptor that refers to more than a path (O_PATH), or null for -EBADF.</summary>
-    private static OpenFile? AcquireAny(GuestThread thread, int descriptor)
+    public static OpenFile? AcquireAny(GuestThread thread, int descriptor)
     {
         OpenFile? file = thread.Descriptors.Acquire(descriptor);
         if (file is null || (file.StatusFlags & O_PATH) == 0)

@@ -33,6 +33,20 @@ sealed class HostConsole
     /// <summary>Begins to read what the operator types.</summary>
     public void Start() => PumpInput();
 
+    /// <summary>The guest has ended: shows what it printed last, as far as the operator's side takes it in time.</summary>
+    public void Drain(long deadline)
+    {
+        Parker parker = new();
+        ThreadWaitEntry entry = new(parker);
+        _output.Waiters?.Add(entry);
+        do
+        {
+            PumpOutput();
+        }
+        while (_terminal.Terminal.OutputCount > 0 && parker.Park(deadline));
+        _output.Waiters?.Remove(entry);
+    }
+
     private void PumpInput()
     {
         // Read even when the guest's buffer is full: the key that interrupts it must get through.

@@ -61,15 +61,20 @@ public sealed unsafe class HostPoller : IDisposable
         {
             if (_stopped || (registration.Armed & events) == events)
                 return;
-            registration.Armed |= events;
-            epoll_event wanted = new()
-            {
-                events = (uint)(registration.Armed & (PollEvents.In | PollEvents.Out)) | (uint)EPOLLONESHOT,
-                data = (ulong)registration.Index,
-            };
-            if (epoll_ctl(_epoll!.Value, EPOLL_CTL_MOD, registration.File.Value, &wanted) != 0)
-                throw HostException.Last("epoll_ctl", "EPOLL_CTL_MOD");
+            ArmLocked(registration, registration.Armed | events);
         }
+    }
+
+    private void ArmLocked(Registration registration, PollEvents events)
+    {
+        registration.Armed = events;
+        epoll_event wanted = new()
+        {
+            events = (uint)(events & (PollEvents.In | PollEvents.Out)) | (uint)EPOLLONESHOT,
+            data = (ulong)registration.Index,
+        };
+        if (epoll_ctl(_epoll!.Value, EPOLL_CTL_MOD, registration.File.Value, &wanted) != 0)
+            throw HostException.Last("epoll_ctl", "EPOLL_CTL_MOD");
     }
 
     private void Start()
@@ -104,13 +109,17 @@ public sealed unsafe class HostPoller : IDisposable
             {
                 if (events[i].data == ulong.MaxValue)
                     return;
+                PollEvents ready = Normalise((PollEvents)events[i].events);
                 Registration registration;
                 lock (_lock)
                 {
                     registration = _registrations[(int)events[i].data];
+                    // Reading and writing are waited for independently: one event must not end both waits.
+                    PollEvents left = (ready & PollEvents.Always) != 0 ? PollEvents.None : registration.Armed & ~ready;
                     registration.Armed = PollEvents.None;
+                    if (left != PollEvents.None)
+                        ArmLocked(registration, left);
                 }
-                PollEvents ready = Normalise((PollEvents)events[i].events);
                 registration.OnReady?.Invoke(ready);
                 registration.Waiters.Notify(ready);
             }

@@ -45,17 +45,17 @@ public sealed partial class LinuxPersonality
             OpenConsole(process, descriptors[streams.Stdin], descriptors[streams.Stdout]);
             return;
         }
-        DescriptorTable table = process.Descriptors;
-        if (streams.Stdin >= 0)
-            Place(table, 0, OpenStream(descriptors, streams.Stdin, null));
-        OpenFile? output = streams.Stdout < 0 ? null : OpenStream(descriptors, streams.Stdout, _output);
-        if (output is not null)
-            Place(table, 1, output);
-        // One host descriptor for both is one open file for both, as after "2>&1".
-        if (streams.Stderr >= 0)
-            Place(table, 2, streams.Stderr == streams.Stdout && output!.TryAcquire()
-                ? output : OpenStream(descriptors, streams.Stderr, _output));
+        OpenFile? input = OpenStream(descriptors, streams.Stdin);
+        // One host descriptor twice is one open file twice, as after "2>&1".
+        OpenFile? output = streams.Stdout == streams.Stdin ? Again(input) : OpenStream(descriptors, streams.Stdout);
+        OpenFile? error = streams.Stderr == streams.Stdout ? Again(output)
+            : streams.Stderr == streams.Stdin ? Again(input) : OpenStream(descriptors, streams.Stderr);
+        Place(process.Descriptors, 0, input);
+        Place(process.Descriptors, 1, output);
+        Place(process.Descriptors, 2, error);
     }
+
+    private static OpenFile? Again(OpenFile? file) => file is not null && file.TryAcquire() ? file : null;
 
     private void OpenConsole(Process process, FileDescriptor input, FileDescriptor output)
     {
@@ -91,21 +91,28 @@ public sealed partial class LinuxPersonality
             terminals.OpenControlling(thread, flags, out file);
     }
 
+    /// <summary>
+    /// Shows what the guest printed last on the operator's terminal; waits a second at most. After the end, once.
+    /// </summary>
+    public void DrainTerminal() => _console?.Drain(HostClock.MonotonicNanoseconds() + 1_000_000_000);
+
     /// <summary>The operator's terminal has a new size (rows and columns); nothing without --tty.</summary>
     public void ResizeTerminal(ushort rows, ushort columns) =>
         _consoleTerminal?.Resize(new winsize { ws_row = rows, ws_col = columns });
 
-    private HostStream OpenStream(IReadOnlyList<FileDescriptor> descriptors, int index, OutputLimit? output)
+    private HostStream? OpenStream(IReadOnlyList<FileDescriptor> descriptors, int index)
     {
+        if (index < 0)
+            return null;
         GuestUser user = Plan.User;
         AnonymousInode inode = new(
             Interlocked.Increment(ref _lastAnonymousInode), Devices.Pipes, user.Uid, user.Gid);
-        return new HostStream(descriptors[index], inode, HostPoller, output);
+        return new HostStream(descriptors[index], inode, HostPoller, _output);
     }
 
-    private static void Place(DescriptorTable table, int number, OpenFile file)
+    private static void Place(DescriptorTable table, int number, OpenFile? file)
     {
-        if (table.Replace(null, number, file, closeOnExec: false) != number)
+        if (file is not null && table.Replace(null, number, file, closeOnExec: false) != number)
             throw new InvalidOperationException($"no room for standard stream {number}");
     }
 }
