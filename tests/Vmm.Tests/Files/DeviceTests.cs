@@ -1,3 +1,4 @@
+using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality.Files;
 using Xunit;
 using static Sandbox.Host.Libc;
@@ -53,6 +54,19 @@ public sealed class DeviceTests : IDisposable
         Assert.Equal(-EROFS, _tree.Try("/dev/new", O_CREAT | O_RDWR, _tree.Superuser));
         _tree.Write("/dev/shm/x", "shared");
         Assert.Equal("shared", _tree.Read("/dev/shm/x"));
+    }
+
+    [Fact]
+    public void ZeroCanBeMapped()
+    {
+        OpenFile zero = _tree.MustOpen("/dev/zero", O_RDWR);
+        PagedObject pages = Assert.IsType<PagedObject>(zero.Mappable);
+        Assert.True(pages.Length > 1L << 40);
+        Assert.Equal(0, pages.PageCount);
+        zero.Release();
+        OpenFile other = _tree.MustOpen("/dev/null", O_RDWR);
+        Assert.Null(other.Mappable);
+        other.Release();
     }
 
     public void Dispose() => _tree.Dispose();

@@ -54,6 +54,28 @@ public sealed class HostTreeTests : IDisposable
         Assert.Same(_tree.Tree.Root, root);
     }
 
+    [Theory]
+    // In a user's directory: the VMM's user and the directory's owner are the guest's user; root is root.
+    [InlineData(500u, 500u, 700u, 7u, 7u)]
+    [InlineData(700u, 500u, 700u, 7u, 7u)]
+    [InlineData(0u, 500u, 700u, 0u, 0u)]
+    [InlineData(0u, 0u, 700u, 7u, 7u)]
+    [InlineData(0u, 500u, 0u, 0u, 0u)]
+    [InlineData(900u, 500u, 700u, 65534u, 65534u)]
+    public void OwnersAreTranslated(uint file, uint vmm, uint grantor, uint uid, uint gid)
+    {
+        HostIdentities identities = new(vmm, [vmm], 7, 7);
+        Assert.Equal(new Owner(uid, gid), identities.ToGuest(file, file, new Owner(grantor, grantor)));
+    }
+
+    [Theory]
+    [InlineData(0u, 0u, 0u)]
+    [InlineData(0u, 500u, 0u)]
+    [InlineData(500u, 500u, 7u)]
+    [InlineData(900u, 0u, 65534u)]
+    public void RootOwnsSystemFilesWhoeverRunsTheVmm(uint file, uint vmm, uint uid) =>
+        Assert.Equal(new Owner(uid, uid), new HostIdentities(vmm, [vmm], 7, 7).ToGuest(file, file, null));
+
     [Fact]
     public void AReadOnlyGrantRefusesEveryChange()
     {

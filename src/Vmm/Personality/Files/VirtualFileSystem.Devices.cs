@@ -15,11 +15,11 @@ public sealed partial class VirtualFileSystem
     {
         SyntheticFileSystem devices = new(NewDevice(), "devtmpfs", TMPFS_MAGIC);
         PlaceMount("/dev"u8, devices, readOnly: true, "devtmpfs", new SyntheticDirectory(devices));
-        PlaceDevice(devices, "null", MemoryDevice.Null);
-        PlaceDevice(devices, "zero", MemoryDevice.Zero);
-        PlaceDevice(devices, "full", MemoryDevice.Full);
-        PlaceDevice(devices, "random", MemoryDevice.Random);
-        PlaceDevice(devices, "urandom", MemoryDevice.URandom);
+        PlaceDevice(devices, memory, "null", MemoryDevice.Null);
+        PlaceDevice(devices, memory, "zero", MemoryDevice.Zero);
+        PlaceDevice(devices, memory, "full", MemoryDevice.Full);
+        PlaceDevice(devices, memory, "random", MemoryDevice.Random);
+        PlaceDevice(devices, memory, "urandom", MemoryDevice.URandom);
         Place("/dev/tty"u8, _ => new TerminalNode(devices, makedev(TerminalMajor, 0), () => TerminalOpener));
         PlaceLink(devices, "/dev/fd", "/proc/self/fd");
         PlaceLink(devices, "/dev/stdin", "/proc/self/fd/0");
@@ -39,8 +39,8 @@ public sealed partial class VirtualFileSystem
         }
     }
 
-    private void PlaceDevice(SyntheticFileSystem devices, string name, MemoryDevice device) =>
-        Place(Encoding.ASCII.GetBytes("/dev/" + name), _ => new MemoryDeviceInode(devices, device)
+    private void PlaceDevice(SyntheticFileSystem devices, GuestMemory? memory, string name, MemoryDevice device) =>
+        Place(Encoding.ASCII.GetBytes("/dev/" + name), _ => new MemoryDeviceInode(devices, device, memory)
         {
             SpecialDevice = makedev(MemoryMajor, (uint)device),
         });

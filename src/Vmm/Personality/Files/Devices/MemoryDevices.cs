@@ -1,4 +1,4 @@
-using Sandbox.Host;
+using Sandbox.Vmm.Memory;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -14,19 +14,24 @@ public enum MemoryDevice : uint
 }
 
 /// <summary>A device node of the guest's /dev.</summary>
-sealed class MemoryDeviceInode(FileSystem fileSystem, MemoryDevice device)
+/// <param name="memory">For mappings of /dev/zero; null refuses them.</param>
+sealed class MemoryDeviceInode(FileSystem fileSystem, MemoryDevice device, GuestMemory? memory)
     : SyntheticInode(fileSystem, fileSystem.NextNumber(), S_IFCHR | 0x1b6)
 {
     public override long Open(in Caller caller, Dentry self, int flags, out OpenFile? file)
     {
-        file = new MemoryDeviceFile(self, flags, device);
+        file = new MemoryDeviceFile(self, flags, device, memory);
         return 0;
     }
 }
 
 /// <summary>An open memory device. None of them waits, and none keeps a position.</summary>
-sealed unsafe class MemoryDeviceFile(Dentry dentry, int flags, MemoryDevice device) : InodeFile(dentry, flags)
+sealed unsafe class MemoryDeviceFile(Dentry dentry, int flags, MemoryDevice device, GuestMemory? memory)
+    : InodeFile(dentry, flags)
 {
+    private readonly Lock _lock = new();
+    private PagedObject? _zeros;
+
     public override long Read(Span<byte> buffer)
     {
         switch (device)
@@ -50,8 +55,33 @@ sealed unsafe class MemoryDeviceFile(Dentry dentry, int flags, MemoryDevice devi
 
     public override long Seek(long offset, int whence) => whence is SEEK_SET or SEEK_CUR or SEEK_END ? 0 : -EINVAL;
 
-    /// <summary>A private mapping of /dev/zero is anonymous memory: the memory calls ask for this.</summary>
-    public bool IsZero => device == MemoryDevice.Zero;
+    /// <summary>
+    /// /dev/zero as memory: one endless hole for each open file. Shared mappings of the same open file see each
+    /// other, which Linux keeps apart; private ones, the common kind, are what they are on Linux.
+    /// </summary>
+    public override IMappable? Mappable
+    {
+        get
+        {
+            if (device != MemoryDevice.Zero || memory is null)
+                return null;
+            lock (_lock)
+            {
+                if (_zeros is null)
+                {
+                    _zeros = memory.CreateObject("/dev/zero", Inode.FileSystem.Device, Inode.Number, null);
+                    _zeros.SetLength(PagedObject.MaximumLength);
+                }
+                return _zeros;
+            }
+        }
+    }
+
+    protected override void Close()
+    {
+        base.Close();
+        _zeros?.Release();
+    }
 
     private static long FillRandom(Span<byte> buffer)
     {

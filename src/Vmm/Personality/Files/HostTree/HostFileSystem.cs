@@ -23,6 +23,7 @@ public sealed class HostFileSystem : FileSystem, IDisposable
     private readonly Lock _lock = new();
     private readonly Dictionary<ulong, ulong> _devices = [];
     private readonly Func<ulong> _newDevice;
+    private readonly Owner? _grantor;
 
     /// <param name="root">A directory (O_PATH is enough) or a regular file opened for what the grant allows.</param>
     /// <param name="isStable">
@@ -44,6 +45,7 @@ public sealed class HostFileSystem : FileSystem, IDisposable
         if (result < 0)
             throw new HostException((int)-result, "statx", "a granted directory");
         RootStatus = status;
+        _grantor = IsStable ? null : new Owner(status.stx_uid, status.stx_gid);
         _devices.Add(DeviceOf(status), device);
         HasMountIds = (status.stx_mask & STATX_MNT_ID) != 0;
     }
@@ -87,7 +89,7 @@ public sealed class HostFileSystem : FileSystem, IDisposable
 
     internal InodeStatus ToGuest(in statx status, ulong device)
     {
-        Owner owner = Identities.ToGuest(status.stx_uid, status.stx_gid, IsStable);
+        Owner owner = Identities.ToGuest(status.stx_uid, status.stx_gid, _grantor);
         return new InodeStatus
         {
             Device = device,
@@ -117,6 +119,18 @@ public sealed class HostFileSystem : FileSystem, IDisposable
         statistics.f_fsid[0] = (int)Device;
         statistics.f_fsid[1] = 0;
         return 0;
+    }
+
+    /// <summary>Flushes the host's file system that the grant lies on: syncfs(2).</summary>
+    public override long Synchronize()
+    {
+        if (!S_ISDIR(RootStatus.stx_mode))
+            return fsync(RootDescriptor.Value) == 0 ? 0 : -errno;
+        int fd = HostCalls.Open(RootDescriptor.Value, "."u8, O_RDONLY | O_DIRECTORY, 0);
+        if (fd < 0)
+            return fd;
+        using FileDescriptor directory = new(fd);
+        return syncfs(directory.Value) == 0 ? 0 : -errno;
     }
 
     public void Dispose() => RootDescriptor.Dispose();

@@ -4,8 +4,8 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Vmm.Personality.Files;
 
 /// <summary>
-/// How host owners appear in the guest. What belongs to the VMM's own user belongs to the guest's user; root stays
-/// root; everybody else is nobody. Host user numbers are not shown.
+/// How host owners appear in the guest. What belongs to the VMM's own user, or to the owner of the granted directory,
+/// belongs to the guest's user; root stays root; everybody else is nobody. Host user numbers are not shown.
 /// </summary>
 public sealed class HostIdentities(uint hostUid, uint[] hostGroups, uint guestUid, uint guestGid)
 {
@@ -25,11 +25,15 @@ public sealed class HostIdentities(uint hostUid, uint[] hostGroups, uint guestUi
         return new(geteuid(), groups, guestUid, guestGid);
     }
 
-    /// <param name="systemFiles">In system directories root owns, whoever runs the VMM.</param>
-    public Owner ToGuest(uint uid, uint gid, bool systemFiles)
+    /// <param name="grantor">
+    /// The owner of the granted directory. Null for system directories: there root owns, whoever runs the VMM.
+    /// </param>
+    public Owner ToGuest(uint uid, uint gid, Owner? grantor)
     {
-        bool ownUid = uid == hostUid && !(systemFiles && uid == 0);
-        bool ownGid = Array.IndexOf(hostGroups, gid) >= 0 && !(systemFiles && gid == 0);
+        bool ownUid = grantor is { } owner ? uid == hostUid || (uid == owner.Uid && uid != 0) : uid == hostUid && uid != 0;
+        bool ownGid = grantor is { } group
+            ? Array.IndexOf(hostGroups, gid) >= 0 || (gid == group.Gid && gid != 0)
+            : Array.IndexOf(hostGroups, gid) >= 0 && gid != 0;
         return new(
             ownUid ? guestUid : uid == 0 ? 0 : Nobody,
             ownGid ? guestGid : gid == 0 ? 0 : Nobody);
