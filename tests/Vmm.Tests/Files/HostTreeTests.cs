@@ -275,6 +275,47 @@ public sealed class HostTreeTests : IDisposable
     }
 
     [Fact]
+    public void DepthIsBounded()
+    {
+        Caller inside = _tree.Caller with { WorkingDirectory = _tree.Find("/work") };
+        int depth = 0;
+        long result = 0;
+        while (depth < 3000 && (result = _tree.MakeDirectory("d", caller: inside)) == 0
+            && (result = _tree.Resolve("d", out Dentry? next, caller: inside)) == 0)
+        {
+            inside = inside with { WorkingDirectory = next! };
+            depth++;
+        }
+        Assert.Equal(-ENAMETOOLONG, result);
+        Assert.InRange(depth, 1000, PATH_MAX / 2);
+    }
+
+    [Fact]
+    public void HostFilesOpenAtOnceAreBounded()
+    {
+        HostTreeCache cache = new(maximumFiles: 3);
+        using FileDescriptor root = FileDescriptor.Open(Host("read"), O_PATH | O_DIRECTORY);
+        HostFileSystem fileSystem = new(
+            makedev(0, 99), root, true, false, HostIdentities.OfThisProcess(1, 1), cache, static () => makedev(0, 100));
+        Mount mount = new(1, fileSystem, true, "host");
+        mount.Root = new Dentry(null, [], fileSystem.CreateRoot(), mount);
+        Caller caller = _tree.Caller with { Root = mount.Root, WorkingDirectory = mount.Root };
+        List<OpenFile> open = [];
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.Equal(0, _tree.Open(i == 0 ? "/" : "/file", O_RDONLY, out OpenFile? file, caller: caller));
+            open.Add(file!);
+        }
+        Assert.Equal(-ENFILE, _tree.Try("/file", O_RDONLY, caller));
+        Assert.Equal(-ENFILE, _tree.Try("/", O_RDONLY, caller));
+        open[0].Release();
+        Assert.Equal(0, _tree.Try("/file", O_RDONLY, caller));
+        Assert.Equal(0, _tree.Try("/", O_RDONLY, caller));
+        open[1].Release();
+        open[2].Release();
+    }
+
+    [Fact]
     public void APlannedPlaceCoversTheHostsAndCannotBeMoved()
     {
         Directory.CreateDirectory(Host("work/sub/inner"));

@@ -122,7 +122,6 @@ public sealed class ProcTests : IDisposable
     [Fact]
     public void DescriptorsAreLinksToOpenFiles()
     {
-        Assert.Equal(0, Open("/tmp", O_RDONLY, out _) == 0 ? -1 : 0);
         Assert.Equal(0, Open("/dev/shm/x", O_CREAT | O_RDWR, out OpenFile? file));
         Assert.Equal(5, file!.Write("hello"u8));
         int number = _thread.Descriptors.Add(file, closeOnExec: true);
@@ -264,6 +263,30 @@ public sealed class ProcTests : IDisposable
         Assert.Equal(-EACCES, Open("/proc/meminfo", O_WRONLY, out _));
         Assert.Equal(-EPERM, VirtualFileSystem.MakeDirectory(
             _caller with { Credentials = Credentials.Of(0, 0) }, _tree.Root, "/proc/new"u8, 0x1ff));
+    }
+
+    [Fact]
+    public void OpenFilesAreBoundedAndGivenBack()
+    {
+        long before = _personality.KernelMemory.Used;
+        List<OpenFile> open = [];
+        long result;
+        while ((result = Open("/proc/cpuinfo", O_RDONLY, out OpenFile? file)) == 0 && open.Count < 1_000_000)
+            open.Add(file!);
+        Assert.Equal(-ENFILE, result);
+        Assert.InRange(open.Count, 100, 65536);
+        Assert.InRange(_personality.KernelMemory.Used, 0, _personality.KernelMemory.Limit);
+        while ((result = Open("/dev/null", O_RDONLY, out OpenFile? file)) == 0)
+            open.Add(file!);
+        Assert.Equal(-ENFILE, result);
+        // Nothing is made for an open that cannot succeed.
+        Assert.Equal(-ENFILE, Open("/dev/shm/new", O_CREAT | O_RDWR, out _));
+        Assert.Equal(-ENFILE, _tree.CreateMemoryFile(_caller, "x"u8, 0, out _));
+        Assert.Equal(-ENOENT, VirtualFileSystem.Resolve(
+            _caller, _tree.Root, "/dev/shm/new"u8, WalkFlags.None, out _));
+        foreach (OpenFile file in open)
+            file.Release();
+        Assert.Equal(before, _personality.KernelMemory.Used);
     }
 
     public void Dispose() => _guest.Dispose();

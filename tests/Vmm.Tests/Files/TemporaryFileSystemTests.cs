@@ -266,6 +266,19 @@ public sealed class TemporaryFileSystemTests : IDisposable
     }
 
     [Fact]
+    public void LongLinksCostTheirText()
+    {
+        long before = Used;
+        for (int i = 0; i < 20; i++)
+            Assert.Equal(0, _tree.MakeSymlink(new string('x', 4000), $"/tmp/{i}"));
+        Assert.True(Used - before >= 20);
+        Assert.Equal(-EEXIST, _tree.MakeSymlink(new string('x', 4000), "/tmp/0"));
+        for (int i = 0; i < 20; i++)
+            Assert.Equal(0, _tree.Unlink($"/tmp/{i}"));
+        Assert.Equal(before, Used);
+    }
+
+    [Fact]
     public void AnExclusiveUnnamedFileStaysUnnamed()
     {
         Assert.Equal(0, _tree.Open("/tmp", O_TMPFILE | O_RDWR | O_EXCL, out OpenFile? file));

@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Vmm.Personality.Ipc;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -9,6 +10,9 @@ namespace Sandbox.Vmm.Personality.Files;
 /// </summary>
 public abstract partial class InodeFile(Dentry dentry, int flags) : OpenFile(flags)
 {
+    private KernelMemory? _budget;
+    private long _charged;
+
     /// <summary>The name it was opened by, which rename moves along.</summary>
     public Dentry Dentry { get; } = dentry;
 
@@ -31,10 +35,26 @@ public abstract partial class InodeFile(Dentry dentry, int flags) : OpenFile(fla
     /// <summary>fallocate(2); the range has been checked.</summary>
     public virtual long Allocate(int mode, long offset, long length) => -EOPNOTSUPP;
 
+    /// <summary>Bytes that this open file holds beside itself.</summary>
+    protected virtual long HeldBytes => 0;
+
+    /// <summary>Counts the open file against what the guest may make the VMM hold, until it is closed.</summary>
+    /// <returns>0 or -ENFILE.</returns>
+    internal long ChargeTo(KernelMemory budget)
+    {
+        long bytes = KernelMemory.ObjectCost + HeldBytes;
+        if (!budget.TryReserve(bytes))
+            return -ENFILE;
+        _budget = budget;
+        _charged = bytes;
+        return 0;
+    }
+
     protected override void Close()
     {
         ReleaseFileLocks();
         Inode.RemoveUser();
+        _budget?.Release(_charged);
     }
 }
 

@@ -2,6 +2,7 @@ using System.Text;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Memory;
+using Sandbox.Vmm.Personality.Ipc;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -15,9 +16,12 @@ public sealed partial class VirtualFileSystem
 
     private readonly SyntheticFileSystem _rootFileSystem;
     private readonly Mount _rootMount;
-    private readonly HostTreeCache _hostCache = new();
+    private readonly HostTreeCache _hostCache;
     private readonly TemporaryFileSystem _memoryFiles;
     private readonly Mount _memoryFilesMount;
+
+    /// <summary>What open files are charged to; null outside a guest.</summary>
+    private readonly KernelMemory? _kernelMemory;
 
     /// <param name="personality">Whose processes /proc shows; null leaves /proc and /sys away.</param>
     /// <param name="user">The plan's user.</param>
@@ -29,6 +33,8 @@ public sealed partial class VirtualFileSystem
         LinuxPersonality? personality, GuestUser user, IReadOnlyList<GuestFile> files,
         IReadOnlyList<FileDescriptor> descriptors, GuestMemory? memory, ulong temporaryBytes)
     {
+        _kernelMemory = personality?.KernelMemory;
+        _hostCache = new(maximumFiles: HostDescriptors.RaiseLimit());
         _rootFileSystem = new(NewDevice(), "rootfs", TMPFS_MAGIC);
         _rootMount = AddMount(_rootFileSystem, readOnly: true, "none");
         Root = new Dentry(null, [], new SyntheticDirectory(_rootFileSystem), _rootMount);

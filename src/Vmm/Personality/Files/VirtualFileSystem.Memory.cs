@@ -16,6 +16,6 @@ public sealed partial class VirtualFileSystem
         byte[] shown = Encoding.ASCII.GetBytes("memfd:").Concat(name.ToArray()).ToArray();
         Dentry dentry = new(null, shown, inode, _memoryFilesMount) { IsUnlinked = true };
         file = new TemporaryFile(dentry, inode, O_RDWR);
-        return 0;
+        return Charge(ref file);
     }
 }

@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Vmm.Personality.Ipc;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -22,6 +23,31 @@ public sealed partial class VirtualFileSystem
     }
 
     public long Open(
+        in Caller caller, Dentry start, ReadOnlySpan<byte> path, int flags, uint mode, WalkFlags restrictions,
+        out OpenFile? file)
+    {
+        file = null;
+        // Looked at first, so that a file is not made or cut for an open that then fails.
+        if (_kernelMemory is { } budget && budget.Used + KernelMemory.ObjectCost > budget.Limit)
+            return -ENFILE;
+        long result = OpenUncharged(caller, start, path, flags, mode, restrictions, out file);
+        return result == 0 ? Charge(ref file) : result;
+    }
+
+    private long Charge(ref OpenFile? file)
+    {
+        if (_kernelMemory is null || file is not InodeFile opened)
+            return 0;
+        long result = opened.ChargeTo(_kernelMemory);
+        if (result < 0)
+        {
+            opened.Release();
+            file = null;
+        }
+        return result;
+    }
+
+    private static long OpenUncharged(
         in Caller caller, Dentry start, ReadOnlySpan<byte> path, int flags, uint mode, WalkFlags restrictions,
         out OpenFile? file)
     {
@@ -181,6 +207,8 @@ public sealed partial class VirtualFileSystem
         if (!target.Inode.IsRegular)
             return -EACCES;
         result = target.Inode.CheckAccess(target, caller.Credentials, X_OK);
-        return result < 0 ? result : target.Inode.Open(caller, target, O_RDONLY, out file);
+        if (result == 0)
+            result = target.Inode.Open(caller, target, O_RDONLY, out file);
+        return result == 0 ? Charge(ref file) : result;
     }
 }

@@ -32,6 +32,7 @@ sealed unsafe class HostDirectoryFile(Dentry dentry, int flags, FileDescriptor d
     {
         base.Close();
         descriptor.Dispose();
+        ((HostFileSystem)Inode.FileSystem).Cache.ReleaseFile();
     }
 
     internal static long ReadHostEntries(int directory, Span<byte> buffer)

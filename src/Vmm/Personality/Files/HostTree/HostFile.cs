@@ -10,6 +10,7 @@ public sealed unsafe class HostFile : PositionedFile
     private readonly FileDescriptor _descriptor;
     private readonly bool _ownsDescriptor;
 
+    /// <param name="ownsDescriptor">The descriptor, and one reserved file of the cache, go with this file.</param>
     internal HostFile(Dentry dentry, int flags, FileDescriptor descriptor, bool ownsDescriptor)
         : base(dentry, flags)
     {
@@ -119,8 +120,10 @@ public sealed unsafe class HostFile : PositionedFile
     protected override void Close()
     {
         base.Close();
-        if (_ownsDescriptor)
-            _descriptor.Dispose();
+        if (!_ownsDescriptor)
+            return;
+        _descriptor.Dispose();
+        ((HostFileSystem)Inode.FileSystem).Cache.ReleaseFile();
     }
 }
 

@@ -25,6 +25,17 @@ sealed partial class HostInode
         in Caller caller, Dentry self, ReadOnlySpan<byte> name, uint mode, in Owner owner, int flags, out OpenFile? file)
     {
         file = null;
+        if (!_fileSystem.Cache.TryReserveFile())
+            return -ENFILE;
+        long result = CreateReserved(self, name, mode, flags, out file);
+        if (result < 0)
+            _fileSystem.Cache.ReleaseFile();
+        return result;
+    }
+
+    private long CreateReserved(Dentry self, ReadOnlySpan<byte> name, uint mode, int flags, out OpenFile? file)
+    {
+        file = null;
         long result = CreateHostFile(self, name, mode, flags, out FileDescriptor? descriptor);
         if (result < 0)
             return result;
@@ -62,6 +73,17 @@ sealed partial class HostInode
 
     public override long CreateUnnamed(
         in Caller caller, Dentry self, uint mode, in Owner owner, int flags, out OpenFile? file)
+    {
+        file = null;
+        if (!_fileSystem.Cache.TryReserveFile())
+            return -ENFILE;
+        long result = CreateUnnamedReserved(self, mode, flags, out file);
+        if (result < 0)
+            _fileSystem.Cache.ReleaseFile();
+        return result;
+    }
+
+    private long CreateUnnamedReserved(Dentry self, uint mode, int flags, out OpenFile? file)
     {
         file = null;
         long result = Acquire(self, out DirectoryLease lease);

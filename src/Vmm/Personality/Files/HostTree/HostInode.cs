@@ -12,6 +12,12 @@ sealed partial class HostInode : Inode
     private volatile KnownStatus _known;
     private byte[]? _linkTarget;
 
+    /// <summary>
+    /// Directories below one another that the guest can enter; as many as PATH_MAX has room for. A dentry holds all
+    /// those above it, and nothing else would bound that.
+    /// </summary>
+    private const int MaximumDepth = PATH_MAX / 2;
+
     private sealed record KnownStatus(InodeStatus Status);
 
     public HostInode(HostFileSystem fileSystem, in statx status, ulong device)
@@ -84,11 +90,11 @@ sealed partial class HostInode : Inode
 
     public override long Lookup(Dentry self, ReadOnlySpan<byte> name, in Caller caller, out Dentry? child)
     {
+        child = null;
         if (!IsDirectory)
-        {
-            child = null;
             return -ENOTDIR;
-        }
+        if (self.Depth >= MaximumDepth)
+            return -ENAMETOOLONG;
         HostTreeCache cache = _fileSystem.Cache;
         bool known = cache.TryGet(self, name, out child);
         if (known && _fileSystem.IsStable)
@@ -149,6 +155,17 @@ sealed partial class HostInode : Inode
     }
 
     public override long Open(in Caller caller, Dentry self, int flags, out OpenFile? file)
+    {
+        file = null;
+        if (!_fileSystem.Cache.TryReserveFile())
+            return -ENFILE;
+        long result = OpenReserved(self, flags, out file);
+        if (file is not HostFile and not HostDirectoryFile)
+            _fileSystem.Cache.ReleaseFile();
+        return result;
+    }
+
+    private long OpenReserved(Dentry self, int flags, out OpenFile? file)
     {
         file = null;
         if (IsDirectory)

@@ -6,9 +6,12 @@ namespace Sandbox.Vmm.Personality.Files;
 
 /// <summary>
 /// What is remembered of host trees: names (also those that do not exist) and open directories. Both are bounded;
-/// the least recently used go first. Forgetting costs a host call, nothing else.
+/// the least recently used go first. Forgetting costs a host call, nothing else. Also counts the host descriptors
+/// behind the guest's open files, so that some are always left for the VMM itself.
 /// </summary>
-public sealed class HostTreeCache(int maximumNames = 16384, int maximumDirectories = 256)
+/// <param name="maximumFiles">Host files and directories that guests may have open at once; then -ENFILE.</param>
+public sealed class HostTreeCache(
+    int maximumNames = 16384, int maximumDirectories = 256, int maximumFiles = int.MaxValue)
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<NameKey, NameEntry> _names = new(KeyComparer.Instance);
@@ -41,6 +44,18 @@ public sealed class HostTreeCache(int maximumNames = 16384, int maximumDirectori
     public long HostLookups => Volatile.Read(ref _hostLookups);
 
     private long _hostLookups;
+    private int _files;
+
+    /// <summary>Before opening a host file for the guest; pair with <see cref="ReleaseFile"/>.</summary>
+    internal bool TryReserveFile()
+    {
+        if (Interlocked.Increment(ref _files) <= maximumFiles)
+            return true;
+        Interlocked.Decrement(ref _files);
+        return false;
+    }
+
+    internal void ReleaseFile() => Interlocked.Decrement(ref _files);
 
     internal void CountHostLookup() => Interlocked.Increment(ref _hostLookups);
 

@@ -123,7 +123,7 @@ public sealed class SyntheticFile(
 
     public override long Open(in Caller caller, Dentry self, int flags, out OpenFile? file)
     {
-        file = new SnapshotFile(self, flags, content) { Map = () => Map(self) };
+        file = new SnapshotFile(self, flags, content) { Map = () => Map(self), IsShared = true };
         return 0;
     }
 
@@ -162,6 +162,11 @@ public sealed class GeneratedFile(FileSystem fileSystem, Func<Caller, byte[]> ge
 /// <summary>An open file that shows bytes fixed at open.</summary>
 public sealed class SnapshotFile(Dentry dentry, int flags, byte[] content) : PositionedFile(dentry, flags)
 {
+    /// <summary>False when the content is the open file's own, true when its inode holds it anyway.</summary>
+    public bool IsShared { get; init; }
+
+    protected override long HeldBytes => IsShared ? 0 : content.Length;
+
     /// <summary>What mmap(2) maps.</summary>
     public Func<IMappable?>? Map { get; init; }
 

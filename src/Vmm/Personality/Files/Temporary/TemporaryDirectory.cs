@@ -88,8 +88,16 @@ public sealed class TemporaryDirectory : TemporaryInode
         return Add(self, name, directory, out _);
     }
 
-    public override long MakeSymlink(Dentry self, ReadOnlySpan<byte> name, ReadOnlySpan<byte> target, in Owner owner) =>
-        Add(self, name, new TemporarySymlink(FileSystem, target.ToArray(), Inherit(owner)), out _);
+    public override long MakeSymlink(Dentry self, ReadOnlySpan<byte> name, ReadOnlySpan<byte> target, in Owner owner)
+    {
+        bool isLong = target.Length > TemporarySymlink.ShortText;
+        if (isLong && FileSystem.Budget?.Pages.TryCharge(1) == false)
+            return -ENOSPC;
+        long result = Add(self, name, new TemporarySymlink(FileSystem, target.ToArray(), Inherit(owner)), out _);
+        if (result < 0 && isLong)
+            FileSystem.Budget?.Pages.Uncharge(1);
+        return result;
+    }
 
     public override long Link(Dentry self, ReadOnlySpan<byte> name, Dentry existing)
     {

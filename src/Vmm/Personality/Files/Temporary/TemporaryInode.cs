@@ -171,12 +171,21 @@ public abstract class TemporaryInode : Inode
 sealed class TemporarySymlink(TemporaryFileSystem fileSystem, byte[] target, Owner owner)
     : TemporaryInode(fileSystem, S_IFLNK | 0x1ff, owner)
 {
+    /// <summary>A longer text costs a page; a shorter one goes with the inode.</summary>
+    public const int ShortText = 256;
+
     protected override long Size => target.Length;
 
     public override long ReadLink(Dentry self, in Caller caller, out byte[] text)
     {
         text = target;
         return 0;
+    }
+
+    protected override void ReleaseContent()
+    {
+        if (target.Length > ShortText)
+            FileSystem.Budget?.Pages.Uncharge(1);
     }
 
     public override long Open(in Caller caller, Dentry self, int flags, out OpenFile? file)

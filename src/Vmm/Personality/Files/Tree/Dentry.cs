@@ -16,7 +16,11 @@ public sealed class Dentry
         Name = name;
         Inode = inode;
         Mount = mount;
+        Depth = parent is null ? 0 : parent.Depth + 1;
     }
+
+    /// <summary>Directories above when it was found; renaming one of them does not change it.</summary>
+    internal int Depth { get; }
 
     /// <summary>Null for the tree's root and for files without a name (memfd, O_TMPFILE).</summary>
     public Dentry? Parent { get; private set; }
