@@ -62,6 +62,40 @@ public sealed class SpecialFileTests : IDisposable
         Assert.Equal(0, _guest.Personality.KernelMemory.Used);
     }
 
+    [Fact]
+    public void A_pipe_can_be_opened_again_through_proc()
+    {
+        (ulong reader, ulong writer) = _guest.Pipe();
+        long again = Open($"/proc/self/fd/{reader}", O_WRONLY | O_NONBLOCK);
+        Assert.True(again >= 0, $"{again}");
+        Assert.Equal(O_WRONLY | O_NONBLOCK, Call(SYS_fcntl, (ulong)again, F_GETFL) & (O_ACCMODE | O_NONBLOCK));
+        Assert.Equal(0, Call(SYS_close, writer));
+        Assert.Equal(2, Call(SYS_write, (ulong)again, Data, 2));
+        Assert.Equal(2, Call(SYS_read, reader, Data, 10));
+        Assert.Equal(0, Call(SYS_close, (ulong)again));
+        Assert.Equal(0, Call(SYS_read, reader, Data, 10));
+        Assert.Equal(0, Call(SYS_close, reader));
+        Assert.Equal(0, _guest.Personality.KernelMemory.Used);
+    }
+
+    [Fact]
+    public void A_file_ends_at_the_size_limit()
+    {
+        _guest.Thread.Process.Limits.Set(RLIMIT_FSIZE, 100, 100);
+        _guest.Thread.Process.Actions[SIGXFSZ].sa_handler = 0x1000;
+        ulong file = (ulong)Open("/tmp/file", O_RDWR | O_CREAT);
+        Assert.Equal(60, Call(SYS_write, file, Data, 60));
+        Assert.Equal(40, Call(SYS_write, file, Data, 60));
+        Assert.Equal(0UL, _guest.Thread.PendingSet);
+        Assert.Equal(0, Call(SYS_write, file, Data, 0));
+        Assert.Equal(-EFBIG, Call(SYS_write, file, Data, 1));
+        Assert.Equal(Personality.Signals.SignalSet.Of(SIGXFSZ), _guest.Thread.PendingSet);
+        Assert.Equal(10, Call(SYS_pwrite64, file, Data, 60, 90));
+        Assert.Equal(-EFBIG, Call(SYS_pwrite64, file, Data, 60, 100));
+        (_, ulong writer) = _guest.Pipe();
+        Assert.Equal(1000, Call(SYS_write, writer, Data, 1000));
+    }
+
     private (ulong Master, ulong Slave) OpenTerminal()
     {
         ulong master = (ulong)Open("/dev/ptmx", O_RDWR | O_NOCTTY);

@@ -13,6 +13,9 @@ public sealed class AnonymousInode(long number, uint device, uint uid, uint gid,
 
     public long Number { get; } = number;
 
+    /// <summary>One more open file; only while another holds it.</summary>
+    public void AddReference() => Interlocked.Increment(ref _references);
+
     /// <summary>True when the last open file has let go.</summary>
     public bool Release() => Interlocked.Decrement(ref _references) == 0;
 

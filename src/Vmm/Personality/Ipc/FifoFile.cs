@@ -45,6 +45,9 @@ sealed class FifoFile : PipeEnd
 
     public override string DisplayName => _dentry.ToString();
 
+    public override long Reopen(GuestThread thread, int flags, out OpenFile? file) =>
+        Open(thread, _dentry, flags, out file);
+
     public override long GetStatus(out stat status)
     {
         long result = _dentry.Inode.GetStatus(_dentry, out InodeStatus full);

@@ -72,6 +72,14 @@ public class PipeEnd : OpenFile
     public override PollEvents Poll() =>
         Pipe.Poll(CanRead, CanWrite, everHadWriter: Pipe.WriterOpenings != _writerOpeningsBefore);
 
+    /// <summary>open(2) of /proc/self/fd/N: an end of its own, in any direction, that waits for nobody.</summary>
+    public override long Reopen(GuestThread thread, int flags, out OpenFile? file)
+    {
+        _inode!.AddReference();
+        file = new PipeEnd(Pipe, flags, _inode);
+        return 0;
+    }
+
     public override long GetStatus(out stat status)
     {
         status = _inode!.Status(S_IFIFO | 0x180, 4096);

@@ -33,6 +33,9 @@ ref struct GuestBuffers
     /// <summary>Bytes still to move.</summary>
     public ulong Remaining { get; private set; }
 
+    /// <summary>Leaves out what is behind that many bytes.</summary>
+    public void Truncate(ulong length) => Remaining = Math.Min(Remaining, length);
+
     /// <summary>access_ok: whether the range can belong to a user program at all.</summary>
     public static bool IsUserRange(ulong start, ulong length) => start <= UserLimit && length <= UserLimit - start;
 

@@ -64,9 +64,32 @@ static class Transfers
 
     public static long Write(GuestThread thread, OpenFile file, ref GuestBuffers source, long offset, bool nonBlocking)
     {
+        if (thread.Process.Limits.Soft(RLIMIT_FSIZE) != ResourceLimits.Infinity)
+        {
+            long error = ApplySizeLimit(thread, file, ref source, offset);
+            if (error != 0)
+                return error;
+        }
         if (file.IsMessageBased && source.Remaining > GuestThread.TransferSize)
             return WriteMessage(thread, file, ref source, offset, nonBlocking);
         return Write(thread, file, ref source, offset, nonBlocking, thread.TransferBuffer);
+    }
+
+    /// <summary>RLIMIT_FSIZE: a regular file ends there, and a write beyond it raises SIGXFSZ.</summary>
+    private static long ApplySizeLimit(GuestThread thread, OpenFile file, ref GuestBuffers source, long offset)
+    {
+        if (source.Remaining == 0 || file.GetStatus(out Host.stat status) != 0 || !S_ISREG(status.st_mode))
+            return 0;
+        if (offset < 0)
+            offset = (file.StatusFlags & O_APPEND) != 0 ? status.st_size : file.Seek(0, SEEK_CUR);
+        ulong limit = thread.Process.Limits.Soft(RLIMIT_FSIZE);
+        if (offset < 0 || (ulong)offset < limit)
+        {
+            source.Truncate(offset < 0 ? ulong.MaxValue : limit - (ulong)offset);
+            return 0;
+        }
+        Raise(thread, SIGXFSZ);
+        return -EFBIG;
     }
 
     private static long WriteMessage(
@@ -125,16 +148,18 @@ static class Transfers
         return total;
     }
 
-    public static void RaiseBrokenPipe(GuestThread thread)
+    public static void RaiseBrokenPipe(GuestThread thread) => Raise(thread, SIGPIPE);
+
+    private static void Raise(GuestThread thread, int signal)
     {
         Host.siginfo_t info = new()
         {
-            si_signo = SIGPIPE,
+            si_signo = signal,
             si_code = SI_USER,
             si_pid = thread.Process.Pid,
             si_uid = thread.Process.Credentials.RealUid,
         };
-        thread.SendSignal(SIGPIPE, in info);
+        thread.SendSignal(signal, in info);
     }
 
     // pread(2) on a pipe is ESPIPE before anybody looks at the buffer.

@@ -17,7 +17,6 @@ sealed class PseudoTerminal
     private const uint SlaveMajor = 136;
 
     private readonly Lock _lock = new();
-    private readonly PseudoTerminals _registry;
     private readonly AnonymousInode _inode;
     private bool _hasMaster = true;
     private bool _wasOpened;
@@ -25,10 +24,12 @@ sealed class PseudoTerminal
 
     public PseudoTerminal(PseudoTerminals registry, Terminal terminal, AnonymousInode inode)
     {
-        _registry = registry;
+        Registry = registry;
         Terminal = terminal;
         _inode = inode;
     }
+
+    public PseudoTerminals Registry { get; }
 
     public Terminal Terminal { get; }
 
@@ -80,7 +81,7 @@ sealed class PseudoTerminal
             _hasMaster = false;
             gone = _slaves == 0;
         }
-        _registry.Remove(this);
+        Registry.Remove(this);
         Terminal.HangUp();
         if (gone)
             Terminal.Free();
@@ -90,7 +91,7 @@ sealed class PseudoTerminal
     public stat Status()
     {
         stat status = _inode.Status(S_IFCHR | 0x190, 1024);
-        status.st_dev = _registry.Device;
+        status.st_dev = Registry.Device;
         status.st_ino = (ulong)Terminal.Number + 3;
         status.st_rdev = makedev(SlaveMajor, (uint)Terminal.Number);
         status.st_gid = TerminalGroup;

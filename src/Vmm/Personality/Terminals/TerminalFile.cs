@@ -41,6 +41,9 @@ public sealed class TerminalFile : OpenFile
 
     public override PollEvents Poll() => Terminal.Poll();
 
+    public override long Reopen(GuestThread thread, int flags, out OpenFile? file) =>
+        _owner.Registry.OpenSlave(thread, _owner, flags, out file);
+
     public override long GetStatus(out stat status)
     {
         status = _owner.Status();
