@@ -44,12 +44,16 @@ static void thread_bomb(void)
         pause();
 }
 
+/* Takes what it is given until it is refused, as programs do that look at malloc's answer. */
 static void memory_hog(void)
 {
     for (;;) {
         char *block = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (block != MAP_FAILED)
-            memset(block, 'x', 1 << 20);
+        if (block == MAP_FAILED) {
+            say("refused: %s", strerrorname_np(errno));
+            exit(3);
+        }
+        memset(block, 'x', 1 << 20);
     }
 }
 
@@ -89,7 +93,7 @@ static void disk_filler(const char *directory)
             exit(0);
         }
         for (int k = 0; k < 1024; k++)
-            if (write(file, block, sizeof block) != (ssize_t)sizeof block) {
+            if (write(file, block, sizeof block) < 0) { /* a short write is not yet a refusal */
                 say("write refused: %s", strerrorname_np(errno));
                 exit(0);
             }

@@ -7,7 +7,7 @@ wait "$second"; echo "second $?"
 for i in 1 2 3 4 5; do (sleep "0.0$i"; echo "job $i" > "job$i"; exit "$i") & done
 wait
 cat job1 job2 job3 job4 job5
-sleep 0.02 & wait -n; echo "any: $?"
+(sleep 0.02; exit 3) & wait -n "$!"; echo "any: $?"
 wait 999999 2>/dev/null; echo "no child: $?"
 variable=outer
 (variable=inner; echo "$variable"; cd /; exit 4); echo "$? $variable"

@@ -24,13 +24,16 @@ public sealed class BadInputTests
         Assert.Empty(outcome.Output);
     }
 
-    /// <summary>From inside the guest the same files fail as natively: the same errno or the same signal.</summary>
+    /// <summary>
+    /// From inside the guest the same files fail as natively, with the same errno; only where Linux begins to load a
+    /// contradictory file and then kills the process may the guest refuse it first.
+    /// </summary>
     [Theory]
     [MemberData(nameof(WrongFiles))]
     public void File_fails_from_inside_as_natively(string what)
     {
         Tool.Need("/usr/bin/python3");
-        new Case("/usr/bin/python3", "-c", """
+        string script = """
             import errno, os, sys
             child = os.fork()
             if child == 0:
@@ -40,10 +43,15 @@ public sealed class BadInputTests
                     print(errno.errorcode[error.errno], flush=True)
                     os._exit(0)
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-            """)
-        {
-            Prepare = folder => WriteProgram(folder, ElfFile.Wrong[what]()),
-        }.MustMatch();
+            """;
+        string folder = Case.NewFolder("bad");
+        WriteProgram(folder, ElfFile.Wrong[what]());
+        string native = Native.Run(["/usr/bin/python3", "-c", script], folder).Text;
+        string guest = SandboxRun.Run(["--mount", $"{folder}:/work", "--workdir", "/work", "--user", SandboxRun.User],
+            ["/usr/bin/python3", "-c", script]).Ended(0).Text;
+        if (native is "-11\n" or "EIO\n0\n" && guest == "ENOEXEC\n0\n")
+            return;
+        Assert.Equal(native, guest);
     }
 
     [Fact]
@@ -72,8 +80,8 @@ public sealed class BadInputTests
     }
 
     [Fact]
-    public void Overlapping_segments_do_as_natively() => Same(
-        ElfFile.Correct(2).Segment(1, 1, 6, 0, 0x400000, 4096, 8192).ToArray());
+    public void Overlapping_segments_are_refused() =>
+        RunFile(ElfFile.Correct(2).Segment(1, 1, 6, 0, 0x400000, 4096, 8192).ToArray()).Ended(126).Says("/bad/program", "segments");
 
     [Fact]
     public void An_entry_point_outside_every_segment_does_as_natively() => Same(ElfFile.Correct().Set64(24, 0x10).ToArray());
@@ -83,8 +91,8 @@ public sealed class BadInputTests
         Same(ElfFile.Correct().Segment(0, 1, 0, 0, 0x400000, 4096, 4096).ToArray());
 
     [Fact]
-    public void A_segment_beyond_the_end_of_the_file_does_as_natively() =>
-        Same(ElfFile.Correct(2).Segment(1, 1, 6, 1 << 20, 0x600000, 4096, 4096).ToArray());
+    public void A_segment_beyond_the_end_of_the_file_is_refused() =>
+        RunFile(ElfFile.Correct(2).Segment(1, 1, 6, 1 << 20, 0x600000, 4096, 4096).ToArray()).Ended(126).Says("/bad/program", "cut short");
 
     [Fact]
     public void A_zeroed_segment_larger_than_the_guest_is_not_executable_or_killed()

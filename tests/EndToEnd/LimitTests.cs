@@ -53,13 +53,16 @@ public sealed class LimitTests
         SandboxRun.Run(["--cpu-time", "500ms"], ["sleep", "1"]).Ended(0);
 
     [Theory]
-    [InlineData("memory")]
-    [InlineData("overcommit")]
-    public void The_memory_limit_stops(string behaviour)
+    [InlineData("overcommit", 137)]
+    [InlineData("memory", 3)]
+    public void The_memory_limit_stops(string behaviour, int status)
     {
         var peak = new PeakMemory();
-        Outcome outcome = Misbehave(["--memory", "128M", "--timeout", "30s"], behaviour, peak.Watch);
-        outcome.Ended(137).Says("memory limit", "128 MiB");
+        Outcome outcome = Misbehave(["--memory", "128M", "--timeout", "30s"], behaviour, peak.Watch).Ended(status);
+        if (status == 137)
+            outcome.Says("memory limit", "128 MiB");
+        else
+            Assert.Equal("ready\nrefused: ENOMEM\n", outcome.Text);
         Assert.True(outcome.Wall < TimeSpan.FromSeconds(10), outcome.ToString());
         Assert.True(peak.Kilobytes < 320 << 10, $"the host lost {peak.Kilobytes >> 10} MiB");
     }
