@@ -6,11 +6,11 @@ CoverageMap coverage = CoverageMap.Installed;
 
 return args switch
 {
-    ["worker", var name, var root, var journal, var seed, var seconds] => Commands.With(name, target =>
+    ["worker", var name, var root, var journal, var seed, var seconds] => SmallStack.Run(() => Commands.With(name, target =>
         new Worker(target, CampaignPaths.For(root, name), journal, ulong.Parse(seed, CultureInfo.InvariantCulture), coverage)
-            .Run(TimeSpan.FromSeconds(double.Parse(seconds, CultureInfo.InvariantCulture)))),
-    ["site", var name, var file] => Commands.With(name, target => Replay.Site(target, file, coverage)),
-    ["corpus", var name, var root] => Commands.With(name, target => Replay.Corpus(target, CampaignPaths.For(root, name), coverage)),
+            .Run(TimeSpan.FromSeconds(double.Parse(seconds, CultureInfo.InvariantCulture))))),
+    ["site", var name, var file] => SmallStack.Run(() => Commands.With(name, target => Replay.Site(target, file, coverage))),
+    ["corpus", var name, var root] => SmallStack.Run(() => Commands.With(name, target => Replay.Corpus(target, CampaignPaths.For(root, name), coverage))),
     ["afl", var name] => Commands.With(name, Commands.Afl),
     _ => Commands.Run(args),
 };

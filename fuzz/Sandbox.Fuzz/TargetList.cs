@@ -9,6 +9,7 @@ static class TargetList
     {
         ["elf"] = static () => new ElfTarget(),
         ["path"] = static () => new PathTarget(),
+        ["syscalls"] = static () => new SystemCallTarget(),
         ["self-test"] = static () => new SelfTestTarget(),
     };
 

@@ -25,6 +25,8 @@ public sealed record CrashSite(string Kind, string Frames, string Report)
 
     public static CrashSite Of(Exception exception)
     {
+        if (exception is EscapedException escaped)
+            return OfText(escaped.Message);
         List<string> frames = [];
         foreach (StackFrame frame in new StackTrace(exception, false).GetFrames())
         {
@@ -39,17 +41,27 @@ public sealed record CrashSite(string Kind, string Frames, string Report)
         return new CrashSite(exception.GetType().Name, detail + string.Join('\n', frames), exception.ToString());
     }
 
-    /// <summary>A worker's death: .NET prints the frames of what it cannot survive.</summary>
-    public static CrashSite OfDeath(int exitCode, string errorOutput)
+    /// <summary>An exception that has already become text: "Type: message" and frames.</summary>
+    private static CrashSite OfText(string text)
     {
-        IEnumerable<string> frames = errorOutput.Split('\n')
+        string type = text.Split(':', '\n')[0];
+        return new CrashSite(type[(type.LastIndexOf('.') + 1)..], FramesIn(text), text);
+    }
+
+    /// <summary>A worker's death: .NET prints the frames of what it cannot survive.</summary>
+    public static CrashSite OfDeath(int exitCode, string errorOutput) =>
+        new($"died{exitCode}", FramesIn(errorOutput), errorOutput);
+
+    private static string FramesIn(string text)
+    {
+        IEnumerable<string> frames = text.Split('\n')
             .Select(line => line.Trim())
             .Where(line => line.StartsWith("at Sandbox.", StringComparison.Ordinal))
             .Select(line => line.IndexOf('(') is > 0 and int end ? line[..end] : line)
             // A deep recursion repeats itself: the set of frames names it better than their order.
             .Distinct()
             .Take(FrameCount);
-        return new CrashSite($"died{exitCode}", string.Join('\n', frames), errorOutput);
+        return string.Join('\n', frames);
     }
 
     public static CrashSite OfHang(TimeSpan limit) => new("hang", "", $"still running after {limit.TotalSeconds} s");

@@ -15,6 +15,8 @@ public sealed class HostThreads
     private readonly Stack<Worker> _idle = new();
     private readonly List<Worker> _all = [];
 
+    private volatile bool _stopping;
+
     /// <summary>One host thread, rented for one guest thread.</summary>
     internal sealed class Worker(HostThreads owner)
     {
@@ -30,12 +32,19 @@ public sealed class HostThreads
             _parker.Unpark();
         }
 
+        /// <summary>Makes a worker that waits look at what is asked of it.</summary>
+        public void Wake() => _parker.Unpark();
+
         public void Work()
         {
             while (true)
             {
                 while (Volatile.Read(ref _next) is null)
+                {
+                    if (owner._stopping)
+                        return;
                     _parker.Park(Parker.Forever);
+                }
                 GuestThread thread = _next!;
                 _next = null;
                 thread.Run(Counters, owner, this);
@@ -72,6 +81,17 @@ public sealed class HostThreads
             return;
         lock (_lock)
             _idle.Push(worker);
+    }
+
+    /// <summary>Ends the threads as their guest threads end. For VMMs that outlive a guest: no thread starts after.</summary>
+    internal void Stop()
+    {
+        _stopping = true;
+        lock (_lock)
+        {
+            foreach (Worker worker in _all)
+                worker.Wake();
+        }
     }
 
     /// <summary>All counts so far.</summary>

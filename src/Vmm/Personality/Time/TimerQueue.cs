@@ -37,6 +37,7 @@ public sealed class TimerQueue(GuestClock clock)
     private uint _nextGeneration = 1;
     private long _sleepingUntil;
     private bool _started;
+    private volatile bool _stopping;
 
     private struct Slot
     {
@@ -110,9 +111,16 @@ public sealed class TimerQueue(GuestClock clock)
         }
     }
 
+    /// <summary>Ends the timer thread; nothing scheduled is called any more. For VMMs that outlive a guest.</summary>
+    public void Stop()
+    {
+        _stopping = true;
+        _parker.Unpark();
+    }
+
     private void Loop()
     {
-        while (true)
+        while (!_stopping)
         {
             ITimerCallback? due = null;
             long deadline = Parker.Forever;
