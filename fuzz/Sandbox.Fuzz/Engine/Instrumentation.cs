@@ -1,5 +1,7 @@
 using System.Security.Cryptography;
+using dnlib.DotNet;
 using SharpFuzz;
+using SharpFuzz.Common;
 
 namespace Sandbox.Fuzz.Engine;
 
@@ -30,6 +32,7 @@ public static class Instrumentation
             File.Copy(file, Path.Combine(temporary, Path.GetFileName(file)));
         foreach (string name in UnderTest)
             Fuzzer.Instrument(Path.Combine(temporary, name), static _ => true, Options.Value);
+        MakeThreadSafe(Path.Combine(temporary, Path.GetFileName(typeof(Trace).Assembly.Location)));
         try
         {
             Directory.Move(temporary, directory);
@@ -40,6 +43,21 @@ public static class Instrumentation
             TryDelete(temporary);
         }
         return program;
+    }
+
+    /// <summary>
+    /// Edges are pairs of successive blocks, and SharpFuzz remembers the previous block in one static field for all
+    /// threads, so that threads would make up edges that no code has. In the copy the field is one for each thread.
+    /// </summary>
+    private static void MakeThreadSafe(string path)
+    {
+        using ModuleDefMD module = ModuleDefMD.Load(File.ReadAllBytes(path));
+        TypeDef trace = module.Find(typeof(Trace).FullName, isReflectionName: true);
+        FieldDef previous = trace.FindField(nameof(Trace.PrevLocation));
+        TypeRef attribute = module.CorLibTypes.GetTypeRef(nameof(System), nameof(ThreadStaticAttribute));
+        MemberRefUser constructor = new(module, ".ctor", MethodSig.CreateInstance(module.CorLibTypes.Void), attribute);
+        previous.CustomAttributes.Add(new CustomAttribute(constructor));
+        module.Write(path);
     }
 
     private static string Fingerprint(string directory)
