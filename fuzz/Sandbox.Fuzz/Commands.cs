@@ -9,7 +9,7 @@ namespace Sandbox.Fuzz;
 static class Commands
 {
     private const string Usage = """
-        usage: fuzz/run TARGET [--time 30m] [--jobs N] [--seed N] [--timeout 2s]   look for failures
+        usage: fuzz/run TARGET [--time 30m] [--jobs N] [--seed N] [--timeout 10s]   look for failures
                fuzz/run TARGET FILE                                                run one input
                fuzz/run TARGET --minimize FILE                                     make a failing input smaller
                fuzz/run TARGET --check                                             run the committed corpus

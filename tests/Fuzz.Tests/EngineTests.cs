@@ -24,7 +24,7 @@ public sealed class EngineTests : IDisposable
             TargetList.Create("self-test")!,
             new CampaignOptions
             {
-                Root = _directory, Duration = TimeSpan.FromSeconds(60), Jobs = 1, Timeout = TimeSpan.FromSeconds(1),
+                Root = _directory, Duration = TimeSpan.FromSeconds(180), Jobs = 1, Timeout = TimeSpan.FromSeconds(4),
                 StopAtSites = 5,
             },
             paths);

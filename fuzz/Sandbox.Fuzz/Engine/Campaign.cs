@@ -227,5 +227,5 @@ public sealed record CampaignOptions
     public int StopAtSites { get; init; } = int.MaxValue;
 
     /// <summary>An input that runs longer hangs.</summary>
-    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(2);
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(10);
 }

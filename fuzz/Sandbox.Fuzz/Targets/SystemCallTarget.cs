@@ -67,7 +67,8 @@ sealed class SystemCallTarget : FuzzTarget
         thread.Process.Memory = CreateMemory(memory);
         thread.InitialState = GuestThread.StateFor(0x40_0000, CallScript.StackTop);
         new WallTimeLimit(personality, WallMilliseconds).Start();
-        thread.Run(new ExitCounters());
+        // This thread is the guest thread's: allocation is counted by thread.
+        thread.Run(new ExitCounters(), personality.HostThreads, new HostThreads.Worker(personality.HostThreads));
         personality.End(EndCause.Exited, 0, 0);
         GuestEnd end = personality.WaitForEnd();
 
