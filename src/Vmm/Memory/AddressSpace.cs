@@ -130,9 +130,9 @@ public sealed partial class AddressSpace
     /// <summary>What a leaf that goes away owned: given back once no processor can reach it any more.</summary>
     private void ReleaseLeaf(PageTableEntry leaf, int pages)
     {
-        _residentPages -= pages;
         if (!PagePool.Contains(leaf.Address))
             return;
+        _residentPages -= pages;
         for (int i = 0; i < pages; i++)
         {
             PhysicalAddress page = new(leaf.Address.Value + ((ulong)i * Page.Size));
