@@ -275,6 +275,15 @@ public sealed class HostTreeTests : IDisposable
     }
 
     [Fact]
+    public void TheHostsDiskIsShownOnlyWhereItCanBeWritten()
+    {
+        Assert.Equal(0, _tree.Find("/read").Inode.FileSystem.GetStatistics(out statfs read));
+        Assert.Equal((0, 0, 0), (read.f_blocks, read.f_bfree, read.f_ffree));
+        Assert.Equal(0, _tree.Find("/work").Inode.FileSystem.GetStatistics(out statfs work));
+        Assert.True(work.f_blocks > 0);
+    }
+
+    [Fact]
     public void DepthIsBounded()
     {
         Caller inside = _tree.Caller with { WorkingDirectory = _tree.Find("/work") };

@@ -265,6 +265,17 @@ public sealed class ProcTests : IDisposable
             _caller with { Credentials = Credentials.Of(0, 0) }, _tree.Root, "/proc/new"u8, 0x1ff));
     }
 
+    [Theory]
+    [InlineData(1, -1, "1")]
+    [InlineData(2, -1, "3")]
+    [InlineData(2, 1, "2")]
+    [InlineData(32, -1, "ffffffff")]
+    [InlineData(34, -1, "3,ffffffff")]
+    [InlineData(34, 0, "0,00000001")]
+    [InlineData(64, 63, "80000000,00000000")]
+    public void CpuMasksAreInGroups(int count, int only, string mask) =>
+        Assert.Equal(mask, ProcSystem.CpuMask(count, only));
+
     [Fact]
     public void OpenFilesAreBoundedAndGivenBack()
     {

@@ -90,8 +90,17 @@ public sealed partial class VirtualFileSystem
             string directory = $"/sys/devices/system/cpu/cpu{cpu}";
             Fixed($"{directory}/topology/core_id", $"{cpu}\n");
             Fixed($"{directory}/topology/physical_package_id", "0\n");
-            Fixed($"{directory}/topology/thread_siblings_list", $"{cpu}\n");
-            Fixed($"{directory}/topology/core_siblings_list", list);
+            Fixed($"{directory}/topology/die_id", "0\n");
+            foreach (string name in new[] { "thread_siblings", "core_cpus" })
+            {
+                Fixed($"{directory}/topology/{name}", ProcSystem.CpuMask(cpus, cpu) + "\n");
+                Fixed($"{directory}/topology/{name}_list", $"{cpu}\n");
+            }
+            foreach (string name in new[] { "core_siblings", "package_cpus", "die_cpus" })
+            {
+                Fixed($"{directory}/topology/{name}", ProcSystem.CpuMask(cpus) + "\n");
+                Fixed($"{directory}/topology/{name}_list", list);
+            }
             foreach (ProcessorCache cache in ProcessorCache.All)
             {
                 string index = $"{directory}/cache/index{cache.Index}";
@@ -101,7 +110,9 @@ public sealed partial class VirtualFileSystem
                 Fixed($"{index}/coherency_line_size", $"{cache.LineSize}\n");
                 Fixed($"{index}/ways_of_associativity", $"{cache.Ways}\n");
                 Fixed($"{index}/number_of_sets", $"{cache.Sets}\n");
-                Fixed($"{index}/shared_cpu_list", cache.Level >= 3 ? list : $"{cpu}\n");
+                bool shared = cache.Level >= 3;
+                Fixed($"{index}/shared_cpu_list", shared ? list : $"{cpu}\n");
+                Fixed($"{index}/shared_cpu_map", (shared ? ProcSystem.CpuMask(cpus) : ProcSystem.CpuMask(cpus, cpu)) + "\n");
             }
         }
         foreach (string name in new[] { "online", "possible", "has_cpu", "has_memory" })

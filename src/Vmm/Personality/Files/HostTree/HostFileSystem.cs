@@ -115,6 +115,9 @@ public sealed class HostFileSystem : FileSystem, IDisposable
             if (fstatfs(RootDescriptor.Value, buffer) != 0)
                 return -errno;
         }
+        // Where nothing can be written, how full the host's disk is is nobody's business.
+        if (IsReadOnly)
+            statistics.f_blocks = statistics.f_bfree = statistics.f_bavail = statistics.f_files = statistics.f_ffree = 0;
         statistics.f_flags = IsReadOnly ? ST_RDONLY | ST_NOSUID | ST_NODEV : ST_NOSUID | ST_NODEV;
         statistics.f_fsid[0] = (int)Device;
         statistics.f_fsid[1] = 0;

@@ -132,13 +132,15 @@ static class ProcSystem
     public static string CpuList(int count) => count == 1 ? "0" : $"0-{count - 1}";
 
     /// <summary>Hexadecimal, in groups of 32 bits from the highest.</summary>
-    public static string CpuMask(int count)
+    /// <param name="only">The one CPU whose bit is set; -1 sets them all.</param>
+    public static string CpuMask(int count, int only = -1)
     {
         StringBuilder mask = new();
         for (int group = (count - 1) / 32; group >= 0; group--)
         {
-            int bits = Math.Min(count - group * 32, 32);
-            uint value = bits == 32 ? uint.MaxValue : (1u << bits) - 1;
+            uint value = 0;
+            for (int cpu = group * 32; cpu < Math.Min(count, group * 32 + 32); cpu++)
+                value |= only < 0 || only == cpu ? 1u << (cpu & 31) : 0;
             if (mask.Length > 0)
                 mask.Append(',').Append(value.ToString("x8", null));
             else

@@ -51,7 +51,7 @@ public abstract class SyntheticInode(FileSystem fileSystem, ulong number, uint m
             Gid = owner.Gid,
             Size = size,
             BlockSize = 4096,
-            Blocks = (size + 511) / 512,
+            Blocks = IsRegular ? (size + 511) / 512 : 0,
             AccessTime = time,
             ModifyTime = time,
             ChangeTime = time,
