@@ -361,6 +361,9 @@ public sealed class ProcessTests
             // A group leader may not start a session.
             yield return cpu.Call(SYS_setsid);
             results.Add(cpu.Result);
+            // Blocked before the fork, so that the signal waits for the child.
+            cpu.Write(Data, Personality.Signals.SignalSet.Of(SIGUSR1));
+            yield return cpu.Call(SYS_rt_sigprocmask, SIG_BLOCK, Data, 0, 8);
             cpu.Child = guest.Platform.AddressOf(child);
             yield return cpu.Call(SYS_fork);
             yield return cpu.Call(SYS_setpgid, 3, 3);
@@ -378,8 +381,6 @@ public sealed class ProcessTests
 
         IEnumerable<GuestExit> Child(ScriptedCpu cpu)
         {
-            cpu.Write(Data, Personality.Signals.SignalSet.Of(SIGUSR1));
-            yield return cpu.Call(SYS_rt_sigprocmask, SIG_BLOCK, Data, 0, 8);
             yield return cpu.Call(SYS_rt_sigtimedwait, Data, 0, 0, 8);
             yield return cpu.Call(SYS_setsid);
             results.Add(cpu.Result);

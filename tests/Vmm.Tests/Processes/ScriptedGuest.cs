@@ -56,7 +56,7 @@ sealed class ScriptedGuest : IDisposable
     {
         public int Cpus { get; set; } = 256;
         public int Processes { get; set; } = 64;
-        public long WallMilliseconds { get; set; } = 20_000;
+        public long WallMilliseconds { get; set; } = 60_000;
         public long CpuMilliseconds { get; set; }
 
         public GuestLimits Build() => new()

@@ -192,7 +192,7 @@ public sealed class ThreadTests
     public void No_wake_up_is_lost()
     {
         using ScriptedGuest guest = new();
-        const int rounds = 20_000;
+        const int rounds = 2_000;
         int word = 0, turns = 0;
         Routine other = Player;
         ScriptedGuest.Exited(guest.Run(Program));
