@@ -10,7 +10,7 @@ public sealed class ExitCounters
 
     private readonly long[] _kinds = new long[Kinds];
     private readonly long[] _calls = new long[SystemCallTable.Limit];
-    private readonly long[] _unknown = new long[SystemCallTable.Limit];
+    private long[]? _unknown;
 
     /// <summary>Calls with numbers that no Linux has.</summary>
     public long OutOfRange { get; private set; }
@@ -21,7 +21,9 @@ public sealed class ExitCounters
     public ReadOnlySpan<long> Calls => _calls;
 
     /// <summary>Calls that were answered with ENOSYS because nothing serves them, by number.</summary>
-    public ReadOnlySpan<long> UnknownCalls => _unknown;
+    public ReadOnlySpan<long> UnknownCalls => _unknown ?? s_none;
+
+    private static readonly long[] s_none = new long[SystemCallTable.Limit];
 
     internal void Count(GuestExitKind kind) => _kinds[(int)kind]++;
 
@@ -34,7 +36,7 @@ public sealed class ExitCounters
         }
         _calls[number]++;
         if (!known)
-            _unknown[number]++;
+            (_unknown ??= new long[SystemCallTable.Limit])[number]++;
     }
 
     /// <summary>Adds another thread's counts. A thread still counting may be a few behind.</summary>
@@ -43,9 +45,12 @@ public sealed class ExitCounters
         for (int i = 0; i < _kinds.Length; i++)
             _kinds[i] += other._kinds[i];
         for (int i = 0; i < _calls.Length; i++)
-        {
             _calls[i] += other._calls[i];
-            _unknown[i] += other._unknown[i];
+        if (Volatile.Read(ref other._unknown) is { } unknown)
+        {
+            _unknown ??= new long[SystemCallTable.Limit];
+            for (int i = 0; i < unknown.Length; i++)
+                _unknown[i] += unknown[i];
         }
         OutOfRange += other.OutOfRange;
     }

@@ -18,7 +18,7 @@ public sealed partial class LinuxPersonality
     private long _endedAt;
 
     /// <summary>How long the guest's threads may take to leave after the end, in nanoseconds.</summary>
-    private const long LeaveTime = 2_000_000_000;
+    private const long LeaveTime = 500_000_000;
 
     public bool HasEnded => _ended;
 

@@ -87,6 +87,7 @@ public sealed partial class LinuxPersonality
         process.Program = loaded;
         process.HasExecuted = true;
         thread.Name = Encoding.Latin1.GetString(loaded.CommandName);
+        Tracer?.Started(thread, Plan.Arguments, Plan.Environment.Length);
         StartAt(thread, loaded.Memory, loaded.EntryPoint, loaded.StackPointer);
     }
 

@@ -17,7 +17,7 @@ public sealed partial class Process
         ExecutableFile = null;
         // With the first process the guest ends, and its memory with the VMM.
         if (!IsFirst)
-            Memory.Release();
+            ReleaseMemory();
         lock (Personality.TaskLock)
         {
             if (last != Leader)

@@ -35,6 +35,26 @@ public sealed partial class Process
     /// <summary>The thread group leader's name, at most 15 bytes: /proc/PID/comm.</summary>
     public string Name => Leader.Name;
 
+    private bool _memoryGone;
+
+    /// <summary>
+    /// The process's memory for somebody else's eyes (/proc): a reference that the caller releases, so that it stays
+    /// while the process ends or execs. Null when it has been given up.
+    /// </summary>
+    public Memory.AddressSpace? AcquireMemory()
+    {
+        lock (Personality.TaskLock)
+            return _memoryGone || IsZombie ? null : Memory?.Share();
+    }
+
+    /// <summary>The end of the process: the last reference may go from now on.</summary>
+    internal void ReleaseMemory()
+    {
+        lock (Personality.TaskLock)
+            _memoryGone = true;
+        Memory.Release();
+    }
+
     /// <summary>Bytes; also refreshes <see cref="PeakResident"/>.</summary>
     internal ulong UpdatePeakResident() => PeakResident = Math.Max(PeakResident, Memory.Usage.Resident);
 }

@@ -34,11 +34,21 @@ public sealed class QueuedSignalPool(int capacity)
 
     public int InUse { get; private set; }
 
-    public QueuedSignal? Rent(int limit)
+    /// <summary>Accounts for a node that somebody keeps for itself: a POSIX timer's.</summary>
+    public bool TryReserve(int limit)
     {
         if (InUse >= Math.Min(limit, Capacity))
-            return null;
+            return false;
         InUse++;
+        return true;
+    }
+
+    public void Unreserve() => InUse--;
+
+    public QueuedSignal? Rent(int limit)
+    {
+        if (!TryReserve(limit))
+            return null;
         QueuedSignal? node = _free;
         if (node is null)
             return new QueuedSignal();

@@ -11,6 +11,8 @@ static partial class InformationCalls
     /// <summary>"Leave as it is" in setresuid(2) and its relatives.</summary>
     private const uint Unchanged = uint.MaxValue;
 
+    private const uint MaximumGroups = 1024;
+
     private const ulong AllCapabilities = (1UL << (CAP_LAST_CAP + 1)) - 1;
 
     private static void RegisterIdentities(SystemCallTable table)
@@ -208,6 +210,9 @@ static partial class InformationCalls
             return -EPERM;
         if ((uint)a.A0 > NGROUPS_MAX)
             return -EINVAL;
+        // Every process may keep a list of its own: the whole of what Linux allows would add up.
+        if ((uint)a.A0 > MaximumGroups)
+            return -ENOMEM;
         uint[] groups = new uint[(int)a.A0];
         if (!thread.Memory.TryRead(new VirtualAddress(a.A1), MemoryMarshal.AsBytes(groups.AsSpan())))
             return -EFAULT;

@@ -12,7 +12,7 @@ static partial class InputOutputCalls
         table.Add(SYS_close_range, "close_range", CloseRange, "fd fd flags:CLOSE_RANGE");
         table.Add(SYS_dup, "dup", Dup, "fd");
         table.Add(SYS_dup2, "dup2", Dup2, "fd fd");
-        table.Add(SYS_dup3, "dup3", Dup3, "fd fd flags:O");
+        table.Add(SYS_dup3, "dup3", Dup3, "fd fd flags:fdflags");
     }
 
     /// <summary>RLIMIT_NOFILE as a bound on new descriptors.</summary>

@@ -10,8 +10,8 @@ static partial class InputOutputCalls
 {
     private static void RegisterObjects(SystemCallTable table)
     {
-        table.Add(SYS_pipe, "pipe", MakePipe, "ptr");
-        table.Add(SYS_pipe2, "pipe2", MakePipe2, "ptr flags:O");
+        table.Add(SYS_pipe, "pipe", MakePipe, "fds_out");
+        table.Add(SYS_pipe2, "pipe2", MakePipe2, "fds_out flags:fdflags");
         table.Add(SYS_eventfd, "eventfd", EventFd, "uint");
         table.Add(SYS_eventfd2, "eventfd2", EventFd2, "uint flags:EFD");
     }

@@ -7,9 +7,6 @@ namespace Sandbox.Vmm.Personality.Time;
 /// <summary>A process's timers of timer_create(2). Not inherited by fork, deleted by execve. Guarded by TaskLock.</summary>
 sealed class PosixTimers(Process process)
 {
-    /// <summary>Per process; Linux bounds them by RLIMIT_SIGPENDING.</summary>
-    public const int Limit = 1024;
-
     private PosixTimer?[] _timers = [];
 
     private LinuxPersonality Personality => process.Personality;
@@ -19,12 +16,14 @@ sealed class PosixTimers(Process process)
     {
         lock (Personality.TaskLock)
         {
+            // Each holds a queued signal ready, which counts as one.
+            ulong limit = process.Limits.Soft(RLIMIT_SIGPENDING);
+            if (!Personality.QueuedSignals.TryReserve((int)Math.Min(limit, int.MaxValue)))
+                return -EAGAIN;
             int id = Array.IndexOf(_timers, null);
             if (id < 0)
             {
                 id = _timers.Length;
-                if (id >= Limit)
-                    return -EAGAIN;
                 Array.Resize(ref _timers, Math.Max(4, id * 2));
             }
             timer.Id = id;
@@ -46,6 +45,7 @@ sealed class PosixTimers(Process process)
             if (Find(id) is not { } timer)
                 return false;
             timer.Delete();
+            Personality.QueuedSignals.Unreserve();
             _timers[id] = null;
             return true;
         }

@@ -24,15 +24,28 @@ static class FlagNames
             line.Append("0x").Append(value.ToString("x"));
             return;
         }
+        bool first = true;
+        if (family.Equals("o", StringComparison.OrdinalIgnoreCase))
+        {
+            // The access mode is a number in two bits, and always there.
+            line.Append((low & O_ACCMODE) switch
+            {
+                O_RDONLY => "O_RDONLY",
+                O_WRONLY => "O_WRONLY",
+                O_RDWR => "O_RDWR",
+                _ => "O_ACCMODE",
+            });
+            low &= ~(uint)O_ACCMODE;
+            first = false;
+        }
         foreach ((ulong known, string name) in names)
         {
-            if ((uint)known == low)
+            if (first && (uint)known == low)
             {
                 line.Append(name);
                 return;
             }
         }
-        bool first = true;
         foreach ((ulong known, string name) in names)
         {
             uint bits = (uint)known;
@@ -56,14 +69,14 @@ static class FlagNames
         (ulong, string)[] open =
         [
             // Compound values before the bits they hold.
-            N(O_RDONLY), N(O_TMPFILE), N(O_SYNC), N(O_WRONLY), N(O_RDWR), N(O_CREAT), N(O_EXCL), N(O_NOCTTY),
-            N(O_TRUNC), N(O_APPEND), N(O_NONBLOCK), N(O_DSYNC), N(O_DIRECT), N(O_LARGEFILE), N(O_DIRECTORY),
+            N(O_TMPFILE), N(O_SYNC), N(O_CREAT), N(O_EXCL), N(O_NOCTTY), N(O_TRUNC), N(O_APPEND), N(O_NONBLOCK), N(O_DSYNC), N(O_DIRECT), N(O_LARGEFILE), N(O_DIRECTORY),
             N(O_NOFOLLOW), N(O_NOATIME), N(O_CLOEXEC), N(O_PATH),
         ];
         return new(StringComparer.OrdinalIgnoreCase)
         {
-            ["open"] = open,
             ["o"] = open,
+            // Status and descriptor flags without an access mode: pipe2, dup3.
+            ["fdflags"] = open,
             ["clone"] =
             [
                 N(CLONE_VM), N(CLONE_FS), N(CLONE_FILES), N(CLONE_SIGHAND), N(CLONE_PIDFD), N(CLONE_VFORK),

@@ -1,6 +1,7 @@
 using System.Text;
 using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality.SystemCalls;
+using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Trace;
 
@@ -11,6 +12,7 @@ sealed class TraceLine
 
     private readonly StringBuilder _text = new();
     private int _printed;
+    private int? _openFlags;
 
     /// <summary>The call has begun and not ended.</summary>
     public bool IsOpen { get; private set; }
@@ -21,6 +23,7 @@ sealed class TraceLine
     {
         _text.Clear().Append(name).Append('(');
         _printed = 0;
+        _openFlags = null;
         IsOpen = true;
     }
 
@@ -47,6 +50,14 @@ sealed class TraceLine
 
     private void Append(ReadOnlySpan<char> word, AddressSpace memory, in SystemCallArguments arguments, long result)
     {
+        // The mode of open(2) means nothing, and is usually garbage, unless the flags make a file.
+        if (word is "mode" && _openFlags is { } flags && (flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) == 0)
+        {
+            _printed++;
+            return;
+        }
+        if (word is "flags:O")
+            _openFlags = (int)(_printed == 1 ? arguments.A1 : arguments.A2);
         if (_printed > 0)
             _text.Append(", ");
         ArgumentFormat.Append(_text, word, memory, arguments, _printed, result);

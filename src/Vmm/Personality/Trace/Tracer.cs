@@ -31,6 +31,22 @@ sealed class Tracer : ITimerCallback
         _personality = personality;
     }
 
+    /// <summary>The guest's first program, as if something had called execve for it.</summary>
+    public void Started(GuestThread thread, string[] arguments, int variables)
+    {
+        StringBuilder text = new();
+        text.Append("execve(");
+        ArgumentFormat.AppendQuoted(text, Encoding.UTF8.GetBytes(arguments[0]), cut: false);
+        text.Append(", [");
+        for (int i = 0; i < Math.Min(arguments.Length, 16); i++)
+        {
+            text.Append(i > 0 ? ", " : "");
+            ArgumentFormat.AppendQuoted(text, Encoding.UTF8.GetBytes(arguments[i]), cut: false);
+        }
+        text.Append(arguments.Length > 16 ? ", ...]" : "]");
+        Write(thread, text.Append($", /* {variables} vars */) = 0").ToString());
+    }
+
     /// <summary>A call begins: what it reads is printed now, since the call may change it.</summary>
     public void Enter(GuestThread thread, uint number, in SystemCallEntry entry, in SystemCallArguments arguments)
     {

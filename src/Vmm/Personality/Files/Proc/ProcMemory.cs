@@ -15,7 +15,7 @@ static class ProcMemory
     /// <summary>Copies a range of a process's memory: up to where it cannot be read any more.</summary>
     public static byte[] ReadArea(Process process, (ulong Start, ulong End) area)
     {
-        if (process.IsDead || area.End <= area.Start)
+        if (area.End <= area.Start || process.AcquireMemory() is not { } memory)
             return [];
         byte[] content = new byte[Math.Min(area.End - area.Start, MaximumArea)];
         int done = 0;
@@ -23,19 +23,22 @@ static class ProcMemory
         {
             ulong address = area.Start + (ulong)done;
             int part = Math.Min(content.Length - done, Page.Size - (int)(address & (Page.Size - 1)));
-            if (!process.Memory.TryRead(new VirtualAddress(address), content.AsSpan(done, part)))
+            if (!memory.TryRead(new VirtualAddress(address), content.AsSpan(done, part)))
                 break;
             done += part;
         }
+        memory.Release();
         return done == content.Length ? content : content[..done];
     }
 
     public static byte[] Maps(Process process)
     {
         TextBuilder text = new();
-        if (process.IsDead)
+        if (process.AcquireMemory() is not { } memory)
             return [];
-        foreach (MappingDescription mapping in process.Memory.Describe())
+        IReadOnlyList<MappingDescription> mappings = memory.Describe();
+        memory.Release();
+        foreach (MappingDescription mapping in mappings)
         {
             text.AddHex(mapping.Start, 8).Add('-').AddHex(mapping.End, 8).Add(' ')
                 .Add((mapping.Protection & Protection.Read) != 0 ? 'r' : '-')

@@ -37,8 +37,14 @@ static class ProcStatus
     private static char State(ProcTarget target) => target.Process.IsDead ? 'Z' : target.Shown.StateLetter;
 
     /// <summary>Resident and mapped bytes; a process that is ending has none left to count.</summary>
-    private static (ulong Resident, ulong Mapped) Memory(Process process) =>
-        process.IsDead ? default : process.Memory.Usage;
+    private static (ulong Resident, ulong Mapped) Memory(Process process)
+    {
+        if (process.AcquireMemory() is not { } memory)
+            return default;
+        (ulong Resident, ulong Mapped) usage = memory.Usage;
+        memory.Release();
+        return usage;
+    }
 
     /// <summary>proc(5), /proc/pid/stat: 52 fields.</summary>
     public static byte[] Stat(ProcTarget target)
