@@ -173,6 +173,53 @@ public sealed partial class AddressSpace
         return write && !leaf.IsWritable ? MakeWritable(mapping, page, leaf, byGuest: true) : FaultResult.Resolved;
     }
 
+    /// <summary>The largest private writable file mapping that is copied when it is made.</summary>
+    private const ulong EagerCopyLimit = 4 << 20;
+
+    private const int CopyBatch = 32;
+
+    /// <summary>
+    /// A file mapping at an address that the program chose is a segment in its final place: entries for it cost next
+    /// to nothing now, and a fault each later. Its writable data is about to be relocated, so it is copied at once.
+    /// </summary>
+    private void PrepareSegment(Mapping mapping)
+    {
+        if (mapping.Shared || (mapping.Protection & Protection.Write) == 0)
+            FillFromWindow(mapping, mapping.Start, Math.Min(mapping.End, mapping.Start + Page.LargeSize));
+        else if (mapping.Length <= EagerCopyLimit)
+            CopyFromWindow(mapping);
+    }
+
+    private void CopyFromWindow(Mapping mapping)
+    {
+        WindowFile file = (WindowFile)mapping.Backing!;
+        Span<PhysicalAddress> copies = stackalloc PhysicalAddress[CopyBatch];
+        for (ulong at = mapping.Start; at < mapping.End;)
+        {
+            ulong offset = mapping.Offset + (at - mapping.Start);
+            ulong inChunk = FileWindow.ChunkSize - (offset & (FileWindow.ChunkSize - 1));
+            int count = (int)Math.Min(Math.Min(mapping.End - at, inChunk) / Page.Size, CopyBatch);
+            PhysicalAddress source = file.AddressOf(offset);
+            if (source.IsNone)
+                return;
+            int allocated = 0;
+            while (allocated < count && _memory.Pool.AllocatePageForOverwrite() is { IsNone: false } page)
+                copies[allocated++] = page;
+            int copied = _memory.Window.CopyPages(source, _memory.Pool, copies[..allocated]);
+            int placed = 0;
+            while (placed < copied
+                && _table.TrySet(at + ((ulong)placed * Page.Size), PageTableEntry.User(copies[placed], mapping.Protection)))
+                placed++;
+            _residentPages += placed;
+            foreach (PhysicalAddress unused in copies[placed..allocated])
+                _memory.Pool.Release(unused);
+            // The rest is past the end of the file or over the limit: a fault will tell.
+            if (placed < count)
+                return;
+            at += (ulong)count * Page.Size;
+        }
+    }
+
     /// <summary>Maps what the window has of a file range. Entries cost nothing until they are touched.</summary>
     private bool FillFromWindow(Mapping mapping, ulong start, ulong end)
     {

@@ -104,8 +104,8 @@ public sealed partial class AddressSpace
         _mappedBytes += length;
         if ((flags & MAP_POPULATE) != 0)
             Populate(mapping);
-        else if (backing is WindowFile)
-            FillFromWindow(mapping, start, Math.Min(mapping.End, start + Page.LargeSize));
+        else if (backing is WindowFile && isFixed)
+            PrepareSegment(mapping);
         _mappings.MergeAround(start, start + length, _released);
         return (long)start;
     }

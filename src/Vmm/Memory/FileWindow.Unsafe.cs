@@ -97,6 +97,18 @@ public sealed unsafe class FileWindow : IDisposable
         }
     }
 
+    /// <summary>Copies consecutive pages of a file into pages of the pool.</summary>
+    /// <returns>How many whole pages the file has there and were copied.</returns>
+    internal int CopyPages(PhysicalAddress source, PagePool pool, ReadOnlySpan<PhysicalAddress> targets)
+    {
+        iovec* local = stackalloc iovec[targets.Length];
+        for (int i = 0; i < targets.Length; i++)
+            local[i] = new iovec { iov_base = pool.HostAddress(targets[i]), iov_len = Page.Size };
+        iovec remote = new() { iov_base = HostAddress(source), iov_len = (nuint)targets.Length * Page.Size };
+        nint copied = process_vm_readv(Environment.ProcessId, local, (nuint)targets.Length, &remote, 1, 0);
+        return copied < 0 ? 0 : (int)(copied / Page.Size);
+    }
+
     public bool TryWrite(PhysicalAddress destination, ReadOnlySpan<byte> source)
     {
         fixed (byte* from = source)

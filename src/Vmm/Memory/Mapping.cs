@@ -34,7 +34,7 @@ internal sealed class Mapping
     /// <summary>How many pages a sequential fault brings in; doubles up to a large page.</summary>
     public int FaultPages { get; set; } = InitialFaultPages;
 
-    public const int InitialFaultPages = 8;
+    public const int InitialFaultPages = 16;
 
     public ulong Length => End - Start;
 

@@ -86,9 +86,18 @@ public sealed unsafe partial class KvmCpu
     }
 
     /// <summary>True when a SYSCALL at <paramref name="rip"/> arrives in the gate at CPL 3.</summary>
-    internal bool ProbeSystemCall(PhysicalAddress root, ulong rip)
+    /// <param name="gate">Where LSTAR points meanwhile: a user page.</param>
+    internal bool ProbeSystemCall(PhysicalAddress root, ulong gate, ulong rip)
     {
         Adopt();
+        SetGate(gate);
+        bool staysInUserMode = ProbeThrough(root, gate, rip);
+        SetGate(KvmPlatform.GateAddress);
+        return staysInUserMode;
+    }
+
+    private bool ProbeThrough(PhysicalAddress root, ulong gate, ulong rip)
+    {
         kvm_sregs special = InitialSpecialRegisters(root);
         _vcpu.SetSpecialRegisters(special);
         _vcpu.Registers.rip = rip;
@@ -102,12 +111,17 @@ public sealed unsafe partial class KvmCpu
         if (run.exit_reason == KVM_EXIT_IO && run.io.port == Ring0Bytes.GatePort)
         {
             _vcpu.GetSpecialRegisters(out special);
-            return (special.cs.selector & 3) == 3;
+            bool staysInUserMode = (special.cs.selector & 3) == 3;
+            _place = staysInUserMode ? Place.User : Place.Gate;
+            return staysInUserMode;
         }
         // At CPL 0 SMEP forbids the probe's user page: the gate's own page will be a supervisor page.
         if (run.exit_reason == KVM_EXIT_IO && run.io.port == Ring0Bytes.ExceptionPort + Ring0Bytes.PageFaultVector
-            && Frame->Rip == _gate && (Frame->Cs & 3) == 0)
+            && Frame->Rip == gate && (Frame->Cs & 3) == 0)
+        {
+            _place = Place.Stub;
             return false;
+        }
         Fail(run.exit_reason);
         throw new HostException(Libc.ENOSYS, "KVM_RUN", "the SYSCALL probe: " + FailureDetail,
             "this KVM cannot run process guests");

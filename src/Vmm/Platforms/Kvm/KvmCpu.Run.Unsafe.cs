@@ -79,7 +79,7 @@ public sealed unsafe partial class KvmCpu
                 return;
             case Place.Gate when registers.rcx == registers.rip && registers.r11 == registers.rflags:
                 registers.r11 = flags;
-                registers.rip = _gate + GateBytes.ReturnOffset;
+                registers.rip = KvmPlatform.GateAddress + GateBytes.ReturnOffset;
                 registers.rflags = 2;
                 return;
             default:
@@ -120,7 +120,7 @@ public sealed unsafe partial class KvmCpu
     private GuestExit EnterFromGate(ref kvm_regs registers)
     {
         // KVM may or may not have moved RIP behind the instruction yet.
-        if (registers.rip - _gate > GateBytes.ReturnOffset)
+        if (registers.rip - KvmPlatform.GateAddress > GateBytes.ReturnOffset)
         {
             // The program executed OUT itself: the bitmap lets this one port through. Real Linux raises #GP.
             _place = Place.User;
@@ -200,7 +200,7 @@ public sealed unsafe partial class KvmCpu
         _place == Place.Stub && _vcpu.Registers.rip == CodeAddress + Ring0Bytes.ReturnOffset;
 
     private bool IsAtGateReturn =>
-        _place == Place.Gate && _vcpu.Registers.rip == _gate + GateBytes.ReturnOffset;
+        _place == Place.Gate && _vcpu.Registers.rip == KvmPlatform.GateAddress + GateBytes.ReturnOffset;
 
     private static bool IsUserAddress(ulong address) => address < PageTable.UserLimit;
 

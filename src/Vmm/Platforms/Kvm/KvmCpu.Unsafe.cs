@@ -27,7 +27,6 @@ public sealed unsafe partial class KvmCpu : VirtualCpu
     private readonly KvmVcpu _vcpu;
     private readonly byte* _page;
     private readonly ulong _pageAddress;
-    private readonly ulong _gate;
     private AddressSpace? _memory;
     private Place _place;
     private int _hostThread;
@@ -53,25 +52,28 @@ public sealed unsafe partial class KvmCpu : VirtualCpu
         public ulong Rip, Cs, Rflags, Rsp, Ss;
     }
 
-    internal KvmCpu(KvmPlatform platform, KvmVcpu vcpu, int number, byte* page, ulong gate)
+    internal KvmCpu(KvmPlatform platform, KvmVcpu vcpu, int number, byte* page)
     {
         _platform = platform;
         _vcpu = vcpu;
         _page = page;
-        _gate = gate;
         _pageAddress = Ring0Layout.VirtualBase + Ring0Layout.VcpuOffset + ((ulong)number * Page.Size);
         BuildTables();
         _vcpu.SetCpuid(platform.Model.Entries);
         _vcpu.SetSignalMask(~(1UL << (KickSignal - 1)));
-        _vcpu.SetModelSpecificRegisters(
-        [
-            new() { index = 0xc000_0081, data = ((ulong)Ring0Layout.UserCode32 << 48) | ((ulong)Ring0Layout.KernelCode << 32) }, // STAR
-            new() { index = 0xc000_0082, data = gate }, // LSTAR
-            new() { index = 0xc000_0083, data = 0 }, // CSTAR: there is no 32-bit code segment
-            new() { index = 0xc000_0084, data = 0x0025_7fd5 }, // SFMASK: every flag that the program controls
-        ]);
+        SetGate(KvmPlatform.GateAddress);
         ResetForExec();
     }
+
+    private void SetGate(ulong address) => _vcpu.SetModelSpecificRegisters(
+    [
+        new() { index = 0xc000_0081, data = ((ulong)Ring0Layout.UserCode32 << 48) | ((ulong)Ring0Layout.KernelCode << 32) }, // STAR
+        new() { index = 0xc000_0082, data = address }, // LSTAR
+        new() { index = 0xc000_0083, data = 0 }, // CSTAR: there is no 32-bit code segment
+        new() { index = 0xc000_0084, data = 0x0025_7fd5 }, // SFMASK: every flag that the program controls
+    ]);
+
+    internal int TscKilohertz => _vcpu.TscKilohertz;
 
     public override ref GuestRegisters Registers => ref Unsafe.As<kvm_regs, GuestRegisters>(ref _vcpu.Registers);
 

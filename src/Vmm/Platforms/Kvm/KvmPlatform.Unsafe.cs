@@ -54,8 +54,7 @@ public sealed unsafe class KvmPlatform : IPlatform
         {
             if (_all.Count == Math.Min(Ring0Layout.MaximumVcpus, _machine.System.MaximumVcpus))
                 throw new HostException(Libc.EAGAIN, "KVM_CREATE_VCPU", $"{_all.Count} vCPUs");
-            cpu = CreateCpu(GateAddress);
-            return cpu;
+            return CreateCpu();
         }
     }
 
@@ -66,9 +65,9 @@ public sealed unsafe class KvmPlatform : IPlatform
         _idle.Push(own);
     }
 
-    private KvmCpu CreateCpu(ulong gate)
+    private KvmCpu CreateCpu()
     {
-        KvmCpu cpu = new(this, Vm.CreateVcpu(), _all.Count, VcpuPage(_all.Count), gate);
+        KvmCpu cpu = new(this, Vm.CreateVcpu(), _all.Count, VcpuPage(_all.Count));
         _all.Add(cpu);
         return cpu;
     }
@@ -128,13 +127,14 @@ public sealed unsafe class KvmPlatform : IPlatform
     {
         ulong probe = Ring0Layout.VirtualBase + Ring0Layout.ProbeOffset;
         Map(Ring0Layout.ProbeOffset, Protection.Read | Protection.Execute, user: true, target: Ring0Layout.GateOffset);
-        // The probing vCPU is used for nothing else: it keeps an LSTAR that points at the probe's page.
-        using KvmVcpu vcpu = Vm.CreateVcpu();
-        KvmCpu cpu = new(this, vcpu, Ring0Layout.MaximumVcpus - 1, VcpuPage(Ring0Layout.MaximumVcpus - 1), probe);
-        TscKilohertz = vcpu.TscKilohertz;
-        bool staysInUserMode = cpu.ProbeSystemCall(Memory.Ring0.Root, probe + GateBytes.ProbeOffset);
-        Memory.Ring0.Replace(probe, default, recordEdit: false);
-        Vm.ForgetTranslations();
+        KvmCpu cpu = (KvmCpu)RentCpu();
+        TscKilohertz = cpu.TscKilohertz;
+        bool staysInUserMode = cpu.ProbeSystemCall(Memory.Ring0.Root, probe, probe + GateBytes.ProbeOffset);
+        Memory.Ring0.Replace(probe, default, recordEdit: true);
+        if (!cpu.RewriteEntries(Memory.Ring0.Edits))
+            throw new HostException(Libc.ENOSYS, "KVM_RUN", cpu.FailureDetail, "this KVM cannot run process guests");
+        Memory.Ring0.Edits.Clear();
+        ReturnCpu(cpu);
         return staysInUserMode;
     }
 
