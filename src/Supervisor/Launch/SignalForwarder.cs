@@ -44,13 +44,15 @@ sealed class SignalForwarder : IDisposable
 
     /// <summary>
     /// The guest's foreground job has stopped itself: so does the command line, as the shell that started it expects.
-    /// Returns when the caller resumes it.
+    /// The VMM stands still meanwhile, or it would read what is typed for that shell. Returns when the caller resumes.
     /// </summary>
     public void StopWithGuest()
     {
+        _vmm.Signal(SIGSTOP);
         _terminal?.Restore();
         kill(getpid(), SIGSTOP);
         _terminal?.MakeRaw();
+        _vmm.Signal(SIGCONT);
         ForwardSize();
         lock (_lock)
             Send(new ChannelMessage { Kind = MessageKind.Signal, Value = SIGCONT });
