@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Personality.Files;
@@ -98,7 +99,13 @@ sealed class DirectGuest : IDisposable
     /// <summary>Gives the process an open file: its descriptor.</summary>
     public ulong Open(OpenFile file) => (ulong)Thread.Descriptors.Add(file, closeOnExec: false);
 
-    public void Dispose() => _guest.Dispose();
+    public void Dispose()
+    {
+        // The thread never ran: it leaves here, or the end would wait for it.
+        Personality.End(EndCause.Exited, 0, 0);
+        Personality.OnThreadEnded(Thread);
+        _guest.Dispose();
+    }
 }
 
 /// <summary>A call that runs in a host thread of its own because it waits.</summary>
