@@ -75,9 +75,12 @@ public sealed partial class VirtualFileSystem
         return mask == 0 ? 0 : target.Inode.CheckAccess(target, caller.Credentials, mask);
     }
 
-    /// <summary>A read-only mount protects files and directories; device nodes and fifos on it can be written.</summary>
-    private static bool IsProtected(Dentry target) =>
-        target.Mount.IsReadOnly && (target.Inode.Type is S_IFREG or S_IFDIR or S_IFLNK);
+    /// <summary>
+    /// A read-only mount protects files and directories; device nodes and fifos on it can be written, and so can what
+    /// /proc/self/fd leads to outside the tree.
+    /// </summary>
+    private static bool IsProtected(Dentry target) => target.Mount.IsReadOnly
+        && (target.Inode.Type is S_IFREG or S_IFDIR or S_IFLNK) && target.Inode is not LinkedFileInode;
 
     /// <summary>The checks for adding to or removing from a directory.</summary>
     private static long MayChange(in Caller caller, Dentry directory)
