@@ -19,13 +19,14 @@ sealed class SystemCallTarget : FuzzTarget
     private const ulong GuestMemoryBytes = 16 << 20;
 
     /// <summary>Ends guests whose first thread waits for something that will not come.</summary>
-    private const long WallMilliseconds = 500;
+    private const long WallMilliseconds = 200;
 
     /// <summary>Threads of earlier inputs may take a moment to leave.</summary>
     private const int LeaveChecks = 200;
 
     private static readonly byte[] Prepared = PreparedMemory.Build();
 
+    private readonly Waker _waker = new();
     private int _hostDescriptors = -1;
     private int _allDescriptors;
     private int _hostThreads = -1;
@@ -44,12 +45,12 @@ sealed class SystemCallTarget : FuzzTarget
 
     public override bool Run(ReadOnlySpan<byte> input)
     {
-        CallScript script = RunGuest(input.ToArray());
+        CallScript script = RunGuest(input.ToArray(), _waker);
         CheckHost();
         return script.Calls > 0;
     }
 
-    private static CallScript RunGuest(byte[] input)
+    private static CallScript RunGuest(byte[] input, Waker waker)
     {
         CallScript script = null!;
         using ScriptedPlatform platform = new(cpu => script.Next(cpu));
@@ -67,8 +68,10 @@ sealed class SystemCallTarget : FuzzTarget
         thread.Process.Memory = CreateMemory(memory);
         thread.InitialState = GuestThread.StateFor(0x40_0000, CallScript.StackTop);
         new WallTimeLimit(personality, WallMilliseconds).Start();
+        waker.Watched = thread;
         // This thread is the guest thread's: allocation is counted by thread.
         thread.Run(new ExitCounters(), personality.HostThreads, new HostThreads.Worker(personality.HostThreads));
+        waker.Watched = null;
         personality.End(EndCause.Exited, 0, 0);
         GuestEnd end = personality.WaitForEnd();
 
