@@ -13,7 +13,7 @@ public sealed unsafe partial class KvmCpu
 
     public override GuestExit Run()
     {
-        if (_hostThread == 0 || _hostThread != HostThread.Id)
+        if (_owner != Environment.CurrentManagedThreadId)
             Adopt();
         while (true)
         {
@@ -56,6 +56,7 @@ public sealed unsafe partial class KvmCpu
     {
         HostThread.Block(KickSignal);
         _hostThread = HostThread.Id;
+        _owner = Environment.CurrentManagedThreadId;
     }
 
     /// <summary>KVM_RUN until it says something: 0, -EINTR after a kick, or another negative errno.</summary>

@@ -29,6 +29,7 @@ public sealed unsafe partial class KvmCpu : VirtualCpu
     private readonly ulong _pageAddress;
     private AddressSpace? _memory;
     private Place _place;
+    private int _owner;
     private int _hostThread;
     private int _state;
     private int _interruptRequested;
