@@ -137,10 +137,11 @@ static class VdsoCode
         c.xor(eax, eax);
         c.cmp(r9d, (int)VvarLayout.CpuAlwaysZero);
         c.je(store);
-        c.cmp(r9d, (int)VvarLayout.CpuFromTscAux);
+        c.cmp(r9d, (int)VvarLayout.CpuFromSegment);
         c.jne(useSystemCall);
-        c.rdtscp();
-        c.mov(eax, ecx);
+        c.mov(ecx, VvarLayout.CpuSegment);
+        c.lsl(eax, ecx);
+        c.jne(useSystemCall);
         c.and(eax, 0xfff);
         c.mov(ecx, __dword_ptr[Data + VvarLayout.CpuCount]);
         c.cmp(eax, ecx);

@@ -132,9 +132,9 @@ public sealed unsafe class VdsoTests : IDisposable
 
     [Theory]
     [InlineData(VvarLayout.CpuAlwaysZero, 1)]
-    [InlineData(VvarLayout.CpuFromTscAux, 1)]
-    [InlineData(VvarLayout.CpuFromTscAux, 2)]
-    [InlineData(VvarLayout.CpuFromTscAux, 256)]
+    [InlineData(VvarLayout.CpuFromSegment, 1)]
+    [InlineData(VvarLayout.CpuFromSegment, 2)]
+    [InlineData(VvarLayout.CpuFromSegment, 256)]
     public void GetcpuIsBelowTheCount(uint mode, int count)
     {
         _vdso.Page.SetCpuSource(mode, count);

@@ -19,6 +19,7 @@ public sealed partial class LinuxPersonality
         _vdso = Vdso.Create(Memory);
         if (_vdso is null)
             return false;
+        _vdso.Page.SetCpuSource(CpuCount == 1 ? VvarLayout.CpuAlwaysZero : VvarLayout.CpuFromSegment, CpuCount);
         _loader = new ProgramLoader(Memory, _vdso, options);
         return true;
     }

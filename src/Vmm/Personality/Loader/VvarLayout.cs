@@ -26,7 +26,7 @@ static class VvarLayout
     /// <summary>uint: 0 to 63.</summary>
     public const int Shift = 0x18;
 
-    /// <summary>uint: <see cref="CpuSystemCall"/>, <see cref="CpuAlwaysZero"/> or <see cref="CpuFromTscAux"/>.</summary>
+    /// <summary>uint: <see cref="CpuSystemCall"/>, <see cref="CpuAlwaysZero"/> or <see cref="CpuFromSegment"/>.</summary>
     public const int CpuMode = 0x1c;
 
     /// <summary>uint: CPU numbers are below this; not 0.</summary>
@@ -57,6 +57,15 @@ static class VvarLayout
     /// <summary>A guest with one CPU.</summary>
     public const uint CpuAlwaysZero = 1;
 
-    /// <summary>RDTSCP's ECX holds the CPU number in its low 12 bits, as Linux sets it up.</summary>
-    public const uint CpuFromTscAux = 2;
+    /// <summary>
+    /// The limit of <see cref="CpuSegment"/> holds the CPU number in its low 12 bits. Where the descriptor tables in
+    /// force have no such segment, LSL says so and a system call answers.
+    /// </summary>
+    public const uint CpuFromSegment = 2;
+
+    /// <summary>
+    /// Linux's own segment for this purpose (__CPUNODE_SEG). On paravirtual KVM programs run with the host's descriptor
+    /// tables, so that it tells on which host CPU the thread runs, which is also what getcpu(2) answers.
+    /// </summary>
+    public const int CpuSegment = 0x7b;
 }
