@@ -300,5 +300,6 @@ public sealed class ProcTests : IDisposable
         Assert.Equal(before, _personality.KernelMemory.Used);
     }
 
-    public void Dispose() => _guest.Dispose();
+    // The process has never run: there is no end to wait for.
+    public void Dispose() => _guest.Memory.Dispose();
 }
