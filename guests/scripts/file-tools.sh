@@ -12,7 +12,7 @@ chmod 640 g; stat -c %A g; chmod u+x,o= g; stat -c %a g; chmod -R g-w tree; touc
 install -D -m 755 f deep/er/f; stat -c %a deep/er/f; mkdir -m 1777 sticky; stat -c '%a' sticky; rmdir sticky; rm -f nothing; rm nothing 2>/dev/null; echo "$?"
 truncate -s 1M sparse; stat -c '%s' sparse; du -b sparse | cut -f1; dd if=/dev/zero of=block bs=4k count=10 status=none; sha256sum block; dd if=f of=block bs=1 seek=100 conv=notrunc status=none; sha1sum block
 head -c 5000000 /dev/zero | tr '\0' x | sha512sum; cksum f; sum f; md5sum f > sums; md5sum -c sums; b2sum f
-mktemp -u XXXX | wc -c; t=$(mktemp); test -f "$t" && rm "$t" && echo temporary; mkfifo pipe; (echo through > pipe &) ; cat pipe; test -p pipe && echo fifo
+mktemp -u XXXX | wc -c; t=$(mktemp); test -f "$t" && rm "$t" && echo temporary; d=$(mktemp -d); mkfifo "$d/pipe"; (echo through > "$d/pipe" &) ; cat "$d/pipe"; test -p "$d/pipe" && echo fifo; rm -r "$d"
 basename /a/b.c .c; dirname /a/b/c; pathchk 'good-name' && echo ok; printf '%s\n' one two | xargs; seq -s+ 1 10; seq 1 0.5 3 | paste -sd' '
 date -u -d @86400 +'%F %T'; TZ=UTC date -d '2024-02-29 + 1 year' +%F; cal 2 2024 2>/dev/null | head -n 1; true && ! false && echo logic; sleep 0.01; yes no | head -n 2; pwd | grep -c /
 tee x < f > y; cmp x y && echo equal; df -P . | wc -l; sync; id -u | grep -c '^[0-9]'; uname -sm; nproc | grep -c '^[0-9]'; env A=5 printenv A; test -t 0 || echo not a terminal; stat -f -c %l . ; arch; groups > /dev/null; hostname > /dev/null; logname 2>/dev/null | head -n 0

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # threading, queue, asyncio with subprocesses, sockets and signals, contextvars, timers.
-import asyncio, concurrent.futures, os, queue, signal, socket, sys, threading, time
+import asyncio, concurrent.futures, os, queue, signal, socket, sys, tempfile, threading, time
 
 counter, lock = 0, threading.Lock()
 
@@ -53,11 +53,12 @@ async def main():
     except asyncio.TimeoutError:
         print("async timeout")
     print(await child())
-    server = await asyncio.start_unix_server(serve, "async.socket")
-    reader, writer = await asyncio.open_unix_connection("async.socket")
+    folder = tempfile.TemporaryDirectory()
+    server = await asyncio.start_unix_server(serve, folder.name + "/socket")
+    reader, writer = await asyncio.open_unix_connection(folder.name + "/socket")
     writer.write(b"over a socket\n")
     print(await reader.readline())
-    writer.close(); server.close(); await server.wait_closed()
+    writer.close(); server.close(); await server.wait_closed(); folder.cleanup()
     loop = asyncio.get_running_loop()
     got = loop.create_future()
     loop.add_signal_handler(signal.SIGUSR1, lambda: got.set_result("signal"))

@@ -119,6 +119,23 @@ public sealed class EscapeTests : IDisposable
         Assert.True(device || Environment.UserName != "root");
     }
 
+    /// <summary>What is no file or folder would outlive the guest on the host, with another meaning there.</summary>
+    [Fact]
+    public void A_fifo_or_socket_is_not_made_in_a_mount()
+    {
+        Outcome outcome = SandboxRun.Run(["--mount", $"{_inside}:/m:rw"], ["python3", "-c", """
+            import errno, os, socket
+            for make in (lambda: os.mkfifo("/m/fifo"), lambda: socket.socket(socket.AF_UNIX).bind("/m/socket")):
+                try:
+                    make()
+                    print("made")
+                except OSError as error:
+                    print(errno.errorcode[error.errno])
+            """]).Ended(0);
+        Assert.Equal("EPERM\nEPERM\n", outcome.Text);
+        Assert.Empty(Directory.GetFileSystemEntries(_inside));
+    }
+
     [Fact]
     public void Setuid_bits_do_not_reach_the_host()
     {

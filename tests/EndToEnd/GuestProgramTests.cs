@@ -9,7 +9,7 @@ namespace Sandbox.EndToEnd;
 public sealed class GuestProgramTests
 {
     static readonly string[] s_filePrograms =
-        ["files", "locks", "sockets", "directories", "mappings", "pipes", "polling", "processes"];
+        ["files", "locks", "directories", "mappings", "processes"];
 
     [Theory]
     [InlineData("hello-static")]
@@ -28,6 +28,9 @@ public sealed class GuestProgramTests
     [InlineData("vfork")]
     [InlineData("events")]
     [InlineData("futex")]
+    [InlineData("pipes")]
+    [InlineData("polling")]
+    [InlineData("sockets")]
     [InlineData("cow")]
     [InlineData("clocks")]
     [InlineData("random")]

@@ -45,7 +45,8 @@ public sealed class LimitTests
     {
         Outcome outcome = Misbehave(["--cpu-time", $"{milliseconds}ms", "--timeout", "30s"], behaviour);
         outcome.Ended(124).Says("CPU time");
-        Within(outcome, TimeSpan.FromMilliseconds(milliseconds));
+        // On a busy machine a second of CPU time takes longer than a second; what counts is what was spent.
+        Assert.InRange(outcome.Cpu, TimeSpan.FromMilliseconds(milliseconds * 0.7), TimeSpan.FromMilliseconds(milliseconds) + s_grace);
     }
 
     [Fact]

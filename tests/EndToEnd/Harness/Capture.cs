@@ -45,7 +45,7 @@ static class Capture
         lock (output)
             lock (error)
                 return new Outcome(string.Join(' ', arguments.Select(Quote)), child.Status, output.ToArray(),
-                    error.ToArray(), child.Wall, !ended, left);
+                    error.ToArray(), child.Wall, child.Cpu, !ended, left);
     }
 
     static void Remember(MemoryStream memory, ReadOnlyMemory<byte> block)

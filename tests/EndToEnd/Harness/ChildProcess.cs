@@ -36,6 +36,9 @@ sealed unsafe class ChildProcess
     /// <summary>Time from start to end; only after the end.</summary>
     public TimeSpan Wall { get; private set; }
 
+    /// <summary>CPU time of the child and all that it waited for; only after the end.</summary>
+    public TimeSpan Cpu { get; private set; }
+
     /// <summary>The exit status, or 128 plus the signal's number; only after the end.</summary>
     public int Status => WIFEXITED(_status) ? WEXITSTATUS(_status) : 128 + WTERMSIG(_status);
 
@@ -133,15 +136,19 @@ sealed unsafe class ChildProcess
     void Reap()
     {
         int status;
-        while (waitpid(Pid, &status, 0) < 0 && errno == EINTR)
+        rusage usage = default;
+        while (wait4(Pid, &status, 0, &usage) < 0 && errno == EINTR)
         {
         }
 
+        Cpu = Time(usage.ru_utime) + Time(usage.ru_stime);
         Wall = Stopwatch.GetElapsedTime(_started);
         _status = status;
         s_running.TryRemove(Pid, out _);
         _ended.Set();
     }
+
+    static TimeSpan Time(timeval time) => TimeSpan.FromSeconds(time.tv_sec) + TimeSpan.FromMicroseconds(time.tv_usec);
 
     static void AddStream(posix_spawn_file_actions_t* actions, int descriptor, int stream, NativeStrings strings) =>
         Check(descriptor >= 0
