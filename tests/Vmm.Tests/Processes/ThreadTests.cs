@@ -115,7 +115,7 @@ public sealed class ThreadTests
         using ScriptedGuest guest = new();
         List<long> results = [];
         ScriptedGuest.Exited(guest.Run(Program));
-        Assert.Equal([-EAGAIN, -ETIMEDOUT, -ETIMEDOUT, -EINVAL, -EFAULT, -EINVAL, -EINVAL, 0, -ENOSYS], results);
+        Assert.Equal([-EAGAIN, -ETIMEDOUT, -ETIMEDOUT, -EINVAL, -EFAULT, -EINVAL, -EINVAL, 0, -ENOSYS, -EPERM, 0, -EDEADLK, 0], results);
 
         IEnumerable<GuestExit> Program(ScriptedCpu cpu)
         {
@@ -140,7 +140,12 @@ public sealed class ThreadTests
                 cpu.Write(Data + 16, new timespec { tv_nsec = 1_000_000_000 });
                 yield return cpu.Call(SYS_futex, Data, FUTEX_WAIT_PRIVATE, 0, Data + 16);
                 yield return cpu.Call(SYS_futex, Data, FUTEX_WAKE_PRIVATE, 1);
+                yield return cpu.Call(SYS_futex, Data, FUTEX_WAIT_REQUEUE_PI, 0, 0);
+                // Free, taken by the caller, free again.
+                yield return cpu.Call(SYS_futex, Data, FUTEX_UNLOCK_PI, 0, 0);
                 yield return cpu.Call(SYS_futex, Data, FUTEX_LOCK_PI, 0, 0);
+                yield return cpu.Call(SYS_futex, Data, FUTEX_TRYLOCK_PI, 0, 0);
+                yield return cpu.Call(SYS_futex, Data, FUTEX_UNLOCK_PI, 0, 0);
             }
         }
     }
@@ -227,6 +232,57 @@ public sealed class ThreadTests
                 Volatile.Write(ref word, 1 - own);
                 yield return cpu.Call(SYS_futex, Data, FUTEX_WAKE_PRIVATE, 1);
             }
+        }
+    }
+
+    [Fact]
+    public void A_lock_with_an_owner_passes_from_hand_to_hand()
+    {
+        using ScriptedGuest guest = new();
+        const int waiters = 4;
+        int owners = 0, clashes = 0, inside = 0;
+        uint last = 1;
+        long stranger = 0;
+        Routine waiter = Waiter;
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.Equal(waiters, owners);
+        Assert.Equal(0, clashes);
+        Assert.Equal(0u, last);
+        Assert.Equal(-ESRCH, stranger);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            cpu.Write(Data, 2u);
+            for (int i = 0; i < waiters; i++)
+                yield return StartThread(guest, cpu, waiter, Data + 256 + (ulong)i * 8);
+            while (guest.Personality.Futexes.CountWaiters() < waiters)
+                yield return cpu.Spin(1);
+            Assert.Equal(2 | FUTEX_WAITERS, cpu.Read<uint>(Data));
+            // A plain wake-up is not for those who want to own the lock.
+            yield return cpu.Call(SYS_futex, Data, FUTEX_WAKE_PRIVATE, 100);
+            Assert.Equal(0, cpu.Result);
+            yield return cpu.Call(SYS_futex, Data, FUTEX_UNLOCK_PI_PRIVATE);
+            while (Volatile.Read(ref owners) < waiters || cpu.Read<uint>(Data) != 0)
+                yield return cpu.Spin(1);
+            last = cpu.Read<uint>(Data);
+            cpu.Write(Data + 8, 999u);
+            yield return cpu.Call(SYS_futex, Data + 8, FUTEX_LOCK_PI_PRIVATE, 0, 0);
+            stranger = cpu.Result;
+            yield return cpu.Call(SYS_exit_group);
+        }
+
+        IEnumerable<GuestExit> Waiter(ScriptedCpu cpu)
+        {
+            yield return cpu.Call(SYS_gettid);
+            uint tid = (uint)cpu.Result;
+            yield return cpu.Call(SYS_futex, Data, FUTEX_LOCK_PI_PRIVATE, 0, 0);
+            if (cpu.Result != 0 || (cpu.Read<uint>(Data) & FUTEX_TID_MASK) != tid || Interlocked.Increment(ref inside) != 1)
+                Interlocked.Increment(ref clashes);
+            yield return cpu.Spin(1);
+            Interlocked.Decrement(ref inside);
+            Interlocked.Increment(ref owners);
+            yield return cpu.Call(SYS_futex, Data, FUTEX_UNLOCK_PI_PRIVATE);
+            yield return cpu.Call(SYS_exit);
         }
     }
 

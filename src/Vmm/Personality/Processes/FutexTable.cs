@@ -11,6 +11,8 @@ sealed class FutexWaiter(GuestThread thread)
     public readonly GuestThread Thread = thread;
     public FutexKey Key;
     public uint Bits;
+    /// <summary>Waits to own a priority-inheritance lock: only an unlock, not a plain wake-up, is for it.</summary>
+    public bool WantsLock;
     /// <summary>The bucket it is queued in, or -1 when it has been woken. Changes only under that bucket's lock.</summary>
     public volatile int Bucket = -1;
     public FutexWaiter? Next, Previous;
@@ -20,7 +22,7 @@ sealed class FutexWaiter(GuestThread thread)
 /// futex(2). The rule that no wake-up is lost: a waiter compares the word and enters the queue under the lock that a
 /// waker takes after changing the word.
 /// </summary>
-sealed class FutexTable
+sealed partial class FutexTable
 {
     private const int BucketCount = 256;
 
@@ -83,6 +85,7 @@ sealed class FutexTable
                 return -EAGAIN;
             waiter.Key = key;
             waiter.Bits = bits;
+            waiter.WantsLock = false;
             waiter.Bucket = index;
             bucket.Append(waiter);
         }
@@ -141,7 +144,7 @@ sealed class FutexTable
         for (FutexWaiter? waiter = bucket.First; waiter is not null && woken < count;)
         {
             FutexWaiter? next = waiter.Next;
-            if ((waiter.Bits & bits) != 0 && Same(waiter.Key, key))
+            if (!waiter.WantsLock && (waiter.Bits & bits) != 0 && Same(waiter.Key, key))
             {
                 bucket.Remove(waiter);
                 GuestThread thread = waiter.Thread;
@@ -190,7 +193,7 @@ sealed class FutexTable
                 for (FutexWaiter? waiter = source.First; waiter is not null && moved < moveCount;)
                 {
                     FutexWaiter? next = waiter.Next;
-                    if (Same(waiter.Key, fromKey))
+                    if (!waiter.WantsLock && Same(waiter.Key, fromKey))
                     {
                         source.Remove(waiter);
                         waiter.Key = target;

@@ -32,6 +32,9 @@ public sealed partial class Process
 
     public bool IsDead => ThreadCount == 0;
 
+    /// <summary>Its status has been taken: the pid may belong to another by now.</summary>
+    internal bool IsReaped { get; private set; }
+
     /// <summary>As wait(2) reports it; meaningful once <see cref="IsZombie"/>.</summary>
     public int ExitStatus { get; private set; }
 
@@ -178,6 +181,7 @@ public sealed partial class Process
                 parent.ChildrenPeakResident, Math.Max(PeakResident, ChildrenPeakResident));
             Parent = null;
         }
+        IsReaped = true;
         LeaveGroup();
         Personality.ForgetProcess(this);
     }

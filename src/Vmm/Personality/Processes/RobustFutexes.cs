@@ -20,6 +20,7 @@ static class RobustFutexes
         if (!memory.TryRead(new VirtualAddress(headAddress), out robust_list_head head))
             return;
         ulong pending = head.list_op_pending & ~PointerFlags;
+        bool pendingInherits = (head.list_op_pending & PointerFlags) != 0;
         ulong entry = head.list.next;
         for (int left = ROBUST_LIST_LIMIT; left > 0 && (entry & ~PointerFlags) != headAddress; left--)
         {
@@ -27,24 +28,25 @@ static class RobustFutexes
             // The next pointer is fetched first: the lock's owner may free the entry once it is unlocked.
             bool more = memory.TryRead(new VirtualAddress(address), out robust_list link);
             if (address != pending
-                && !ReleaseOne(thread, unchecked(address + (ulong)head.futex_offset), isPending: false))
+                && !ReleaseOne(thread, unchecked(address + (ulong)head.futex_offset), isPending: false,
+                    (entry & PointerFlags) != 0))
                 return;
             if (!more)
                 return;
             entry = link.next;
         }
         if (pending != 0)
-            ReleaseOne(thread, unchecked(pending + (ulong)head.futex_offset), isPending: true);
+            ReleaseOne(thread, unchecked(pending + (ulong)head.futex_offset), isPending: true, pendingInherits);
     }
 
-    private static bool ReleaseOne(GuestThread thread, ulong address, bool isPending)
+    private static bool ReleaseOne(GuestThread thread, ulong address, bool isPending, bool inherits)
     {
         AddressSpace memory = thread.Memory;
         VirtualAddress word = new(address);
         if ((address & 3) != 0 || !memory.TryLoad(word, out uint value))
             return false;
         // Died between unlocking and waking: the wake-up is made up for.
-        if (isPending && (value & FUTEX_TID_MASK) == 0)
+        if (isPending && !inherits && (value & FUTEX_TID_MASK) == 0)
         {
             thread.Personality.Futexes.Wake(thread, address, isPrivate: false, 1, FUTEX_BITSET_MATCH_ANY);
             return true;
@@ -59,7 +61,9 @@ static class RobustFutexes
                 value = seen;
                 continue;
             }
-            if ((value & FUTEX_WAITERS) != 0)
+            if ((value & FUTEX_WAITERS) != 0 && inherits)
+                thread.Personality.Futexes.PassLockOfDead(thread, address);
+            else if ((value & FUTEX_WAITERS) != 0)
                 thread.Personality.Futexes.Wake(thread, address, isPrivate: false, 1, FUTEX_BITSET_MATCH_ANY);
             break;
         }

@@ -202,7 +202,7 @@ static partial class ProcessCalls
         if (file is PidFile pidFile)
         {
             nonBlocking = pidFile.IsNonBlocking;
-            result = pidFile.Process.Pid;
+            result = pidFile.Process.IsReaped ? -ECHILD : pidFile.Process.Pid;
         }
         file.Release();
         return result;

@@ -172,6 +172,6 @@ static partial class SignalCalls
         if (signal is < 0 or > SignalSet.Count)
             return -EINVAL;
         lock (thread.Personality.TaskLock)
-            return target.IsDead && !target.IsZombie ? -ESRCH : Send(thread, target, signal, info, null);
+            return target.IsReaped ? -ESRCH : Send(thread, target, signal, info, null);
     }
 }

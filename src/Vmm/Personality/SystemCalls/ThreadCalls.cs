@@ -91,10 +91,11 @@ static partial class ThreadCalls
         int command = operation & FUTEX_CMD_MASK;
         bool isPrivate = (operation & FUTEX_PRIVATE_FLAG) != 0;
         bool realtime = (operation & FUTEX_CLOCK_REALTIME) != 0;
-        if (realtime && command is not (FUTEX_WAIT or FUTEX_WAIT_BITSET))
+        if (realtime && command is not (FUTEX_WAIT or FUTEX_WAIT_BITSET or FUTEX_LOCK_PI2))
             return -ENOSYS;
         FutexTable futexes = thread.Personality.Futexes;
         uint value = (uint)a.A2;
+        long error, deadline;
         switch (command)
         {
             case FUTEX_WAIT:
@@ -102,7 +103,7 @@ static partial class ThreadCalls
                 uint bits = command == FUTEX_WAIT ? FUTEX_BITSET_MATCH_ANY : (uint)a.A5;
                 if (bits == 0)
                     return -EINVAL;
-                long error = ReadDeadline(thread, a.A3, command == FUTEX_WAIT, realtime, out long deadline);
+                error = ReadDeadline(thread, a.A3, command == FUTEX_WAIT, realtime, out deadline);
                 if (error != 0)
                     return error;
                 return WaitForFutex(thread, new RestartState
@@ -122,8 +123,18 @@ static partial class ThreadCalls
             case FUTEX_WAKE_OP:
                 return futexes.WakeOperation(
                     thread, a.A0, a.A4, isPrivate, WakeCount(value), WakeCount((uint)a.A3), (uint)a.A5);
+            case FUTEX_LOCK_PI:
+            case FUTEX_LOCK_PI2:
+                // The old one counts in realtime without saying so.
+                error = ReadDeadline(
+                    thread, a.A3, relative: false, realtime || command == FUTEX_LOCK_PI, out deadline);
+                return error != 0 ? error : futexes.Lock(thread, a.A0, isPrivate, deadline);
+            case FUTEX_TRYLOCK_PI:
+                return futexes.Lock(thread, a.A0, isPrivate, FutexTable.NoWait);
+            case FUTEX_UNLOCK_PI:
+                return futexes.Unlock(thread, a.A0, isPrivate);
             default:
-                // Priority inheritance is not offered; C libraries ask before they use it.
+                // Condition variables that move waiters to such a lock: C libraries have given them up.
                 return -ENOSYS;
         }
     }
