@@ -30,7 +30,8 @@ sealed class DirectGuest : IDisposable
     {
         Memory = _guest.Memory.CreateAddressSpace()!;
         Assert.Equal((long)Data, Memory.Map(
-            new VirtualAddress(Data), DataSize, Protection.ReadWrite, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, null, 0));
+            new VirtualAddress(Data), DataSize, Protection.ReadWrite,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, null, 0));
         Personality.BuildFiles([]);
         Thread = Personality.CreateFirstProcess(
             new DescriptorTable(256), Personality.Files.CreateContext(Personality.Files.Root));
@@ -60,7 +61,8 @@ sealed class DirectGuest : IDisposable
     public void Write<T>(ulong address, in T value) where T : unmanaged =>
         Assert.True(Memory.TryWrite(new VirtualAddress(address), value));
 
-    public void WriteWords(ulong address, params ulong[] words) => Write(address, MemoryMarshal.AsBytes(words.AsSpan()));
+    public void WriteWords(ulong address, params ulong[] words) =>
+        Write(address, MemoryMarshal.AsBytes(words.AsSpan()));
 
     public byte[] Read(ulong address, int length)
     {

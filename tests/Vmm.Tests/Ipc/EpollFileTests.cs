@@ -180,6 +180,26 @@ public class EpollFileTests
     }
 
     [Fact]
+    public void Closing_many_entries_takes_no_longer_than_making_them()
+    {
+        KernelMemory memory = Objects.Memory(64 << 20);
+        EpollFile epoll = Objects.Epoll(memory), other = Objects.Epoll(memory);
+        EventFile file = Objects.Event(memory);
+        for (int i = 0; i < 100_000; i++)
+        {
+            Assert.Equal(0, epoll.Add(null, file, i, Wanted(EPOLLIN)));
+            Assert.Equal(0, other.Add(null, file, i, Wanted(EPOLLIN)));
+        }
+        long before = Environment.TickCount64;
+        epoll.Release();
+        file.Release();
+        Assert.Equal(0, other.Count);
+        other.Release();
+        Assert.InRange(Environment.TickCount64 - before, 0, 10_000);
+        Assert.Equal(0, memory.Used);
+    }
+
+    [Fact]
     public void No_event_is_lost_between_threads()
     {
         KernelMemory memory = Objects.Memory();

@@ -117,6 +117,34 @@ public sealed unsafe class HostStreamTests : IDisposable
     }
 
     [Fact]
+    public void A_terminal_without_the_flag_to_be_its_terminal_is_just_a_stream()
+    {
+        // Terminals know no RWF_NOWAIT: this is also how pipes are served on kernels before 6.4.
+        using FileDescriptor master = FileDescriptor.Open("/dev/ptmx", O_RDWR | O_NOCTTY);
+        int number, locked = 0;
+        Assert.Equal(0, master.Control(TIOCSPTLCK, &locked));
+        Assert.Equal(0, master.Control(TIOCGPTN, &number));
+        using FileDescriptor slave = FileDescriptor.Open($"/dev/pts/{number}", O_RDWR | O_NOCTTY);
+        HostStream stream = Open(slave);
+        byte[] buffer = new byte[100];
+        Assert.Equal(-EAGAIN, stream.Read(buffer));
+        PendingCall read = PendingCall.Start(() => ReadWaiting(stream, buffer));
+        Assert.True(read.IsWaiting(50));
+        master.Write("typed\n"u8);
+        Assert.Equal(6, read.Result());
+        Assert.Equal(7, (int)master.Read(buffer));
+        Assert.Equal(5, stream.Write("shown"u8));
+        Assert.Equal(5, (int)master.Read(buffer));
+        long total = 0, count;
+        while ((count = stream.Write(new byte[1000])) > 0)
+            total += count;
+        Assert.Equal(-EAGAIN, count);
+        Assert.InRange(total, 1000, 1 << 20);
+        Assert.Equal(-ENOTTY, stream.Ioctl(null!, TCGETS, 0));
+        Assert.Equal(0, fcntl(slave.Value, F_GETFL, 0) & O_NONBLOCK);
+    }
+
+    [Fact]
     public void Reading_and_writing_are_waited_for_independently()
     {
         (FileDescriptor a, FileDescriptor b) = HostSocketPair();

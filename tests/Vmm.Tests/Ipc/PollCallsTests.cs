@@ -21,7 +21,8 @@ public sealed class PollCallsTests : IDisposable
 
     private (long Result, short[] Ready) Poll(int timeout, params (ulong Descriptor, short Events)[] wanted)
     {
-        pollfd[] descriptors = [.. wanted.Select(w => new pollfd { fd = (int)w.Descriptor, events = w.Events, revents = 77 })];
+        pollfd[] descriptors =
+            [.. wanted.Select(w => new pollfd { fd = (int)w.Descriptor, events = w.Events, revents = 77 })];
         _guest.Write(Data, MemoryMarshal.AsBytes(descriptors.AsSpan()));
         long result = Call(SYS_poll, Data, (ulong)descriptors.Length, (ulong)(long)timeout);
         return (result, [.. descriptors.Select((_, i) => _guest.Read<pollfd>(Data + (ulong)i * 8).revents)]);
@@ -31,7 +32,8 @@ public sealed class PollCallsTests : IDisposable
     public void Polling_looks_at_every_descriptor()
     {
         (ulong reader, ulong writer) = _guest.Pipe();
-        (long result, short[] ready) = Poll(0, (reader, POLLIN), (writer, POLLOUT), (99, POLLIN), (ulong.MaxValue, POLLIN));
+        (long result, short[] ready) =
+            Poll(0, (reader, POLLIN), (writer, POLLOUT), (99, POLLIN), (ulong.MaxValue, POLLIN));
         Assert.Equal(2, result);
         Assert.Equal<short>([0, POLLOUT, POLLNVAL, 0], ready);
         Call(SYS_write, writer, Data, 1);

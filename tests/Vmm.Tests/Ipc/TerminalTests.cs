@@ -7,7 +7,9 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Tests.Ipc;
 
-/// <summary>The line discipline. Key codes: ^C 3, ^D 4, ^H 8, ^Q 17, ^R 18, ^S 19, ^U 21, ^V 22, ^W 23, DEL 127.</summary>
+/// <summary>
+/// The line discipline. Key codes: ^C 3, ^D 4, ^H 8, ^Q 17, ^R 18, ^S 19, ^U 21, ^V 22, ^W 23, DEL 127.
+/// </summary>
 public class TerminalTests
 {
     private readonly Terminal _terminal = Terminal.TryCreate(Objects.Memory(), null, 0)!;

@@ -136,22 +136,26 @@ public abstract class OpenFile
         Close();
     }
 
-    private List<IFileWatcher>? _watchers;
+    private LinkedList<IFileWatcher>? _watchers;
 
     /// <summary>Adds one that hears when the last reference goes away: an epoll item. It holds no reference.</summary>
-    internal void AddWatcher(IFileWatcher watcher)
+    internal void AddWatcher(LinkedListNode<IFileWatcher> watcher)
     {
-        List<IFileWatcher> watchers = _watchers ?? Interlocked.CompareExchange(ref _watchers, [], null) ?? _watchers;
+        LinkedList<IFileWatcher> watchers =
+            _watchers ?? Interlocked.CompareExchange(ref _watchers, new(), null) ?? _watchers;
         lock (watchers)
-            watchers.Add(watcher);
+            watchers.AddLast(watcher);
     }
 
-    internal void RemoveWatcher(IFileWatcher watcher)
+    internal void RemoveWatcher(LinkedListNode<IFileWatcher> watcher)
     {
         if (_watchers is not { } watchers)
             return;
         lock (watchers)
-            watchers.Remove(watcher);
+        {
+            if (watcher.List == watchers)
+                watchers.Remove(watcher);
+        }
     }
 
     private void DropWatchers()
@@ -164,10 +168,10 @@ public abstract class OpenFile
             IFileWatcher watcher;
             lock (watchers)
             {
-                if (watchers.Count == 0)
+                if (watchers.First is not { } first)
                     return;
-                watcher = watchers[^1];
-                watchers.RemoveAt(watchers.Count - 1);
+                watcher = first.Value;
+                watchers.RemoveFirst();
             }
             watcher.OnFileClosed();
         }

@@ -33,7 +33,9 @@ public sealed class EpollFile : OpenFile
     [ThreadStatic]
     private static Queue<OpenFile>? t_polled;
 
-    /// <param name="memory">Charged <see cref="KernelMemory.ObjectCost"/> by the creator; given back at the end.</param>
+    /// <param name="memory">
+    /// Charged <see cref="KernelMemory.ObjectCost"/> by the creator; given back at the end.
+    /// </param>
     public EpollFile(KernelMemory memory, AnonymousInode inode, EpollNesting nesting) : base(O_RDWR)
     {
         _memory = memory;
@@ -94,7 +96,7 @@ public sealed class EpollFile : OpenFile
                 _memory.Release(EpollItem.Cost);
                 return -EEXIST;
             }
-            file.AddWatcher(item);
+            file.AddWatcher(item.Watch);
             queue.Add(item);
             PollEvents ready = thread is null ? file.Poll() : file.Poll(thread);
             if ((ready & item.Interest) != 0)
@@ -129,7 +131,7 @@ public sealed class EpollFile : OpenFile
         {
             if (!_items.Remove((file, descriptor), out EpollItem? item))
                 return -ENOENT;
-            file.RemoveWatcher(item);
+            file.RemoveWatcher(item.Watch);
             Forget(item);
         }
         return 0;
@@ -224,7 +226,7 @@ public sealed class EpollFile : OpenFile
         {
             foreach (EpollItem item in _items.Values)
             {
-                item.File.RemoveWatcher(item);
+                item.File.RemoveWatcher(item.Watch);
                 Forget(item);
             }
             _items.Clear();
@@ -319,15 +321,28 @@ public sealed class EpollFile : OpenFile
     }
 
     /// <summary>One entry of the interest list.</summary>
-    internal sealed class EpollItem(EpollFile owner, OpenFile file, int descriptor) : WaitEntry, IFileWatcher
+    internal sealed class EpollItem : WaitEntry, IFileWatcher
     {
+        private readonly EpollFile _owner;
+
+        public EpollItem(EpollFile owner, OpenFile file, int descriptor)
+        {
+            _owner = owner;
+            File = file;
+            Descriptor = descriptor;
+            Watch = new LinkedListNode<IFileWatcher>(this);
+        }
+
         /// <summary>What an entry is charged to the sandbox's budget.</summary>
         public const int Cost = 256;
 
         /// <summary>Not a counted reference: a watched file can be closed, and then leaves the list.</summary>
-        public OpenFile File { get; } = file;
+        public OpenFile File { get; }
 
-        public int Descriptor { get; } = descriptor;
+        public int Descriptor { get; }
+
+        /// <summary>This entry's place among those who hear that the file was closed.</summary>
+        public LinkedListNode<IFileWatcher> Watch { get; }
 
         public uint Events { get; private set; }
 
@@ -347,8 +362,8 @@ public sealed class EpollFile : OpenFile
         /// <summary>EPOLLONESHOT has fired: nothing is reported until EPOLL_CTL_MOD.</summary>
         public void Disable() => Interest = PollEvents.None;
 
-        public override void Notify(PollEvents events) => owner.MakeReady(this);
+        public override void Notify(PollEvents events) => _owner.MakeReady(this);
 
-        public void OnFileClosed() => owner.OnFileClosed(this);
+        public void OnFileClosed() => _owner.OnFileClosed(this);
     }
 }

@@ -24,7 +24,9 @@ sealed class PollSet(GuestThread thread)
     private Item[] _items = new Item[8];
     private int _count;
 
-    /// <summary>Adds a descriptor; one that is not open counts as ready with <see cref="PollEvents.Invalid"/>.</summary>
+    /// <summary>
+    /// Adds a descriptor; one that is not open counts as ready with <see cref="PollEvents.Invalid"/>.
+    /// </summary>
     public void Add(int descriptor, PollEvents wanted)
     {
         if (_count == _items.Length)

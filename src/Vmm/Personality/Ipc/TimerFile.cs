@@ -7,7 +7,9 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Ipc;
 
-/// <summary>A timer to wait for: timerfd_create(2). TFD_TIMER_CANCEL_ON_SET is accepted; clocks are never set.</summary>
+/// <summary>
+/// A timer to wait for: timerfd_create(2). TFD_TIMER_CANCEL_ON_SET is accepted; clocks are never set.
+/// </summary>
 /// <remarks>
 /// As on Linux an interval timer fires once, and the expirations after that are counted when somebody reads: an
 /// interval of a nanosecond costs the VMM nothing.
@@ -28,7 +30,9 @@ public sealed class TimerFile : OpenFile, ITimerCallback
     private long _interval;
     private ulong _expirations;
 
-    /// <param name="memory">Charged <see cref="KernelMemory.ObjectCost"/> by the creator; given back at the end.</param>
+    /// <param name="memory">
+    /// Charged <see cref="KernelMemory.ObjectCost"/> by the creator; given back at the end.
+    /// </param>
     /// <param name="clock">CLOCK_REALTIME, CLOCK_MONOTONIC or CLOCK_BOOTTIME.</param>
     public TimerFile(
         KernelMemory memory, AnonymousInode inode, TimerQueue timers, GuestClock time, int clock, int flags)

@@ -51,7 +51,8 @@ static class AncillaryData
         return result;
     }
 
-    private static long Parse(GuestThread thread, ReadOnlySpan<byte> control, ref ucred credentials, List<OpenFile> files)
+    private static long Parse(
+        GuestThread thread, ReadOnlySpan<byte> control, ref ucred credentials, List<OpenFile> files)
     {
         while (control.Length >= HeaderSize)
         {
@@ -137,7 +138,9 @@ static class AncillaryData
         ref int outFlags)
     {
         ulong left = room - used;
-        int fitting = left <= HeaderSize ? 0 : (int)Math.Min((left - HeaderSize) / sizeof(int), (ulong)files.Files.Length);
+        int fitting = left <= HeaderSize
+            ? 0
+            : (int)Math.Min((left - HeaderSize) / sizeof(int), (ulong)files.Files.Length);
         Span<int> descriptors = stackalloc int[PassedFiles.Maximum];
         int count = 0;
         while (count < fitting)

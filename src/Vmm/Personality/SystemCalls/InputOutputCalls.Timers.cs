@@ -55,7 +55,8 @@ static partial class InputOutputCalls
         long result = AcquireTimer(thread, a.Int0, out TimerFile? timer);
         if (result != 0)
             return result;
-        result = timer!.Set(value, interval, (a.Int1 & TFD_TIMER_ABSTIME) != 0, out long oldValue, out long oldInterval);
+        bool absolute = (a.Int1 & TFD_TIMER_ABSTIME) != 0;
+        result = timer!.Set(value, interval, absolute, out long oldValue, out long oldInterval);
         timer.Release();
         if (result != 0 || a.A3 == 0)
             return result;

@@ -82,7 +82,8 @@ static partial class InputOutputCalls
         long error = Acquire(thread, descriptor, write, out OpenFile file);
         if (error != 0)
             return error;
-        long result = GuestBuffers.TryCreate(thread.Memory, vector, count, thread.VectorBuffer, out GuestBuffers buffers);
+        long result = GuestBuffers.TryCreate(
+            thread.Memory, vector, count, thread.VectorBuffer, out GuestBuffers buffers);
         if (result == 0)
             result = CheckTransferFlags(file, flags, write);
         if (result == 0)

@@ -143,7 +143,8 @@ static partial class PollCalls
         count = Math.Min(count, thread.Descriptors.Limit);
         int words = (count + 63) / 64;
         ulong[] storage = ArrayPool<ulong>.Shared.Rent(Math.Max(3 * words, 1));
-        long result = SelectDescriptors(thread, count, storage.AsSpan(0, 3 * words), reads, writes, exceptions, deadline);
+        long result = SelectDescriptors(
+            thread, count, storage.AsSpan(0, 3 * words), reads, writes, exceptions, deadline);
         ArrayPool<ulong>.Shared.Return(storage);
         return result;
     }

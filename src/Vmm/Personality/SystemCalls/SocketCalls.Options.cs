@@ -116,7 +116,8 @@ static partial class SocketCalls
         return result;
     }
 
-    private static long SetOption(GuestThread thread, UnixSocket socket, int level, int option, ulong address, int length)
+    private static long SetOption(
+        GuestThread thread, UnixSocket socket, int level, int option, ulong address, int length)
     {
         if (length < 0)
             return -EINVAL;

@@ -48,7 +48,9 @@ static class Timeouts
         return 0;
     }
 
-    /// <summary>Writes what is left of the timeout back, as Linux does; an address that cannot take it is ignored.</summary>
+    /// <summary>
+    /// Writes what is left of the timeout back, as Linux does; an address that cannot take it is ignored.
+    /// </summary>
     public static void WriteBackTimespec(AddressSpace memory, ulong address, long deadline)
     {
         if (address == 0)

@@ -14,7 +14,9 @@ static class Transfers
     /// <summary>Reads at the file's own position.</summary>
     public const long AtPosition = -1;
 
-    /// <summary>The longest message that a read or write moves whole; longer ones are -EMSGSIZE to their file.</summary>
+    /// <summary>
+    /// The longest message that a read or write moves whole; longer ones are -EMSGSIZE to their file.
+    /// </summary>
     private const int MaximumMessage = 256 * 1024;
 
     public static long Read(

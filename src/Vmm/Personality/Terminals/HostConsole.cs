@@ -33,7 +33,9 @@ sealed class HostConsole
     /// <summary>Begins to read what the operator types.</summary>
     public void Start() => PumpInput();
 
-    /// <summary>The guest has ended: shows what it printed last, as far as the operator's side takes it in time.</summary>
+    /// <summary>
+    /// The guest has ended: shows what it printed last, as far as the operator's side takes it in time.
+    /// </summary>
     public void Drain(long deadline)
     {
         Parker parker = new();

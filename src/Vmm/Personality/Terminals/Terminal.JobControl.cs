@@ -13,7 +13,9 @@ public sealed unsafe partial class Terminal
     /// <summary>Process group that keys send signals to; 0 when there is none.</summary>
     public int ForegroundGroup { get; private set; }
 
-    /// <summary>Makes this the controlling terminal of a session that has none; its leader's group is in front.</summary>
+    /// <summary>
+    /// Makes this the controlling terminal of a session that has none; its leader's group is in front.
+    /// </summary>
     internal void Control(Session session, int foregroundGroup)
     {
         lock (_personality!.TaskLock)

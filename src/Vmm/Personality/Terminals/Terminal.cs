@@ -187,7 +187,9 @@ public sealed unsafe partial class Terminal
         return count;
     }
 
-    /// <summary>The same without taking it, for a side that may not be able to show all; see <see cref="DropOutput"/>.</summary>
+    /// <summary>
+    /// The same without taking it, for a side that may not be able to show all; see <see cref="DropOutput"/>.
+    /// </summary>
     public int PeekOutput(Span<byte> buffer)
     {
         lock (_lock)
@@ -229,7 +231,9 @@ public sealed unsafe partial class Terminal
         }
     }
 
-    /// <summary>The other side is gone for good: reads end, writes fail, and the session hears of it (SIGHUP).</summary>
+    /// <summary>
+    /// The other side is gone for good: reads end, writes fail, and the session hears of it (SIGHUP).
+    /// </summary>
     public void HangUp()
     {
         lock (_lock)

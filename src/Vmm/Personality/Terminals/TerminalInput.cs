@@ -44,7 +44,9 @@ sealed class TerminalInput
     /// <summary>Takes bytes off the end of the line being edited.</summary>
     public void Erase(int count) => _tail -= (uint)Math.Min(count, LineLength);
 
-    /// <summary>One line, or the part of it that fits. A line-ending zero byte (end of file) is taken, not given.</summary>
+    /// <summary>
+    /// One line, or the part of it that fits. A line-ending zero byte (end of file) is taken, not given.
+    /// </summary>
     public int ReadLine(Span<byte> destination)
     {
         int count = 0;

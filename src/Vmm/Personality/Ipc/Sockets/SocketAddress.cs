@@ -25,7 +25,9 @@ public sealed class SocketAddress : IEquatable<SocketAddress>
 
     public bool IsAbstract => _name.Length > 0 && _name[0] == 0;
 
-    /// <summary>The bytes after the family: a path without its NUL, or an abstract name with its leading zero.</summary>
+    /// <summary>
+    /// The bytes after the family: a path without its NUL, or an abstract name with its leading zero.
+    /// </summary>
     public ReadOnlySpan<byte> Name => _name;
 
     /// <summary>Reads a struct sockaddr_un that a guest passed.</summary>
@@ -46,7 +48,9 @@ public sealed class SocketAddress : IEquatable<SocketAddress>
         return new SocketAddress(name.ToArray());
     }
 
-    /// <summary>The name that bind(2) chooses for a socket that only gives the family (autobind): five digits.</summary>
+    /// <summary>
+    /// The name that bind(2) chooses for a socket that only gives the family (autobind): five digits.
+    /// </summary>
     public static SocketAddress Automatic(uint number) =>
         new([0, .. Encoding.ASCII.GetBytes((number & 0xfffff).ToString("x5"))]);
 

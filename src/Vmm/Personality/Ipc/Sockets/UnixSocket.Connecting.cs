@@ -14,7 +14,7 @@ public sealed partial class UnixSocket
     private volatile bool _isEmbryo;
 
     /// <summary>Datagram sockets connected to this one, which hear when its queue has room again.</summary>
-    private List<UnixSocket>? _senders;
+    private HashSet<UnixSocket>? _senders;
 
     /// <summary>socketpair(2): connects two new sockets with each other.</summary>
     public static void Pair(UnixSocket a, UnixSocket b, in ucred credentials)

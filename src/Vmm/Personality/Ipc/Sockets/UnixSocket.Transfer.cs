@@ -39,7 +39,9 @@ public sealed partial class UnixSocket
     /// <summary>Sends what fits (a stream) or the whole (a datagram or packet), without waiting.</summary>
     /// <param name="target">Where a datagram goes; null for the peer.</param>
     /// <param name="files">Travel with the first byte; they remain the caller's when the call fails.</param>
-    /// <returns>Bytes sent, or a negative errno: -EAGAIN, -EPIPE, -ENOTCONN, -ECONNREFUSED, -EMSGSIZE, -EPERM...</returns>
+    /// <returns>
+    /// Bytes sent, or a negative errno: -EAGAIN, -EPIPE, -ENOTCONN, -ECONNREFUSED, -EMSGSIZE, -EPERM...
+    /// </returns>
     internal long Send(ReadOnlySpan<byte> data, in ucred credentials, UnixSocket? target, PassedFiles? files)
     {
         SocketAddress from;

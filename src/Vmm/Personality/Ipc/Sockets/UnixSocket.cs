@@ -148,7 +148,9 @@ public sealed partial class UnixSocket : OpenFile
         get
         {
             lock (_lock)
-                return _state == State.Connected ? _peerCredentials : new ucred { uid = uint.MaxValue, gid = uint.MaxValue };
+                return _state == State.Connected
+                    ? _peerCredentials
+                    : new ucred { uid = uint.MaxValue, gid = uint.MaxValue };
         }
     }
 
@@ -187,11 +189,14 @@ public sealed partial class UnixSocket : OpenFile
         return events;
     }
 
-    /// <summary>Whether a sender may try: a quarter of its buffer is the most that waits, as in the kernel.</summary>
+    /// <summary>
+    /// Whether poll(2) calls a sender writable: with a quarter of its buffer free, so that a write is worth while.
+    /// </summary>
     private bool HasRoomFor(UnixSocket sender)
     {
         lock (_lock)
-            return _closed || _receiveShut || (_queuedBytes <= sender._sendBuffer / 4 * 3 && _queuedMessages < MaximumMessages);
+            return _closed || _receiveShut
+                || (_queuedBytes <= sender._sendBuffer / 4 * 3 && _queuedMessages < MaximumMessages);
     }
 
     protected override void Close()
