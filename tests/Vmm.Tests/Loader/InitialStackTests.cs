@@ -64,7 +64,7 @@ public class InitialStackTests
     }
 
     private static InitialStack Build(ulong seed, ArgumentList arguments, ArgumentList environment) =>
-        InitialStack.Build(Top, arguments, environment, "/usr/bin/prog"u8, Values, new SeededEntropy(seed));
+        InitialStack.Build(Top, arguments, environment, "/usr/bin/prog"u8, Values, new SeededEntropy(seed), new SeededEntropy(seed));
 
     [Fact]
     public void AStartingProgramFindsEverything()

@@ -101,7 +101,7 @@ public sealed class ProgramLoaderTests : IDisposable
 
     private long Load(
         string path, ArgumentList arguments, out LoadedProgram? program, out ExecFailure reason,
-        ArgumentList? environment = null, ulong seed = 1, ulong stackLimit = 8 << 20)
+        ArgumentList? environment = null, ulong seed = 1, ulong stackLimit = 8 << 20, bool fixedLayout = false)
     {
         Assert.Equal(0, _directory.OpenExecutable(Encoding.UTF8.GetBytes(path), out OpenFile? file));
         ProgramLoader loader = new(_memory, _vdso, new LoaderOptions { Seed = seed });
@@ -113,6 +113,7 @@ public sealed class ProgramLoaderTests : IDisposable
             Environment = environment ?? List(),
             Credentials = Credentials.Of(1000, 1000),
             StackLimit = stackLimit,
+            FixedLayout = fixedLayout,
         };
         long result = loader.Load(request, _directory, out program, out reason);
         file!.Release();
@@ -274,6 +275,22 @@ public sealed class ProgramLoaderTests : IDisposable
         Assert.NotEqual(stack, other.Item2);
         Assert.NotEqual(heap, other.Item3);
         Assert.NotEqual(vdso, other.Item4);
+    }
+
+    [Fact]
+    public void AFixedLayoutIsLinuxsWithoutRandomness()
+    {
+        _directory.Add("/ld.so", ElfBuilder.PositionIndependent().Build());
+        _directory.Add("/prog", ElfBuilder.PositionIndependent("/ld.so").Build());
+        Assert.Equal(0, Load("/prog", List("prog"), out LoadedProgram? first, out _, seed: 1, fixedLayout: true));
+        Assert.Equal(0, Load("/prog", List("prog"), out LoadedProgram? second, out _, seed: 2, fixedLayout: true));
+        Assert.Equal(0x5555_5555_4000ul + 0x100, Auxiliary(first!, AT_ENTRY));
+        Assert.Equal(AddressLayout.UserEnd, first!.StackTop);
+        Assert.Equal(
+            (first.EntryPoint, first.StackPointer, first.BreakStart), (second!.EntryPoint, second.StackPointer, second.BreakStart));
+        Assert.NotEqual(Word(first, Auxiliary(first, AT_RANDOM)), Word(second, Auxiliary(second, AT_RANDOM)));
+        first.Discard();
+        second.Discard();
     }
 
     [Fact]

@@ -19,6 +19,12 @@ public abstract class EntropySource
     }
 }
 
+/// <summary>No randomness at all: the layout of ADDR_NO_RANDOMIZE (personality(2)), which debuggers ask for.</summary>
+public sealed class NoEntropy : EntropySource
+{
+    public override void Fill(Span<byte> destination) => destination.Clear();
+}
+
 /// <summary>The host kernel's generator.</summary>
 public sealed unsafe class HostEntropy : EntropySource
 {

@@ -34,12 +34,15 @@ public sealed class InitialStack
 
     /// <param name="top">The end of the stack; page-aligned.</param>
     /// <param name="arguments">At least one.</param>
+    /// <param name="layoutEntropy">Shifts the stack pointer within two pages.</param>
+    /// <param name="entropy">For AT_RANDOM.</param>
     public static InitialStack Build(
         ulong top,
         ArgumentList arguments,
         ArgumentList environment,
         ReadOnlySpan<byte> executedPath,
         in AuxiliaryValues values,
+        EntropySource layoutEntropy,
         EntropySource entropy)
     {
         const int auxiliaryEntries = 21;
@@ -51,7 +54,7 @@ public sealed class InitialStack
         ulong executedPathAddress = position -= (ulong)executedPath.Length + 1;
         ulong environmentStart = position -= (ulong)environment.Bytes.Length;
         ulong argumentsStart = position -= (ulong)arguments.Bytes.Length;
-        position = (position - entropy.NextBits(13) % shuffleRange) & ~(ulong)(alignment - 1);
+        position = (position - layoutEntropy.NextBits(13) % shuffleRange) & ~(ulong)(alignment - 1);
         ulong platformAddress = position -= (ulong)Platform.Length;
         ulong randomAddress = position -= RandomBytes;
         ulong words = 1 + ((ulong)arguments.Count + 1) + ((ulong)environment.Count + 1) + 2 * auxiliaryEntries;

@@ -21,6 +21,9 @@ public readonly struct LoadRequest
     public required ulong StackLimit { get; init; }
 
     public bool Secure { get; init; }
+
+    /// <summary>ADDR_NO_RANDOMIZE: every address is the same at each run. AT_RANDOM stays random.</summary>
+    public bool FixedLayout { get; init; }
 }
 
 /// <summary>Opens the interpreters that scripts and ELF programs name, with the caller's root and rights.</summary>

@@ -32,7 +32,8 @@ public sealed partial class ProgramLoader
     {
         program = null;
         EntropySource entropy = options.CreateEntropy();
-        AddressLayout layout = new(entropy, request.StackLimit);
+        EntropySource layoutEntropy = request.FixedLayout ? new NoEntropy() : entropy;
+        AddressLayout layout = new(layoutEntropy, request.StackLimit);
         ElfImage image = parts.Image!;
         space.MappingTop = new VirtualAddress(layout.MapTop);
         space.StackLimit = request.StackLimit;
@@ -71,7 +72,7 @@ public sealed partial class ProgramLoader
             MinimumSignalStack = options.MinimumSignalStack,
         };
         InitialStack stack = InitialStack.Build(
-            layout.StackTop, parts.Arguments, request.Environment, request.Path, values, entropy);
+            layout.StackTop, parts.Arguments, request.Environment, request.Path, values, layoutEntropy, entropy);
         error = MapStack(space, layout, stack, image.ExecutableStack);
         if (error != 0)
             return error;

@@ -55,6 +55,7 @@ static class Execution
             Environment = environment,
             Credentials = process.Credentials,
             StackLimit = process.Limits.Soft(RLIMIT_STACK),
+            FixedLayout = (process.PersonalityFlags & ADDR_NO_RANDOMIZE) != 0,
         };
         error = thread.Personality.Loader.Load(request, new Opener(thread), out program, out reason);
         file!.Release();
