@@ -241,6 +241,135 @@ public class CommandLineTests
     }
 
     [Fact]
+    public void AStoppedGuestStopsTheCommandLineAndItsVmm()
+    {
+        // A VMM that went on would read what is typed for the caller's shell meanwhile.
+        using var commandLine = new CommandLineProcess(
+            $"echo $$ >vmm; {TakeMessage} >start; {Send(MessageKind.Started)}; {Send(MessageKind.Stopped)}; {TakeMessage} >size; {TakeMessage} >signal; {Send(MessageKind.Ended, EndCause.Exited, 6)}");
+        commandLine.Shell("""
+            cat >inner <<'X'
+            set -m
+            stty rows 33 cols 77
+            stty -a >before
+            "$sandbox" run -t -- true
+            echo "$?" >stopped
+            stty -a >while
+            cut -d' ' -f3 /proc/$(cat vmm)/stat >state
+            fg
+            echo "$?" >ended
+            stty -a >after
+            X
+            script -qec 'bash inner' /dev/null </dev/null
+            """);
+        Assert.Equal("147\n", commandLine.Read("stopped"));
+        Assert.Equal("T\n", commandLine.Read("state"));
+        Assert.Equal("6\n", commandLine.Read("ended"));
+        Assert.Equal(commandLine.Read("before"), commandLine.Read("while"));
+        Assert.Equal(commandLine.Read("before"), commandLine.Read("after"));
+        Assert.Equal("0100000003000000" + "0000000000000000" + "2100000000000000" + "4d00000000000000", commandLine.Read("size"));
+        Assert.Equal("0100000002000000" + "0000000000000000" + $"{Libc.SIGCONT:x2}00000000000000" + "0000000000000000", commandLine.Read("signal"));
+    }
+
+    [Fact]
+    public void WithoutATerminalCtrlZStopsBothAndTheShellResumesBoth()
+    {
+        using var commandLine = new CommandLineProcess(
+            $"echo $$ >vmm; {TakeMessage} >start; {Send(MessageKind.Started)}; touch ready; while [ ! -e go ]; do sleep 0.05; done; {Send(MessageKind.Ended, EndCause.Exited, 6)}");
+        using Process process = commandLine.Start("run", "--", "true");
+        Await(Path.Combine(commandLine.Folder, "ready"));
+        int vmm = int.Parse(commandLine.Read("vmm"));
+        Libc.kill(process.Id, Libc.SIGTSTP);
+        AwaitState(process.Id, stopped: true);
+        AwaitState(vmm, stopped: true);
+        File.WriteAllText(Path.Combine(commandLine.Folder, "go"), "");
+        Libc.kill(process.Id, Libc.SIGCONT);
+        Assert.Equal((6, "", ""), CommandLineProcess.Run(process));
+    }
+
+    /// <summary>Takes Start as the VMM does: "plan" is the launch plan, "fds" its descriptors, "channel" the socket.</summary>
+    static string Python(string then) => "exec python3 - <<'PYTHON'\n" + """
+        import json, os, socket, struct
+        channel = socket.socket(fileno=3)
+        message, fds, flags, _ = socket.recv_fds(channel, 64, 253)
+        plan, fds = json.load(os.fdopen(fds[0])), fds[1:]
+        def tell(kind, cause=0, value=0):
+            return struct.pack('<IIIIqq', 1, kind, cause, 0, value, 0)
+
+        """ + then + "\nPYTHON";
+
+    [Fact]
+    public void TheDescriptorsAreThePlans()
+    {
+        using var commandLine = new CommandLineProcess(Python("""
+            count = struct.unpack('<IIIIqq', message)[4]
+            files = {f['path']: f['descriptor'] for f in plan['files'] if f['kind'] == 'Host'}
+            streams = plan['streams']
+            with open('seen', 'w') as seen:
+                print(count == len(fds), sorted(list(files.values()) + [v for k, v in streams.items() if k in ('stdin', 'stdout', 'stderr', 'result', 'trace')]) == list(range(count)), file=seen)
+                print(*sorted(p + ' ' + os.readlink('/proc/self/fd/%d' % fds[d]) for p, d in files.items() if p in ('/usr', '/inside', '/file')), sep='\n', file=seen)
+                print(os.read(fds[files['/file']], 100), os.read(fds[streams['stdin']], 100), file=seen)
+                print(plan['workingDirectory'] == '/inside', plan['arguments'], file=seen)
+            os.write(fds[streams['stdout']], b'to stdout')
+            os.write(fds[streams['stderr']], b'to stderr')
+            os.write(fds[streams['result']], b'{}')
+            os.write(fds[streams['trace']], b'traced')
+            channel.send(tell(16)); channel.send(tell(17, 1, 9))
+            """));
+        File.WriteAllText(Path.Combine(commandLine.Folder, "data"), "content");
+        File.WriteAllText(Path.Combine(commandLine.Folder, "result"), "old and longer");
+        (int status, string output, string error) = commandLine.Shell(
+            "echo input | \"$sandbox\" run --mount .:/inside --mount data:/file --json result --trace=trace -- a 'b c' '' 'ä'");
+        Assert.Equal((9, "to stdout", "to stderr"), (status, output, error));
+        Assert.Equal(
+            $"True True\n/file {commandLine.Folder}/data\n/inside {commandLine.Folder}\n/usr /usr\nb'content' b'input\\n'\nTrue ['a', 'b c', '', 'ä']\n",
+            commandLine.Read("seen"));
+        Assert.Equal("{}", commandLine.Read("result"));
+        Assert.Equal("traced", commandLine.Read("trace"));
+        Assert.Empty(Directory.GetFiles(commandLine.Folder, ".*"));
+    }
+
+    [Fact]
+    public void StreamsThatTheCallerClosedStayClosed()
+    {
+        using var commandLine = new CommandLineProcess(Python("""
+            open('seen', 'w').write('%(stdin)d %(stdout)d' % plan['streams'])
+            channel.send(tell(16)); channel.send(tell(17, 1, 0))
+            """));
+        // The runtime that this test's copy runs on has taken the free numbers before its first line; the native one does not.
+        string native = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../../../../../build/bin/sandbox"));
+        Assert.SkipUnless(File.Exists(native), "the native program has not been built");
+        File.Copy(native, commandLine.Sandbox, overwrite: true);
+        Assert.Equal(0, commandLine.Shell("\"$sandbox\" run -- true <&- >&-").Status);
+        Assert.Equal("-1 -1", commandLine.Read("seen"));
+    }
+
+    [Fact]
+    public void AReadOnlyFileIsOpenedForReadingOnly()
+    {
+        using var commandLine = new CommandLineProcess(Python("""
+            import fcntl
+            modes = {f['path']: fcntl.fcntl(fds[f['descriptor']], fcntl.F_GETFL) & os.O_ACCMODE for f in plan['files'] if f['kind'] == 'Host'}
+            open('seen', 'w').write('%d %d' % (modes['/ro'], modes['/rw']))
+            channel.send(tell(16)); channel.send(tell(17, 1, 0))
+            """));
+        File.WriteAllText(Path.Combine(commandLine.Folder, "data"), "content");
+        Assert.Equal(0, commandLine.Run("run", "--mount", "data:/ro", "--mount", "data:/rw:rw", "--", "true").Status);
+        Assert.Equal($"{Libc.O_RDONLY} {Libc.O_RDWR}", commandLine.Read("seen"));
+    }
+
+    [Fact]
+    public void AVmmThatSendsDescriptorsIsEnded()
+    {
+        using var commandLine = new CommandLineProcess(Python("""
+            socket.send_fds(channel, [tell(16)], [0, 1, 2])
+            import time; time.sleep(60)
+            """));
+        (int status, _, string error) = commandLine.Run("run", "--", "true");
+        Assert.Equal(ExitStatus.SandboxFailed, status);
+        Assert.Matches("^sandbox: the VMM was stopped because it broke the channel's rules [^\n]*\n$", error);
+    }
+
+    [Fact]
     public void ATerminalIsRestoredWhenTheVmmDies()
     {
         using var commandLine = new CommandLineProcess($"{TakeMessage} >start; {Send(MessageKind.Started)}; sleep 0.3; exit 3");
@@ -255,6 +384,16 @@ public class CommandLineTests
             """);
         Assert.Equal("status 125\n", commandLine.Read("status"));
         Assert.Equal(commandLine.Read("before"), commandLine.Read("after"));
+    }
+
+    static void AwaitState(int pid, bool stopped)
+    {
+        var clock = Stopwatch.StartNew();
+        while (File.ReadAllText($"/proc/{pid}/stat").Split(' ')[2] == "T" != stopped)
+        {
+            Assert.InRange(clock.Elapsed.TotalSeconds, 0, 60);
+            Thread.Sleep(10);
+        }
     }
 
     static void Await(string path)

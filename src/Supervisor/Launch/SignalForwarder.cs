@@ -50,7 +50,7 @@ sealed class SignalForwarder : IDisposable
     {
         _vmm.Signal(SIGSTOP);
         _terminal?.Restore();
-        kill(getpid(), SIGSTOP);
+        StopHere();
         _terminal?.MakeRaw();
         _vmm.Signal(SIGCONT);
         ForwardSize();
@@ -110,10 +110,14 @@ sealed class SignalForwarder : IDisposable
             if (_closed)
                 return;
             _vmm.Signal(SIGSTOP);
-            kill(getpid(), SIGSTOP);
+            StopHere();
             _vmm.Signal(SIGCONT);
         }
     }
+
+    // Sent to this very thread, so that none of its next steps is taken before the process is resumed: a signal to the
+    // process would be taken by whichever thread is at hand, while this one runs on.
+    static void StopHere() => HostThread.Signal(HostThread.Id, SIGSTOP);
 
     // A VMM that does not read its channel must not hold up the command line: then the message is dropped, and the
     // caller's second Ctrl-C ends it.
