@@ -49,6 +49,9 @@ public ref struct PathWalk
     private readonly Dentry _root;
     private readonly Dentry _start;
     private ReadOnlySpan<byte> _rest;
+
+    /// <summary>When not null, <see cref="_rest"/> is its end.</summary>
+    private byte[]? _buffer;
     private int _links;
 
     public PathWalk(in Caller caller, Dentry start, WalkFlags flags)
@@ -90,6 +93,7 @@ public ref struct PathWalk
     public long Begin(ReadOnlySpan<byte> path)
     {
         _rest = path;
+        _buffer = null;
         if (path.IsEmpty)
             return (_flags & WalkFlags.AllowEmpty) != 0 ? 0 : -ENOENT;
         if (path.Length >= PATH_MAX)
@@ -250,16 +254,34 @@ public ref struct PathWalk
         if (_rest.IsEmpty)
         {
             _rest = text;
+            _buffer = null;
         }
         else
         {
-            byte[] joined = new byte[text.Length + 1 + _rest.Length];
-            text.CopyTo(joined, 0);
-            joined[text.Length] = (byte)'/';
-            _rest.CopyTo(joined.AsSpan(text.Length + 1));
-            _rest = joined;
+            Prepend(text);
         }
         return text[0] == '/' ? ToRoot() : 0;
+    }
+
+    /// <summary>
+    /// Puts a link's text before what is left of the path. What is left is kept at the end of a buffer, so that forty
+    /// long links cost a few copies and not one each.
+    /// </summary>
+    private void Prepend(ReadOnlySpan<byte> text)
+    {
+        const int smallest = 512;
+        int needed = text.Length + 1;
+        int length = _rest.Length;
+        if (_buffer is null || _buffer.Length - length < needed)
+        {
+            byte[] larger = new byte[Math.Max(2 * (length + needed), smallest)];
+            _rest.CopyTo(larger.AsSpan(larger.Length - length));
+            _buffer = larger;
+        }
+        int start = _buffer.Length - length - needed;
+        text.CopyTo(_buffer.AsSpan(start));
+        _buffer[start + text.Length] = (byte)'/';
+        _rest = _buffer.AsSpan(start);
     }
 
     private void SkipSlashes()
