@@ -225,6 +225,8 @@ public sealed class TemporaryFile : PositionedFile
 
     public override IMappable? Mappable => _inode.Mappable(DisplayName);
 
+    public override bool IsSealedAgainstWriting => (_inode.Seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
+
     protected override long ControlFile(GuestThread thread, int command, ulong argument) => command switch
     {
         F_ADD_SEALS => CanWrite ? _inode.AddSeals((int)argument) : -EPERM,
