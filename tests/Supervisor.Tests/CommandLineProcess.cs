@@ -10,6 +10,7 @@ namespace Sandbox.Supervisor.Tests;
 sealed class CommandLineProcess : IDisposable
 {
     readonly FakeVmm _vmm;
+    readonly List<Process> _started = [];
 
     /// <param name="launches">The command line gets as far as starting its VMM, for which it opens /dev/kvm.</param>
     public CommandLineProcess(string vmmScript, bool launches = true)
@@ -62,8 +63,30 @@ sealed class CommandLineProcess : IDisposable
             WorkingDirectory = WorkingDirectory,
         };
         start.Environment["sandbox"] = Sandbox;
-        return Process.Start(start)!;
+        Process process = Process.Start(start)!;
+        try
+        {
+            // A second handle of its own: callers dispose of theirs.
+            _started.Add(Process.GetProcessById(process.Id));
+        }
+        catch (ArgumentException)
+        {
+            // It has ended already.
+        }
+
+        return process;
     }
 
-    public void Dispose() => _vmm.Dispose();
+    /// <summary>A test that failed half-way leaves nothing running.</summary>
+    public void Dispose()
+    {
+        foreach (Process process in _started)
+        {
+            using (process)
+                if (!process.HasExited)
+                    process.Kill(entireProcessTree: true);
+        }
+
+        _vmm.Dispose();
+    }
 }
