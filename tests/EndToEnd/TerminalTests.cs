@@ -24,11 +24,15 @@ public sealed class TerminalTests
         terminal.Expect("prompt> ");
         terminal.Type("stty size\r");
         terminal.Expect("33 77");
-        terminal.Type("(trap 'echo resized to $(stty size)' WINCH; echo watching; while sleep 0.05; do :; done)\r");
+        // Not a shell loop: a shell may take a Ctrl-C that arrives as its child ends for the child's business.
+        terminal.Type("python3 -c 'import os, signal, time\r"
+            + "signal.signal(signal.SIGWINCH, lambda *_: os.write(1, b\"resized to %d %d\\n\" % os.get_terminal_size()[::-1]))\r"
+            + "print(\"watch\" + \"ing\"); time.sleep(50)'\r");
         terminal.Expect("watching\r\n");
         terminal.Resize(44, 99);
         terminal.Expect("resized to 44 99");
         terminal.Type("\u0003");
+        terminal.Expect("KeyboardInterrupt");
         terminal.Expect("prompt> ");
         terminal.Type("exit 3\r");
         End(terminal, 3);

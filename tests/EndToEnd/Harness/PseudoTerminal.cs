@@ -81,7 +81,9 @@ sealed unsafe class PseudoTerminal : IDisposable
             Thread.Sleep(5);
         }
 
-        Assert.Fail($"\"{text}\" did not appear; the screen from the last expectation on is\n{Screen[_seen..]}\nand before it\n{Screen[.._seen]}");
+        string child = Child is not { } started ? "not started"
+            : started.Ended ? $"ended with {started.Status}" : $"running with {string.Join(", ", ProcessTable.Tree(started.Pid))}";
+        Assert.Fail($"\"{text}\" did not appear; the program is {child}; the screen from the last expectation on is\n{Screen[_seen..]}\nand before it\n{Screen[.._seen]}");
     }
 
     /// <summary>True when the terminal is as a shell expects it: canonical, with echo and signals.</summary>
