@@ -37,14 +37,14 @@ sealed class CommandLineProcess : IDisposable
         {
             process.StandardInput.Close();
             Task<string> error = process.StandardError.ReadToEndAsync();
-            string output = process.StandardOutput.ReadToEnd();
+            Task<string> output = process.StandardOutput.ReadToEndAsync();
             if (!process.WaitForExit(60_000))
             {
                 process.Kill(entireProcessTree: true);
                 throw new TimeoutException("the command line did not end within a minute");
             }
 
-            return (process.ExitCode, output, error.Result);
+            return (process.ExitCode, output.Result, error.Result);
         }
     }
 
@@ -55,7 +55,8 @@ sealed class CommandLineProcess : IDisposable
 
     Process Launch(string program, string[] arguments)
     {
-        var start = new ProcessStartInfo(program, arguments)
+        // A shell that starts jobs in the background has them ignore SIGINT and SIGQUIT, and that is inherited.
+        var start = new ProcessStartInfo("/usr/bin/env", ["--default-signal=INT,QUIT,HUP,TERM,TSTP", program, .. arguments])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
