@@ -93,9 +93,11 @@ static class Ring0Code
         Assembler back = new(64);
         back.sysretq();
         Emit(back, code);
-        // Run once by the VMM before any guest code exists, to learn at which CPL a SYSCALL arrives.
+        // Run once by the VMM before any guest code exists, to learn at which CPL a SYSCALL arrives, and how the
+        // guest's time-stamp counter relates to the host's.
         probeOffset = (int)code.Length;
         Assembler probe = new(64);
+        probe.rdtsc();
         probe.syscall();
         Emit(probe, code);
         return code.ToArray();

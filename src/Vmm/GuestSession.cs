@@ -49,7 +49,7 @@ sealed class GuestSession(SeqpacketChannel channel)
             personality.TraceTo(descriptors[plan.Streams.Trace]);
         if (!personality.TryInitializeLoader(new LoaderOptions()))
             throw new HostException(ENOMEM, "mmap", "the vDSO", "give the guest more with --memory");
-        using VdsoTimekeeper timekeeper = VdsoTimekeeper.Start(personality, platform.TscKilohertz);
+        using VdsoTimekeeper timekeeper = VdsoTimekeeper.Start(personality, platform);
         long error = personality.EnterWorkingDirectory(plan.WorkingDirectory, out FileSystemContext? context);
         if (error != 0)
             return Report(EndCause.Failed, -error, (long)VmmFailure.WorkingDirectory);

@@ -1,32 +1,45 @@
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Personality.Loader;
 using Sandbox.Vmm.Personality.Time;
+using Sandbox.Vmm.Platforms.Kvm;
 
 namespace Sandbox.Vmm;
 
 /// <summary>Keeps the vDSO's clocks true while the guest runs.</summary>
 sealed class VdsoTimekeeper : ITimerCallback, IDisposable
 {
-    /// <summary>
-    /// Guests run on the host's own counter: KVM gives a first vCPU an offset that hardware adds, and paravirtual KVM
-    /// adds none, so the platform sets it to 0 on both.
-    /// </summary>
+    /// <summary>The platform asks KVM to add no offset to the host's counter, and reads the guest's to make sure.</summary>
     private const ulong GuestOffset = 0;
+
+    /// <summary>
+    /// The platform's reading is this close when the counters are one; where KVM gave the guest a counter of its own,
+    /// they differ by the host's uptime.
+    /// </summary>
+    private const double ToleranceNanoseconds = 20e6;
 
     private readonly LinuxPersonality _personality;
     private readonly TscSampler _sampler = new(GuestOffset);
     private readonly VdsoClock _clock;
 
-    private VdsoTimekeeper(LinuxPersonality personality, int tscKilohertz)
+    private VdsoTimekeeper(LinuxPersonality personality, int tscKilohertz, (ulong Tsc, long At) guest)
     {
         _personality = personality;
-        _clock = new VdsoClock(personality.Vdso.Page, TscSampler.IsInvariant ? tscKilohertz : 0);
-        _clock.Start(_sampler.Take());
+        ClockSample now = _sampler.Take();
+        bool usable = tscKilohertz > 0 && TscSampler.IsInvariant && IsSameCounter(now, tscKilohertz, guest);
+        _clock = new VdsoClock(personality.Vdso.Page, usable ? tscKilohertz : 0);
+        _clock.Start(now);
     }
 
-    public static VdsoTimekeeper Start(LinuxPersonality personality, int tscKilohertz)
+    private static bool IsSameCounter(in ClockSample now, int tscKilohertz, (ulong Tsc, long At) guest)
     {
-        VdsoTimekeeper keeper = new(personality, tscKilohertz);
+        double cyclesLater = unchecked((long)(now.Tsc - guest.Tsc));
+        double nanosecondsLater = cyclesLater * 1e6 / tscKilohertz;
+        return Math.Abs(nanosecondsLater - (now.Monotonic - guest.At)) < ToleranceNanoseconds;
+    }
+
+    public static VdsoTimekeeper Start(LinuxPersonality personality, KvmPlatform platform)
+    {
+        VdsoTimekeeper keeper = new(personality, platform.TscKilohertz, platform.TscReading);
         keeper.Schedule();
         return keeper;
     }

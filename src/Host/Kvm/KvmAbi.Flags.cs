@@ -6,6 +6,8 @@ public static unsafe partial class KvmAbi
     public const int KVM_API_VERSION = 12;
     public const int KVMIO = 0xAE;
 
+    public const int KVM_VCPU_TSC_CTRL = 0;
+    public const int KVM_VCPU_TSC_OFFSET = 0;
     public const int KVM_SYNC_X86_REGS = 0x1;
     public const int KVM_SYNC_X86_SREGS = 0x2;
     public const int KVM_SYNC_X86_EVENTS = 0x4;

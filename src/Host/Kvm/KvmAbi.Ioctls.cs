@@ -49,6 +49,7 @@ public static unsafe partial class KvmAbi
     // VM or vCPU
     public static uint KVM_ENABLE_CAP => Number(In, 0xa3, sizeof(kvm_enable_cap));
     public static uint KVM_SET_TSC_KHZ => Number(None, 0xa2);
+    public static uint KVM_SET_DEVICE_ATTR => Number(In, 0xe1, sizeof(kvm_device_attr));
     public static uint KVM_GET_TSC_KHZ => Number(None, 0xa3);
     public static uint KVM_GET_STATS_FD => Number(None, 0xce);
 

@@ -101,3 +101,13 @@ public unsafe struct kvm_pit_config
     public uint flags;
     public fixed uint pad[15];
 }
+
+/// <summary>An attribute of a device, a VM or a vCPU: linux/kvm.h.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct kvm_device_attr
+{
+    public uint flags;
+    public uint group;
+    public ulong attr;
+    public ulong addr;
+}

@@ -98,6 +98,22 @@ public sealed unsafe class KvmVcpu : IDisposable
 
     public int TscKilohertz => Math.Max(_file.Control(KVM_GET_TSC_KHZ), 0);
 
+    /// <summary>
+    /// Makes the guest's time-stamp counter the host's own (KVM_VCPU_TSC_OFFSET, Linux 5.16). Best effort: whoever
+    /// relies on it compares the two.
+    /// </summary>
+    public void ShareTsc()
+    {
+        long offset = 0;
+        kvm_device_attr attribute = new()
+        {
+            group = KVM_VCPU_TSC_CTRL,
+            attr = KVM_VCPU_TSC_OFFSET,
+            addr = (ulong)&offset,
+        };
+        _ = _file.Control(KVM_SET_DEVICE_ATTR, &attribute);
+    }
+
     private static void Check(int result, string call)
     {
         if (result < 0)

@@ -87,11 +87,15 @@ public sealed unsafe partial class KvmCpu
 
     /// <summary>True when a SYSCALL at <paramref name="rip"/> arrives in the gate at CPL 3.</summary>
     /// <param name="gate">Where LSTAR points meanwhile: a user page.</param>
-    internal bool ProbeSystemCall(PhysicalAddress root, ulong gate, ulong rip)
+    /// <param name="tsc">The guest's time-stamp counter, read by the probe.</param>
+    internal bool ProbeSystemCall(PhysicalAddress root, ulong gate, ulong rip, out ulong tsc)
     {
         Adopt();
         SetGate(gate);
         bool staysInUserMode = ProbeThrough(root, gate, rip);
+        // A fault's address went through RAX, whose own value the stub has saved.
+        uint low = (uint)(_place == Place.Stub ? ((ulong*)Frame)[-2] : _vcpu.Registers.rax);
+        tsc = ((ulong)(uint)_vcpu.Registers.rdx << 32) | low;
         SetGate(KvmPlatform.GateAddress);
         return staysInUserMode;
     }

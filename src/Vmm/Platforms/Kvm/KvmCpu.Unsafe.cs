@@ -63,6 +63,7 @@ public sealed unsafe partial class KvmCpu : VirtualCpu
         _vcpu.SetCpuid(platform.Model.Entries);
         _vcpu.SetSignalMask(~(1UL << (KickSignal - 1)));
         SetGate(KvmPlatform.GateAddress);
+        _vcpu.ShareTsc();
         ResetForExec();
     }
 

@@ -119,6 +119,9 @@ public sealed unsafe class KvmPlatform : IPlatform
     /// <summary>The rate of the guest's time-stamp counter in kHz; 0 when the host does not tell.</summary>
     public int TscKilohertz { get; private set; }
 
+    /// <summary>What the guest's counter showed at a moment of CLOCK_MONOTONIC.</summary>
+    public (ulong Tsc, long MonotonicNanoseconds) TscReading { get; private set; }
+
     /// <summary>
     /// Executes one SYSCALL at CPL 3, before any guest code exists, and looks at which CPL it arrives. Nothing that a
     /// guest does later can change the answer.
@@ -129,7 +132,8 @@ public sealed unsafe class KvmPlatform : IPlatform
         Map(Ring0Layout.ProbeOffset, Protection.Read | Protection.Execute, user: true, target: Ring0Layout.GateOffset);
         KvmCpu cpu = (KvmCpu)RentCpu();
         TscKilohertz = cpu.TscKilohertz;
-        bool staysInUserMode = cpu.ProbeSystemCall(Memory.Ring0.Root, probe, probe + GateBytes.ProbeOffset);
+        bool staysInUserMode = cpu.ProbeSystemCall(Memory.Ring0.Root, probe, probe + GateBytes.ProbeOffset, out ulong tsc);
+        TscReading = (tsc, HostClock.MonotonicNanoseconds());
         Memory.Ring0.Replace(probe, default, recordEdit: true);
         if (!cpu.RewriteEntries(Memory.Ring0.Edits))
             throw new HostException(Libc.ENOSYS, "KVM_RUN", cpu.FailureDetail, "this KVM cannot run process guests");
