@@ -260,8 +260,8 @@ static void files(void)
     CHECK("copy on write", private[10] == 'g' && pread(file, &byte, 1, 10) == 1 && byte == 'f');
     char *beyond = map(4 * Page, PROT_READ, MAP_PRIVATE, file, 0);
     NEED(beyond != MAP_FAILED);
-    CHECK("page past the end: SIGBUS", !reads(beyond + 2 * Page) && number == SIGBUS && code == BUS_ADRERR
-        && address == beyond + 2 * Page);
+    /* Which address is not compared: KVM does not say where the host's file ended (README, known differences). */
+    CHECK("page past the end: SIGBUS", !reads(beyond + 2 * Page) && number == SIGBUS && code == BUS_ADRERR);
     int pipe_ends[2];
     NEED(!pipe(pipe_ends));
     CHECK_ERRNO("a system call sees EFAULT there", write(pipe_ends[1], beyond + 2 * Page, 1), EFAULT);

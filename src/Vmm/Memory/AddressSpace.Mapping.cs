@@ -9,10 +9,11 @@ public sealed partial class AddressSpace
 
     /// <summary>mmap(2).</summary>
     /// <param name="backing">Null for anonymous memory; MAP_SHARED then makes an object of its own.</param>
+    /// <param name="mayWrite">False when a shared mapping must never become writable.</param>
     /// <param name="label">What /proc/self/maps shows instead of the backing's name, such as "[vdso]".</param>
     /// <returns>The address, or -EINVAL, -ENOMEM, -EEXIST, -EACCES, -ENODEV, -EOVERFLOW.</returns>
     public long Map(VirtualAddress hint, ulong length, Protection protection, int flags, IMappable? backing, ulong offset,
-        string label = "")
+        string label = "", bool mayWrite = true)
     {
         if (length == 0 || !Page.IsAligned(offset))
             return -EINVAL;
@@ -55,7 +56,7 @@ public sealed partial class AddressSpace
 
         lock (_lock)
         {
-            long result = MapLocked(hint, length, protection, flags, shared, isFixed, held, offset, label);
+            long result = MapLocked(hint, length, protection, flags, shared, isFixed, held, offset, label, mayWrite);
             if (result < 0)
                 held?.Release();
             return result;
@@ -63,7 +64,7 @@ public sealed partial class AddressSpace
     }
 
     private long MapLocked(VirtualAddress hint, ulong length, Protection protection, int flags, bool shared, bool isFixed,
-        IMappingBacking? backing, ulong offset, string label)
+        IMappingBacking? backing, ulong offset, string label, bool mayWrite)
     {
         if (_mappings.Count >= MappingList.Limit)
             return -ENOMEM;
@@ -94,6 +95,7 @@ public sealed partial class AddressSpace
             End = start + length,
             Protection = protection,
             Shared = shared,
+            MayWrite = !shared || mayWrite,
             GrowsDown = (flags & MAP_GROWSDOWN) != 0,
             Backing = backing,
             Offset = offset,
@@ -210,7 +212,8 @@ public sealed partial class AddressSpace
                     return -ENOMEM;
                 }
                 Mapping mapping = _mappings[i];
-                if (mapping is { Shared: true, Backing: WindowFile { Writable: false } } && (protection & Protection.Write) != 0)
+                bool isReadOnly = !mapping.MayWrite || mapping is { Shared: true, Backing: WindowFile { Writable: false } };
+                if (isReadOnly && (protection & Protection.Write) != 0)
                     return -EACCES;
                 if (mapping.Protection != protection)
                 {
@@ -255,8 +258,10 @@ public sealed partial class AddressSpace
         newLength = Page.RoundUp(newLength);
         bool mayMove = (flags & MREMAP_MAYMOVE) != 0;
         bool isFixed = (flags & MREMAP_FIXED) != 0;
+        bool keepsOld = (flags & MREMAP_DONTUNMAP) != 0;
         if (!Page.IsAligned(old.Value) || newLength == 0 || newLength > PageTable.UserLimit
-            || (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED)) != 0 || (isFixed && !mayMove))
+            || (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0 || (isFixed && !mayMove)
+            || (keepsOld && (!mayMove || oldLength != newLength)))
             return -EINVAL;
         if (old.Value > PageTable.UserLimit || oldLength > PageTable.UserLimit - old.Value)
             return -EINVAL;
@@ -280,7 +285,7 @@ public sealed partial class AddressSpace
             if (newLength < oldLength && !RemoveLocked(old.Value + newLength, old.Value + oldLength))
                 return -ENOMEM;
             oldLength = Math.Min(oldLength, newLength);
-            if (!isFixed && newLength == oldLength)
+            if (!isFixed && !keepsOld && newLength == oldLength)
                 return (long)old.Value;
             ulong grow = newLength - oldLength;
             if (mapping.Backing is null && grow / Page.Size > (ulong)_memory.Pool.AvailablePages
@@ -290,7 +295,7 @@ public sealed partial class AddressSpace
             if (error != 0)
                 return error;
             ulong oldEnd = old.Value + oldLength;
-            if (!isFixed && oldEnd == mapping.End && oldEnd <= PageTable.UserLimit - grow
+            if (!isFixed && !keepsOld && oldEnd == mapping.End && oldEnd <= PageTable.UserLimit - grow
                 && _mappings.IsFree(oldEnd, oldEnd + grow))
             {
                 mapping.End += grow;
@@ -300,7 +305,7 @@ public sealed partial class AddressSpace
             }
             if (!mayMove)
                 return -ENOMEM;
-            return MoveLocked(old.Value, oldLength, newLength, isFixed ? target.Value : 0);
+            return MoveLocked(old.Value, oldLength, newLength, isFixed ? target.Value : 0, keepsOld);
         }
     }
 
@@ -314,7 +319,7 @@ public sealed partial class AddressSpace
         return 0;
     }
 
-    private long MoveLocked(ulong old, ulong oldLength, ulong newLength, ulong target)
+    private long MoveLocked(ulong old, ulong oldLength, ulong newLength, ulong target, bool keepsOld)
     {
         if (target != 0)
         {
@@ -345,10 +350,13 @@ public sealed partial class AddressSpace
             RemoveLeaves rest = new(this);
             _table.Update(old, old + oldLength, ref rest);
         }
-        int index = _mappings.IndexAtOrAbove(old);
-        _mappedBytes -= _mappings[index].Length;
-        _mappings.RemoveAt(index);
-        ReleaseBacking(source);
+        if (!keepsOld)
+        {
+            int index = _mappings.IndexAtOrAbove(old);
+            _mappedBytes -= _mappings[index].Length;
+            _mappings.RemoveAt(index);
+            ReleaseBacking(source);
+        }
         if (visitor.Failed)
         {
             RemoveLocked(target, target + newLength);

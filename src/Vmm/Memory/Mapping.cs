@@ -11,6 +11,9 @@ internal sealed class Mapping
 
     public required bool Shared { get; init; }
 
+    /// <summary>A shared mapping of a file that was not opened for writing never becomes writable.</summary>
+    public bool MayWrite { get; init; } = true;
+
     /// <summary>The stack: grows down on a fault just below it.</summary>
     public bool GrowsDown { get; init; }
 
@@ -47,6 +50,7 @@ internal sealed class Mapping
         End = end,
         Protection = Protection,
         Shared = Shared,
+        MayWrite = MayWrite,
         GrowsDown = GrowsDown,
         Backing = Backing,
         Offset = Offset + (start - Start),
@@ -58,6 +62,6 @@ internal sealed class Mapping
     /// <summary>Whether the next mapping continues this one in every respect.</summary>
     public bool CanMergeWith(Mapping next) =>
         End == next.Start && Protection == next.Protection && Shared == next.Shared && Backing == next.Backing
-        && GrowsDown == next.GrowsDown && Label == next.Label && DontFork == next.DontFork
+        && MayWrite == next.MayWrite && GrowsDown == next.GrowsDown && Label == next.Label && DontFork == next.DontFork
         && WipeOnFork == next.WipeOnFork && (Backing is null || Offset + Length == next.Offset);
 }

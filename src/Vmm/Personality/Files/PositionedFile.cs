@@ -1,3 +1,4 @@
+using Sandbox.Vmm.Memory;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -71,6 +72,15 @@ public abstract class PositionedFile(Dentry dentry, int flags) : InodeFile(dentr
     protected abstract long Append(ReadOnlySpan<byte> buffer, out long end);
 
     protected abstract long GetLength();
+
+    /// <summary>FIONREAD: what is left of a regular file; a negative number behind its end, as in Linux.</summary>
+    public override long Ioctl(GuestThread thread, uint request, ulong argument)
+    {
+        if (request != FIONREAD || Inode.Type != S_IFREG)
+            return base.Ioctl(thread, request, argument);
+        int left = (int)(GetLength() - Volatile.Read(ref _position));
+        return thread.Memory.TryWrite(new VirtualAddress(argument), left) ? 0 : -EFAULT;
+    }
 
     /// <summary>SEEK_DATA and SEEK_HOLE for a file without holes: data to the end, a hole behind it.</summary>
     protected virtual long Next(long offset, bool data)

@@ -174,6 +174,12 @@ static partial class InformationCalls
             target.Limits.Set(resource, limit.rlim_cur, limit.rlim_max);
         if (resource == RLIMIT_CPU)
             target.CpuLimit.Update();
+        // One that has begun to end has no memory to bound.
+        if (resource == RLIMIT_STACK && target.AcquireMemory() is { } memory)
+        {
+            memory.StackLimit = limit.rlim_cur;
+            memory.Release();
+        }
         return 0;
     }
 

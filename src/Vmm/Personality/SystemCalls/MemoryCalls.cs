@@ -38,7 +38,8 @@ static class MemoryCalls
         if (type is not (MAP_SHARED or MAP_PRIVATE or MAP_SHARED_VALIDATE))
             return -EINVAL;
         Protection protection = (Protection)(a.Int2 & Known);
-        // A hint is rounded, an order is not.
+        if (ExceedsLimit(thread, a.A1))
+            return -ENOMEM;
         if ((flags & MAP_ANONYMOUS) != 0)
             return thread.Memory.Map(new VirtualAddress(a.A0), a.A1, protection, flags, null, 0);
         OpenFile? file = thread.Descriptors.Acquire(a.Int4);
@@ -55,13 +56,21 @@ static class MemoryCalls
             if (type != MAP_PRIVATE && (protection & Protection.Write) != 0 && file.IsSealedAgainstWriting)
                 return -EPERM;
             return file.Mappable is { } backing
-                ? thread.Memory.Map(new VirtualAddress(a.A0), a.A1, protection, flags, backing, a.A5)
+                ? thread.Memory.Map(new VirtualAddress(a.A0), a.A1, protection, flags, backing, a.A5, mayWrite: file.CanWrite)
                 : -ENODEV;
         }
         finally
         {
             file.Release();
         }
+    }
+
+    /// <summary>RLIMIT_AS.</summary>
+    private static bool ExceedsLimit(GuestThread thread, ulong growth)
+    {
+        ulong limit = thread.Process.Limits.Soft(RLIMIT_AS);
+        return limit != ResourceLimits.Infinity
+            && (growth > limit || thread.Memory.Usage.Mapped > limit - growth);
     }
 
     private static long Munmap(GuestThread thread, in SystemCallArguments a) =>
@@ -79,7 +88,7 @@ static class MemoryCalls
         a.Int3 == -1 ? Mprotect(thread, a) : -EINVAL;
 
     private static long Mremap(GuestThread thread, in SystemCallArguments a) =>
-        thread.Memory.Remap(new VirtualAddress(a.A0), a.A1, a.A2, a.Int3, new VirtualAddress(a.A4));
+        a.A2 > a.A1 && ExceedsLimit(thread, a.A2 - a.A1) ? -ENOMEM : thread.Memory.Remap(new VirtualAddress(a.A0), a.A1, a.A2, a.Int3, new VirtualAddress(a.A4));
 
     private static long Madvise(GuestThread thread, in SystemCallArguments a) =>
         thread.Memory.Advise(new VirtualAddress(a.A0), a.A1, a.Int2);

@@ -172,6 +172,15 @@ abstract class ProcDirectory(ProcFileSystem fileSystem, ulong number, uint permi
         return child is null ? -ENOENT : 0;
     }
 
+    /// <summary>There are no names in /proc but its own: Linux says so with ENOENT.</summary>
+    public override long CreateNode(Dentry self, ReadOnlySpan<byte> name, uint mode, in Owner owner, out Dentry? child)
+    {
+        child = null;
+        return -ENOENT;
+    }
+
+    public override long MakeDirectory(Dentry self, ReadOnlySpan<byte> name, uint mode, in Owner owner) => -ENOENT;
+
     public override long Open(in Caller caller, Dentry self, int flags, out OpenFile? file)
     {
         file = new ListedDirectoryFile(self, flags, entries =>

@@ -79,9 +79,9 @@ static class ProcessorInformation
         text.Add("vendor_id\t: ").Add(vendor).Add("\ncpu family\t: ").Add(family).Add("\nmodel\t\t: ").Add(model)
             .Add("\nmodel name\t: ").Add(Brand()).Add("\nstepping\t: ").Add(signature & 0xf)
             .Add("\nmicrocode\t: 0xffffffff\n");
+        // Processors without the frequency leaf do not tell; programs that parse the line find one all the same.
         uint megahertz = CpuId(0, 0)[Eax] >= 0x16 ? CpuId(0x16, 0)[Eax] : 0;
-        if (megahertz != 0)
-            text.Add("cpu MHz\t\t: ").Add(megahertz).Add(".000\n");
+        text.Add("cpu MHz\t\t: ").Add(megahertz).Add(".000\n");
         uint cache = HasExtended(0x80000006) ? CpuId(0x80000006, 0)[Ecx] >> 16 : 0;
         return text.Add("cache size\t: ").Add(cache).Add(" KB\n").ToArray();
     }
