@@ -261,7 +261,7 @@ public sealed class ProcTests : IDisposable
         file.Release();
         Assert.Equal("500\n", Read("/proc/self/oom_score_adj"));
         Assert.Equal(-EACCES, Open("/proc/meminfo", O_WRONLY, out _));
-        Assert.Equal(-EPERM, VirtualFileSystem.MakeDirectory(
+        Assert.Equal(-ENOENT, VirtualFileSystem.MakeDirectory(
             _caller with { Credentials = Credentials.Of(0, 0) }, _tree.Root, "/proc/new"u8, 0x1ff));
     }
 
