@@ -9,7 +9,8 @@ kill -CONT "$job"
 sleep 0.1
 jobs -r | wc -l
 kill %1
-wait %1 2>/dev/null; echo "ended: $?"
+# By pid: the job itself may have been reported, and forgotten, before wait asks for it.
+wait "$job" 2>/dev/null; echo "ended: $?"
 (sleep 0.1; exit 5) &
 fg %% > /dev/null; echo "foreground: $?"
 sleep 0.3 | cat & 
