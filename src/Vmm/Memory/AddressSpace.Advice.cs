@@ -164,7 +164,7 @@ public sealed partial class AddressSpace
         }
     }
 
-    /// <summary>The object became shorter or got a hole: its pages vanish from here. Private copies stay.</summary>
+    /// <summary>The object became shorter or got a hole: its pages vanish from here, private copies too, as in ftruncate(2).</summary>
     internal void DropObjectPages(PagedObject pages, long firstPage, long endPage)
     {
         lock (_lock)
