@@ -15,6 +15,14 @@ source.Add(
 byte[] gate = Ring0Code.AssembleGate(out int gateReturn, out int probe);
 source.Add("Sandbox.Vmm.Platforms.Kvm", "GateBytes", "The system-call gate.", gate,
     ("ReturnOffset", gateReturn), ("ProbeOffset", probe));
+byte[] handoff = HandoffCode.Assemble(out HandoffCode.Offsets at);
+source.Add("Sandbox.Vmm.Platforms.Kvm", "HandoffBytes", "The system-call gate of a vCPU whose calls are attended.", handoff,
+    ("Requested", at.Requested), ("Out", at.Out), ("Left", at.Left), ("Answered", at.Answered), ("End", at.End));
+source.Add("Sandbox.Vmm.Platforms.Kvm", "ExchangeLayout", "The page that the hand-off gate shares with the VMM.", [],
+    ("Request", HandoffCode.Request), ("Attended", HandoffCode.Attended), ("Result", HandoffCode.Result),
+    ("Call", HandoffCode.Call), ("StackPointer", HandoffCode.StackPointer), ("Flags", HandoffCode.Flags),
+    ("NoRequest", HandoffCode.None), ("Waiting", HandoffCode.Waiting), ("HasAnswer", HandoffCode.Answered),
+    ("MustLeave", HandoffCode.Leave));
 byte[] ring0 = Ring0Code.Assemble(out int ring0Return);
 source.Add("Sandbox.Vmm.Platforms.Kvm", "Ring0Bytes", "Exception stubs and the page-table edit routine.", ring0,
     ("StubSize", Ring0Code.StubSize), ("StubCount", Ring0Code.StubCount),

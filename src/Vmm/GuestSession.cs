@@ -64,6 +64,7 @@ sealed class GuestSession(SeqpacketChannel channel)
         };
         Listen();
         personality.Start(first);
+        personality.Attendance?.Start();
         _phases.Mark("program");
         if (!personality.HasEnded)
             TrySend(new ChannelMessage { Kind = MessageKind.Started });

@@ -56,6 +56,7 @@ static class ResultRecord
         for (int kind = 0; kind < ExitCounters.Kinds; kind++)
             json.WriteNumber(JsonNamingPolicy.CamelCase.ConvertName(((GuestExitKind)kind).ToString()), counters.ExitsByKind[kind]);
         json.WriteEndObject();
+        json.WriteNumber("callsHandedOver", counters.HandedOver);
 
         json.WriteStartArray("systemCalls");
         for (int number = 0; number < SystemCallTable.Limit; number++)

@@ -72,6 +72,9 @@ public sealed partial class AddressSpace
             RemoveLocked(0, PageTable.UserLimit);
             // No processor runs on these tables any more, so nothing can still reach the pages.
             ReleaseQuarantine();
+            foreach (PhysicalAddress page in _exchanges.Values)
+                _memory.Pool.Release(page);
+            _exchanges.Clear();
             _table.Free();
         }
     }

@@ -31,7 +31,7 @@ public sealed class GuestMemory : IDisposable
     internal IMemorySlots Slots { get; }
 
     /// <summary>
-    /// The table whose upper half every address space shares: the platform maps its ring 0 there before the first
+    /// The table whose last root entry every address space shares: the platform maps its ring 0 there before the first
     /// address space is made.
     /// </summary>
     internal PageTable Ring0 => _ring0 ?? throw new InvalidOperationException("the memory limit has no room for a page table");

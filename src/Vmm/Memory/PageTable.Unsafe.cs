@@ -17,7 +17,10 @@ public sealed unsafe class PageTable
     public const ulong UserLimit = 0x7fff_ffff_f000;
 
     private const int EntriesPerTable = 512;
-    private const int FirstSharedRootEntry = 256;
+
+    /// <summary>Ring 0, the same in every table. What else is in the upper half is the table's own.</summary>
+    private const int SharedRootEntry = 511;
+
     private readonly PageTablePool _pool;
 
     private PageTable(PageTablePool pool, PhysicalAddress root)
@@ -32,7 +35,7 @@ public sealed unsafe class PageTable
     /// <summary>Entries that the guest must rewrite before their old meaning is gone.</summary>
     public PageTableEdits Edits { get; } = new();
 
-    /// <param name="shared">The upper half of this root (ring 0) is shared with the new table; null for none.</param>
+    /// <param name="shared">The last entry of this root (ring 0) is shared with the new table; null for none.</param>
     /// <returns>Null at the memory limit.</returns>
     public static PageTable? Create(PageTablePool pool, PageTable? shared)
     {
@@ -40,12 +43,7 @@ public sealed unsafe class PageTable
         if (root.IsNone)
             return null;
         if (shared is not null)
-        {
-            ulong* source = pool.Entries(shared.Root);
-            ulong* target = pool.Entries(root);
-            for (int i = FirstSharedRootEntry; i < EntriesPerTable; i++)
-                target[i] = source[i];
-        }
+            pool.Entries(root)[SharedRootEntry] = pool.Entries(shared.Root)[SharedRootEntry];
         return new PageTable(pool, root);
     }
 
@@ -179,10 +177,10 @@ public sealed unsafe class PageTable
         }
     }
 
-    /// <summary>Retires every table of the lower half and the root. The table must not be used afterwards.</summary>
+    /// <summary>Retires every table that is this one's own, and the root. The table must not be used afterwards.</summary>
     public void Free()
     {
-        FreeBelow(Root, 4, FirstSharedRootEntry);
+        FreeBelow(Root, 4, SharedRootEntry);
         _pool.Retire(Root);
     }
 

@@ -1,5 +1,6 @@
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Memory;
+using Sandbox.Vmm.Personality.Handoff;
 using Sandbox.Vmm.Personality.Processes;
 using Sandbox.Vmm.Personality.SystemCalls;
 using Sandbox.Vmm.Personality.Time;
@@ -27,6 +28,9 @@ public sealed partial class LinuxPersonality
         Timers = new TimerQueue(Clock);
         if (plan.Limits.Cpus < Environment.ProcessorCount)
             CpuGate = new CpuGate(plan.Limits.Cpus, Timers, Clock);
+        int cpus = Math.Min(plan.Limits.Cpus, Environment.ProcessorCount);
+        if (plan.Handoff && cpus >= Attendance.MinimumCpus)
+            Attendance = new Attendance(this, cpus);
     }
 
     public LaunchPlan Plan { get; }
@@ -48,6 +52,9 @@ public sealed partial class LinuxPersonality
 
     /// <summary>Null when the plan allows as many CPUs as the host has.</summary>
     internal CpuGate? CpuGate { get; }
+
+    /// <summary>Null when every call leaves the guest.</summary>
+    internal Attendance? Attendance { get; }
 
     internal FutexTable Futexes { get; } = new();
 

@@ -8,6 +8,8 @@ public enum GuestExitKind
 {
     /// <summary>SYSCALL: the number is in RAX, RIP is already behind the instruction.</summary>
     SystemCall,
+    /// <summary>SYSCALL, and <see cref="CallExchange.Result"/> of <see cref="VirtualCpu.Exchange"/> is what came of it.</summary>
+    ServedCall,
     /// <summary>A page fault at <see cref="GuestExit.FaultAddress"/>.</summary>
     PageFault,
     /// <summary>Another exception; RIP is at the instruction (behind it for traps).</summary>
@@ -92,6 +94,15 @@ public abstract class VirtualCpu : IDisposable
 
     /// <summary>Whether user code may be running on this processor right now.</summary>
     public virtual bool IsRunningGuestCode => false;
+
+    /// <summary>Where calls are handed over in the present address space; null until it is opened.</summary>
+    public virtual CallExchange? Exchange => null;
+
+    /// <summary>
+    /// Lets calls be handed over from the next <see cref="Run"/> on, until another address space is attached.
+    /// </summary>
+    /// <returns>False where the platform has no such way, or the guest's memory no room for it.</returns>
+    public virtual bool TryOpenExchange() => false;
 
     /// <summary>What went wrong, after <see cref="GuestExitKind.Failed"/>: one line for the operator.</summary>
     public string FailureDetail { get; protected set; } = "";

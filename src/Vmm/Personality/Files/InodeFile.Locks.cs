@@ -46,8 +46,8 @@ public abstract partial class InodeFile
         {
             while ((result = locks.SetWhole(file, this, exclusive)) == -EAGAIN)
             {
-                if (thread.HasPendingSignal)
-                    return SystemCalls.Restart.System;
+                if (thread.MayWait() is var code and not 0)
+                    return code;
                 thread.Parker.Park(Parker.Forever);
             }
             return result;
@@ -110,8 +110,8 @@ public abstract partial class InodeFile
                     if (deadlock < 0)
                         return deadlock;
                 }
-                if (thread.HasPendingSignal)
-                    return SystemCalls.Restart.System;
+                if (thread.MayWait() is var code and not 0)
+                    return code;
                 thread.Parker.Park(Parker.Forever);
             }
             return result;

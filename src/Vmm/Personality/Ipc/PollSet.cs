@@ -67,8 +67,8 @@ sealed class PollSet(GuestThread thread)
             ready = Scan();
             if (ready > 0 || timedOut)
                 return ready;
-            if (thread.HasPendingSignal)
-                return Restart.System;
+            if (thread.MayWait() is var code and not 0)
+                return code;
             timedOut = !thread.Parker.Park(deadline);
         }
     }

@@ -60,8 +60,8 @@ static class ChildWait
                         queued = true;
                     }
                 }
-                if (thread.HasPendingSignal)
-                    return Restart.System;
+                if (thread.MayWait() is var code and not 0)
+                    return code;
                 thread.Parker.Park(Parker.Forever);
             }
         }

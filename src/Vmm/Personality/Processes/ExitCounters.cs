@@ -25,7 +25,12 @@ public sealed class ExitCounters
 
     private static readonly long[] s_none = new long[SystemCallTable.Limit];
 
+    /// <summary>Calls that were served without an exit.</summary>
+    public long HandedOver { get; private set; }
+
     internal void Count(GuestExitKind kind) => _kinds[(int)kind]++;
+
+    internal void CountHandedOver() => HandedOver++;
 
     internal void CountCall(uint number, bool known)
     {
@@ -37,6 +42,13 @@ public sealed class ExitCounters
         _calls[number]++;
         if (!known)
             (_unknown ??= new long[SystemCallTable.Limit])[number]++;
+    }
+
+    /// <summary>Takes a call back that is going to be counted again.</summary>
+    internal void Uncount(uint number)
+    {
+        if (number < SystemCallTable.Limit)
+            _calls[number]--;
     }
 
     /// <summary>Adds another thread's counts. A thread still counting may be a few behind.</summary>
@@ -53,5 +65,6 @@ public sealed class ExitCounters
                 _unknown[i] += unknown[i];
         }
         OutOfRange += other.OutOfRange;
+        HandedOver += other.HandedOver;
     }
 }

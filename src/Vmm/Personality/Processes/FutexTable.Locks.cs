@@ -65,8 +65,8 @@ sealed partial class FutexTable
         {
             if (waiter.Bucket < 0)
                 return Finish(waiter, 0);
-            if (thread.HasPendingSignal)
-                return Finish(waiter, Withdraw(waiter) ? Restart.NoInterrupt : 0);
+            if (thread.MayWait(Restart.NoInterrupt) is var code and not 0)
+                return Finish(waiter, Withdraw(waiter) ? code : 0);
             if (!thread.Parker.Park(deadline))
                 return Finish(waiter, Withdraw(waiter) ? -ETIMEDOUT : 0);
         }

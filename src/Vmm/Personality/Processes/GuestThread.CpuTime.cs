@@ -12,6 +12,10 @@ public sealed unsafe partial class GuestThread
     private int _hostClock;
     private long _hostCpuAtStart;
     private long _cpuAtEnd = -1;
+    private long _chargedCpu;
+
+    /// <summary>CPU time that an attendant spent on this thread, in nanoseconds.</summary>
+    internal void ChargeCpu(long nanoseconds) => Interlocked.Add(ref _chargedCpu, nanoseconds);
 
     private void StartCpuAccounting()
     {
@@ -34,7 +38,8 @@ public sealed unsafe partial class GuestThread
             timespec time;
             if (clock_gettime(_hostClock, &time) != 0)
                 return 0;
-            return Math.Max(time.tv_sec * HostClock.NanosecondsPerSecond + time.tv_nsec - start, 0);
+            long own = time.tv_sec * HostClock.NanosecondsPerSecond + time.tv_nsec - start;
+            return Math.Max(own, 0) + Interlocked.Read(ref _chargedCpu);
         }
     }
 }

@@ -1,4 +1,5 @@
 using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Personality.Handoff;
 using Sandbox.Vmm.Personality.Processes;
 using Sandbox.Vmm.Personality.SystemCalls;
 using Sandbox.Vmm.Platforms;
@@ -61,6 +62,7 @@ public sealed partial class GuestThread
     private void RunUserCode()
     {
         CpuGate? gate = Personality.CpuGate;
+        Attendance? attendance = Personality.Attendance;
         while (true)
         {
             if (HasPendingSignal || _interruptedResult != 0)
@@ -78,14 +80,21 @@ public sealed partial class GuestThread
                 gate?.Leave(this);
                 continue;
             }
+            attendance?.CountRunning(+1);
             GuestExit exit = Cpu.Run();
+            attendance?.CountRunning(-1);
             _mode = Mode.Serving;
             gate?.Leave(this);
             Counters.Count(exit.Kind);
             switch (exit.Kind)
             {
                 case GuestExitKind.SystemCall:
+                    bool frequent = attendance is not null && Attendance.IsFrequent(this);
                     ServeCall();
+                    attendance?.AfterCall(this, frequent);
+                    break;
+                case GuestExitKind.ServedCall:
+                    Conclude(Cpu.Exchange!.Number, Cpu.Exchange.Result);
                     break;
                 case GuestExitKind.PageFault:
                     OnPageFault(exit);
@@ -112,15 +121,23 @@ public sealed partial class GuestThread
         uint number = (uint)registers.Rax;
         SystemCallArguments arguments = new(
             registers.Rdi, registers.Rsi, registers.Rdx, registers.R10, registers.R8, registers.R9);
+        Conclude(number, Dispatch(number, arguments));
+    }
+
+    /// <summary>Serves a call, however it arrived. What it returns is not always for the guest to see.</summary>
+    private long Dispatch(uint number, in SystemCallArguments arguments)
+    {
         ref readonly SystemCallEntry entry = ref Personality.SystemCalls[number];
         Counters.CountCall(number, entry.Handler is not null);
-        long result;
         if (Personality.Tracer is not null)
-            result = ServeTraced(number, entry, arguments);
-        else
-            result = entry.Handler is null ? -ENOSYS : entry.Handler(this, arguments);
+            return ServeTraced(number, entry, arguments);
+        return entry.Handler is null ? -ENOSYS : entry.Handler(this, arguments);
+    }
 
-        if (result is <= Restart.System and >= Restart.Block)
+    /// <summary>What a call came to, with the processor out of the guest.</summary>
+    private void Conclude(uint number, long result)
+    {
+        if (Restart.IsRestart(result))
         {
             _interruptedResult = result;
             _interruptedNumber = number;

@@ -21,7 +21,7 @@ static partial class FileCalls
         table.Add(SYS_fadvise64, "fadvise64", Fadvise64, "fd offset size int");
         table.Add(SYS_readahead, "readahead", Readahead, "fd offset size");
         table.Add(SYS_flock, "flock", Flock, "fd flags:LOCK");
-        table.Add(SYS_copy_file_range, "copy_file_range", CopyFileRange, "fd ptr fd ptr size hex");
+        table.Add(SYS_copy_file_range, "copy_file_range", CopyFileRange, "fd ptr fd ptr size hex", atExit: true);
     }
 
     private static long Truncate(GuestThread thread, in SystemCallArguments a)

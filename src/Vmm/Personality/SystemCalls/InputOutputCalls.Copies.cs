@@ -13,10 +13,10 @@ static partial class InputOutputCalls
 
     private static void RegisterCopies(SystemCallTable table)
     {
-        table.Add(SYS_sendfile, "sendfile", SendFile, "fd fd ptr size");
-        table.Add(SYS_splice, "splice", Splice, "fd ptr fd ptr size flags:SPLICE_F");
-        table.Add(SYS_tee, "tee", Tee, "fd fd size flags:SPLICE_F");
-        table.Add(SYS_vmsplice, "vmsplice", VmSplice, "fd ptr int flags:SPLICE_F");
+        table.Add(SYS_sendfile, "sendfile", SendFile, "fd fd ptr size", atExit: true);
+        table.Add(SYS_splice, "splice", Splice, "fd ptr fd ptr size flags:SPLICE_F", atExit: true);
+        table.Add(SYS_tee, "tee", Tee, "fd fd size flags:SPLICE_F", atExit: true);
+        table.Add(SYS_vmsplice, "vmsplice", VmSplice, "fd ptr int flags:SPLICE_F", atExit: true);
     }
 
     /// <summary>An offset argument that may be null: then the file's own position counts.</summary>

@@ -22,7 +22,7 @@ static class MemoryCalls
         table.Add(SYS_munlock, "munlock", Mlock, "ptr size");
         table.Add(SYS_mlockall, "mlockall", Nothing, "int");
         table.Add(SYS_munlockall, "munlockall", Nothing, "");
-        table.Add(SYS_membarrier, "membarrier", Membarrier, "int int int");
+        table.Add(SYS_membarrier, "membarrier", Membarrier, "int int int", atExit: true);
         table.Add(SYS_pkey_alloc, "pkey_alloc", NoKeys, "uint hex");
         table.Add(SYS_pkey_free, "pkey_free", NoKeys, "int");
         table.Add(SYS_pkey_mprotect, "pkey_mprotect", PkeyMprotect, "ptr size flags:PROT int");

@@ -135,7 +135,7 @@ static partial class PollCalls
                     break;
                 // Never restarted: the timeout would begin anew.
                 if (slept != 0)
-                    return -EINTR;
+                    return slept == Restart.AtExit ? slept : -EINTR;
             }
         }
         if (count == 0)

@@ -10,8 +10,8 @@ static partial class ProcessCalls
 {
     private static void RegisterExecution(SystemCallTable table)
     {
-        table.Add(SYS_execve, "execve", Execve, "path argv ptr");
-        table.Add(SYS_execveat, "execveat", Execveat, "dirfd path argv ptr flags:at");
+        table.Add(SYS_execve, "execve", Execve, "path argv ptr", atExit: true);
+        table.Add(SYS_execveat, "execveat", Execveat, "dirfd path argv ptr flags:at", atExit: true);
     }
 
     private static long Execve(GuestThread thread, in SystemCallArguments a) =>

@@ -10,12 +10,12 @@ static partial class ProcessCalls
 {
     public static void Register(SystemCallTable table)
     {
-        table.Add(SYS_clone, "clone", Clone, "flags:clone ptr ptr ptr ptr");
-        table.Add(SYS_clone3, "clone3", Clone3, "clone_args size");
-        table.Add(SYS_fork, "fork", Fork, "");
-        table.Add(SYS_vfork, "vfork", Vfork, "");
-        table.Add(SYS_exit, "exit", Exit, "int");
-        table.Add(SYS_exit_group, "exit_group", ExitGroup, "int");
+        table.Add(SYS_clone, "clone", Clone, "flags:clone ptr ptr ptr ptr", atExit: true);
+        table.Add(SYS_clone3, "clone3", Clone3, "clone_args size", atExit: true);
+        table.Add(SYS_fork, "fork", Fork, "", atExit: true);
+        table.Add(SYS_vfork, "vfork", Vfork, "", atExit: true);
+        table.Add(SYS_exit, "exit", Exit, "int", atExit: true);
+        table.Add(SYS_exit_group, "exit_group", ExitGroup, "int", atExit: true);
         table.Add(SYS_wait4, "wait4", Wait4, "pid wstatus flags:wait ptr");
         table.Add(SYS_waitid, "waitid", Waitid, "enum:idtype pid siginfo flags:wait ptr");
         table.Add(SYS_getpid, "getpid", static (t, in a) => t.Process.Pid, "");

@@ -16,18 +16,18 @@ static partial class SignalCalls
         table.Add(SYS_rt_sigaction, "rt_sigaction", RtSigaction, "signal sigaction sigaction_out size");
         table.Add(SYS_rt_sigprocmask, "rt_sigprocmask", RtSigprocmask, "enum:sigmask sigset sigset_out size");
         table.Add(SYS_rt_sigpending, "rt_sigpending", RtSigpending, "sigset_out size");
-        table.Add(SYS_rt_sigsuspend, "rt_sigsuspend", RtSigsuspend, "sigset size");
-        table.Add(SYS_rt_sigtimedwait, "rt_sigtimedwait", RtSigtimedwait, "sigset siginfo timespec size");
-        table.Add(SYS_rt_sigreturn, "rt_sigreturn", static (t, in a) => t.ReturnFromSignal(), "");
+        table.Add(SYS_rt_sigsuspend, "rt_sigsuspend", RtSigsuspend, "sigset size", atExit: true);
+        table.Add(SYS_rt_sigtimedwait, "rt_sigtimedwait", RtSigtimedwait, "sigset siginfo timespec size", atExit: true);
+        table.Add(SYS_rt_sigreturn, "rt_sigreturn", static (t, in a) => t.ReturnFromSignal(), "", atExit: true);
         table.Add(SYS_rt_sigqueueinfo, "rt_sigqueueinfo", RtSigqueueinfo, "pid signal siginfo_in");
         table.Add(SYS_rt_tgsigqueueinfo, "rt_tgsigqueueinfo", RtTgsigqueueinfo, "pid pid signal siginfo_in");
-        table.Add(SYS_sigaltstack, "sigaltstack", Sigaltstack, "stack stack_out");
-        table.Add(SYS_pause, "pause", Pause, "");
+        table.Add(SYS_sigaltstack, "sigaltstack", Sigaltstack, "stack stack_out", atExit: true);
+        table.Add(SYS_pause, "pause", Pause, "", atExit: true);
         table.Add(SYS_kill, "kill", Kill, "pid signal");
         table.Add(SYS_tkill, "tkill", Tkill, "pid signal");
         table.Add(SYS_tgkill, "tgkill", Tgkill, "pid pid signal");
         table.Add(SYS_pidfd_send_signal, "pidfd_send_signal", PidfdSendSignal, "fd signal siginfo_in hex");
-        table.Add(SYS_restart_syscall, "restart_syscall", RestartSyscall, "");
+        table.Add(SYS_restart_syscall, "restart_syscall", RestartSyscall, "", atExit: true);
     }
 
     private static long RestartSyscall(GuestThread thread, in SystemCallArguments a)

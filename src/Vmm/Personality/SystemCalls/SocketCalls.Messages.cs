@@ -20,8 +20,8 @@ static partial class SocketCalls
         table.Add(SYS_recvfrom, "recvfrom", RecvFrom, "fd buf size flags:MSG ptr ptr");
         table.Add(SYS_sendmsg, "sendmsg", SendMsg, "fd ptr flags:MSG");
         table.Add(SYS_recvmsg, "recvmsg", RecvMsg, "fd ptr flags:MSG");
-        table.Add(SYS_sendmmsg, "sendmmsg", SendMMsg, "fd ptr uint flags:MSG");
-        table.Add(SYS_recvmmsg, "recvmmsg", RecvMMsg, "fd ptr uint flags:MSG timespec");
+        table.Add(SYS_sendmmsg, "sendmmsg", SendMMsg, "fd ptr uint flags:MSG", atExit: true);
+        table.Add(SYS_recvmmsg, "recvmmsg", RecvMMsg, "fd ptr uint flags:MSG timespec", atExit: true);
     }
 
     /// <summary>struct user_msghdr with addresses of the guest.</summary>
@@ -144,6 +144,7 @@ static partial class SocketCalls
                 if (sent < 0)
                     return total > 0 ? total : sent;
                 files = null;
+                thread.StayHere();
                 total += sent;
                 piece = piece[(int)sent..];
             }
@@ -306,6 +307,7 @@ static partial class SocketCalls
             if (count <= 0)
                 return total > 0 ? total : count;
             message = part;
+            thread.StayHere();
             total += count;
             if (message.Files is not null || (flags & MSG_PEEK) != 0 || (count < wanted && !waitAll))
                 break;

@@ -14,7 +14,10 @@ public delegate long SystemCallHandler(GuestThread thread, in SystemCallArgument
 /// argument or the result), size, offset, flags:NAME, mode, signal, pid, timespec, and so on; unknown words print
 /// as hex.
 /// </param>
-public readonly record struct SystemCallEntry(string Name, SystemCallHandler Handler, string Signature);
+/// <param name="AtExit">
+/// Served only while the thread's processor is out of the guest: the call reads or changes it, or it always waits.
+/// </param>
+public readonly record struct SystemCallEntry(string Name, SystemCallHandler Handler, string Signature, bool AtExit);
 
 /// <summary>System call numbers to handlers. Filled once at start; read without locks.</summary>
 public sealed class SystemCallTable
@@ -39,11 +42,11 @@ public sealed class SystemCallTable
         InformationCalls.Register(this);
     }
 
-    public void Add(int number, string name, SystemCallHandler handler, string signature)
+    public void Add(int number, string name, SystemCallHandler handler, string signature, bool atExit = false)
     {
         if (_entries[number].Handler is not null)
             throw new InvalidOperationException($"system call {name} ({number}) is registered twice");
-        _entries[number] = new(name, handler, signature);
+        _entries[number] = new(name, handler, signature, atExit);
     }
 
     /// <summary>The row for a number; its handler is null when the personality does not serve it.</summary>
@@ -80,4 +83,13 @@ public static class Restart
 
     /// <summary>rt_sigreturn and execve: registers are already what they must be.</summary>
     public const long KeepRegisters = -600;
+
+    /// <summary>
+    /// A call that is served while its processor is in the guest would have to wait: nothing has been done, and the
+    /// thread itself serves it again once it is out.
+    /// </summary>
+    public const long AtExit = -601;
+
+    /// <summary>One of the codes for which the call is made again or becomes EINTR.</summary>
+    public static bool IsRestart(long result) => result is <= System and >= Block;
 }

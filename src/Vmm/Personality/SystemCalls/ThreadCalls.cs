@@ -14,7 +14,7 @@ static partial class ThreadCalls
     {
         table.Add(SYS_gettid, "gettid", static (t, in a) => t.Tid, "");
         table.Add(SYS_set_tid_address, "set_tid_address", SetTidAddress, "ptr");
-        table.Add(SYS_arch_prctl, "arch_prctl", ArchPrctl, "enum:arch_prctl ptr");
+        table.Add(SYS_arch_prctl, "arch_prctl", ArchPrctl, "enum:arch_prctl ptr", atExit: true);
         table.Add(SYS_set_robust_list, "set_robust_list", SetRobustList, "ptr size");
         table.Add(SYS_get_robust_list, "get_robust_list", GetRobustList, "pid ptr ptr");
         table.Add(SYS_rseq, "rseq", static (t, in a) => -ENOSYS, "ptr size hex hex");

@@ -20,8 +20,8 @@ static partial class TimeCalls
         table.Add(SYS_gettimeofday, "gettimeofday", Gettimeofday, "ptr ptr");
         table.Add(SYS_time, "time", CurrentTime, "ptr");
         table.Add(SYS_times, "times", Times, "ptr");
-        table.Add(SYS_nanosleep, "nanosleep", Nanosleep, "timespec timespec_out");
-        table.Add(SYS_clock_nanosleep, "clock_nanosleep", ClockNanosleep, "enum:clock int timespec timespec_out");
+        table.Add(SYS_nanosleep, "nanosleep", Nanosleep, "timespec timespec_out", atExit: true);
+        table.Add(SYS_clock_nanosleep, "clock_nanosleep", ClockNanosleep, "enum:clock int timespec timespec_out", atExit: true);
         RegisterTimers(table);
     }
 

@@ -56,6 +56,7 @@ static class Transfers
                 return total > 0 ? total : count;
             if (!destination.CopyOut(piece[..(int)count]))
                 return total > 0 ? total : -EFAULT;
+            thread.StayHere();
             total += count;
             if (count < wanted || file.IsMessageBased)
                 break;
@@ -141,6 +142,7 @@ static class Transfers
                 RaiseBrokenPipe(thread);
             if (count < 0)
                 return total > 0 ? total : count;
+            thread.StayHere();
             total += count;
             if (count == 0 || file.IsMessageBased)
                 break;

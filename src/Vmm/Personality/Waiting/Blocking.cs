@@ -33,12 +33,14 @@ public readonly ref struct Blocking
 
     /// <summary>Sleeps until a notification, a signal or the deadline (host CLOCK_MONOTONIC nanoseconds).</summary>
     /// <returns>
-    /// 0: look again. -ETIMEDOUT: the deadline has passed. <see cref="Restart.System"/>: a signal wants attention.
+    /// 0: look again. -ETIMEDOUT: the deadline has passed. a code of <see cref="Restart"/>: see
+    /// <see cref="GuestThread.MayWait"/>.
     /// </returns>
     public long Sleep(long deadline = Parker.Forever)
     {
-        if (_thread.HasPendingSignal)
-            return Restart.System;
+        long code = _thread.MayWait();
+        if (code != 0)
+            return code;
         return _thread.Parker.Park(deadline) ? 0 : -ETIMEDOUT;
     }
 

@@ -26,6 +26,7 @@ public sealed unsafe partial class KvmCpu
                 return new GuestExit(GuestExitKind.PageFault, Registers.Rip, FaultUser | FaultFetch);
             PrepareReturn();
 
+            _exchange?.Enter();
             Volatile.Write(ref _state, InGuest);
             Interlocked.MemoryBarrier();
             // Whoever asks for an interruption, or changes the tables, looks at the state afterwards: one of the two
@@ -35,7 +36,9 @@ public sealed unsafe partial class KvmCpu
             // Interrupted on its way out, in a stub or in the gate: it leaves by itself at once.
             while (result == -Libc.EINTR && !IsAtBoundary())
                 result = Enter();
+            // First, since who acts on a call may wait for this processor to be out.
             Volatile.Write(ref _state, InHost);
+            _exchange?.Close();
 
             GuestExit exit = Classify(result, out bool again);
             if (!again)
@@ -120,6 +123,8 @@ public sealed unsafe partial class KvmCpu
 
     private GuestExit EnterFromGate(ref kvm_regs registers)
     {
+        if (IsInHandoffGate(registers.rip))
+            return EnterFromHandoffGate(ref registers);
         // KVM may or may not have moved RIP behind the instruction yet.
         if (registers.rip - KvmPlatform.GateAddress > GateBytes.ReturnOffset)
         {
@@ -161,6 +166,8 @@ public sealed unsafe partial class KvmCpu
         switch (error)
         {
             case -Libc.EINTR or -Libc.EAGAIN:
+                if (IsInHandoffGate(registers.rip))
+                    return EnterFromHandoffGate(ref registers);
                 bool asked = Interlocked.Exchange(ref _interruptRequested, 0) != 0;
                 RecoverView(ref registers);
                 again = !asked;
@@ -194,8 +201,9 @@ public sealed unsafe partial class KvmCpu
         }
     }
 
-    /// <summary>In user mode, or at one of the two instructions that lead there.</summary>
-    private bool IsAtBoundary() => IsUserAddress(_vcpu.Registers.rip) || IsAtStubReturn || IsAtGateReturn;
+    /// <summary>In user mode, at one of the two instructions that lead there, or where no instruction matters.</summary>
+    private bool IsAtBoundary() => IsUserAddress(_vcpu.Registers.rip) || IsAtStubReturn || IsAtGateReturn
+        || IsInHandoffGate(_vcpu.Registers.rip);
 
     private bool IsAtStubReturn =>
         _place == Place.Stub && _vcpu.Registers.rip == CodeAddress + Ring0Bytes.ReturnOffset;

@@ -27,6 +27,7 @@ public sealed unsafe partial class KvmCpu : VirtualCpu
     private readonly KvmVcpu _vcpu;
     private readonly byte* _page;
     private readonly ulong _pageAddress;
+    private readonly int _number;
     private AddressSpace? _memory;
     private Place _place;
     private int _owner;
@@ -58,6 +59,7 @@ public sealed unsafe partial class KvmCpu : VirtualCpu
         _platform = platform;
         _vcpu = vcpu;
         _page = page;
+        _number = number;
         _pageAddress = Ring0Layout.VirtualBase + Ring0Layout.VcpuOffset + ((ulong)number * Page.Size);
         BuildTables();
         _vcpu.SetCpuid(platform.Model.Entries);
@@ -131,6 +133,7 @@ public sealed unsafe partial class KvmCpu : VirtualCpu
 
     internal void Detach()
     {
+        CloseExchange();
         _memory?.RemoveProcessor(this);
         _memory = null;
     }

@@ -84,6 +84,7 @@ public sealed unsafe class KvmPlatform : IPlatform
     {
         Ring0Bytes.Bytes.CopyTo(new Span<byte>(_ring0.Address + Ring0Layout.CodeOffset, Page.Size));
         GateBytes.Bytes.CopyTo(new Span<byte>(_ring0.Address + Ring0Layout.GateOffset, Page.Size));
+        HandoffBytes.Bytes.CopyTo(new Span<byte>(_ring0.Address + Ring0Layout.HandoffOffset, Page.Size));
         ulong* idt = (ulong*)(_ring0.Address + Ring0Layout.IdtOffset);
         for (int vector = 0; vector < Ring0Bytes.StubCount; vector++)
         {

@@ -9,6 +9,7 @@ namespace Sandbox.Vmm.Platforms.Kvm;
 ///   +0x1000  exception stubs and the edit routine         supervisor, execute
 ///   +0x2000  system-call gate                             execute; user where SYSCALL stays at CPL 3
 ///   +0x3000  the same page once more, for the probe       user, execute; gone before guest code runs
+///            (the page itself holds the hand-off gate)    mapped elsewhere only: see ExchangeBase
 ///   +0x4000  one page per vCPU: GDT, TSS, edit list, stack   supervisor, read and write
 ///   +1 GiB   the page-table pages, linear                 supervisor, read and write
 /// </code>
@@ -27,11 +28,21 @@ static class Ring0Layout
     public const int CodeOffset = 0x1000;
     public const int GateOffset = 0x2000;
     public const int ProbeOffset = 0x3000;
+    public const int HandoffOffset = 0x3000;
     public const int VcpuOffset = 0x4000;
 
     public const int MaximumVcpus = 1024;
 
     public const ulong Size = VcpuOffset + ((ulong)MaximumVcpus * Page.Size);
+
+    /// <summary>
+    /// PML4 entry 510, each address space's own: for a vCPU whose calls are handed over, the hand-off gate (user,
+    /// execute) and behind it the page that the program's gate and the VMM share (user, read and write).
+    /// </summary>
+    public const ulong ExchangeBase = 0xffff_ff00_0000_0000;
+
+    /// <summary>Bytes for each vCPU.</summary>
+    public const ulong ExchangeSize = 2 * Page.Size;
 
     // Within a vCPU's page.
     public const int GdtOffset = 0x000;
