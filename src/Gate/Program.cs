@@ -18,7 +18,7 @@ source.Add("Sandbox.Vmm.Platforms.Kvm", "GateBytes", "The system-call gate.", ga
 byte[] handoff = HandoffCode.Assemble(out HandoffCode.Offsets at);
 source.Add("Sandbox.Vmm.Platforms.Kvm", "HandoffBytes", "The system-call gate of a vCPU whose calls are attended.", handoff,
     ("Requested", at.Requested), ("Out", at.Out), ("Left", at.Left), ("Answered", at.Answered), ("End", at.End));
-source.Add("Sandbox.Vmm.Platforms.Kvm", "ExchangeLayout", "The page that the hand-off gate shares with the VMM.", [],
+source.Add("Sandbox.Vmm.Platforms", "ExchangeLayout", "The page that the hand-off gate shares with the VMM.", [],
     ("Request", HandoffCode.Request), ("Attended", HandoffCode.Attended), ("Result", HandoffCode.Result),
     ("Call", HandoffCode.Call), ("StackPointer", HandoffCode.StackPointer), ("Flags", HandoffCode.Flags),
     ("NoRequest", HandoffCode.None), ("Waiting", HandoffCode.Waiting), ("HasAnswer", HandoffCode.Answered),

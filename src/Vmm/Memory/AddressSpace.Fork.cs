@@ -11,6 +11,7 @@ public sealed partial class AddressSpace
         AddressSpace? child = _memory.CreateAddressSpace();
         if (child is null)
             return null;
+        using PinsRefused unpinned = RefusePins();
         lock (_lock)
         {
             child.MappingTop = MappingTop;

@@ -198,6 +198,7 @@ public sealed partial class AddressSpace
         if (length > PageTable.UserLimit || start.Value > PageTable.UserLimit - length)
             return -ENOMEM;
         ulong end = start.Value + length;
+        using PinsRefused unpinned = RefusePins();
         lock (_lock)
         {
             if (_mappings.Count + 2 > MappingList.Limit || !SplitAt(start.Value) || !SplitAt(end))

@@ -8,7 +8,7 @@ namespace Sandbox.Vmm.Memory;
 /// </summary>
 /// <remarks>
 /// Two rules for users: guest memory is copied once, then checked, then used; nothing is read twice. No pointer or
-/// span over guest memory leaves this class. One lock guards everything; below it come only the locks of
+/// span over guest memory leaves this class, but what <see cref="TryPin"/> lends to a host call. One lock guards everything; below it come only the locks of
 /// <see cref="PagedObject"/>, <see cref="FileWindow"/> and the pools.
 /// </remarks>
 public sealed partial class AddressSpace

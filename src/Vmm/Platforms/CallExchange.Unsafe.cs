@@ -1,5 +1,4 @@
 using Sandbox.Host;
-using Sandbox.Vmm.Platforms.Kvm;
 
 namespace Sandbox.Vmm.Platforms;
 

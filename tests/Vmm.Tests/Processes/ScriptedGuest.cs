@@ -46,9 +46,10 @@ sealed class ScriptedGuest : IDisposable
             Limits = limits.Build(),
             Files = files ?? [],
             Streams = new() { Stdin = -1, Stdout = -1, Stderr = -1, Terminal = false, Result = -1, Trace = -1 },
-            Handoff = false,
+            Handoff = limits.Handoff,
             StartedAtNanoseconds = 0,
         };
+        Platform.HandsOver = limits.Handoff;
         Personality = new LinuxPersonality(Plan, Memory, Platform);
     }
 
@@ -56,6 +57,7 @@ sealed class ScriptedGuest : IDisposable
     {
         public int Cpus { get; set; } = 256;
         public int Processes { get; set; } = 64;
+        public bool Handoff { get; set; }
         public long WallMilliseconds { get; set; } = 60_000;
         public long CpuMilliseconds { get; set; }
 

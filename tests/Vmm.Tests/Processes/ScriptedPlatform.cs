@@ -17,6 +17,9 @@ public sealed class ScriptedPlatform : IPlatform
     /// <summary>Processors in use.</summary>
     public int Rented => Volatile.Read(ref _rented);
 
+    /// <summary>Whether calls can be handed over here.</summary>
+    public bool HandsOver { get; set; }
+
     /// <summary>The most threads that were in guest code at once.</summary>
     public int PeakRunning;
 
@@ -63,8 +66,10 @@ public sealed class ScriptedPlatform : IPlatform
     }
 }
 
-public sealed class ScriptedCpu(ScriptedPlatform platform) : VirtualCpu
+public sealed unsafe class ScriptedCpu(ScriptedPlatform platform) : VirtualCpu
 {
+    private readonly byte* _page = (byte*)NativeMemory.AllocZeroed(4096);
+    private CallExchange? _exchange;
     private readonly StrongBox<GuestRegisters> _registers = new();
     private readonly Stack<Frame> _code = new();
     private readonly byte[] _extended = new byte[ExtendedStateSize];
@@ -104,7 +109,56 @@ public sealed class ScriptedCpu(ScriptedPlatform platform) : VirtualCpu
         set => Registers.R15 = value;
     }
 
-    public override void Attach(AddressSpace memory) => Memory = memory;
+    public override void Attach(AddressSpace memory)
+    {
+        Memory = memory;
+        _exchange = null;
+    }
+
+    public override CallExchange? Exchange => _exchange;
+
+    public override bool TryOpenExchange()
+    {
+        if (!Platform.HandsOver)
+            return false;
+        _exchange = new CallExchange(_page);
+        return true;
+    }
+
+    /// <summary>A call through the hand-off gate: answered in place, or yielded as an exit. Read <see cref="Result"/> then.</summary>
+    public IEnumerable<GuestExit> HandOver(int number, ulong a0 = 0, ulong a1 = 0, ulong a2 = 0, ulong a3 = 0)
+    {
+        GuestExit exit = Call(number, a0, a1, a2, a3);
+        if (!TryGate())
+            yield return exit;
+    }
+
+    /// <summary>What the gate's machine code does. False when it leaves.</summary>
+    private bool TryGate()
+    {
+        if (_exchange is null || Volatile.Read(ref *(int*)(_page + ExchangeLayout.Attended)) == 0)
+            return false;
+        ref GuestRegisters r = ref Registers;
+        ulong* call = (ulong*)(_page + ExchangeLayout.Call);
+        (call[0], call[1], call[2], call[3], call[4], call[5], call[6]) = (r.Rax, r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9);
+        ref int request = ref *(int*)(_page + ExchangeLayout.Request);
+        Volatile.Write(ref request, ExchangeLayout.Waiting);
+        long patience = Environment.TickCount64 + 1000;
+        while (Environment.TickCount64 < patience && Volatile.Read(ref _interrupts) == 0)
+        {
+            if (Volatile.Read(ref request) == ExchangeLayout.MustLeave)
+                return false;
+            if (Volatile.Read(ref request) == ExchangeLayout.HasAnswer)
+            {
+                request = ExchangeLayout.NoRequest;
+                r.Rax = *(ulong*)(_page + ExchangeLayout.Result);
+                return true;
+            }
+            // The attendant may be waiting for this CPU.
+            Thread.Yield();
+        }
+        return false;
+    }
 
     public override void Interrupt() => Volatile.Write(ref _interrupts, 1);
 
@@ -132,14 +186,20 @@ public sealed class ScriptedCpu(ScriptedPlatform platform) : VirtualCpu
         int peak;
         while (running > (peak = Volatile.Read(ref Platform.PeakRunning)))
             Interlocked.CompareExchange(ref Platform.PeakRunning, running, peak);
+        CallExchange? exchange = _exchange;
+        exchange?.Enter();
+        GuestExit exit;
         try
         {
-            return Step();
+            exit = Step();
         }
         finally
         {
             Interlocked.Decrement(ref Platform.Running);
+            exchange?.Close();
         }
+        return exit.Kind == GuestExitKind.SystemCall && exchange is not null && exchange.IsServed(answerSeen: false)
+            ? new GuestExit(GuestExitKind.ServedCall) : exit;
     }
 
     private GuestExit Step()
@@ -210,6 +270,7 @@ public sealed class ScriptedCpu(ScriptedPlatform platform) : VirtualCpu
         Memory.TryRead(new VirtualAddress(address), out T value)
             ? value : throw new InvalidOperationException($"guest code reads 0x{address:x}");
 
+    // The page is left to the end of the process: an attendant may still look at it.
     public override void Dispose()
     {
     }

@@ -7,7 +7,7 @@ namespace Sandbox.Vmm.Personality.Files;
 
 /// <summary>
 /// An open file description (open(2)): what descriptors, dup and fork share. It sees only the VMM's own buffers,
-/// never guest memory, and never blocks: a call that would have to wait answers -EAGAIN, and the system call layer
+/// never guest memory (but see <see cref="MovesBytesOnly"/>), and never blocks: a call that would have to wait answers -EAGAIN, and the system call layer
 /// waits on <see cref="Waiters"/> (see <see cref="Blocking"/>).
 /// </summary>
 /// <remarks>Each implementation guards its own state; calls may come from several guest threads at once.</remarks>
@@ -44,6 +44,12 @@ public abstract class OpenFile
 
     /// <summary>One call moves one whole message (a datagram, a counter): transfers are never split or joined.</summary>
     public virtual bool IsMessageBased => false;
+
+    /// <summary>
+    /// Bytes pass through without being looked at, and a read or write may be given guest memory itself: it can change
+    /// while it is read.
+    /// </summary>
+    public virtual bool MovesBytesOnly => false;
 
     /// <summary>What is ready now. Files that never wait are always readable and writable.</summary>
     public virtual PollEvents Poll() => PollEvents.Readable | PollEvents.Writable;

@@ -144,6 +144,19 @@ ref struct GuestBuffers
         return true;
     }
 
+    /// <summary>Lends the next bytes to a host call; see <see cref="AddressSpace.TryPin"/>.</summary>
+    public bool TryPin(int limit, int minimum, bool write, out AddressSpace.PinnedMemory pinned)
+    {
+        pinned = default;
+        if (!MoveToSegment())
+            return false;
+        int length = (int)Math.Min(Math.Min(_length, Remaining), (ulong)limit);
+        return length >= minimum && _memory.TryPin(new VirtualAddress(_base), length, minimum, write, out pinned);
+    }
+
+    /// <summary>Bytes of the present segment have been moved by other means.</summary>
+    public void Skip(long count) => Advance((int)count);
+
     private bool MoveToSegment()
     {
         while (_length == 0)

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality.Files;
 using Sandbox.Vmm.Personality.Waiting;
 using static Sandbox.Host.Libc;
@@ -6,7 +7,8 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Vmm.Personality.SystemCalls;
 
 /// <summary>
-/// Moves bytes between guest memory and open files, piece by piece through the thread's transfer buffer. Whatever
+/// Moves bytes between guest memory and open files, piece by piece through the thread's transfer buffer; large pieces
+/// of files that only move bytes go straight to and from the guest's pages. Whatever
 /// goes wrong after the first bytes have moved, the caller hears how many did.
 /// </summary>
 static class Transfers
@@ -18,6 +20,12 @@ static class Transfers
     /// The longest message that a read or write moves whole; longer ones are -EMSGSIZE to their file.
     /// </summary>
     private const int MaximumMessage = 256 * 1024;
+
+    /// <summary>From so many bytes on it pays to lend guest memory itself to the host's read or write.</summary>
+    private const int DirectMinimum = 16 * 1024;
+
+    /// <summary>The most that one host call moves: how long a fork in another thread may have to wait for it.</summary>
+    private const int DirectLimit = 1024 * 1024;
 
     public static long Read(
         GuestThread thread, OpenFile file, ref GuestBuffers destination, long offset, bool nonBlocking)
@@ -43,6 +51,22 @@ static class Transfers
         long total = 0;
         do
         {
+            if (file.MovesBytesOnly
+                && destination.TryPin(DirectLimit, DirectMinimum, write: true, out AddressSpace.PinnedMemory pinned))
+            {
+                using (pinned)
+                {
+                    Span<byte> bytes = pinned.Bytes;
+                    long moved = offset >= 0 ? file.ReadAt(bytes, offset + total) : file.Read(thread, bytes);
+                    if (moved <= 0)
+                        return total > 0 ? total : moved;
+                    destination.Skip(moved);
+                    total += moved;
+                    if (moved < bytes.Length)
+                        return total;
+                }
+                continue;
+            }
             // Asked before the file is: data must not leave a pipe for an address that cannot take it.
             int wanted = (int)Math.Min(destination.Remaining, (ulong)buffer.Length);
             int room = destination.Accessible(wanted, write: true);
@@ -112,6 +136,22 @@ static class Transfers
         long total = 0;
         do
         {
+            if (file.MovesBytesOnly
+                && source.TryPin(DirectLimit, DirectMinimum, write: false, out AddressSpace.PinnedMemory pinned))
+            {
+                using (pinned)
+                {
+                    Span<byte> bytes = pinned.Bytes;
+                    long moved = offset >= 0 ? file.WriteAt(bytes, offset + total) : file.Write(thread, bytes);
+                    if (moved <= 0)
+                        return total > 0 ? total : moved;
+                    source.Skip(moved);
+                    total += moved;
+                    if (moved < bytes.Length)
+                        return total;
+                }
+                continue;
+            }
             int wanted = (int)Math.Min(source.Remaining, (ulong)buffer.Length);
             int available = source.CopyIn(buffer[..wanted]);
             if (available < wanted && (available == 0 || file.IsMessageBased))

@@ -18,6 +18,8 @@ public sealed unsafe class HostFile : PositionedFile
         _ownsDescriptor = ownsDescriptor;
     }
 
+    public override bool MovesBytesOnly => true;
+
     public override long ReadAt(Span<byte> buffer, long offset)
     {
         nint count;

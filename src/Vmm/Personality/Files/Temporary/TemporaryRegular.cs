@@ -202,6 +202,8 @@ public sealed class TemporaryFile : PositionedFile
     internal TemporaryFile(Dentry dentry, TemporaryRegular inode, int flags)
         : base(dentry, flags) => _inode = inode;
 
+    public override bool MovesBytesOnly => true;
+
     public override long ReadAt(Span<byte> buffer, long offset) => offset < 0 ? -EINVAL : _inode.Read(buffer, offset);
 
     public override long WriteAt(ReadOnlySpan<byte> buffer, long offset)
