@@ -71,6 +71,29 @@ public sealed class KvmPlatformTests
         Assert.Equal(vector, exit.Vector);
     }
 
+    [Theory]
+    [InlineData(new byte[] { 0xe6, 0x7e })] // out 0x7e, al
+    [InlineData(new byte[] { 0xe4, 0x7e })] // in al, 0x7e
+    [InlineData(new byte[] { 0x6e })]       // outsb
+    [InlineData(new byte[] { 0x6c })]       // insb
+    public void TheGatesPortIsNotTheProgramsAndLeavesNothingPending(byte[] code)
+    {
+        using KvmGuest guest = new([.. code, 0x0f, 0x05]);
+        ref GuestRegisters registers = ref guest.Cpu.Registers;
+        registers.Rax = 0x1234;
+        registers.Rdx = 0x7e;
+        registers.Rsi = registers.Rdi = KvmGuest.StackTop - 64;
+        GuestExit exit = guest.Run();
+        Assert.Equal((GuestExitKind.Exception, 13), (exit.Kind, exit.Vector));
+        // Where the gate is at CPL 3 the port is open, and KVM executes an OUT before it says so.
+        Assert.InRange(registers.Rip, KvmGuest.CodeAddress,
+            KvmGuest.CodeAddress + (guest.Platform.SystemCallsStayInUserMode ? (ulong)code.Length : 0));
+        registers.Rip = KvmGuest.CodeAddress + (ulong)code.Length;
+        Assert.Equal(GuestExitKind.SystemCall, guest.Run().Kind);
+        Assert.Equal(KvmGuest.CodeAddress + (ulong)code.Length + 2, registers.Rip);
+        Assert.Equal(0x1234UL, registers.Rax);
+    }
+
     [Fact]
     public void AnExceptionKeepsEveryRegister()
     {
