@@ -23,6 +23,7 @@ public sealed class GuestProgramTests
     [InlineData("guardpage")]
     [InlineData("altstack")]
     [InlineData("faults")]
+    [InlineData("gate")]
     [InlineData("signals")]
     [InlineData("signals-static")]
     [InlineData("vfork")]

@@ -32,6 +32,24 @@ public sealed unsafe class KvmVcpu : IDisposable
         return _file.Control(KVM_RUN);
     }
 
+    /// <summary>
+    /// Finishes an instruction that KVM left to ask for I/O, without going on into the guest (api.rst, "kvm_run":
+    /// immediate_exit), and takes back an exception that its end raised.
+    /// </summary>
+    public void CompleteInstruction()
+    {
+        State->immediate_exit = 1;
+        int result = Run();
+        State->immediate_exit = 0;
+        if (result != -Libc.EINTR)
+            Check(result, "KVM_RUN");
+        kvm_vcpu_events events = default;
+        Check(_file.Control(KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
+        events.exception = default;
+        events.flags = 0;
+        Check(_file.Control(KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
+    }
+
     public void GetSpecialRegisters(out kvm_sregs registers)
     {
         Unsafe.SkipInit(out registers);
@@ -94,6 +112,24 @@ public sealed unsafe class KvmVcpu : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(state.Length, sizeof(kvm_xsave));
         fixed (byte* p = state)
             return _file.Control(KVM_SET_XSAVE, p) == 0;
+    }
+
+    /// <summary>
+    /// True while an exception is on its way to the guest's handler: the next run delivers it, wherever RIP then
+    /// points (KVM_GET_VCPU_EVENTS).
+    /// </summary>
+    /// <remarks>
+    /// KVM does not tell of an INT3 on its way. Setting the events takes it back, and the instruction raises it again.
+    /// </remarks>
+    public bool IsDeliveringException()
+    {
+        kvm_vcpu_events events;
+        Check(_file.Control(KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
+        if ((events.exception.injected | events.exception.pending) != 0)
+            return true;
+        events.flags = 0;
+        Check(_file.Control(KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
+        return false;
     }
 
     public int TscKilohertz => Math.Max(_file.Control(KVM_GET_TSC_KHZ), 0);

@@ -92,11 +92,13 @@ public sealed unsafe partial class KvmCpu
     {
         Adopt();
         SetGate(gate);
+        OpenGatePort(true);
         bool staysInUserMode = ProbeThrough(root, gate, rip);
         // A fault's address went through RAX, whose own value the stub has saved.
         uint low = (uint)(_place == Place.Stub ? ((ulong*)Frame)[-2] : _vcpu.Registers.rax);
         tsc = ((ulong)(uint)_vcpu.Registers.rdx << 32) | low;
         SetGate(KvmPlatform.GateAddress);
+        OpenGatePort(staysInUserMode);
         return staysInUserMode;
     }
 

@@ -33,7 +33,7 @@ public sealed unsafe partial class KvmCpu
             // always sees the other.
             bool stay = Volatile.Read(ref _interruptRequested) != 0 || memory.Generation != _seenGeneration;
             int result = stay ? -Libc.EINTR : Enter();
-            // Interrupted on its way out, in a stub or in the gate: it leaves by itself at once.
+            // Interrupted on its way out, before or in a stub, or in the gate: it leaves by itself at once.
             while (result == -Libc.EINTR && !IsAtBoundary())
                 result = Enter();
             // First, since who acts on a call may wait for this processor to be out.
@@ -81,7 +81,9 @@ public sealed unsafe partial class KvmCpu
             case Place.User:
                 registers.rflags = flags;
                 return;
-            case Place.Gate when registers.rcx == registers.rip && registers.r11 == registers.rflags:
+            // SYSRET with the trap flag traps at once, where IRET first executes an instruction.
+            case Place.Gate when registers.rcx == registers.rip && registers.r11 == registers.rflags
+                && (flags & TrapFlag) == 0:
                 registers.r11 = flags;
                 registers.rip = KvmPlatform.GateAddress + GateBytes.ReturnOffset;
                 registers.rflags = 2;
@@ -110,10 +112,14 @@ public sealed unsafe partial class KvmCpu
         if (result != 0)
             return ClassifyError(result, out again);
         ref kvm_run run = ref _vcpu.Shared;
-        if (run.exit_reason == KVM_EXIT_IO && run.io.direction == KVM_EXIT_IO_OUT)
+        if (run.exit_reason == KVM_EXIT_IO)
         {
             if (run.io.port == Ring0Bytes.GatePort)
-                return EnterFromGate(ref registers);
+            {
+                if (IsInHandoffGate(registers.rip))
+                    return EnterFromHandoffGate(ref registers);
+                return IsInGate ? EnterFromGate(ref registers) : RefusePort(ref registers);
+            }
             int vector = run.io.port - Ring0Bytes.ExceptionPort;
             if ((uint)vector < Ring0Bytes.StubCount && !IsUserAddress(registers.rip))
                 return EnterFromStub(ref registers, vector);
@@ -123,19 +129,25 @@ public sealed unsafe partial class KvmCpu
 
     private GuestExit EnterFromGate(ref kvm_regs registers)
     {
-        if (IsInHandoffGate(registers.rip))
-            return EnterFromHandoffGate(ref registers);
-        // KVM may or may not have moved RIP behind the instruction yet.
-        if (registers.rip - KvmPlatform.GateAddress > GateBytes.ReturnOffset)
-        {
-            // The program executed OUT itself: the bitmap lets this one port through. Real Linux raises #GP.
-            _place = Place.User;
-            return new GuestExit(GuestExitKind.Exception, vector: 13);
-        }
         _place = _platform.SystemCallsStayInUserMode ? Place.User : Place.Gate;
         registers.rip = registers.rcx;
         registers.rflags = registers.r11;
         return new GuestExit(GuestExitKind.SystemCall);
+    }
+
+    /// <summary>
+    /// The program itself used the gate's port, which is open to it where the gate is at CPL 3: #GP, as on Linux.
+    /// </summary>
+    private GuestExit RefusePort(ref kvm_regs registers)
+    {
+        // KVM completes the instruction in the next run, when the registers may be another program's: now instead, and
+        // without its effect on them. RCX ends a repetition.
+        kvm_regs before = registers;
+        registers.rcx = 0;
+        _vcpu.CompleteInstruction();
+        registers = before;
+        _place = Place.User;
+        return new GuestExit(GuestExitKind.Exception, vector: 13);
     }
 
     private GuestExit EnterFromStub(ref kvm_regs registers, int vector)
@@ -201,15 +213,19 @@ public sealed unsafe partial class KvmCpu
         }
     }
 
-    /// <summary>In user mode, at one of the two instructions that lead there, or where no instruction matters.</summary>
-    private bool IsAtBoundary() => IsUserAddress(_vcpu.Registers.rip) || IsAtStubReturn || IsAtGateReturn
-        || IsInHandoffGate(_vcpu.Registers.rip);
+    /// <summary>In user mode to stay, at one of the two instructions that lead there, or where none matters.</summary>
+    private bool IsAtBoundary() => IsUserAddress(_vcpu.Registers.rip)
+        ? !_vcpu.IsDeliveringException()
+        : IsAtStubReturn || IsAtGateReturn || IsInHandoffGate(_vcpu.Registers.rip);
 
     private bool IsAtStubReturn =>
         _place == Place.Stub && _vcpu.Registers.rip == CodeAddress + Ring0Bytes.ReturnOffset;
 
     private bool IsAtGateReturn =>
         _place == Place.Gate && _vcpu.Registers.rip == KvmPlatform.GateAddress + GateBytes.ReturnOffset;
+
+    /// <summary>At the gate's OUT or behind it: whether KVM moves RIP before it reports the exit depends on the host.</summary>
+    private bool IsInGate => _vcpu.Registers.rip - KvmPlatform.GateAddress <= GateBytes.ReturnOffset;
 
     private static bool IsUserAddress(ulong address) => address < PageTable.UserLimit;
 

@@ -22,6 +22,7 @@ public sealed unsafe partial class KvmCpu : VirtualCpu
 
     private const ulong UserFlags = 0x0025_4dd5; // CF PF AF ZF SF TF DF OF NT AC ID: what POPF at CPL 3 may change
     private const ulong FixedFlags = 0x202; // bit 1 and IF
+    private const ulong TrapFlag = 1 << 8;
 
     private readonly KvmPlatform _platform;
     private readonly KvmVcpu _vcpu;
@@ -209,7 +210,14 @@ public sealed unsafe partial class KvmCpu : VirtualCpu
         Unsafe.WriteUnaligned(state + 102, (ushort)Ring0Layout.TssSize);
         byte* bitmap = state + Ring0Layout.TssSize;
         new Span<byte>(bitmap, Ring0Layout.TssLimit - Ring0Layout.TssSize + 1).Fill(0xff);
-        bitmap[Ring0Bytes.GatePort / 8] &= unchecked((byte)~(1 << (Ring0Bytes.GatePort % 8)));
+        OpenGatePort(_platform.SystemCallsStayInUserMode);
+    }
+
+    /// <summary>Lets CPL 3 use the gate's port, or not: needed only where the gate itself is at CPL 3.</summary>
+    private void OpenGatePort(bool open)
+    {
+        ref byte bitmap = ref _page[Ring0Layout.TssOffset + Ring0Layout.TssSize + (Ring0Bytes.GatePort / 8)];
+        bitmap = open ? unchecked((byte)~(1 << (Ring0Bytes.GatePort % 8))) : (byte)0xff;
     }
 
     public override void Dispose() => _vcpu.Dispose();

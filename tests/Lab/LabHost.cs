@@ -1,0 +1,161 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Globalization;
+using Sandbox.EndToEnd.Harness;
+
+namespace Sandbox.Lab;
+
+/// <summary>
+/// A Linux host with hardware virtualization, emulated by QEMU, that runs commands and says exactly how they ended.
+/// Its files are this machine's, read-only; the repository is at <see cref="Repository"/>. It has two processors and
+/// 3 GiB. It ends with this object, and with this process whatever happens to it.
+/// </summary>
+/// <remarks>
+/// A case is a folder in one that both sides share: <c>run</c> and <c>input</c> from here, <c>status</c>,
+/// <c>stdout</c> and <c>stderr</c> from there. Numbers of cases travel over a serial port: QEMU's standard streams.
+/// </remarks>
+sealed class LabHost : IDisposable
+{
+    /// <summary>Where the repository is in the lab host.</summary>
+    public const string Repository = "/tmp/repository";
+
+    static readonly TimeSpan s_bootLimit = TimeSpan.FromSeconds(120);
+
+    readonly string _folder;
+    readonly ConcurrentDictionary<int, TaskCompletionSource> _running = new();
+    readonly TaskCompletionSource<Process> _started = new();
+    readonly TaskCompletionSource _ready = new();
+    readonly Thread _qemu;
+    readonly Process _process;
+    int _cases;
+
+    /// <exception cref="InvalidOperationException">It does not start; the message holds what it said.</exception>
+    public LabHost(LabHostOptions options)
+    {
+        _folder = Path.Combine(Laboratory.Logs, options.Name);
+        if (Directory.Exists(_folder))
+            Directory.Delete(_folder, recursive: true);
+        Directory.CreateDirectory(Path.Combine(_folder, "cases"));
+        _qemu = new Thread(() => RunQemu(options)) { IsBackground = true, Name = $"QEMU {options.Name}" };
+        _qemu.Start();
+        _process = _started.Task.GetAwaiter().GetResult();
+        try
+        {
+            if (!_ready.Task.Wait(s_bootLimit))
+                throw new TimeoutException($"it did not boot in {s_bootLimit.TotalSeconds} s");
+        }
+        catch (Exception failure) when (failure is TimeoutException or AggregateException)
+        {
+            Dispose();
+            throw new InvalidOperationException($"the lab host does not start; {Said()}", failure);
+        }
+    }
+
+    /// <summary>Runs a command as root, in an empty folder of its own.</summary>
+    /// <param name="limit">After this the command is killed, and the outcome says so.</param>
+    public Outcome Run(IReadOnlyList<string> command, byte[]? input = null, TimeSpan? limit = null)
+    {
+        int seconds = (int)(limit ?? TimeSpan.FromSeconds(100)).TotalSeconds;
+        int number = Interlocked.Increment(ref _cases);
+        string folder = Path.Combine(_folder, "cases", number.ToString(CultureInfo.InvariantCulture));
+        Directory.CreateDirectory(folder);
+        File.WriteAllBytes(Path.Combine(folder, "input"), input ?? []);
+        File.WriteAllText(Path.Combine(folder, "run"),
+            $"""
+            export PATH=/usr/local/bin:/usr/bin:/bin HOME="$PWD" LANG=C.UTF-8 DOTNET_ROOT={Laboratory.DotnetRoot}
+            exec timeout -s KILL {seconds} {string.Join(' ', command.Select(Quote))}
+
+            """);
+        long started = Stopwatch.GetTimestamp();
+        TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        _running[number] = ended;
+        lock (_running)
+        {
+            _process.StandardInput.Write($"{number}\n");
+            _process.StandardInput.Flush();
+        }
+        // The lab host's own limit comes first, unless the host itself hangs.
+        if (!ended.Task.Wait(TimeSpan.FromSeconds(seconds + 30)))
+            throw new InvalidOperationException($"case {number} never came back; {Said()}");
+        byte[] Read(string name) => File.ReadAllBytes(Path.Combine(folder, name));
+        TimeSpan wall = Stopwatch.GetElapsedTime(started);
+        int status = int.Parse(File.ReadAllText(Path.Combine(folder, "status")), CultureInfo.InvariantCulture);
+        return new Outcome(string.Join(' ', command), status, Read("stdout"), Read("stderr"), wall, TimeSpan.Zero,
+            TimedOut: status == 137 && wall.TotalSeconds >= seconds, []);
+    }
+
+    public void Dispose()
+    {
+        // The port's end makes it power off.
+        _process.StandardInput.Close();
+        if (!_process.WaitForExit(TimeSpan.FromSeconds(10)))
+            _process.Kill();
+        _qemu.Join();
+        _process.Dispose();
+    }
+
+    /// <summary>
+    /// The life of QEMU. It is told to die when the thread that started it ends, so that thread waits for it, and lives
+    /// no longer than this process.
+    /// </summary>
+    void RunQemu(LabHostOptions options)
+    {
+        Process process;
+        try
+        {
+            ProcessStartInfo start = new("setpriv", Arguments(options))
+            {
+                RedirectStandardInput = true,
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+            };
+            process = Process.Start(start)!;
+        }
+        catch (Exception failure)
+        {
+            _started.SetException(failure);
+            return;
+        }
+        process.ErrorDataReceived += (_, line) => File.AppendAllText(Path.Combine(_folder, "qemu.log"), $"{line.Data}\n");
+        process.BeginErrorReadLine();
+        _started.SetResult(process);
+        while (process.StandardOutput.ReadLine() is string line)
+        {
+            if (line == "ready")
+                _ready.TrySetResult();
+            else if (int.TryParse(line, CultureInfo.InvariantCulture, out int number)
+                && _running.TryRemove(number, out TaskCompletionSource? ended))
+                ended.SetResult();
+        }
+        process.WaitForExit();
+        InvalidOperationException gone = new($"QEMU has ended; {Said()}");
+        _ready.TrySetException(gone);
+        foreach (TaskCompletionSource ended in _running.Values)
+            ended.TrySetException(gone);
+    }
+
+    string[] Arguments(LabHostOptions options) =>
+    [
+        "--pdeathsig", "KILL", "qemu-system-x86_64",
+        "-accel", "tcg,thread=multi", "-cpu", string.Join(',', ["max", "+svm", "+npt", .. options.Processor]),
+        "-M", "q35", "-smp", "2", "-m", "3072", "-nodefaults", "-display", "none", "-no-reboot",
+        "-kernel", Path.Combine(Laboratory.Image, "vmlinuz"), "-initrd", Path.Combine(Laboratory.Image, "initramfs"),
+        "-append", "console=ttyS0 quiet panic=-1", "-serial", $"file:{Path.Combine(_folder, "console.log")}",
+        "-chardev", "stdio,id=cases,signal=off", "-device", "virtio-serial", "-device", "virtserialport,chardev=cases",
+        .. Share("host", "/", readOnly: true), .. Share("repository", Laboratory.Root, readOnly: true),
+        .. Share("cases", Path.Combine(_folder, "cases"), readOnly: false), .. options.Arguments,
+    ];
+
+    static string[] Share(string tag, string path, bool readOnly) =>
+    [
+        "-virtfs",
+        $"local,path={path},mount_tag={tag},security_model=none,multidevs=remap,readonly={(readOnly ? "on" : "off")}",
+    ];
+
+    /// <summary>The end of what it and its kernel wrote.</summary>
+    string Said() => $"its logs are in {_folder}:\n" + string.Concat(
+        new[] { "qemu.log", "console.log" }.Select(name => Path.Combine(_folder, name)).Where(File.Exists)
+            .Select(path => Difference.Shorten(File.ReadAllText(path))));
+
+    static string Quote(string word) => $"'{word.Replace("'", "'\\''")}'";
+}

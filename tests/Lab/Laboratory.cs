@@ -1,0 +1,89 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace Sandbox.Lab;
+
+/// <summary>
+/// What the ring shares: the image that lab hosts boot, the guest programs, and one lab host, started for the first
+/// test and ended behind the last.
+/// </summary>
+public sealed class Laboratory : IDisposable
+{
+    static readonly Lazy<LabHost> s_host = new(() => new LabHost(new LabHostOptions { Name = "lab" }));
+    static string? s_missing;
+
+    public Laboratory()
+    {
+        foreach (string program in new[] { "qemu-system-x86_64", "busybox", "make", "gcc", "g++", "setpriv" })
+            if (!"/usr/bin:/bin".Split(':').Any(folder => File.Exists(Path.Combine(folder, program))))
+                s_missing ??= $"{program} is not installed";
+        if (s_missing is null && !Made(out string said, Path.Combine(Root, "tests/Lab/image.sh"), Image))
+            s_missing = said;
+        string guests = Path.Combine(Image, "guests");
+        if (s_missing is null && !Made(out said, "make", "-s", "-j2", "-C", Path.Combine(Root, "guests"), $"OUT={guests}"))
+            throw new InvalidOperationException($"the guest programs do not build:\n{said}");
+    }
+
+    /// <summary>The repository.</summary>
+    public static string Root { get; } = FindRoot();
+
+    /// <summary>The kernel and initramfs of every lab host.</summary>
+    public static string Image => Path.Combine(Root, "build/lab");
+
+    /// <summary>One folder for each lab host: its console, and its cases with all that they wrote.</summary>
+    public static string Logs => Path.Combine(Root, "build/test/lab");
+
+    /// <summary>True when <c>./test --lab-all</c> asked for the slow tests too.</summary>
+    public static bool All => Environment.GetEnvironmentVariable("SANDBOX_LAB_ALL") is not null;
+
+    /// <summary>For the test programs that are run in the lab: the runtime that runs this one.</summary>
+    public static string DotnetRoot { get; } =
+        Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "../../.."));
+
+    /// <summary>The guest programs' folder, in the lab host.</summary>
+    public static string GuestsInLab => $"{LabHost.Repository}/build/lab/guests";
+
+    /// <summary>The program under test, in the lab host.</summary>
+    public static string SandboxInLab => $"{LabHost.Repository}/build/bin/sandbox";
+
+    /// <summary>The lab host that tests share. Skips the test where there cannot be one.</summary>
+    internal static LabHost Host
+    {
+        get
+        {
+            Need();
+            return s_host.Value;
+        }
+    }
+
+    internal static void Need()
+    {
+        Assert.SkipUnless(s_missing is null, s_missing ?? "");
+        string program = Path.Combine(Root, "build/bin/sandbox");
+        Assert.True(File.Exists(program), $"{program} does not exist; ./sandbox builds it");
+    }
+
+    public void Dispose()
+    {
+        if (s_host.IsValueCreated)
+            s_host.Value.Dispose();
+    }
+
+    /// <summary>Runs a program on this machine; false, and its last words, when it fails.</summary>
+    static bool Made(out string said, string program, params string[] arguments)
+    {
+        ProcessStartInfo start = new(program, arguments) { RedirectStandardError = true };
+        using Process process = Process.Start(start)!;
+        said = process.StandardError.ReadToEnd().Trim();
+        process.WaitForExit();
+        return process.ExitCode == 0;
+    }
+
+    static string FindRoot()
+    {
+        for (DirectoryInfo? at = new(AppContext.BaseDirectory); at is not null; at = at.Parent)
+            if (File.Exists(Path.Combine(at.FullName, "Sandbox.sln")))
+                return at.FullName;
+        throw new InvalidOperationException("these tests run from inside the repository");
+    }
+}

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# image.sh FOLDER: makes FOLDER/vmlinuz and FOLDER/initramfs, what a lab host boots from.
+#
+# The kernel is Debian's own, unpacked instead of installed: installing a kernel makes it the one that this machine
+# boots next. It is the general kernel, not the cloud kernel, which has no 9p: with 9p the lab host's files are this
+# machine's, and nothing needs to be copied into an image.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+folder=$1
+wanted=(virtio_pci virtio_console 9p 9pnet_virtio kvm-amd)
+
+die() { echo "$*" >&2; exit 1; }
+
+fetch_kernel() {
+    local package new=$folder/kernel.new
+    package=$(apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: \(linux-image-[0-9][^ ]*\)$/\1/p' | head -n 1)
+    [[ -n $package ]] || die "apt does not know the package linux-image-amd64; apt-get update may help"
+    rm -rf "$new"
+    mkdir -p "$new"
+    (cd "$new" && apt-get download "$package" >apt.log 2>&1) \
+        || die "downloading $package failed: $(tail -n 1 "$new/apt.log")"
+    dpkg-deb --fsys-tarfile "$new"/*.deb | tar -x -C "$new" --wildcards './boot/vmlinuz-*' '*/kernel/arch/x86/*' \
+        '*/kernel/drivers/char/*' '*/kernel/drivers/crypto/*' '*/kernel/drivers/virtio/*' '*/kernel/fs/*' \
+        '*/kernel/net/9p/*' '*/kernel/virt/*'
+    rm "$new"/*.deb
+    rm -rf "$folder/kernel"
+    mv "$new" "$folder/kernel"
+}
+
+# add_module NAME: the module behind all that it depends on, in $root/modules, and its name in $root/modules/order.
+add_module() {
+    local name=$1 file dependency target=$root/modules/$1.ko
+    [[ ! -e $target ]] || return 0
+    file=$(find "$folder/kernel" -name "${name//[-_]/?}.ko*" | head -n 1)
+    [[ -n $file ]] || die "the kernel has no module $name"
+    case $file in
+    *.xz) xz -dc "$file" >"$target" ;;
+    *) cp "$file" "$target" ;;
+    esac
+    while read -r dependency; do
+        [[ -z $dependency ]] || add_module "$dependency"
+    done < <(tr '\0' '\n' <"$target" | sed -n 's/^depends=//p' | tr ',' '\n')
+    echo "$name" >>"$root/modules/order"
+}
+
+mkdir -p "$folder"
+compgen -G "$folder/kernel/boot/vmlinuz-*" >/dev/null || fetch_kernel
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+mkdir "$root"/{bin,dev,host,modules,proc,sys}
+cp /bin/busybox "$root/bin/"
+install -m 755 "$here/init.sh" "$root/init"
+for module in "${wanted[@]}"; do
+    add_module "$module"
+done
+cp "$folder"/kernel/boot/vmlinuz-* "$folder/vmlinuz"
+(cd "$root" && find . | busybox cpio -o -H newc) >"$folder/initramfs"
