@@ -43,11 +43,7 @@ public sealed unsafe class KvmVcpu : IDisposable
         State->immediate_exit = 0;
         if (result != -Libc.EINTR)
             Check(result, "KVM_RUN");
-        kvm_vcpu_events events = default;
-        Check(_file.Control(KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
-        events.exception = default;
-        events.flags = 0;
-        Check(_file.Control(KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
+        ClearException();
     }
 
     public void GetSpecialRegisters(out kvm_sregs registers)
@@ -119,17 +115,21 @@ public sealed unsafe class KvmVcpu : IDisposable
     /// points (KVM_GET_VCPU_EVENTS).
     /// </summary>
     /// <remarks>
-    /// KVM does not tell of an INT3 on its way. Setting the events takes it back, and the instruction raises it again.
+    /// Of INT3 (3) and INTO (4) KVM tells the number only, and tells it for ever: whoever has seen one arrive calls
+    /// <see cref="ClearException"/>.
     /// </remarks>
     public bool IsDeliveringException()
     {
         kvm_vcpu_events events;
         Check(_file.Control(KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
-        if ((events.exception.injected | events.exception.pending) != 0)
-            return true;
-        events.flags = 0;
-        Check(_file.Control(KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
-        return false;
+        return (events.exception.injected | events.exception.pending) != 0 || events.exception.nr is 3 or 4;
+    }
+
+    /// <summary>No exception is on its way any more, and no number of one is left.</summary>
+    public void ClearException()
+    {
+        kvm_vcpu_events none = default;
+        Check(_file.Control(KVM_SET_VCPU_EVENTS, &none), "KVM_SET_VCPU_EVENTS");
     }
 
     public int TscKilohertz => Math.Max(_file.Control(KVM_GET_TSC_KHZ), 0);

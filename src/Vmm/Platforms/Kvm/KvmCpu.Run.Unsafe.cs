@@ -161,6 +161,8 @@ public sealed unsafe partial class KvmCpu
             faultAddress = registers.rax;
             registers.rax = ((ulong*)Frame)[-2];
         }
+        if (vector is 3 or 4)
+            _vcpu.ClearException();
         if (Frame->Cs != Ring0Layout.UserCode)
             return FailInRing0(vector, errorCode, faultAddress);
         registers.rip = Frame->Rip;
