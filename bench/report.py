@@ -4,9 +4,12 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 
 SANDBOX = "build/bin/sandbox"
 
@@ -23,13 +26,17 @@ def whole(command, runs, work):
         return json.load(file)["results"][0]["times"]
 
 
-def inside(prefix, arguments, runs):
+def spread(numbers):
+    return f"{statistics.median(numbers):.4g} ({min(numbers):.4g}-{max(numbers):.4g})"
+
+
+def inside(command, runs):
     """The number that a self-timing program prints, once per run."""
     numbers = []
     for _ in range(runs):
-        done = subprocess.run(prefix + arguments, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
-            sys.exit(f"bench/run: {' '.join(prefix + arguments)}: {done.stderr.strip()}")
+            sys.exit(f"bench/run: {' '.join(command)}: {done.stderr.strip()}")
         numbers.append(float(done.stdout))
     return numbers
 
@@ -66,13 +73,14 @@ def milliseconds(times):
 
 def start_up(runs, work, record):
     print("\nStart to exit of a whole command, milliseconds: median (minimum-maximum)\n")
-    print(f"{'program':<24}{'native':>22}{'sandbox':>22}{'ratio':>8}{'bubblewrap':>22}{'runc':>22}")
+    print(f"{'program':<18}{'native':>18}{'sandbox':>18}{'ratio':>6}{'hand-off off':>18}{'bubblewrap':>18}{'runc':>18}")
     bwrap = ("bwrap --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 "
              "--proc /proc --dev /dev --unshare-all --die-with-parent ")
     for name, arguments in (("busybox true", ["/bin/busybox", "true"]), ("python3 -c pass", ["/usr/bin/python3", "-c", "pass"])):
         command = " ".join(arguments)
         native = whole(command, runs, work)
         own = whole(f"{SANDBOX} run -- {command}", runs, work)
+        exits_only = whole(f"{SANDBOX} run --handoff off -- {command}", runs, work)
         if own is None or native is None:
             sys.exit(f"bench/run: {command} does not run; try {SANDBOX} run -- {command}")
         peers = []
@@ -83,31 +91,73 @@ def start_up(runs, work, record):
             peers.append(milliseconds(times) if times else "not here")
             record[f"start/{name}/{tool}"] = times
         record[f"start/{name}/native"], record[f"start/{name}/sandbox"] = native, own
+        record[f"start/{name}/handoff-off"] = exits_only
         ratio = statistics.median(own) / statistics.median(native)
-        print(f"{name:<24}{milliseconds(native):>22}{milliseconds(own):>22}{ratio:>8.1f}{peers[0]:>22}{peers[1]:>22}")
+        print(f"{name:<18}{milliseconds(native):>18}{milliseconds(own):>18}{ratio:>6.1f}{milliseconds(exits_only):>18}"
+              f"{peers[0]:>18}{peers[1]:>18}")
+
+
+def breakdown(work, record):
+    """Where the time of a start goes, from the result record of one run."""
+    out = os.path.join(work, "result.json")
+    for name, command in (("busybox true", ["/bin/busybox", "true"]), ("python3 -c pass", ["/usr/bin/python3", "-c", "pass"])):
+        subprocess.run([SANDBOX, "run", "--json", out, "--", *command], check=True)
+        with open(out) as file:
+            result = json.load(file)
+        record[f"breakdown/{name}"] = result
+        calls = sum(call["count"] for call in result["systemCalls"])
+        exits = sum(result["exits"].values())
+        print(f"{name}: {calls} calls, {result['callsHandedOver']} of them handed over; {exits} exits, "
+              f"{result['exits']['pageFault']} of them page faults; wall {result['wallMicroseconds']} us after "
+              + ", ".join(f"{phase} {at}" for phase, at in result["startPhasesMicroseconds"].items()) + " us")
+    return record
+
+
+def resident(record):
+    """Private memory of the VMM of a guest that does nothing."""
+    process = subprocess.Popen([SANDBOX, "run", "--", "/bin/busybox", "sleep", "5"])
+    time.sleep(1)
+    vmm = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()[0]
+    with open(f"/proc/{vmm}/smaps_rollup") as file:
+        fields = dict(line.split(":") for line in file if ":" in line and line.startswith("Private_"))
+    private = sum(int(value.split()[0]) for value in fields.values())
+    process.terminate()
+    process.wait()
+    record["memory/busybox sleep/private KiB"] = private
+    print(f"VMM of busybox sleep: {private / 1024:.1f} MiB private, the guest's own pages included")
 
 
 def micro(runs, work, record):
     runs = max(3, runs // 4)
-    program = os.path.join(work, "micro")
-    guest = [SANDBOX, "run", "--memory", "2G", "--mount", f"{work}:{work}:rw", "--"]
-    print("\nInside: the same binary natively and in a guest, medians\n")
-    print(f"{'what':<44}{'native':>14}{'sandbox':>14}{'ratio':>8}")
-    data = os.path.join(work, "data")
-    rows = (
-        ("trivial system call, ns", ["call"]),
-        ("clock_gettime (vDSO), ns", ["clock"]),
-        ("integer loop, 1 thread, s", ["threads", "1"]),
-        ("integer loop, 2 threads, s", ["threads", "2"]),
-        ("write 1 GiB in 64 KiB calls, s", ["write", data]),
-        ("read 1 GiB in 64 KiB calls, s", ["read", data]),
-    )
-    for name, arguments in rows:
-        native = inside([program], arguments, runs)
-        own = inside(guest + [program], arguments, runs)
-        record[f"inside/{name}/native"], record[f"inside/{name}/sandbox"] = native, own
-        a, b = statistics.median(native), statistics.median(own)
-        print(f"{name:<44}{a:>14.4g}{b:>14.4g}{b / a:>8.2f}")
+    program, script = os.path.join(work, "micro"), os.path.join(work, "work.py")
+    shutil.copy("bench/guests/work.py", script)
+    python = shutil.which("python3", path="/usr/bin:/bin")
+    # Files in the host's memory: what is compared is the way to them, not the disk.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as files:
+        guest = [SANDBOX, "run", "--memory", "2G", "--mount", work, "--mount", f"{files}:/data:rw", "--"]
+        exits_only = guest[:2] + ["--handoff", "off"] + guest[2:]
+        print("\nInside: the same binary natively and in a guest, medians (minimum-maximum)\n")
+        print(f"{'what':<36}{'native':>26}{'sandbox':>26}{'ratio':>7}{'hand-off off':>26}")
+        rows = (
+            ("trivial system call, ns", [program, "call"], None),
+            ("clock_gettime (vDSO), ns", [program, "clock"], None),
+            ("integer loop, 1 thread, s", [program, "threads", "1"], None),
+            ("integer loop, 2 threads, s", [program, "threads", "2"], None),
+            ("write 1 GiB in 64 KiB calls, s", [program, "write"], "data"),
+            ("read 1 GiB in 64 KiB calls, s", [program, "read"], "data"),
+            ("python: loop, s", [python, script, "loop"], None),
+            ("python: sha256, s", [python, script, "sha256"], None),
+            ("python: deflate, s", [python, script, "deflate"], None),
+            ("python: xz, s", [python, script, "xz"], None),
+        )
+        for name, command, file in rows:
+            native = inside(command + ([os.path.join(files, file)] if file else []), runs)
+            command += [f"/data/{file}"] if file else []
+            own, without = inside(guest + command, runs), inside(exits_only + command, runs)
+            record[f"inside/{name}/native"], record[f"inside/{name}/sandbox"] = native, own
+            record[f"inside/{name}/handoff-off"] = without
+            ratio = statistics.median(own) / statistics.median(native)
+            print(f"{name:<36}{spread(native):>26}{spread(own):>26}{ratio:>7.2f}{spread(without):>26}")
     exits = subprocess.run(
         ["dotnet", "bench/Exits/bin/Release/net10.0/linux-x64/sandbox-bench-exits.dll"], capture_output=True, text=True)
     for line in exits.stdout.splitlines():
@@ -115,7 +165,7 @@ def micro(runs, work, record):
         record[f"platform/{name}"] = float(value)
         # The other line of that program includes its own just-in-time compilation.
         if name == "exit":
-            print(f"{'bare exit with an empty handler, ns':<44}{'':>14}{float(value):>14.4g}")
+            print(f"{'bare exit with an empty handler, ns':<36}{'':>26}{float(value):>26.4g}")
 
 
 def main():
@@ -131,6 +181,8 @@ def main():
           f"load average {os.getloadavg()[0]:.1f}")
     record = {}
     start_up(options.runs, options.work, record)
+    breakdown(options.work, record)
+    resident(record)
     micro(options.runs, options.work, record)
     if options.json:
         with open(options.json, "w") as file:

@@ -24,8 +24,11 @@ static class HandoffCode
     /// <summary>Values of <see cref="Request"/>: nothing, a call waits, its answer is there, leave the guest for it.</summary>
     public const int None = 0, Waiting = 1, Answered = 2, Leave = 3;
 
-    /// <summary>Turns of the waiting loop before the gate leaves: about what leaving costs.</summary>
-    private const int Patience = 1500;
+    /// <summary>
+    /// Turns of the waiting loop before the gate leaves: 0.1 ms or so, a few times what leaving costs, which is more
+    /// than most calls take.
+    /// </summary>
+    private const int Patience = 6000;
 
     private const int PageSize = 4096;
 

@@ -24,7 +24,7 @@ sealed class RunCommand
     readonly Option<string> _json = Value("--json", "FILE", "write what happened as JSON");
     readonly Option<string> _trace = Value("--trace", "FILE", "print system calls (default to stderr)");
     readonly Option<bool> _tty = new("--tty", "-t") { Description = "give the guest a terminal", Arity = ArgumentArity.Zero };
-    readonly Option<string> _handoff = Value("--handoff", "on|off", "system calls over shared memory (no effect yet)");
+    readonly Option<string> _handoff = Value("--handoff", "on|off", "answer system calls over shared memory where exits are expensive");
 
     public RunCommand()
     {

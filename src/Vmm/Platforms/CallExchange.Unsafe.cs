@@ -77,8 +77,13 @@ public sealed unsafe class CallExchange
     }
 
     /// <summary>After an exit in the gate: whether the call that was to leave the guest has been served already.</summary>
-    internal bool IsServed(bool answerSeen) =>
-        _hasResult && (answerSeen || Request is ExchangeLayout.HasAnswer or ExchangeLayout.MustLeave);
+    internal bool IsServed(bool answerSeen)
+    {
+        // Nobody took it: whoever attends has no CPU, and the next calls need not wait to learn that again.
+        if (Request == ExchangeLayout.Waiting)
+            Volatile.Write(ref _attended, false);
+        return _hasResult && (answerSeen || Request is ExchangeLayout.HasAnswer or ExchangeLayout.MustLeave);
+    }
 
     internal ulong StackPointer => *(ulong*)(_page + ExchangeLayout.StackPointer);
 
@@ -92,6 +97,8 @@ public sealed unsafe class CallExchange
     /// </summary>
     public void Attend(bool attended)
     {
+        if (Volatile.Read(ref _attended) == attended)
+            return;
         Volatile.Write(ref _attended, attended);
         if (Interlocked.CompareExchange(ref _state, Claimed, Open) != Open)
             return;

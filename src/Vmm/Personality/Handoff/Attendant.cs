@@ -83,6 +83,7 @@ sealed class Attendant(Attendance attendance, LinuxPersonality personality)
             if (++looks % LooksPerCheck != 0)
                 continue;
             now = Attendance.Now;
+            exchange.Attend(true);
             if (now - chargedAt > ChargeNanoseconds)
             {
                 Charge(thread, ref cpuAt);
@@ -90,8 +91,9 @@ sealed class Attendant(Attendance attendance, LinuxPersonality personality)
             }
             if (exchange.IsOpen)
                 openAt = now;
-            if (now - openAt > OutsideNanoseconds || now - thread.LastCallAt > Attendance.FrequentNanoseconds
-                || !attendance.HasRoom)
+            long lastCallAt = thread.LastCallAt;
+            if (now - lastCallAt > Attendance.FrequentNanoseconds || !attendance.HasRoom
+                || now - Math.Max(openAt, lastCallAt) > OutsideNanoseconds)
                 break;
         }
         exchange.Attend(false);

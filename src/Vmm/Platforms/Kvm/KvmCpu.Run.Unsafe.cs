@@ -34,7 +34,7 @@ public sealed unsafe partial class KvmCpu
             bool stay = Volatile.Read(ref _interruptRequested) != 0 || memory.Generation != _seenGeneration;
             int result = stay ? -Libc.EINTR : Enter();
             // Interrupted on its way out, before or in a stub, or in the gate: it leaves by itself at once.
-            while (result == -Libc.EINTR && !IsAtBoundary())
+            while (!stay && result == -Libc.EINTR && !IsAtBoundary())
                 result = Enter();
             // First, since who acts on a call may wait for this processor to be out.
             Volatile.Write(ref _state, InHost);
