@@ -34,9 +34,11 @@ public sealed class FlagTests
     public void A_workdir_that_does_not_exist_is_refused() =>
         SandboxRun.Run(["--workdir", "/nowhere"], ["pwd"]).Ended(125).Says("/nowhere");
 
-    [Fact]
-    public void Hostname_is_seen_by_uname_and_in_proc() =>
-        Assert.Equal("chosen\nchosen\nchosen\n", SandboxRun.Run(["--hostname", "chosen"],
+    [Theory]
+    [InlineData("chosen")]
+    [InlineData("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")]
+    public void Hostname_is_seen_by_uname_and_in_proc(string name) =>
+        Assert.Equal($"{name}\n{name}\n{name}\n", SandboxRun.Run(["--hostname", name],
             ["sh", "-c", "uname -n; hostname; cat /proc/sys/kernel/hostname"]).Ended(0).Text);
 
     [Theory]
