@@ -93,6 +93,19 @@ public sealed class FlagTests
     }
 
     [Fact]
+    public void A_script_or_folder_below_the_working_directory_is_found_by_its_relative_name()
+    {
+        string folder = Case.NewFolder("here");
+        Directory.CreateDirectory(Path.Combine(folder, "src"));
+        File.WriteAllText(Path.Combine(folder, "src/script.py"), "import os; print(os.getcwd())\n");
+        foreach (string mount in new[] { "src", "src/script.py" })
+        {
+            Assert.Equal(folder + "\n",
+                SandboxRun.Run(["--mount", mount], ["python3", "src/script.py"], directory: folder).Ended(0).Text);
+        }
+    }
+
+    [Fact]
     public void A_file_can_be_mounted()
     {
         string folder = Case.NewFolder("mount");

@@ -182,6 +182,18 @@ public class PlanBuilderTests
     }
 
     [Fact]
+    public void TheWorkingDirectoryFollowsTheCallerToWhereSomethingIsMountedBelowIt()
+    {
+        var script = new MountSource("s.py", "/work/project/deep/s.py", "/work/project/deep/s.py", IsDirectory: false, Writable: false);
+        Assert.Equal("/work/project/deep", Build(mounts: script).Plan.WorkingDirectory);
+        Assert.Equal("/work/project/deep", Build(mounts: Folder("/work/project/deep/src")).Plan.WorkingDirectory);
+        Assert.Equal("/home/sandbox", Build(mounts: Folder("/work/project/deep/src", "/src")).Plan.WorkingDirectory);
+        Assert.Equal("/home/sandbox", Build(mounts: Folder("/work/project/deeper")).Plan.WorkingDirectory);
+        var atRoot = new FakeHost { WorkingDirectory = "/" };
+        Assert.Equal("/home/sandbox", Build(host: atRoot, mounts: Folder("/data")).Plan.WorkingDirectory);
+    }
+
+    [Fact]
     public void TheWorkingDirectoryFollowsTheCallerIntoUsr()
     {
         var host = new FakeHost { WorkingDirectory = "/usr/share/doc" };

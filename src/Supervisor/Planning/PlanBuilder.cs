@@ -101,7 +101,10 @@ static class PlanBuilder
             tree.AddSystem(path, kind == HostEntryKind.Directory);
     }
 
-    /// <summary>Where the guest sees the caller's working directory, by the closest mount above it; null if nowhere.</summary>
+    /// <summary>
+    /// Where the guest sees the caller's working directory: by the closest mount above it, or at its own path if something
+    /// is mounted below that; null if nowhere.
+    /// </summary>
     static string? SameDirectory(string? callers, IReadOnlyList<MountSource> mounts, GuestTree tree)
     {
         if (callers is null)
@@ -114,7 +117,8 @@ static class PlanBuilder
             return below.Length == 0 ? closest.GuestPath : $"{closest.GuestPath}/{below}";
         }
 
-        return GuestPath.IsWithin(callers, "/usr") && tree.ShowsSystem("/usr") ? callers : null;
+        bool showsBelow = callers != "/" && mounts.Any(mount => GuestPath.IsWithin(mount.GuestPath, callers));
+        return showsBelow || (GuestPath.IsWithin(callers, "/usr") && tree.ShowsSystem("/usr")) ? callers : null;
     }
 
     static string[] Environment(RunOptions options, HostFacts host)
