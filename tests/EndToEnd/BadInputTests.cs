@@ -55,6 +55,24 @@ public sealed class BadInputTests
     }
 
     [Fact]
+    public void A_folder_is_named_as_such_and_is_EACCES_from_inside()
+    {
+        SandboxRun.Run([], ["/usr/share"]).Ended(126).Says("'/usr/share' cannot be executed: it is a folder");
+        RunFile("#!/usr/share\n"u8.ToArray()).Ended(126).Says("it is a folder");
+        Tool.Need("/usr/bin/python3");
+        Assert.Equal("13\n13\n", SandboxRun.Run([], ["/usr/bin/python3", "-c", """
+            import os
+            open("/tmp/s", "w").write("#!/usr/share\n")
+            os.chmod("/tmp/s", 0o755)
+            for path in "/usr/share", "/tmp/s":
+                try:
+                    os.execv(path, ["x"])
+                except OSError as error:
+                    print(error.errno)
+            """]).Ended(0).Text);
+    }
+
+    [Fact]
     public void A_real_aarch64_program_is_named_as_such()
     {
         Tool.Need("aarch64-linux-gnu-gcc");

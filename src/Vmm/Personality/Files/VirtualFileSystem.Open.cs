@@ -178,7 +178,10 @@ public sealed partial class VirtualFileSystem
         return inode.Open(caller, target, flags, out file);
     }
 
-    /// <summary>execveat(2)'s open: a regular file that may be executed, readable by the VMM whatever its mode says.</summary>
+    /// <summary>
+    /// execveat(2)'s open: a regular file that may be executed, readable by the VMM whatever its mode says. -EISDIR, which
+    /// is EACCES to the guest, for a folder.
+    /// </summary>
     /// <param name="flags">AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW.</param>
     public long OpenExecutable(
         GuestThread thread, int directory, ReadOnlySpan<byte> path, int flags, out OpenFile? file)
@@ -205,7 +208,7 @@ public sealed partial class VirtualFileSystem
         if (target!.Inode.IsSymlink)
             return -ELOOP;
         if (!target.Inode.IsRegular)
-            return -EACCES;
+            return target.Inode.IsDirectory ? -EISDIR : -EACCES;
         result = target.Inode.CheckAccess(target, caller.Credentials, X_OK);
         if (result == 0)
             result = target.Inode.Open(caller, target, O_RDONLY, out file);
