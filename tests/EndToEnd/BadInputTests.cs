@@ -222,6 +222,34 @@ public sealed class BadInputTests
         outcome.Ended(125).Says("/dev/kvm", "permission");
     }
 
+    [Fact]
+    public void A_KVM_without_a_needed_capability_is_named_in_one_line()
+    {
+        Tool.Need("gcc");
+        SandboxRun.Need();
+        // A VMM whose KVM_CHECK_EXTENSION (0xae03) says no to KVM_CAP_XSAVE (55).
+        string folder = Case.NewFolder("bin"), name = Path.GetFileName(Ring.Sandbox);
+        File.WriteAllText(Path.Combine(folder, "ioctl.c"), """
+            #include <sys/syscall.h>
+            #include <unistd.h>
+            int ioctl(int file, unsigned long request, long argument)
+            {
+                return request == 0xae03 && argument == 55 ? 0 : syscall(SYS_ioctl, file, request, argument);
+            }
+            """);
+        Assert.Equal(0, Native.Run(["gcc", "-shared", "-fPIC", "-o", "ioctl.so", "ioctl.c"], folder).Status);
+        File.Copy(Ring.Sandbox, Path.Combine(folder, name));
+        File.Copy(Ring.Sandbox + "-vmm", Path.Combine(folder, "vmm"));
+        string wrapper = Path.Combine(folder, name + "-vmm");
+        File.WriteAllText(wrapper, $"#!/bin/sh\nLD_PRELOAD='{folder}/ioctl.so' exec '{folder}/vmm'\n");
+        File.SetUnixFileMode(wrapper, (UnixFileMode)0b111_101_101);
+        Native.Run([Path.Combine(folder, name), "run", "--", "true"], "/").Ended(125).Says("lacks KVM_CAP_XSAVE");
+    }
+
+    [Fact]
+    public void A_result_record_that_cannot_be_written_is_told_in_one_line() =>
+        SandboxRun.Run(["--json", "/dev/full"], ["true"]).Ended(125).Says("--json", "No space left on device");
+
     static void Same(byte[] file)
     {
         new Case("sh", "-c", "./program; echo \"status $?\"") { Prepare = folder => WriteProgram(folder, file) }.MustMatch();
