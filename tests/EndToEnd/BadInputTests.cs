@@ -73,14 +73,8 @@ public sealed class BadInputTests
     }
 
     [Fact]
-    public void A_real_aarch64_program_is_named_as_such()
-    {
-        Tool.Need("aarch64-linux-gnu-gcc");
-        string folder = Case.NewFolder("aarch64");
-        File.WriteAllText(Path.Combine(folder, "main.c"), "int main(void) { return 0; }\n");
-        Assert.Equal(0, Native.Run(["aarch64-linux-gnu-gcc", "-static", "-o", "program", "main.c"], folder).Status);
-        SandboxRun.Run(["--mount", $"{folder}:/bad"], ["/bad/program"]).Ended(126).Says("/bad/program", "architecture");
-    }
+    public void An_aarch64_program_is_named_as_such() =>
+        RunFile(ElfFile.Wrong["aarch64"]()).Ended(126).Says("/bad/program", "architecture");
 
     [Theory]
     [InlineData(1)]
@@ -177,6 +171,38 @@ public sealed class BadInputTests
     [Fact]
     public void More_memory_than_the_host_has_is_refused() =>
         SandboxRun.Run(["--memory", "64T"], ["true"]).Ended(125).Says("memory", "more than this host");
+
+    [Fact]
+    public void More_memory_than_the_control_group_has_is_refused_and_the_default_fits_into_it()
+    {
+        Assert.SkipUnless(geteuid() == 0, "making a control group takes root");
+        SandboxRun.Need();
+        bool unified = File.Exists("/sys/fs/cgroup/cgroup.controllers");
+        string group = $"/sys/fs/cgroup{(unified ? "" : "/memory")}/sandbox-test-{Environment.ProcessId}";
+        string limit = Path.Combine(group, unified ? "memory.max" : "memory.limit_in_bytes");
+        try
+        {
+            Directory.CreateDirectory(group);
+            File.WriteAllText(limit, "536870912");
+        }
+        catch (Exception refused) when (refused is IOException or UnauthorizedAccessException)
+        {
+            Assert.Skip($"no control group can be made here: {refused.Message}");
+        }
+        try
+        {
+            var environment = new Dictionary<string, string> { ["SANDBOX"] = Ring.Sandbox, ["GROUP"] = group };
+            Outcome Run(string flags) => Native.Run(
+                ["sh", "-c", $"echo $$ > \"$GROUP\"/cgroup.procs; exec \"$SANDBOX\" run {flags} -- head -1 /proc/meminfo"],
+                "/", environment: environment);
+            Run("--memory 600M").Ended(125).Says("--memory", "control group", "512 MiB");
+            Assert.Matches("^MemTotal: +262144 kB\n$", Run("").Ended(0).Text);
+        }
+        finally
+        {
+            Directory.Delete(group);
+        }
+    }
 
     [Fact]
     public void A_device_a_fifo_and_a_socket_are_no_mounts()

@@ -147,7 +147,7 @@ public class PlanBuilderTests
         Assert.Equal(0, limits.CpuMilliseconds);
         Assert.Equal(256, limits.Processes);
         Assert.Equal(0, limits.OutputBytes);
-        OneLine.Refuses("more than this host has (4096 MiB)", () => Build(s_plain with { Memory = 5UL << 30 }));
+        OneLine.Refuses("more than this host or control group has (4096 MiB)", () => Build(s_plain with { Memory = 5UL << 30 }));
         OneLine.Refuses("more than this host offers (2)", () => Build(s_plain with { Cpus = 3 }));
         OneLine.Refuses("raise --memory", () => Build(s_plain with { Memory = 64 << 20, TmpSize = 65 << 20 }));
     }

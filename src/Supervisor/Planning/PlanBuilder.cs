@@ -142,7 +142,7 @@ static class PlanBuilder
         ulong memory = options.Memory ?? Math.Min(RunOptions.DefaultMemory, host.Memory / 2);
         if (memory > host.Memory)
             throw new UsageException(
-                $"--memory: {ByteSize.Format(memory)} is more than this host has ({host.Memory >> 20} MiB); ask for less");
+                $"--memory: {ByteSize.Format(memory)} is more than this host or control group has ({host.Memory >> 20} MiB); ask for less");
         if (options.Cpus > host.Cpus)
             throw new UsageException(
                 $"--cpus: {options.Cpus} is more than this host offers ({host.Cpus}); ask for less, or leave the flag out to use them all");
