@@ -134,6 +134,11 @@ static void process_descriptors(void)
     CHECK("waitid P_PIDFD", !waitid(P_PIDFD, (id_t)process, &info, WEXITED) && info.si_pid == child
         && info.si_status == SIGKILL && info.si_code == CLD_KILLED);
     close(process);
+    int directory = open("/proc/self", O_RDONLY | O_DIRECTORY), task = open("/proc/self/task", O_RDONLY | O_DIRECTORY);
+    CHECK("pidfd_send_signal to /proc/PID", !syscall(SYS_pidfd_send_signal, directory, 0, NULL, 0));
+    CHECK_ERRNO("and to another directory", syscall(SYS_pidfd_send_signal, task, 0, NULL, 0), EBADF);
+    close(directory);
+    close(task);
     CHECK_ERRNO("pidfd of nobody", syscall(SYS_pidfd_open, 4194300, 0), ESRCH);
 }
 

@@ -286,10 +286,29 @@ static void attributes(void)
         ? (errno = ENODATA, -1L) : 0L, ENODATA);
 }
 
+static void deleted(void)
+{
+    char path[64], buffer[8] = "";
+    struct stat status;
+    int file = open("gone", O_CREAT | O_RDWR | O_TRUNC, 0600);
+    NEED(file >= 0 && write(file, "text", 4) == 4 && !unlink("gone"));
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    int again = open(path, O_RDONLY);
+    CHECK("a deleted file is opened again", again >= 0 && read(again, buffer, 8) == 4 && !memcmp(buffer, "text", 4));
+    CHECK("with a position of its own", !lseek(again, 0, SEEK_SET) && lseek(file, 0, SEEK_CUR) == 4);
+    int cut = open(path, O_WRONLY | O_TRUNC);
+    CHECK("and cut", cut >= 0 && !fstat(file, &status) && status.st_size == 0);
+    close(file);
+    CHECK("and outlives the first", write(cut, "new", 3) == 3 && pread(again, buffer, 8, 0) == 3 && !memcmp(buffer, "new", 3));
+    close(cut);
+    close(again);
+}
+
 int main(void)
 {
     umask(022);
     opening();
+    deleted();
     reading_and_writing();
     names();
     listing();

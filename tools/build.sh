@@ -19,8 +19,8 @@ native_is_current() {
 
 require_sdk() {
     export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_CLI_UI_LANGUAGE=en
-    # The SDK keeps its first-run marks here when there is no home to keep them in.
-    [[ -n ${HOME-} ]] || export DOTNET_CLI_HOME=$root/build/home
+    # The SDK keeps its first-run marks and packages here when there is no home to keep them in.
+    [[ -n ${HOME-} && -w $HOME ]] || export DOTNET_CLI_HOME=$root/build/home
     if ! command -v dotnet >/dev/null && [[ -x ${HOME-}/.dotnet/dotnet ]]; then
         PATH=$HOME/.dotnet:$PATH
     fi

@@ -71,9 +71,10 @@ sealed class GuestSession(SeqpacketChannel channel)
 
         GuestEnd end = personality.WaitForEnd();
         personality.DrainTerminal();
-        if (plan.Streams.Result >= 0)
-            ResultRecord.Write(descriptors[plan.Streams.Result], personality, end, _phases);
-        return Report(end.Cause, end.Value, end.Detail, end.Message);
+        error = plan.Streams.Result < 0 ? 0 : ResultRecord.Write(descriptors[plan.Streams.Result], personality, end, _phases);
+        return error == 0
+            ? Report(end.Cause, end.Value, end.Detail, end.Message)
+            : Report(EndCause.Failed, -error, (long)VmmFailure.ResultRecord);
     }
 
     private bool ReceivePlan(out LaunchPlan plan, out FileDescriptor[] descriptors)
@@ -149,15 +150,24 @@ sealed class GuestSession(SeqpacketChannel channel)
             HostException host => (VmmFailure.InternalError, host.Errno),
             _ => (VmmFailure.BadPlan, EINVAL),
         };
-        return Report(EndCause.Failed, errno, (long)kind, failure.Message);
+        // The supervisor has a line for each kind. What only the message says helps with those that should not happen.
+        bool isExplained = kind is VmmFailure.KvmCapability or VmmFailure.HostMemory;
+        uint capability = kind == VmmFailure.KvmCapability ? CapabilityNamed(((HostException)failure).Subject) : 0;
+        return Report(EndCause.Failed, errno, (long)kind, isExplained ? "" : failure.Message, capability);
     }
 
-    private int Report(EndCause cause, long value, long detail, string message = "")
+    private static uint CapabilityNamed(string? name) =>
+        (uint)(KvmRequirement.All.FirstOrDefault(need => need.Name == name)?.Capability ?? 0);
+
+    private int Report(EndCause cause, long value, long detail, string message = "", uint detail32 = 0)
     {
         // Standard error is the operator's, not the guest's.
         if (message.Length > 0)
             Console.Error.WriteLine($"sandbox-vmm: {message}");
-        TrySend(new ChannelMessage { Kind = MessageKind.Ended, Cause = cause, Value = value, Detail = detail });
+        TrySend(new ChannelMessage
+        {
+            Kind = MessageKind.Ended, Cause = cause, Detail32 = detail32, Value = value, Detail = detail,
+        });
         return 0;
     }
 

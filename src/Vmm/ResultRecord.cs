@@ -14,7 +14,8 @@ static class ResultRecord
 {
     public const int Version = 1;
 
-    public static void Write(FileDescriptor output, LinuxPersonality personality, in GuestEnd end, StartPhases phases)
+    /// <returns>0, or the negative errno of the write that failed.</returns>
+    public static long Write(FileDescriptor output, LinuxPersonality personality, in GuestEnd end, StartPhases phases)
     {
         ArrayBufferWriter<byte> buffer = new();
         using (Utf8JsonWriter json = new(buffer, new JsonWriterOptions { Indented = true }))
@@ -24,9 +25,10 @@ static class ResultRecord
         {
             nint written = output.Write(rest);
             if (written < 0)
-                throw new HostException((int)-written, "write", "the result record");
+                return written;
             rest = rest[(int)written..];
         }
+        return 0;
     }
 
     private static void Write(Utf8JsonWriter json, LinuxPersonality personality, in GuestEnd end, StartPhases phases)

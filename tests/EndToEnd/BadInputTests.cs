@@ -55,14 +55,26 @@ public sealed class BadInputTests
     }
 
     [Fact]
-    public void A_real_aarch64_program_is_named_as_such()
+    public void A_folder_is_named_as_such_and_is_EACCES_from_inside()
     {
-        Tool.Need("aarch64-linux-gnu-gcc");
-        string folder = Case.NewFolder("aarch64");
-        File.WriteAllText(Path.Combine(folder, "main.c"), "int main(void) { return 0; }\n");
-        Assert.Equal(0, Native.Run(["aarch64-linux-gnu-gcc", "-static", "-o", "program", "main.c"], folder).Status);
-        SandboxRun.Run(["--mount", $"{folder}:/bad"], ["/bad/program"]).Ended(126).Says("/bad/program", "architecture");
+        SandboxRun.Run([], ["/usr/share"]).Ended(126).Says("'/usr/share' cannot be executed: it is a folder");
+        RunFile("#!/usr/share\n"u8.ToArray()).Ended(126).Says("it is a folder");
+        Tool.Need("/usr/bin/python3");
+        Assert.Equal("13\n13\n", SandboxRun.Run([], ["/usr/bin/python3", "-c", """
+            import os
+            open("/tmp/s", "w").write("#!/usr/share\n")
+            os.chmod("/tmp/s", 0o755)
+            for path in "/usr/share", "/tmp/s":
+                try:
+                    os.execv(path, ["x"])
+                except OSError as error:
+                    print(error.errno)
+            """]).Ended(0).Text);
     }
+
+    [Fact]
+    public void An_aarch64_program_is_named_as_such() =>
+        RunFile(ElfFile.Wrong["aarch64"]()).Ended(126).Says("/bad/program", "architecture");
 
     [Theory]
     [InlineData(1)]
@@ -161,6 +173,38 @@ public sealed class BadInputTests
         SandboxRun.Run(["--memory", "64T"], ["true"]).Ended(125).Says("memory", "more than this host");
 
     [Fact]
+    public void More_memory_than_the_control_group_has_is_refused_and_the_default_fits_into_it()
+    {
+        Assert.SkipUnless(geteuid() == 0, "making a control group takes root");
+        SandboxRun.Need();
+        bool unified = File.Exists("/sys/fs/cgroup/cgroup.controllers");
+        string group = $"/sys/fs/cgroup{(unified ? "" : "/memory")}/sandbox-test-{Environment.ProcessId}";
+        string limit = Path.Combine(group, unified ? "memory.max" : "memory.limit_in_bytes");
+        try
+        {
+            Directory.CreateDirectory(group);
+            File.WriteAllText(limit, "536870912");
+        }
+        catch (Exception refused) when (refused is IOException or UnauthorizedAccessException)
+        {
+            Assert.Skip($"no control group can be made here: {refused.Message}");
+        }
+        try
+        {
+            var environment = new Dictionary<string, string> { ["SANDBOX"] = Ring.Sandbox, ["GROUP"] = group };
+            Outcome Run(string flags) => Native.Run(
+                ["sh", "-c", $"echo $$ > \"$GROUP\"/cgroup.procs; exec \"$SANDBOX\" run {flags} -- head -1 /proc/meminfo"],
+                "/", environment: environment);
+            Run("--memory 600M").Ended(125).Says("--memory", "control group", "512 MiB");
+            Assert.Matches("^MemTotal: +262144 kB\n$", Run("").Ended(0).Text);
+        }
+        finally
+        {
+            Directory.Delete(group);
+        }
+    }
+
+    [Fact]
     public void A_device_a_fifo_and_a_socket_are_no_mounts()
     {
         string fifo = Path.Combine(Case.NewFolder("mount"), "fifo");
@@ -203,6 +247,34 @@ public sealed class BadInputTests
             Path.Combine(copy, Path.GetFileName(Ring.Sandbox)), "run", "--", "true"], "/");
         outcome.Ended(125).Says("/dev/kvm", "permission");
     }
+
+    [Fact]
+    public void A_KVM_without_a_needed_capability_is_named_in_one_line()
+    {
+        Tool.Need("gcc");
+        SandboxRun.Need();
+        // A VMM whose KVM_CHECK_EXTENSION (0xae03) says no to KVM_CAP_XSAVE (55).
+        string folder = Case.NewFolder("bin"), name = Path.GetFileName(Ring.Sandbox);
+        File.WriteAllText(Path.Combine(folder, "ioctl.c"), """
+            #include <sys/syscall.h>
+            #include <unistd.h>
+            int ioctl(int file, unsigned long request, long argument)
+            {
+                return request == 0xae03 && argument == 55 ? 0 : syscall(SYS_ioctl, file, request, argument);
+            }
+            """);
+        Assert.Equal(0, Native.Run(["gcc", "-shared", "-fPIC", "-o", "ioctl.so", "ioctl.c"], folder).Status);
+        File.Copy(Ring.Sandbox, Path.Combine(folder, name));
+        File.Copy(Ring.Sandbox + "-vmm", Path.Combine(folder, "vmm"));
+        string wrapper = Path.Combine(folder, name + "-vmm");
+        File.WriteAllText(wrapper, $"#!/bin/sh\nLD_PRELOAD='{folder}/ioctl.so' exec '{folder}/vmm'\n");
+        File.SetUnixFileMode(wrapper, (UnixFileMode)0b111_101_101);
+        Native.Run([Path.Combine(folder, name), "run", "--", "true"], "/").Ended(125).Says("lacks KVM_CAP_XSAVE");
+    }
+
+    [Fact]
+    public void A_result_record_that_cannot_be_written_is_told_in_one_line() =>
+        SandboxRun.Run(["--json", "/dev/full"], ["true"]).Ended(125).Says("--json", "No space left on device");
 
     static void Same(byte[] file)
     {

@@ -34,9 +34,11 @@ public sealed class FlagTests
     public void A_workdir_that_does_not_exist_is_refused() =>
         SandboxRun.Run(["--workdir", "/nowhere"], ["pwd"]).Ended(125).Says("/nowhere");
 
-    [Fact]
-    public void Hostname_is_seen_by_uname_and_in_proc() =>
-        Assert.Equal("chosen\nchosen\nchosen\n", SandboxRun.Run(["--hostname", "chosen"],
+    [Theory]
+    [InlineData("chosen")]
+    [InlineData("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")]
+    public void Hostname_is_seen_by_uname_and_in_proc(string name) =>
+        Assert.Equal($"{name}\n{name}\n{name}\n", SandboxRun.Run(["--hostname", name],
             ["sh", "-c", "uname -n; hostname; cat /proc/sys/kernel/hostname"]).Ended(0).Text);
 
     [Theory]
@@ -88,6 +90,19 @@ public sealed class FlagTests
         File.WriteAllText(Path.Combine(folder, "below/script.py"), "import os; print(os.getcwd())\n");
         Assert.Equal(folder + "/below\n",
             SandboxRun.Run(["--mount", ".."], ["python3", "script.py"], directory: Path.Combine(folder, "below")).Ended(0).Text);
+    }
+
+    [Fact]
+    public void A_script_or_folder_below_the_working_directory_is_found_by_its_relative_name()
+    {
+        string folder = Case.NewFolder("here");
+        Directory.CreateDirectory(Path.Combine(folder, "src"));
+        File.WriteAllText(Path.Combine(folder, "src/script.py"), "import os; print(os.getcwd())\n");
+        foreach (string mount in new[] { "src", "src/script.py" })
+        {
+            Assert.Equal(folder + "\n",
+                SandboxRun.Run(["--mount", mount], ["python3", "src/script.py"], directory: folder).Ended(0).Text);
+        }
     }
 
     [Fact]

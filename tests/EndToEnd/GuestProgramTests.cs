@@ -9,7 +9,7 @@ namespace Sandbox.EndToEnd;
 public sealed class GuestProgramTests
 {
     static readonly string[] s_filePrograms =
-        ["files", "locks", "directories", "mappings", "processes"];
+        ["files", "locks", "directories", "mappings", "processes", "watches"];
 
     [Theory]
     [InlineData("hello-static")]

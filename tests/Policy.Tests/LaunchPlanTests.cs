@@ -285,6 +285,7 @@ public class LaunchPlanTests
         RefusesPlan(Plan with { WorkingDirectory = "tmp" });
         RefusesPlan(Plan with { Hostname = "" });
         RefusesPlan(Plan with { Hostname = new string('h', 65) });
+        RefusesPlan(Plan with { Hostname = "hôte" });
         RefusesPlan(Plan with { User = Plan.User with { Name = "" } });
         RefusesPlan(Plan with { User = Plan.User with { Home = "home" } });
         RefusesPlan(Plan with { User = Plan.User with { Uid = uint.MaxValue } });

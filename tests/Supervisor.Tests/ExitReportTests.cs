@@ -43,6 +43,8 @@ public class ExitReportTests
         Says(127, "'prog\\x1bram' was not found in the guest's PATH", Ended(EndCause.NotFound, Libc.ENOENT));
         Says(126, "cannot be executed", Ended(EndCause.NotExecutable, Libc.ENOEXEC, (long)ExecFailure.WrongArchitecture));
         Says(125, "sandbox doctor", Ended(EndCause.Failed, Libc.ENOENT, (long)VmmFailure.KvmCall));
+        Says(125, "lacks KVM_CAP_XSAVE (vector registers)", ExitReport.For(Plan, new Outcome.Ended(
+            EndCause.Failed, (uint)KvmAbi.KVM_CAP_XSAVE, Libc.ENOSYS, (long)VmmFailure.KvmCapability)));
     }
 
     [Fact]

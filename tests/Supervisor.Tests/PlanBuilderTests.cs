@@ -147,7 +147,7 @@ public class PlanBuilderTests
         Assert.Equal(0, limits.CpuMilliseconds);
         Assert.Equal(256, limits.Processes);
         Assert.Equal(0, limits.OutputBytes);
-        OneLine.Refuses("more than this host has (4096 MiB)", () => Build(s_plain with { Memory = 5UL << 30 }));
+        OneLine.Refuses("more than this host or control group has (4096 MiB)", () => Build(s_plain with { Memory = 5UL << 30 }));
         OneLine.Refuses("more than this host offers (2)", () => Build(s_plain with { Cpus = 3 }));
         OneLine.Refuses("raise --memory", () => Build(s_plain with { Memory = 64 << 20, TmpSize = 65 << 20 }));
     }
@@ -179,6 +179,18 @@ public class PlanBuilderTests
         Assert.Equal("/d", Build(mounts: [Folder("/work", "/w"), Folder("/work/project/deep", "/d")]).Plan.WorkingDirectory);
         Assert.Equal("/home/sandbox", Build(mounts: Folder("/work/proj")).Plan.WorkingDirectory);
         Assert.Equal("/tmp", Build(s_plain with { WorkingDirectory = "/tmp" }, null, Folder("/work/project")).Plan.WorkingDirectory);
+    }
+
+    [Fact]
+    public void TheWorkingDirectoryFollowsTheCallerToWhereSomethingIsMountedBelowIt()
+    {
+        var script = new MountSource("s.py", "/work/project/deep/s.py", "/work/project/deep/s.py", IsDirectory: false, Writable: false);
+        Assert.Equal("/work/project/deep", Build(mounts: script).Plan.WorkingDirectory);
+        Assert.Equal("/work/project/deep", Build(mounts: Folder("/work/project/deep/src")).Plan.WorkingDirectory);
+        Assert.Equal("/home/sandbox", Build(mounts: Folder("/work/project/deep/src", "/src")).Plan.WorkingDirectory);
+        Assert.Equal("/home/sandbox", Build(mounts: Folder("/work/project/deeper")).Plan.WorkingDirectory);
+        var atRoot = new FakeHost { WorkingDirectory = "/" };
+        Assert.Equal("/home/sandbox", Build(host: atRoot, mounts: Folder("/data")).Plan.WorkingDirectory);
     }
 
     [Fact]

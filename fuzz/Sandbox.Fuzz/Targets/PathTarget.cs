@@ -81,7 +81,7 @@ sealed class PathTarget : FuzzTarget
         {
             _files = files;
             TemporaryFileSystem fileSystem = new(1, memory, null);
-            Mount mount = new(1, fileSystem, readOnly: false, "tmpfs");
+            Mount mount = new(1, fileSystem, readOnly: false, "tmpfs", new FileWatches());
             TemporaryDirectory inode = fileSystem.CreateRoot(0x1ed, Nobody);
             _top = new Dentry(null, [], inode, mount);
             mount.Root = _top;

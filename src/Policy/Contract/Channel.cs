@@ -74,6 +74,7 @@ public enum VmmFailure : uint
     KvmCall,
     HostMemory,
     WorkingDirectory,
+    ResultRecord,
     InternalError,
 }
 

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 
 namespace Sandbox.Policy.Contract;
@@ -32,7 +33,7 @@ static class LaunchPlanRules
 
         RequirePath(plan.WorkingDirectory, "working directory");
         RequireText(plan.Hostname, "host name");
-        Require(plan.Hostname.Length is > 0 and <= 64, "host name length");
+        Require(plan.Hostname.Length is > 0 and <= 64 && Ascii.IsValid(plan.Hostname), "host name");
         CheckUser(plan.User);
         CheckLimits(plan.Limits);
         CheckFiles(plan.Files);

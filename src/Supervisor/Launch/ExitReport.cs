@@ -86,16 +86,18 @@ static class ExitReport
         return (VmmFailure)ended.Detail switch
         {
             VmmFailure.BadPlan => "the VMM refused the launch plan; sandbox and sandbox-vmm are of different builds, so build both again",
-            VmmFailure.KvmCapability => $"this host's KVM lacks {Capability(ended.Detail32)} that guests need; run sandbox doctor for the list",
+            VmmFailure.KvmCapability => $"this host's KVM lacks {Capability(ended.Detail32)} that guests need; use a newer host kernel, and see sandbox doctor for the list",
             VmmFailure.KvmCall => $"KVM refused a call: {error}; run sandbox doctor",
             VmmFailure.HostMemory => $"the host has no memory left for this guest: {error}; ask for less with --memory",
             VmmFailure.WorkingDirectory => $"the guest's working directory {Quote.Value(plan.WorkingDirectory)} cannot be entered: {error}; choose another with --workdir, or --mount it",
+            VmmFailure.ResultRecord => $"--json: the result record could not be written: {error}; the guest has ended, but how is not recorded",
             VmmFailure.InternalError => $"the VMM failed ({error}); this is a bug in sandbox, please report it",
             _ => $"the VMM failed for an unknown reason ({error}); this is a bug in sandbox, please report it",
         };
     }
 
-    static string Capability(uint number) => number == 0 ? "a capability" : $"capability {number}";
+    static string Capability(uint number) =>
+        KvmRequirement.All.FirstOrDefault(need => need.Capability == number) is { } need ? $"{need.Name} ({need.Purpose})" : "a capability";
 
     // The number comes from the VMM: anything may be in it.
     static int ErrorNumber(long value) => value is > 0 and < 4096 ? (int)value : 0;

@@ -16,7 +16,7 @@ static unsafe class HostQuestions
         return new HostFacts
         {
             Cpus = HostThread.AvailableProcessors,
-            Memory = PhysicalMemory(),
+            Memory = Math.Min(PhysicalMemory(), ControlGroups.MemoryLimit()),
             WorkingDirectory = WorkingDirectory(),
             TerminalType = terminal ? Environment.GetEnvironmentVariable("TERM") : null,
             Rows = size.ws_row,

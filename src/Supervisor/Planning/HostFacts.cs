@@ -6,7 +6,7 @@ sealed record HostFacts
     /// <summary>CPUs this process may use.</summary>
     public required int Cpus { get; init; }
 
-    /// <summary>Bytes of physical memory.</summary>
+    /// <summary>Bytes of memory: the host's, or what this process's control groups leave of it.</summary>
     public required ulong Memory { get; init; }
 
     /// <summary>The caller's working directory without symlinks, or null if it is gone or cannot be read.</summary>

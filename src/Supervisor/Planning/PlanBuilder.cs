@@ -101,7 +101,10 @@ static class PlanBuilder
             tree.AddSystem(path, kind == HostEntryKind.Directory);
     }
 
-    /// <summary>Where the guest sees the caller's working directory, by the closest mount above it; null if nowhere.</summary>
+    /// <summary>
+    /// Where the guest sees the caller's working directory: by the closest mount above it, or at its own path if something
+    /// is mounted below that; null if nowhere.
+    /// </summary>
     static string? SameDirectory(string? callers, IReadOnlyList<MountSource> mounts, GuestTree tree)
     {
         if (callers is null)
@@ -114,7 +117,8 @@ static class PlanBuilder
             return below.Length == 0 ? closest.GuestPath : $"{closest.GuestPath}/{below}";
         }
 
-        return GuestPath.IsWithin(callers, "/usr") && tree.ShowsSystem("/usr") ? callers : null;
+        bool showsBelow = callers != "/" && mounts.Any(mount => GuestPath.IsWithin(mount.GuestPath, callers));
+        return showsBelow || (GuestPath.IsWithin(callers, "/usr") && tree.ShowsSystem("/usr")) ? callers : null;
     }
 
     static string[] Environment(RunOptions options, HostFacts host)
@@ -138,7 +142,7 @@ static class PlanBuilder
         ulong memory = options.Memory ?? Math.Min(RunOptions.DefaultMemory, host.Memory / 2);
         if (memory > host.Memory)
             throw new UsageException(
-                $"--memory: {ByteSize.Format(memory)} is more than this host has ({host.Memory >> 20} MiB); ask for less");
+                $"--memory: {ByteSize.Format(memory)} is more than this host or control group has ({host.Memory >> 20} MiB); ask for less");
         if (options.Cpus > host.Cpus)
             throw new UsageException(
                 $"--cpus: {options.Cpus} is more than this host offers ({host.Cpus}); ask for less, or leave the flag out to use them all");

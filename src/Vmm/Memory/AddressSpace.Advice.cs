@@ -165,7 +165,8 @@ public sealed partial class AddressSpace
     }
 
     /// <summary>The object became shorter or got a hole: its pages vanish from here, private copies too, as in ftruncate(2).</summary>
-    internal void DropObjectPages(PagedObject pages, long firstPage, long endPage)
+    /// <param name="keepCopies">Private copies stay, as when a hole is punched; a file that ends takes them away.</param>
+    internal void DropObjectPages(PagedObject pages, long firstPage, long endPage, bool keepCopies)
     {
         lock (_lock)
         {
@@ -177,10 +178,22 @@ public sealed partial class AddressSpace
                 ulong first = Math.Max(mapFirst, (ulong)firstPage), end = Math.Min(mapEnd, (ulong)endPage);
                 if (first >= end)
                     continue;
-                RemoveLeaves visitor = new(this);
+                RemoveObjectLeaves visitor = new(this, mapping, keepCopies ? pages : null);
                 _table.Update(mapping.Start + ((first - mapFirst) << Page.Shift),
                     mapping.Start + ((end - mapFirst) << Page.Shift), ref visitor);
             }
+        }
+    }
+
+    /// <param name="only">Leaves with other pages than this object's stay; null removes all.</param>
+    private readonly struct RemoveObjectLeaves(AddressSpace space, Mapping mapping, PagedObject? only) : ILeafVisitor
+    {
+        public PageTableEntry Visit(ulong address, ulong span, PageTableEntry leaf)
+        {
+            if (only is not null && !only.Holds((mapping.Offset + (address - mapping.Start)) >> Page.Shift, leaf.Address))
+                return leaf;
+            space.ReleaseLeaf(leaf, (int)(span / Page.Size));
+            return default;
         }
     }
 }

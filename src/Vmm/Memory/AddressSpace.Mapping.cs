@@ -131,9 +131,12 @@ public sealed partial class AddressSpace
             return -EINVAL;
         lock (_lock)
         {
-            if (_mappings.Count >= MappingList.Limit)
+            ulong end = start.Value + length;
+            // Only a hole inside of one mapping makes one mapping more.
+            if (_mappings.Count >= MappingList.Limit && _mappings.Find(start.Value) is { } around
+                && around.Start < start.Value && around.End > end)
                 return -ENOMEM;
-            return RemoveLocked(start.Value, start.Value + length) ? 0 : -ENOMEM;
+            return RemoveLocked(start.Value, end) ? 0 : -ENOMEM;
         }
     }
 

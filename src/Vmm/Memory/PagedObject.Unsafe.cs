@@ -110,7 +110,7 @@ public sealed unsafe class PagedObject : IMappingBacking
             Volatile.Write(ref _length, length);
         }
         if (shrinks)
-            Discard((length + Page.Size - 1) >> Page.Shift, long.MaxValue >> Page.Shift);
+            Discard((length + Page.Size - 1) >> Page.Shift, long.MaxValue >> Page.Shift, keepCopies: false);
         lock (_lock)
         {
             // The rest of the last page must read as zeros if the file grows again.
@@ -129,22 +129,32 @@ public sealed unsafe class PagedObject : IMappingBacking
         long firstWhole = (offset + Page.Size - 1) >> Page.Shift;
         long lastWhole = end >> Page.Shift;
         if (firstWhole < lastWhole)
-            Discard(firstWhole, lastWhole);
+            Discard(firstWhole, lastWhole, keepCopies: true);
         Zero(offset, Math.Min(end, firstWhole << Page.Shift));
         if (lastWhole >= firstWhole)
             Zero(lastWhole << Page.Shift, end);
     }
 
-    /// <summary>fallocate(2): makes the pages exist. 0 or -ENOSPC.</summary>
+    /// <summary>fallocate(2): makes the pages exist, all of them or none. 0 or -ENOSPC.</summary>
     public long Allocate(long offset, long length, bool keepSize)
     {
         if (offset < 0 || length <= 0 || offset > MaximumLength - length)
             return -EFBIG;
+        List<long> made = [];
         lock (_lock)
         {
             for (long page = offset >> Page.Shift; page <= (offset + length - 1) >> Page.Shift; page++)
+            {
+                if (!Find(page).IsNone)
+                    continue;
                 if (FindOrCreate(page).IsNone)
+                {
+                    foreach (long undone in made)
+                        Remove(undone);
                     return -ENOSPC;
+                }
+                made.Add(page);
+            }
             if (!keepSize && offset + length > _length)
                 Volatile.Write(ref _length, offset + length);
             return 0;
@@ -183,7 +193,7 @@ public sealed unsafe class PagedObject : IMappingBacking
     public void Release()
     {
         if (Interlocked.Decrement(ref _references) == 0)
-            Discard(0, long.MaxValue >> Page.Shift);
+            Discard(0, long.MaxValue >> Page.Shift, keepCopies: false);
     }
 
     /// <summary>
@@ -204,6 +214,12 @@ public sealed unsafe class PagedObject : IMappingBacking
         }
     }
 
+    internal bool Holds(ulong index, PhysicalAddress page)
+    {
+        lock (_lock)
+            return Find((long)index) == page;
+    }
+
     /// <summary>An address space maps (a part of) the object, once per mapping.</summary>
     internal void Register(AddressSpace space)
     {
@@ -217,13 +233,13 @@ public sealed unsafe class PagedObject : IMappingBacking
             _spaces.Remove(space);
     }
 
-    private void Discard(long firstPage, long endPage)
+    private void Discard(long firstPage, long endPage, bool keepCopies)
     {
         AddressSpace[] spaces;
         lock (_lock)
             spaces = [.. _spaces.Distinct()];
         foreach (AddressSpace space in spaces)
-            space.DropObjectPages(this, firstPage, endPage);
+            space.DropObjectPages(this, firstPage, endPage, keepCopies);
         lock (_lock)
         {
             foreach ((long leaf, PhysicalAddress[] pages) in _leaves.ToArray())
@@ -284,6 +300,16 @@ public sealed unsafe class PagedObject : IMappingBacking
         leaf[index & (LeafPages - 1)] = page;
         _pages++;
         return page;
+    }
+
+    // A page that was made under the same hold of the lock: nobody maps it.
+    private void Remove(long index)
+    {
+        ref PhysicalAddress page = ref _leaves[index >> LeafShift][index & (LeafPages - 1)];
+        _pool.Release(page);
+        page = PhysicalAddress.None;
+        _pages--;
+        _quota?.Uncharge(1);
     }
 
     private long NextLeaf(long after)

@@ -4,6 +4,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Personality.Files;
+using Sandbox.Vmm.Tests.Memory;
 using Xunit;
 using static Sandbox.Host.Libc;
 
@@ -199,16 +200,5 @@ sealed class GuestTree : IDisposable
         // Some tests leave paths that are longer than Directory.Delete can follow.
         using System.Diagnostics.Process remove = System.Diagnostics.Process.Start("rm", ["-rf", HostRoot]);
         remove.WaitForExit();
-    }
-
-    private sealed unsafe class NoSlots : IMemorySlots
-    {
-        public void Add(PhysicalAddress start, byte* host, ulong bytes)
-        {
-        }
-
-        public void ForgetTranslations()
-        {
-        }
     }
 }

@@ -306,7 +306,7 @@ public sealed class HostTreeTests : IDisposable
         using FileDescriptor root = FileDescriptor.Open(Host("read"), O_PATH | O_DIRECTORY);
         HostFileSystem fileSystem = new(
             makedev(0, 99), root, true, false, HostIdentities.OfThisProcess(1, 1), cache, static () => makedev(0, 100));
-        Mount mount = new(1, fileSystem, true, "host");
+        Mount mount = new(1, fileSystem, true, "host", new FileWatches());
         mount.Root = new Dentry(null, [], fileSystem.CreateRoot(), mount);
         Caller caller = _tree.Caller with { Root = mount.Root, WorkingDirectory = mount.Root };
         List<OpenFile> open = [];

@@ -5,6 +5,7 @@ using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Personality.Files;
 using Sandbox.Vmm.Personality.Loader;
+using Sandbox.Vmm.Tests.Memory;
 using Xunit;
 using static Sandbox.Host.Libc;
 
@@ -13,17 +14,6 @@ namespace Sandbox.Vmm.Tests.Loader;
 /// <summary>Whole loads into guest memory that no processor runs.</summary>
 public sealed class ProgramLoaderTests : IDisposable
 {
-    private sealed unsafe class NoSlots : IMemorySlots
-    {
-        public void Add(PhysicalAddress start, byte* host, ulong bytes)
-        {
-        }
-
-        public void ForgetTranslations()
-        {
-        }
-    }
-
     private sealed class MemoryFile : OpenFile
     {
         private readonly PagedObject _content;

@@ -129,12 +129,13 @@ public sealed class InformationTests
         using ScriptedGuest guest = new();
         string[] names = [];
         ScriptedGuest.Exited(guest.Run(Program));
-        Assert.Equal(["Linux", "guest", LinuxPersonality.KernelRelease], names);
+        Assert.Equal(
+            ["Linux", "guest", LinuxPersonality.KernelRelease, LinuxPersonality.KernelVersion, "x86_64", "(none)"], names);
 
         IEnumerable<GuestExit> Program(ScriptedCpu cpu)
         {
             yield return cpu.Call(SYS_uname, Data);
-            names = [.. Enumerable.Range(0, 3).Select(i => Text(cpu, Data + (ulong)i * 65))];
+            names = [.. Enumerable.Range(0, 6).Select(i => Text(cpu, Data + (ulong)i * 65))];
             yield return cpu.Call(SYS_exit_group);
         }
 

@@ -3,6 +3,7 @@ using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Personality.Files;
 using Sandbox.Vmm.Platforms;
+using Sandbox.Vmm.Tests.Memory;
 using Xunit;
 using static Sandbox.Host.Libc;
 
@@ -11,17 +12,6 @@ namespace Sandbox.Vmm.Tests.Processes;
 /// <summary>A personality with a scripted first process, real guest memory and no files.</summary>
 sealed class ScriptedGuest : IDisposable
 {
-    private sealed unsafe class NoSlots : IMemorySlots
-    {
-        public void Add(PhysicalAddress start, byte* host, ulong bytes)
-        {
-        }
-
-        public void ForgetTranslations()
-        {
-        }
-    }
-
     /// <summary>Read-write memory that every program finds mapped: 256 KiB, with the stack at its end.</summary>
     public const ulong Data = 0x2000_0000;
     public const ulong DataSize = 0x4_0000;

@@ -8,13 +8,21 @@ namespace Sandbox.Vmm.Personality.Files;
 /// An open file of the file tree. Takes over one use of its inode (<see cref="Inode.TryAddUser"/>), so an unlinked
 /// file lives as long as somebody has it open.
 /// </summary>
-public abstract partial class InodeFile(Dentry dentry, int flags) : OpenFile(flags)
+public abstract partial class InodeFile : OpenFile
 {
     private KernelMemory? _budget;
     private long _charged;
+    private bool _isReported;
+
+    protected InodeFile(Dentry dentry, int flags)
+        : base(flags)
+    {
+        Dentry = dentry;
+        Inode.CountOpenFile(1);
+    }
 
     /// <summary>The name it was opened by, which rename moves along.</summary>
-    public Dentry Dentry { get; } = dentry;
+    public Dentry Dentry { get; }
 
     public Inode Inode => Dentry.Inode;
 
@@ -50,8 +58,20 @@ public abstract partial class InodeFile(Dentry dentry, int flags) : OpenFile(fla
         return 0;
     }
 
+    /// <summary>Tells those who watch the file that it was opened, and later that it was closed.</summary>
+    internal void ReportOpened()
+    {
+        _isReported = true;
+        Dentry.Mount.Watches.Report(Dentry, IN_OPEN);
+    }
+
     protected override void Close()
     {
+        FileWatches watches = Dentry.Mount.Watches;
+        if (_isReported)
+            watches.Report(Dentry, CanWrite ? IN_CLOSE_WRITE : (uint)IN_CLOSE_NOWRITE);
+        Inode.CountOpenFile(-1);
+        watches.ReportReleased(Inode);
         ReleaseFileLocks();
         Inode.RemoveUser();
         _budget?.Release(_charged);

@@ -98,13 +98,19 @@ public abstract class OpenFile
             return result;
         if ((status.st_mode & S_IFMT) is not (S_IFIFO or S_IFCHR or S_IFREG))
             return -ENXIO;
-        int access = flags & O_ACCMODE;
-        if ((access != O_WRONLY && !CanRead) || (access != O_RDONLY && !CanWrite))
+        if (!IsOpenFor(flags))
             return -EACCES;
         if (!TryAcquire())
             return -ENXIO;
         file = this;
         return 0;
+    }
+
+    /// <summary>Whether this description is open for what the access mode of <paramref name="flags"/> asks.</summary>
+    protected bool IsOpenFor(int flags)
+    {
+        int access = flags & O_ACCMODE;
+        return (access == O_WRONLY || CanRead) && (access == O_RDONLY || CanWrite);
     }
 
     /// <summary>F_SETOWN: whom SIGIO would go to; a positive pid or a negative process group.</summary>

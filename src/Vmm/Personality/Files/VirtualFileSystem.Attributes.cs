@@ -80,7 +80,11 @@ public sealed partial class VirtualFileSystem
         if (!inode.IsRegular)
             return -EINVAL;
         long result = CheckAccess(caller, target, W_OK);
-        return result < 0 ? result : inode.SetLength(caller, target, length);
+        if (result == 0)
+            result = inode.SetLength(caller, target, length);
+        if (result == 0)
+            target.Mount.Watches.Report(target, IN_MODIFY);
+        return result;
     }
 
     private static long BeginChange(Dentry target, InodeFile? file, out InodeStatus status)
@@ -93,6 +97,20 @@ public sealed partial class VirtualFileSystem
         return file is not null ? file.GetStatus(out status) : target.Inode.GetStatus(target, out status);
     }
 
-    private static long Apply(Dentry target, InodeFile? file, in StatusChange change) =>
-        file is not null ? file.SetStatus(change) : target.Inode.SetStatus(target, change);
+    private static long Apply(Dentry target, InodeFile? file, in StatusChange change)
+    {
+        long result = file is not null ? file.SetStatus(change) : target.Inode.SetStatus(target, change);
+        if (result == 0)
+            target.Mount.Watches.Report(target, EventOf(change));
+        return result;
+    }
+
+    /// <summary>As fsnotify_change of the kernel: one time alone counts as what would have set it.</summary>
+    private static uint EventOf(in StatusChange change)
+    {
+        bool access = change.AccessTime is not null, modify = change.ModifyTime is not null;
+        if (change.Uid is not null || change.Gid is not null || change.Permissions is not null || access == modify)
+            return IN_ATTRIB;
+        return access ? (uint)IN_ACCESS : IN_MODIFY;
+    }
 }

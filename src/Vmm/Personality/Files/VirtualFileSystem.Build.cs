@@ -40,7 +40,7 @@ public sealed partial class VirtualFileSystem
         Root = new Dentry(null, [], new SyntheticDirectory(_rootFileSystem), _rootMount);
         _rootMount.Root = Root;
         _memoryFiles = new(NewDevice(), memory, null);
-        _memoryFilesMount = new(0, _memoryFiles, readOnly: false, "none");
+        _memoryFilesMount = new(0, _memoryFiles, readOnly: false, "none", Watches);
 
         TemporaryBudget budget = new(temporaryBytes);
         HostIdentities? identities = null;
@@ -108,7 +108,7 @@ public sealed partial class VirtualFileSystem
 
     private Mount AddMount(FileSystem fileSystem, bool readOnly, string source)
     {
-        Mount mount = new(_mounts.Count + 1, fileSystem, readOnly, source);
+        Mount mount = new(_mounts.Count + 1, fileSystem, readOnly, source, Watches);
         _mounts.Add(mount);
         return mount;
     }

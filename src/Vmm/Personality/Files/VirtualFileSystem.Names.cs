@@ -37,18 +37,27 @@ public sealed partial class VirtualFileSystem
         if (result < 0)
             return result;
         uint permissions = mode & 0xfff & ~caller.Umask;
-        return walk.Current.Inode.CreateNode(
+        result = walk.Current.Inode.CreateNode(
             walk.Current, walk.Name, (mode & S_IFMT) | permissions, caller.Owner, out node);
+        return Created(walk, result, isDirectory: false);
+    }
+
+    private static long Created(in PathWalk walk, long result, bool isDirectory)
+    {
+        if (result == 0)
+            walk.Current.Mount.Watches.ReportCreated(walk.Current, walk.Name, isDirectory);
+        return result;
     }
 
     public static long MakeDirectory(in Caller caller, Dentry start, ReadOnlySpan<byte> path, uint mode)
     {
         PathWalk walk = new(caller, start, WalkFlags.None);
         long result = BeginCreate(ref walk, caller, path, directory: true);
-        return result < 0
-            ? result
-            : walk.Current.Inode.MakeDirectory(
-                walk.Current, walk.Name, mode & (0x1ff | S_ISVTX) & ~caller.Umask, caller.Owner);
+        if (result < 0)
+            return result;
+        result = walk.Current.Inode.MakeDirectory(
+            walk.Current, walk.Name, mode & (0x1ff | S_ISVTX) & ~caller.Umask, caller.Owner);
+        return Created(walk, result, isDirectory: true);
     }
 
     public static long MakeSymlink(in Caller caller, ReadOnlySpan<byte> target, Dentry start, ReadOnlySpan<byte> path)
@@ -59,9 +68,10 @@ public sealed partial class VirtualFileSystem
             return -ENAMETOOLONG;
         PathWalk walk = new(caller, start, WalkFlags.None);
         long result = BeginCreate(ref walk, caller, path, directory: false);
-        return result < 0
-            ? result
-            : walk.Current.Inode.MakeSymlink(walk.Current, walk.Name, target, caller.Owner);
+        if (result < 0)
+            return result;
+        result = walk.Current.Inode.MakeSymlink(walk.Current, walk.Name, target, caller.Owner);
+        return Created(walk, result, isDirectory: false);
     }
 
     public static long Link(in Caller caller, Dentry existing, Dentry start, ReadOnlySpan<byte> path)
@@ -74,9 +84,12 @@ public sealed partial class VirtualFileSystem
             return -EXDEV;
         if (result < 0)
             return result;
-        return existing.Inode.IsDirectory
-            ? -EPERM
-            : walk.Current.Inode.Link(walk.Current, walk.Name, existing);
+        if (existing.Inode.IsDirectory)
+            return -EPERM;
+        result = walk.Current.Inode.Link(walk.Current, walk.Name, existing);
+        if (result == 0)
+            walk.Current.Mount.Watches.ReportLinked(walk.Current, walk.Name, existing.Inode);
+        return result;
     }
 
     public static long Unlink(in Caller caller, Dentry start, ReadOnlySpan<byte> path)
@@ -99,7 +112,14 @@ public sealed partial class VirtualFileSystem
         result = MayRemove(caller, walk.Current, child!);
         if (result < 0)
             return result;
-        return child!.Inode.IsDirectory ? -EISDIR : walk.Current.Inode.Unlink(walk.Current, child);
+        if (child!.Inode.IsDirectory)
+            return -EISDIR;
+        FileWatches watches = walk.Current.Mount.Watches;
+        bool isLastName = watches.IsLastName(child);
+        result = walk.Current.Inode.Unlink(walk.Current, child);
+        if (result == 0)
+            watches.ReportRemoved(walk.Current, child, isLastName);
+        return result;
     }
 
     public long RemoveDirectory(in Caller caller, Dentry start, ReadOnlySpan<byte> path)
@@ -129,7 +149,12 @@ public sealed partial class VirtualFileSystem
             result = MayRemove(caller, walk.Current, child!);
             if (result < 0)
                 return result;
-            return child!.Inode.IsDirectory ? walk.Current.Inode.RemoveDirectory(walk.Current, child) : -ENOTDIR;
+            if (!child!.Inode.IsDirectory)
+                return -ENOTDIR;
+            result = walk.Current.Inode.RemoveDirectory(walk.Current, child);
+            if (result == 0)
+                walk.Current.Mount.Watches.ReportRemoved(walk.Current, child, wasLastName: true);
+            return result;
         }
     }
 
@@ -202,7 +227,18 @@ public sealed partial class VirtualFileSystem
             // Two dentries of one name: the same file, already where it is to go.
             if (child == replaced)
                 return 0;
-            return from.Current.Inode.Rename(from.Current, child, to.Current, to.Name, replaced, flags);
+            FileWatches watches = from.Current.Mount.Watches;
+            byte[] oldName = child.Name;
+            bool isLastName = replaced is not null && !exchange && watches.IsLastName(replaced);
+            result = from.Current.Inode.Rename(from.Current, child, to.Current, to.Name, replaced, flags);
+            // Two names of one file: rename(2) leaves both as they are.
+            if (result < 0 || (!exchange && replaced?.Inode.Identity == child.Inode.Identity))
+                return result;
+            watches.ReportMoved(
+                from.Current, oldName, to.Current, to.Name, child.Inode, exchange ? null : replaced?.Inode, isLastName);
+            if (exchange)
+                watches.ReportMoved(to.Current, to.Name, from.Current, oldName, replaced!.Inode, null, false);
+            return result;
         }
     }
 

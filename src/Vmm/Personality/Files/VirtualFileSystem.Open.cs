@@ -31,7 +31,11 @@ public sealed partial class VirtualFileSystem
         if (_kernelMemory is { } budget && budget.Used + KernelMemory.ObjectCost > budget.Limit)
             return -ENFILE;
         long result = OpenUncharged(caller, start, path, flags, mode, restrictions, out file);
-        return result == 0 ? Charge(ref file) : result;
+        if (result == 0)
+            result = Charge(ref file);
+        if (result == 0 && file is InodeFile opened and not PathFile)
+            opened.ReportOpened();
+        return result;
     }
 
     private long Charge(ref OpenFile? file)
@@ -113,6 +117,8 @@ public sealed partial class VirtualFileSystem
                     result = 0;
                     continue;
                 }
+                if (result == 0)
+                    walk.Current.Mount.Watches.ReportCreated(walk.Current, walk.Name, isDirectory: false);
                 return result;
             }
             if (result < 0)
@@ -175,10 +181,16 @@ public sealed partial class VirtualFileSystem
         }
         if (!inode.IsRegular)
             flags &= ~O_TRUNC;
-        return inode.Open(caller, target, flags, out file);
+        result = inode.Open(caller, target, flags, out file);
+        if (result == 0 && (flags & O_TRUNC) != 0)
+            target.Mount.Watches.Report(target, IN_MODIFY);
+        return result;
     }
 
-    /// <summary>execveat(2)'s open: a regular file that may be executed, readable by the VMM whatever its mode says.</summary>
+    /// <summary>
+    /// execveat(2)'s open: a regular file that may be executed, readable by the VMM whatever its mode says. -EISDIR, which
+    /// is EACCES to the guest, for a folder.
+    /// </summary>
     /// <param name="flags">AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW.</param>
     public long OpenExecutable(
         GuestThread thread, int directory, ReadOnlySpan<byte> path, int flags, out OpenFile? file)
@@ -205,10 +217,14 @@ public sealed partial class VirtualFileSystem
         if (target!.Inode.IsSymlink)
             return -ELOOP;
         if (!target.Inode.IsRegular)
-            return -EACCES;
+            return target.Inode.IsDirectory ? -EISDIR : -EACCES;
         result = target.Inode.CheckAccess(target, caller.Credentials, X_OK);
         if (result == 0)
             result = target.Inode.Open(caller, target, O_RDONLY, out file);
-        return result == 0 ? Charge(ref file) : result;
+        if (result == 0)
+            result = Charge(ref file);
+        if (result == 0 && file is InodeFile opened)
+            opened.ReportOpened();
+        return result;
     }
 }

@@ -1,5 +1,6 @@
 using System.Text;
 using Sandbox.Vmm.Memory;
+using Sandbox.Vmm.Personality.Ipc;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -31,6 +32,10 @@ public sealed partial class VirtualFileSystem
         Fixed("/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
         Place("/proc/mounts"u8, _ => new ProcLink(proc, 0x80, static _ => "self/mounts"u8.ToArray()));
 
+        Fixed("/proc/sys/fs/inotify/max_queued_events", $"{InotifyFile.MaximumQueuedEvents}\n");
+        // Bounded by the memory for kernel objects alone; these are what it would hold of nothing else.
+        Fixed("/proc/sys/fs/inotify/max_user_instances", $"{personality.KernelMemory.Limit / KernelMemory.ObjectCost}\n");
+        Fixed("/proc/sys/fs/inotify/max_user_watches", $"{personality.KernelMemory.Limit / KernelMemory.ObjectCost}\n");
         Fixed("/proc/sys/kernel/ostype", "Linux\n");
         Fixed("/proc/sys/kernel/osrelease", LinuxPersonality.KernelRelease + "\n");
         Fixed("/proc/sys/kernel/version", LinuxPersonality.KernelVersion + "\n");

@@ -22,6 +22,8 @@ public sealed partial class VirtualFileSystem
 
     public LockTable Locks { get; } = new();
 
+    public FileWatches Watches { get; } = new();
+
     public IReadOnlyList<Mount> Mounts => _mounts;
 
     /// <summary>Opens fifos of the in-memory trees. Null: -ENXIO.</summary>

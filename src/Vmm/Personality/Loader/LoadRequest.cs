@@ -29,6 +29,6 @@ public readonly struct LoadRequest
 /// <summary>Opens the interpreters that scripts and ELF programs name, with the caller's root and rights.</summary>
 public interface IExecutableOpener
 {
-    /// <summary>0 with a reference that the caller releases, or a negative errno.</summary>
+    /// <summary>0 with a reference that the caller releases, or a negative errno; -EISDIR for a folder.</summary>
     long OpenExecutable(ReadOnlySpan<byte> path, out OpenFile? file);
 }

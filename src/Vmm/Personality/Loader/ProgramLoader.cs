@@ -78,10 +78,7 @@ public sealed partial class ProgramLoader(GuestMemory memory, Vdso vdso, LoaderO
             }
             long error = opener.OpenExecutable(header.Interpreter, out OpenFile? interpreter);
             if (error != 0)
-            {
-                reason = ReasonFor(error);
-                return error;
-            }
+                return RefuseInterpreter(error, out reason);
             parts.File.Release();
             parts.File = interpreter!;
             parts.Arguments = arguments;
@@ -96,10 +93,7 @@ public sealed partial class ProgramLoader(GuestMemory memory, Vdso vdso, LoaderO
             return error;
         error = opener.OpenExecutable(path, out parts.Interpreter);
         if (error != 0)
-        {
-            reason = ReasonFor(error);
-            return error;
-        }
+            return RefuseInterpreter(error, out reason);
         error = ReadImage(parts.Interpreter!, out parts.InterpreterImage, out _, out reason);
         // Linux tells a broken interpreter from a broken program.
         return error == -ENOEXEC ? -ELIBBAD : error;
@@ -180,13 +174,18 @@ public sealed partial class ProgramLoader(GuestMemory memory, Vdso vdso, LoaderO
         return done;
     }
 
-    private static ExecFailure ReasonFor(long error) => (int)-error switch
+    private static long RefuseInterpreter(long error, out ExecFailure reason)
     {
-        ENOENT or ENOTDIR => ExecFailure.InterpreterMissing,
-        EACCES or EPERM => ExecFailure.PermissionDenied,
-        EISDIR => ExecFailure.IsDirectory,
-        _ => ExecFailure.NotAnExecutable,
-    };
+        reason = (int)-error switch
+        {
+            ENOENT or ENOTDIR => ExecFailure.InterpreterMissing,
+            EACCES or EPERM => ExecFailure.PermissionDenied,
+            EISDIR => ExecFailure.IsDirectory,
+            _ => ExecFailure.NotAnExecutable,
+        };
+        // Linux does not tell a folder from a file that may not be executed.
+        return error == -EISDIR ? -EACCES : error;
+    }
 
     private static byte[] CommandName(ReadOnlySpan<byte> path)
     {

@@ -44,6 +44,12 @@ static class Execution
         reason = ExecFailure.None;
         VirtualFileSystem files = thread.Personality.Files;
         long error = files.OpenExecutable(thread, directory, path, flags, out OpenFile? file);
+        if (error == -EISDIR)
+        {
+            // Linux does not tell a folder from a file that may not be executed; the operator is told.
+            reason = ExecFailure.IsDirectory;
+            return -EACCES;
+        }
         if (error != 0)
             return error;
         Process process = thread.Process;

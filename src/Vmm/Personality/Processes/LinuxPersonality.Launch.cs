@@ -117,7 +117,6 @@ public sealed partial class LinuxPersonality
     private static ExecFailure ReasonFor(int errno) => errno switch
     {
         EACCES or EPERM => ExecFailure.PermissionDenied,
-        EISDIR => ExecFailure.IsDirectory,
         E2BIG => ExecFailure.ArgumentsTooLong,
         ENOMEM => ExecFailure.TooLarge,
         _ => ExecFailure.NotAnExecutable,

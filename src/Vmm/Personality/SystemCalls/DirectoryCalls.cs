@@ -42,6 +42,8 @@ static partial class DirectoryCalls
                 return -EFAULT;
             byte[] buffer = ArrayPool<byte>.Shared.Rent(MaximumTransfer);
             result = directory.ReadEntries(buffer.AsSpan(0, size));
+            if (result >= 0)
+                directory.Dentry.Mount.Watches.Report(directory.Dentry, IN_ACCESS);
             if (result > 0)
             {
                 Span<byte> records = buffer.AsSpan(0, (int)result);

@@ -43,7 +43,12 @@ static partial class FileCalls
         if (result < 0)
             return result;
         using (located)
-            return located.File!.CanWrite ? located.File.Truncate((long)a.A1) : -EINVAL;
+        {
+            result = located.File!.CanWrite ? located.File.Truncate((long)a.A1) : -EINVAL;
+            if (result == 0)
+                located.Dentry?.Mount.Watches.Report(located.Dentry, IN_MODIFY);
+            return result;
+        }
     }
 
     private static long Fallocate(GuestThread thread, in SystemCallArguments a)
@@ -68,7 +73,10 @@ static partial class FileCalls
                 return file.Inode.IsDirectory ? -EISDIR : file.Inode.Type == S_IFIFO ? -ESPIPE : -ENODEV;
             if (length > long.MaxValue - offset)
                 return -EFBIG;
-            return file.Allocate(a.Int1, offset, length);
+            result = file.Allocate(a.Int1, offset, length);
+            if (result == 0)
+                file.Dentry.Mount.Watches.Report(file.Dentry, IN_MODIFY);
+            return result;
         }
     }
 
@@ -204,6 +212,7 @@ static partial class FileCalls
             return -EINVAL;
 
         long copied = Copy(from, source, to, target, length);
+        InputOutputCalls.ReportCopied(from, to, copied);
         if (copied <= 0)
             return copied;
         source += copied;

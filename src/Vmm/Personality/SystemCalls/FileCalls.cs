@@ -27,6 +27,7 @@ static partial class FileCalls
 
         RegisterAttributes(table);
         RegisterContents(table);
+        RegisterWatches(table);
         RegisterExtendedAttributes(table);
         RegisterFileSystems(table);
     }
@@ -51,16 +52,7 @@ static partial class FileCalls
             return result;
         result = thread.Personality.Files.Open(
             Caller.Of(thread), start, path, flags, mode, restrictions, out OpenFile? file);
-        return result < 0 ? result : Install(thread, file!, (flags & O_CLOEXEC) != 0);
-    }
-
-    private static long Install(GuestThread thread, OpenFile file, bool closeOnExec)
-    {
-        int softLimit = (int)Math.Min(thread.Process.Limits.Soft(RLIMIT_NOFILE), int.MaxValue);
-        int descriptor = thread.Descriptors.Add(file, closeOnExec, 0, softLimit);
-        if (descriptor < 0)
-            file.Release();
-        return descriptor;
+        return result < 0 ? result : InputOutputCalls.Install(thread, file!, (flags & O_CLOEXEC) != 0);
     }
 
     /// <summary>openat2(2): unknown flags and bits are errors here, where openat ignores them.</summary>
@@ -126,7 +118,7 @@ static partial class FileCalls
             return result;
         result = thread.Personality.Files.Open(
             Caller.Of(thread), start, path, flags, mode, restrictions, out OpenFile? file);
-        return result < 0 ? result : Install(thread, file!, (flags & O_CLOEXEC) != 0);
+        return result < 0 ? result : InputOutputCalls.Install(thread, file!, (flags & O_CLOEXEC) != 0);
     }
 
     private static long MemfdCreate(GuestThread thread, in SystemCallArguments a)
@@ -142,7 +134,7 @@ static partial class FileCalls
         if (name.Length > MaximumName)
             return -EINVAL;
         result = thread.Personality.Files.CreateMemoryFile(Caller.Of(thread), name, flags, out OpenFile? file);
-        return result < 0 ? result : Install(thread, file!, (flags & MFD_CLOEXEC) != 0);
+        return result < 0 ? result : InputOutputCalls.Install(thread, file!, (flags & MFD_CLOEXEC) != 0);
     }
 
     private static long Stat(GuestThread thread, in SystemCallArguments a) =>

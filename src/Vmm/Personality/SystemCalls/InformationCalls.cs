@@ -29,16 +29,16 @@ static partial class InformationCalls
     {
         utsname names = default;
         LinuxPersonality personality = thread.Personality;
-        Copy("Linux", new Span<byte>(names.sysname, 65));
-        Copy(personality.Plan.Hostname, new Span<byte>(names.nodename, 65));
-        Copy(LinuxPersonality.KernelRelease, new Span<byte>(names.release, 65));
-        Copy(LinuxPersonality.KernelVersion, new Span<byte>(names.version, 65));
-        Copy("x86_64", new Span<byte>(names.machine, 65));
-        Copy("(none)", new Span<byte>(names.domainname, 65));
+        Copy("Linux", names.sysname);
+        Copy(personality.Plan.Hostname, names.nodename);
+        Copy(LinuxPersonality.KernelRelease, names.release);
+        Copy(LinuxPersonality.KernelVersion, names.version);
+        Copy("x86_64", names.machine);
+        Copy("(none)", names.domainname);
         return thread.Memory.TryWrite(new VirtualAddress(a.A0), names) ? 0 : -EFAULT;
 
-        static void Copy(string text, Span<byte> field) =>
-            Encoding.UTF8.GetBytes(text.AsSpan(0, Math.Min(text.Length, __NEW_UTS_LEN / 3)), field[..^1]);
+        // The launch plan's rules keep host names ASCII and short enough.
+        static void Copy(string text, byte* field) => Encoding.ASCII.GetBytes(text, new Span<byte>(field, __NEW_UTS_LEN));
     }
 
     private static long Sysinfo(GuestThread thread, in SystemCallArguments a)

@@ -56,9 +56,16 @@ static partial class InputOutputCalls
             return result;
         }
         result = SendFile(thread, target, source, ref position, Math.Min(a.A3, GuestBuffers.MaximumTotal));
+        ReportCopied(source, target, result);
         target.Release();
         source.Release();
         return position.TryWriteBack() ? result : -EFAULT;
+    }
+
+    public static void ReportCopied(OpenFile source, OpenFile target, long count)
+    {
+        FileWatches.Transferred(source, count, write: false);
+        FileWatches.Transferred(target, count, write: true);
     }
 
     private static long SendFile(
@@ -129,6 +136,7 @@ static partial class InputOutputCalls
         else if ((result = from.TryRead()) == 0 && (result = to.TryRead()) == 0)
             result = Splice(thread, source, ref from, target, ref to,
                 Math.Min(a.A4, GuestBuffers.MaximumTotal), (a.A5 & SPLICE_F_NONBLOCK) != 0);
+        ReportCopied(source, target, result);
         target.Release();
         source.Release();
         return result >= 0 && !(from.TryWriteBack() && to.TryWriteBack()) ? -EFAULT : result;

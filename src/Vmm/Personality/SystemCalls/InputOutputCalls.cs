@@ -53,6 +53,7 @@ static partial class InputOutputCalls
             result = write
                 ? Transfers.Write(thread, file, ref buffers, offset, nonBlocking: false)
                 : Transfers.Read(thread, file, ref buffers, offset, nonBlocking: false);
+        FileWatches.Transferred(file, result, write);
         file.Release();
         return result;
     }
@@ -92,6 +93,7 @@ static partial class InputOutputCalls
             result = write
                 ? Transfers.Write(thread, file, ref buffers, offset, nonBlocking)
                 : Transfers.Read(thread, file, ref buffers, offset, nonBlocking);
+            FileWatches.Transferred(file, result, write);
             if (write && result > 0 && (flags & (RWF_DSYNC | RWF_SYNC)) != 0)
             {
                 long synced = file.Synchronize(dataOnly: (flags & RWF_SYNC) == 0);

@@ -152,6 +152,14 @@ static class FlagNames
                 N(FUTEX_WAIT), N(FUTEX_WAKE), N(FUTEX_REQUEUE), N(FUTEX_CMP_REQUEUE), N(FUTEX_WAKE_OP),
                 N(FUTEX_LOCK_PI), N(FUTEX_UNLOCK_PI), N(FUTEX_TRYLOCK_PI), N(FUTEX_WAIT_BITSET), N(FUTEX_WAKE_BITSET),
             ],
+            ["in"] =
+            [
+                N(IN_ALL_EVENTS), N(IN_CLOSE), N(IN_MOVE), N(IN_ACCESS), N(IN_MODIFY), N(IN_ATTRIB), N(IN_CLOSE_WRITE),
+                N(IN_CLOSE_NOWRITE), N(IN_OPEN), N(IN_MOVED_FROM), N(IN_MOVED_TO), N(IN_CREATE), N(IN_DELETE),
+                N(IN_DELETE_SELF), N(IN_MOVE_SELF), N(IN_ONLYDIR), N(IN_DONT_FOLLOW), N(IN_EXCL_UNLINK),
+                N(IN_MASK_CREATE), N(IN_MASK_ADD), N(IN_ONESHOT),
+            ],
+            ["in_init"] = [N(IN_NONBLOCK), N(IN_CLOEXEC)],
             ["efd"] = [N(EFD_SEMAPHORE), N(EFD_NONBLOCK), N(EFD_CLOEXEC)],
             ["tfd"] = [N(TFD_NONBLOCK), N(TFD_CLOEXEC)],
             ["tfd_timer"] = [N(TFD_TIMER_ABSTIME), N(TFD_TIMER_CANCEL_ON_SET)],

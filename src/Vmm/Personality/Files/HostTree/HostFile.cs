@@ -10,6 +10,9 @@ public sealed unsafe class HostFile : PositionedFile
     private readonly FileDescriptor _descriptor;
     private readonly bool _ownsDescriptor;
 
+    /// <summary>Whose descriptor this one uses; a reference that is held.</summary>
+    private readonly HostFile? _original;
+
     /// <param name="ownsDescriptor">The descriptor, and one reserved file of the cache, go with this file.</param>
     internal HostFile(Dentry dentry, int flags, FileDescriptor descriptor, bool ownsDescriptor)
         : base(dentry, flags)
@@ -18,6 +21,27 @@ public sealed unsafe class HostFile : PositionedFile
         _ownsDescriptor = ownsDescriptor;
     }
 
+    /// <summary>A second description of a file that has no name any more. Takes over a reference of the first.</summary>
+    private HostFile(HostFile original, int flags)
+        : base(original.Dentry, flags)
+    {
+        _descriptor = original._descriptor;
+        _original = original;
+    }
+
+    /// <summary>Positions are kept here, so that one host descriptor serves for as much as it is open for.</summary>
+    public override long Reopen(GuestThread thread, int flags, out OpenFile? file)
+    {
+        file = null;
+        if (!IsOpenFor(flags))
+            return -EACCES;
+        if ((flags & O_TRUNC) != 0 && (!CanWrite || ftruncate(_descriptor.Value, 0) != 0))
+            return CanWrite ? -errno : -EACCES;
+        if (!TryAcquire())
+            return -ENXIO;
+        file = new HostFile(this, flags);
+        return 0;
+    }
     public override bool MovesBytesOnly => true;
 
     public override long ReadAt(Span<byte> buffer, long offset)
@@ -122,6 +146,7 @@ public sealed unsafe class HostFile : PositionedFile
     protected override void Close()
     {
         base.Close();
+        _original?.Release();
         if (!_ownsDescriptor)
             return;
         _descriptor.Dispose();

@@ -108,9 +108,10 @@ sealed class ProcMagicLink(
             return -EACCES;
         (OpenFile? file, Dentry? place) = find(Process!);
         target = place ?? (file as InodeFile)?.Dentry;
-        if (target is null && file is not null)
+        if (file is HostFile { Dentry.IsUnlinked: true } || (target is null && file is not null))
         {
-            // A pipe, a socket, a terminal: no place in the tree, but something that may be opened again.
+            // A pipe, a socket, a terminal, a host file without a name: no place in the tree, but something that may be
+            // opened again.
             target = new Dentry(
                 null, System.Text.Encoding.UTF8.GetBytes(file.DisplayName), new LinkedFileInode(Proc, file),
                 caller.Root.Mount);

@@ -30,7 +30,7 @@ public abstract class FileSystem(ulong device, string typeName, long magic)
 }
 
 /// <summary>One line of mountinfo: a file system at a place of the tree. The set of mounts never changes.</summary>
-public sealed class Mount(int id, FileSystem fileSystem, bool readOnly, string source)
+public sealed class Mount(int id, FileSystem fileSystem, bool readOnly, string source, FileWatches watches)
 {
     public int Id { get; } = id;
 
@@ -42,4 +42,7 @@ public sealed class Mount(int id, FileSystem fileSystem, bool readOnly, string s
     public string Source { get; } = source;
 
     public Dentry Root { get; internal set; } = null!;
+
+    /// <summary>Of the whole tree: who hears of changes.</summary>
+    public FileWatches Watches { get; } = watches;
 }

@@ -111,6 +111,17 @@ public abstract class Inode(FileSystem fileSystem, ulong number, uint type)
     /// <summary>Opens what the caller may open. Flags are those of open(2) without O_CREAT.</summary>
     public abstract long Open(in Caller caller, Dentry self, int flags, out OpenFile? file);
 
+    private int _openFiles;
+    private volatile bool _hasLostLastName;
+
+    /// <summary>No name and no open file is left, as far as those who watch files are concerned.</summary>
+    internal bool IsGone => _hasLostLastName && Volatile.Read(ref _openFiles) == 0;
+
+    internal void LoseLastName() => _hasLostLastName = true;
+
+    /// <param name="change">1 for an open file more, -1 for one less.</param>
+    internal void CountOpenFile(int change) => Interlocked.Add(ref _openFiles, change);
+
     /// <summary>An open file or O_PATH descriptor now refers to this inode. False when it is already gone.</summary>
     public virtual bool TryAddUser() => true;
 

@@ -1,0 +1,15 @@
+namespace Sandbox.Vmm.Personality.Files;
+
+/// <summary>One file or directory that one inotify instance watches. Guarded by <see cref="FileWatches"/>' lock.</summary>
+/// <param name="descriptor">The number that inotify_add_watch(2) answered; never used twice in an instance.</param>
+sealed class FileWatch(InotifyFile owner, int descriptor, FileIdentity file, uint mask)
+{
+    public InotifyFile Owner { get; } = owner;
+
+    public int Descriptor { get; } = descriptor;
+
+    public FileIdentity File { get; } = file;
+
+    /// <summary>The events asked for, with IN_ONESHOT and IN_EXCL_UNLINK.</summary>
+    public uint Mask { get; set; } = mask;
+}
