@@ -277,7 +277,7 @@ public sealed class KvmPlatformTests
             0xeb, 0xf9,       // jmp 1b
         ]);
         bool stop = false;
-        Thread other = new(() => { while (!Volatile.Read(ref stop)) { guest.Cpu.Interrupt(); Thread.SpinWait(500); } });
+        Thread other = new(() => { while (!Volatile.Read(ref stop)) { guest.Cpu.Interrupt(); Thread.SpinWait(Random.Shared.Next(20_000)); } });
         other.Start();
         ulong calls = 0;
         while (calls < 2000)
