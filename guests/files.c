@@ -299,7 +299,8 @@ static void deleted(void)
     int cut = open(path, O_WRONLY | O_TRUNC);
     CHECK("and cut", cut >= 0 && !fstat(file, &status) && status.st_size == 0);
     close(file);
-    CHECK("and outlives the first", write(cut, "new", 3) == 3 && pread(again, buffer, 8, 0) == 3 && !memcmp(buffer, "new", 3));
+    CHECK("and outlives the first", write(cut, "new", 3) == 3 && pread(again, buffer, 8, 0) == 3
+        && !memcmp(buffer, "new", 3));
     close(cut);
     close(again);
 }

@@ -71,7 +71,8 @@ sealed class GuestSession(SeqpacketChannel channel)
 
         GuestEnd end = personality.WaitForEnd();
         personality.DrainTerminal();
-        error = plan.Streams.Result < 0 ? 0 : ResultRecord.Write(descriptors[plan.Streams.Result], personality, end, _phases);
+        if (plan.Streams.Result >= 0)
+            error = ResultRecord.Write(descriptors[plan.Streams.Result], personality, end, _phases);
         return error == 0
             ? Report(end.Cause, end.Value, end.Detail, end.Message)
             : Report(EndCause.Failed, -error, (long)VmmFailure.ResultRecord);

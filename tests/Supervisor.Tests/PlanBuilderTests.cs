@@ -147,7 +147,8 @@ public class PlanBuilderTests
         Assert.Equal(0, limits.CpuMilliseconds);
         Assert.Equal(256, limits.Processes);
         Assert.Equal(0, limits.OutputBytes);
-        OneLine.Refuses("more than this host or control group has (4096 MiB)", () => Build(s_plain with { Memory = 5UL << 30 }));
+        OneLine.Refuses(
+            "more than this host or control group has (4096 MiB)", () => Build(s_plain with { Memory = 5UL << 30 }));
         OneLine.Refuses("more than this host offers (2)", () => Build(s_plain with { Cpus = 3 }));
         OneLine.Refuses("raise --memory", () => Build(s_plain with { Memory = 64 << 20, TmpSize = 65 << 20 }));
     }
@@ -184,7 +185,8 @@ public class PlanBuilderTests
     [Fact]
     public void TheWorkingDirectoryFollowsTheCallerToWhereSomethingIsMountedBelowIt()
     {
-        var script = new MountSource("s.py", "/work/project/deep/s.py", "/work/project/deep/s.py", IsDirectory: false, Writable: false);
+        const string path = "/work/project/deep/s.py";
+        var script = new MountSource("s.py", path, path, IsDirectory: false, Writable: false);
         Assert.Equal("/work/project/deep", Build(mounts: script).Plan.WorkingDirectory);
         Assert.Equal("/work/project/deep", Build(mounts: Folder("/work/project/deep/src")).Plan.WorkingDirectory);
         Assert.Equal("/home/sandbox", Build(mounts: Folder("/work/project/deep/src", "/src")).Plan.WorkingDirectory);

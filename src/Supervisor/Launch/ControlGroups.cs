@@ -5,7 +5,7 @@ static class ControlGroups
 {
     const string Root = "/sys/fs/cgroup";
 
-    /// <summary>The least memory limit of all groups above this process, in bytes; ulong.MaxValue without one.</summary>
+    /// <summary>The least memory limit of the groups above this process in bytes; ulong.MaxValue without.</summary>
     public static ulong MemoryLimit() => MemoryLimit(Read("/proc/self/cgroup") ?? "", Read);
 
     /// <param name="memberships">As /proc/self/cgroup has them, one "hierarchy:controllers:path" a line.</param>

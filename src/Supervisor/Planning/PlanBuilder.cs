@@ -102,8 +102,8 @@ static class PlanBuilder
     }
 
     /// <summary>
-    /// Where the guest sees the caller's working directory: by the closest mount above it, or at its own path if something
-    /// is mounted below that; null if nowhere.
+    /// Where the guest sees the caller's working directory: by the closest mount above it, or at its own path if
+    /// something is mounted below that; null if nowhere.
     /// </summary>
     static string? SameDirectory(string? callers, IReadOnlyList<MountSource> mounts, GuestTree tree)
     {

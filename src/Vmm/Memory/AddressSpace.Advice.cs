@@ -165,7 +165,7 @@ public sealed partial class AddressSpace
     }
 
     /// <summary>The object became shorter or got a hole: its pages vanish from here, private copies too, as in ftruncate(2).</summary>
-    /// <param name="keepCopies">Private copies stay, as when a hole is punched; a file that ends takes them away.</param>
+    /// <param name="keepCopies">Private copies stay, as when a hole is punched; the end of a file takes them too.</param>
     internal void DropObjectPages(PagedObject pages, long firstPage, long endPage, bool keepCopies)
     {
         lock (_lock)
@@ -190,7 +190,8 @@ public sealed partial class AddressSpace
     {
         public PageTableEntry Visit(ulong address, ulong span, PageTableEntry leaf)
         {
-            if (only is not null && !only.Holds((mapping.Offset + (address - mapping.Start)) >> Page.Shift, leaf.Address))
+            ulong offset = mapping.Offset + (address - mapping.Start);
+            if (only is not null && !only.Holds(offset >> Page.Shift, leaf.Address))
                 return leaf;
             space.ReleaseLeaf(leaf, (int)(span / Page.Size));
             return default;

@@ -22,8 +22,10 @@ public sealed class AddressSpaceTests : IDisposable
 
     private ulong Map(ulong at, ulong pages, int flags = Anonymous, IMappable? backing = null)
     {
+        if (at != 0)
+            flags |= MAP_FIXED;
         long result = _space.Map(
-            new VirtualAddress(at), pages * Page.Size, Protection.ReadWrite, flags | (at != 0 ? MAP_FIXED : 0), backing, 0);
+            new VirtualAddress(at), pages * Page.Size, Protection.ReadWrite, flags, backing, 0);
         Assert.True(result > 0, $"{result}");
         return (ulong)result;
     }

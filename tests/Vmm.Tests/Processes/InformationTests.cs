@@ -130,7 +130,8 @@ public sealed class InformationTests
         string[] names = [];
         ScriptedGuest.Exited(guest.Run(Program));
         Assert.Equal(
-            ["Linux", "guest", LinuxPersonality.KernelRelease, LinuxPersonality.KernelVersion, "x86_64", "(none)"], names);
+            ["Linux", "guest", LinuxPersonality.KernelRelease, LinuxPersonality.KernelVersion, "x86_64", "(none)"],
+            names);
 
         IEnumerable<GuestExit> Program(ScriptedCpu cpu)
         {

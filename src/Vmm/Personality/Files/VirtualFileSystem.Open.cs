@@ -188,8 +188,8 @@ public sealed partial class VirtualFileSystem
     }
 
     /// <summary>
-    /// execveat(2)'s open: a regular file that may be executed, readable by the VMM whatever its mode says. -EISDIR, which
-    /// is EACCES to the guest, for a folder.
+    /// execveat(2)'s open: a regular file that may be executed, readable by the VMM whatever its mode says. -EISDIR,
+    /// which is EACCES to the guest, for a folder.
     /// </summary>
     /// <param name="flags">AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW.</param>
     public long OpenExecutable(

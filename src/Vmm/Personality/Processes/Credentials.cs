@@ -13,6 +13,18 @@ public sealed record Credentials
     public required uint FileSystemGid { get; init; }
     public uint[] Groups { get; init; } = [];
 
+    public IdentitySet UserIds
+    {
+        get => new(RealUid, EffectiveUid, SavedUid, FileSystemUid);
+        init => (RealUid, EffectiveUid, SavedUid, FileSystemUid) = value;
+    }
+
+    public IdentitySet GroupIds
+    {
+        get => new(RealGid, EffectiveGid, SavedGid, FileSystemGid);
+        init => (RealGid, EffectiveGid, SavedGid, FileSystemGid) = value;
+    }
+
     /// <summary>Uid 0 in the guest has every capability there; on the host it has none.</summary>
     public bool IsSuperuser => EffectiveUid == 0;
 

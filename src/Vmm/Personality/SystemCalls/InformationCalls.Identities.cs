@@ -8,9 +8,6 @@ namespace Sandbox.Vmm.Personality.SystemCalls;
 // Users, groups and capabilities: the guest's own numbers, which mean nothing on the host (credentials(7)).
 static partial class InformationCalls
 {
-    /// <summary>"Leave as it is" in setresuid(2) and its relatives.</summary>
-    private const uint Unchanged = uint.MaxValue;
-
     private const uint MaximumGroups = 1024;
 
     private const ulong AllCapabilities = (1UL << (CAP_LAST_CAP + 1)) - 1;
@@ -55,138 +52,70 @@ static partial class InformationCalls
 
     private static long Setuid(GuestThread thread, in SystemCallArguments a)
     {
-        uint uid = (uint)a.A0;
         Credentials own = thread.Process.Credentials;
-        if (uid == Unchanged)
+        if ((uint)a.A0 == IdentitySet.Unchanged)
             return -EINVAL;
-        if (own.IsSuperuser)
-            own = own with { RealUid = uid, SavedUid = uid, EffectiveUid = uid, FileSystemUid = uid };
-        else if (uid == own.RealUid || uid == own.SavedUid)
-            own = own with { EffectiveUid = uid, FileSystemUid = uid };
-        else
-            return -EPERM;
-        thread.Process.Credentials = own;
-        return 0;
+        bool may = own.UserIds.TrySet((uint)a.A0, own.IsSuperuser, out IdentitySet ids);
+        return Adopt(thread, may, own with { UserIds = ids });
     }
 
     private static long Setgid(GuestThread thread, in SystemCallArguments a)
     {
-        uint gid = (uint)a.A0;
         Credentials own = thread.Process.Credentials;
-        if (gid == Unchanged)
+        if ((uint)a.A0 == IdentitySet.Unchanged)
             return -EINVAL;
-        if (own.IsSuperuser)
-            own = own with { RealGid = gid, SavedGid = gid, EffectiveGid = gid, FileSystemGid = gid };
-        else if (gid == own.RealGid || gid == own.SavedGid)
-            own = own with { EffectiveGid = gid, FileSystemGid = gid };
-        else
-            return -EPERM;
-        thread.Process.Credentials = own;
-        return 0;
+        bool may = own.GroupIds.TrySet((uint)a.A0, own.IsSuperuser, out IdentitySet ids);
+        return Adopt(thread, may, own with { GroupIds = ids });
     }
 
     private static long Setreuid(GuestThread thread, in SystemCallArguments a)
     {
-        uint real = (uint)a.A0, effective = (uint)a.A1;
         Credentials own = thread.Process.Credentials;
-        if (real != Unchanged && !own.IsSuperuser && real != own.RealUid && real != own.EffectiveUid)
-            return -EPERM;
-        if (effective != Unchanged && !own.IsSuperuser
-            && effective != own.RealUid && effective != own.EffectiveUid && effective != own.SavedUid)
-            return -EPERM;
-        uint newReal = real == Unchanged ? own.RealUid : real;
-        uint newEffective = effective == Unchanged ? own.EffectiveUid : effective;
-        bool saves = real != Unchanged || (effective != Unchanged && effective != own.RealUid);
-        thread.Process.Credentials = own with
-        {
-            RealUid = newReal, EffectiveUid = newEffective, FileSystemUid = newEffective,
-            SavedUid = saves ? newEffective : own.SavedUid,
-        };
-        return 0;
+        bool may = own.UserIds.TrySet((uint)a.A0, (uint)a.A1, own.IsSuperuser, out IdentitySet ids);
+        return Adopt(thread, may, own with { UserIds = ids });
     }
 
     private static long Setregid(GuestThread thread, in SystemCallArguments a)
     {
-        uint real = (uint)a.A0, effective = (uint)a.A1;
         Credentials own = thread.Process.Credentials;
-        if (real != Unchanged && !own.IsSuperuser && real != own.RealGid && real != own.EffectiveGid)
-            return -EPERM;
-        if (effective != Unchanged && !own.IsSuperuser
-            && effective != own.RealGid && effective != own.EffectiveGid && effective != own.SavedGid)
-            return -EPERM;
-        uint newReal = real == Unchanged ? own.RealGid : real;
-        uint newEffective = effective == Unchanged ? own.EffectiveGid : effective;
-        bool saves = real != Unchanged || (effective != Unchanged && effective != own.RealGid);
-        thread.Process.Credentials = own with
-        {
-            RealGid = newReal, EffectiveGid = newEffective, FileSystemGid = newEffective,
-            SavedGid = saves ? newEffective : own.SavedGid,
-        };
-        return 0;
+        bool may = own.GroupIds.TrySet((uint)a.A0, (uint)a.A1, own.IsSuperuser, out IdentitySet ids);
+        return Adopt(thread, may, own with { GroupIds = ids });
     }
 
     private static long Setresuid(GuestThread thread, in SystemCallArguments a)
     {
-        uint real = (uint)a.A0, effective = (uint)a.A1, saved = (uint)a.A2;
         Credentials own = thread.Process.Credentials;
-        if (!own.IsSuperuser && !(Allowed(real, own) && Allowed(effective, own) && Allowed(saved, own)))
-            return -EPERM;
-        uint newEffective = effective == Unchanged ? own.EffectiveUid : effective;
-        thread.Process.Credentials = own with
-        {
-            RealUid = real == Unchanged ? own.RealUid : real,
-            EffectiveUid = newEffective,
-            FileSystemUid = newEffective,
-            SavedUid = saved == Unchanged ? own.SavedUid : saved,
-        };
-        return 0;
-
-        static bool Allowed(uint id, Credentials own) =>
-            id == Unchanged || id == own.RealUid || id == own.EffectiveUid || id == own.SavedUid;
+        bool may = own.UserIds.TrySet((uint)a.A0, (uint)a.A1, (uint)a.A2, own.IsSuperuser, out IdentitySet ids);
+        return Adopt(thread, may, own with { UserIds = ids });
     }
 
     private static long Setresgid(GuestThread thread, in SystemCallArguments a)
     {
-        uint real = (uint)a.A0, effective = (uint)a.A1, saved = (uint)a.A2;
         Credentials own = thread.Process.Credentials;
-        if (!own.IsSuperuser && !(Allowed(real, own) && Allowed(effective, own) && Allowed(saved, own)))
-            return -EPERM;
-        uint newEffective = effective == Unchanged ? own.EffectiveGid : effective;
-        thread.Process.Credentials = own with
-        {
-            RealGid = real == Unchanged ? own.RealGid : real,
-            EffectiveGid = newEffective,
-            FileSystemGid = newEffective,
-            SavedGid = saved == Unchanged ? own.SavedGid : saved,
-        };
-        return 0;
+        bool may = own.GroupIds.TrySet((uint)a.A0, (uint)a.A1, (uint)a.A2, own.IsSuperuser, out IdentitySet ids);
+        return Adopt(thread, may, own with { GroupIds = ids });
+    }
 
-        static bool Allowed(uint id, Credentials own) =>
-            id == Unchanged || id == own.RealGid || id == own.EffectiveGid || id == own.SavedGid;
+    private static long Adopt(GuestThread thread, bool may, Credentials changed)
+    {
+        if (!may)
+            return -EPERM;
+        thread.Process.Credentials = changed;
+        return 0;
     }
 
     /// <summary>Answers the old id whether it worked or not, as the kernel does.</summary>
     private static long Setfsuid(GuestThread thread, in SystemCallArguments a)
     {
-        uint uid = (uint)a.A0;
         Credentials own = thread.Process.Credentials;
-        if (own.IsSuperuser || uid == own.RealUid || uid == own.EffectiveUid || uid == own.SavedUid)
-        {
-            if (uid != Unchanged)
-                thread.Process.Credentials = own with { FileSystemUid = uid };
-        }
+        thread.Process.Credentials = own with { UserIds = own.UserIds.SetFileSystem((uint)a.A0, own.IsSuperuser) };
         return own.FileSystemUid;
     }
 
     private static long Setfsgid(GuestThread thread, in SystemCallArguments a)
     {
-        uint gid = (uint)a.A0;
         Credentials own = thread.Process.Credentials;
-        if (own.IsSuperuser || gid == own.RealGid || gid == own.EffectiveGid || gid == own.SavedGid)
-        {
-            if (gid != Unchanged)
-                thread.Process.Credentials = own with { FileSystemGid = gid };
-        }
+        thread.Process.Credentials = own with { GroupIds = own.GroupIds.SetFileSystem((uint)a.A0, own.IsSuperuser) };
         return own.FileSystemGid;
     }
 

@@ -38,7 +38,8 @@ static partial class InformationCalls
         return thread.Memory.TryWrite(new VirtualAddress(a.A0), names) ? 0 : -EFAULT;
 
         // The launch plan's rules keep host names ASCII and short enough.
-        static void Copy(string text, byte* field) => Encoding.ASCII.GetBytes(text, new Span<byte>(field, __NEW_UTS_LEN));
+        static void Copy(string text, byte* field) =>
+            Encoding.ASCII.GetBytes(text, new Span<byte>(field, __NEW_UTS_LEN));
     }
 
     private static long Sysinfo(GuestThread thread, in SystemCallArguments a)

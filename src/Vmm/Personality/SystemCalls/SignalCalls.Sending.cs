@@ -153,7 +153,10 @@ static partial class SignalCalls
         Files.OpenFile? file = thread.Descriptors.Acquire(a.Int0);
         if (file is null)
             return -EBADF;
-        Process? target = (file as PidFile)?.Process;
+        // A descriptor of /proc/PID will do too: there were no others at first.
+        Process? target = file is PidFile pidfd
+            ? pidfd.Process
+            : ((file as Files.InodeFile)?.Inode as Files.ProcTask)?.Whole;
         file.Release();
         if (target is null)
             return -EBADF;

@@ -69,16 +69,23 @@ static partial class SocketCalls
         return result;
     }
 
-    private static long SendMessage(GuestThread thread, UnixSocket socket, ulong pointer, int flags)
+    private static long ReadHeader(
+        GuestThread thread, ulong pointer, out GuestMessage header, out GuestBuffers buffers)
     {
-        if (!thread.Memory.TryRead(new VirtualAddress(pointer), out GuestMessage header))
+        buffers = default;
+        if (!thread.Memory.TryRead(new VirtualAddress(pointer), out header))
             return -EFAULT;
         if (header.NameLength < 0)
             return -EINVAL;
-        if (header.VectorCount > UIO_MAXIOV)
-            return -EMSGSIZE;
-        long result = GuestBuffers.TryCreate(
-            thread.Memory, header.Vector, header.VectorCount, thread.VectorBuffer, out GuestBuffers buffers);
+        return header.VectorCount > UIO_MAXIOV
+            ? -EMSGSIZE
+            : GuestBuffers.TryCreate(
+                thread.Memory, header.Vector, header.VectorCount, thread.VectorBuffer, out buffers);
+    }
+
+    private static long SendMessage(GuestThread thread, UnixSocket socket, ulong pointer, int flags)
+    {
+        long result = ReadHeader(thread, pointer, out GuestMessage header, out GuestBuffers buffers);
         if (result != 0)
             return result;
         SocketAddress? address = null;
@@ -230,14 +237,7 @@ static partial class SocketCalls
 
     private static long ReceiveMessage(GuestThread thread, UnixSocket socket, ulong pointer, int flags)
     {
-        if (!thread.Memory.TryRead(new VirtualAddress(pointer), out GuestMessage header))
-            return -EFAULT;
-        if (header.NameLength < 0)
-            return -EINVAL;
-        if (header.VectorCount > UIO_MAXIOV)
-            return -EMSGSIZE;
-        long result = GuestBuffers.TryCreate(
-            thread.Memory, header.Vector, header.VectorCount, thread.VectorBuffer, out GuestBuffers buffers);
+        long result = ReadHeader(thread, pointer, out GuestMessage header, out GuestBuffers buffers);
         if (result != 0)
             return result;
         result = Receive(thread, socket, ref buffers, flags, out ReceivedMessage message);

@@ -21,7 +21,7 @@ public sealed unsafe class HostFile : PositionedFile
         _ownsDescriptor = ownsDescriptor;
     }
 
-    /// <summary>A second description of a file that has no name any more. Takes over a reference of the first.</summary>
+    /// <summary>A second description of a file without a name. Takes over a reference of the first.</summary>
     private HostFile(HostFile original, int flags)
         : base(original.Dentry, flags)
     {

@@ -50,6 +50,9 @@ sealed class ProcTask(ProcFileSystem fileSystem, Process process, GuestThread? t
 
     internal ProcTarget Target => new(Process!, thread);
 
+    /// <summary>The process whose /proc/PID this is; null in a thread's directory.</summary>
+    internal Process? Whole => thread is null ? Process : null;
+
     internal int Id => thread?.Tid ?? Process!.Pid;
 
     private static Entry Text(

@@ -1,6 +1,6 @@
 namespace Sandbox.Vmm.Personality.Files;
 
-/// <summary>One file or directory that one inotify instance watches. Guarded by <see cref="FileWatches"/>' lock.</summary>
+/// <summary>What one inotify instance watches: a file or directory. Guarded by <see cref="FileWatches"/>.</summary>
 /// <param name="descriptor">The number that inotify_add_watch(2) answered; never used twice in an instance.</param>
 sealed class FileWatch(InotifyFile owner, int descriptor, FileIdentity file, uint mask)
 {

@@ -94,7 +94,7 @@ public sealed class FileWatches
         }
     }
 
-    /// <summary>Whether a file would be without a name if it lost this one. False, too, as long as nobody watches.</summary>
+    /// <summary>Whether a file that loses this name has none left. False, too, as long as nobody watches.</summary>
     internal bool IsLastName(Dentry name) => IsInUse
         && (name.Inode.IsDirectory || (name.Inode.GetStatus(name, out InodeStatus status) == 0 && status.Links <= 1));
 

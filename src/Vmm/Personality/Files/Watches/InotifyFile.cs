@@ -12,11 +12,14 @@ namespace Sandbox.Vmm.Personality.Files;
 public sealed class InotifyFile(KernelMemory memory, AnonymousInode inode, FileWatches watches, int flags)
     : OpenFile(O_RDONLY | (flags & IN_NONBLOCK))
 {
-    /// <summary>Then an IN_Q_OVERFLOW takes the place of what is lost: /proc/sys/fs/inotify/max_queued_events.</summary>
+    /// <summary>Then one IN_Q_OVERFLOW stands for what is lost: /proc/sys/fs/inotify/max_queued_events.</summary>
     public const int MaximumQueuedEvents = 16384;
 
     /// <summary>What an event is charged beside its name: its managed size, rounded up.</summary>
     private const int EventCost = 96;
+
+    /// <summary>sizeof(struct inotify_event).</summary>
+    private const int HeadBytes = 16;
 
     private readonly Lock _lock = new();
     private readonly Queue<Event> _events = new();
@@ -28,10 +31,9 @@ public sealed class InotifyFile(KernelMemory memory, AnonymousInode inode, FileW
     private readonly record struct Event(int Watch, uint Mask, uint Cookie, byte[] Name)
     {
         /// <summary>Names are padded with NULs to whole heads; an event without a name has none.</summary>
-        public unsafe int NameBytes =>
-            Name.Length == 0 ? 0 : (Name.Length + sizeof(inotify_event)) / sizeof(inotify_event) * sizeof(inotify_event);
+        public int NameBytes => Name.Length == 0 ? 0 : (Name.Length + HeadBytes) / HeadBytes * HeadBytes;
 
-        public unsafe int Size => sizeof(inotify_event) + NameBytes;
+        public int Size => HeadBytes + NameBytes;
 
         public bool Says(int watch, uint mask, ReadOnlySpan<byte> name) =>
             Watch == watch && Mask == mask && name.SequenceEqual(Name);
@@ -49,7 +51,9 @@ public sealed class InotifyFile(KernelMemory memory, AnonymousInode inode, FileW
 
     public override WaitQueue? Waiters => _waiters;
 
-    /// <summary>Under <see cref="FileWatches"/>' lock. Null when the guest's memory for kernel objects is used up.</summary>
+    /// <summary>
+    /// Under <see cref="FileWatches"/>' lock. Null when the guest's memory for kernel objects is used up.
+    /// </summary>
     internal FileWatch? TryAddWatch(FileIdentity file, uint mask)
     {
         if (!memory.TryReserve(KernelMemory.ObjectCost))
@@ -86,7 +90,7 @@ public sealed class InotifyFile(KernelMemory memory, AnonymousInode inode, FileW
     }
 
     /// <summary>As many whole events as fit. -EINVAL when not even the first does.</summary>
-    public override unsafe long Read(Span<byte> buffer)
+    public override long Read(Span<byte> buffer)
     {
         lock (_lock)
         {
@@ -102,7 +106,7 @@ public sealed class InotifyFile(KernelMemory memory, AnonymousInode inode, FileW
                     wd = next.Watch, mask = next.Mask, cookie = next.Cookie, len = (uint)next.NameBytes,
                 };
                 MemoryMarshal.Write(record, head);
-                next.Name.CopyTo(record[sizeof(inotify_event)..]);
+                next.Name.CopyTo(record[HeadBytes..]);
                 count += next.Size;
                 Take();
             }
