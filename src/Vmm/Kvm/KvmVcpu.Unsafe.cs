@@ -25,10 +25,23 @@ public sealed unsafe class KvmVcpu : IDisposable
     /// <summary>The general registers: valid after an exit, taken over by the next run.</summary>
     public ref kvm_regs Registers => ref State->s.regs.regs;
 
-    /// <summary>KVM_RUN. 0, or a negative errno: -EINTR for a signal, -EFAULT when host memory is missing.</summary>
+    /// <summary>
+    /// KVM_RUN with <see cref="Registers"/>. 0, or a negative errno: -EINTR for a signal, -EFAULT when host memory is
+    /// missing.
+    /// </summary>
     public int Run()
     {
         State->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+        return _file.Control(KVM_RUN);
+    }
+
+    /// <summary>
+    /// KVM_RUN where the last one was interrupted. To write registers, even the same ones, would take back an exception
+    /// that has not reached the processor yet.
+    /// </summary>
+    public int RunOn()
+    {
+        State->kvm_dirty_regs = 0;
         return _file.Control(KVM_RUN);
     }
 

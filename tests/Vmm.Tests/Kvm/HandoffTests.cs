@@ -38,8 +38,9 @@ public sealed class HandoffTests
         private readonly Thread _thread;
         private bool _stop;
 
-        public Answering(CallExchange exchange, Func<int, int> choose)
+        public Answering(VirtualCpu cpu, Func<int, int> choose)
         {
+            CallExchange exchange = cpu.Exchange!;
             _thread = new Thread(() =>
             {
                 exchange.Attend(true);
@@ -52,6 +53,8 @@ public sealed class HandoffTests
                         Thread.Yield();
                         continue;
                     }
+                    if (Taken % 50 == 49)
+                        cpu.Interrupt();
                     switch (choose(Taken++))
                     {
                         case 0:
@@ -115,11 +118,19 @@ public sealed class HandoffTests
     {
         using KvmGuest guest = Start(s_countingLoop, out CallExchange exchange);
         guest.Cpu.Registers.R12 = 20_000;
-        using Answering answering = new(exchange, static _ => 0);
-        int outside = RunToEnd(guest, exchange);
-        Assert.Equal(20_000UL, guest.Cpu.Registers.Rbx);
-        Assert.Equal(20_000, outside + answering.Answered);
-        Assert.True(answering.Answered > 0, "no call was handed over");
+        using Answering answering = new(guest.Cpu, static _ => 0);
+        // However busy the host is, some calls are handed over in the end.
+        while (true)
+        {
+            int answeredBefore = answering.Answered;
+            int outside = RunToEnd(guest, exchange);
+            Assert.Equal(20_000UL, guest.Cpu.Registers.Rbx);
+            Assert.Equal(20_000, outside + answering.Answered - answeredBefore);
+            if (answering.Answered > 0)
+                return;
+            guest.Cpu.Registers.Rbx = 0;
+            guest.Cpu.Registers.Rip = KvmGuest.CodeAddress;
+        }
     }
 
     [Fact]
@@ -137,7 +148,7 @@ public sealed class HandoffTests
             }
         });
         kicker.Start();
-        using Answering answering = new(exchange, static n => n % 3);
+        using Answering answering = new(guest.Cpu, static n => n % 3);
         int outside = RunToEnd(guest, exchange);
         Volatile.Write(ref stop, true);
         kicker.Join();
@@ -164,23 +175,27 @@ public sealed class HandoffTests
             0xf4,                                     // 2: hlt
         ], out CallExchange exchange);
         ref GuestRegisters r = ref guest.Cpu.Registers;
-        r.Rbx = 2000;
+        r.Rbx = long.MaxValue;
         (r.Rdx, r.Rsi, r.Rdi, r.Rbp) = (0x11, 0x22, 0x33, 0x44);
         (r.R8, r.R9, r.R10, r.R12, r.R13, r.R14, r.R15) = (8, 9, 10, 12, 13, 14, 15);
         ulong stack = r.Rsp;
-        using (Answering answering = new(exchange, _ => way))
+        using (Answering answering = new(guest.Cpu, _ => way))
         {
-            RunToEnd(guest, exchange);
-            Assert.True(answering.Taken > 0);
+            while (answering.Taken < 200)
+            {
+                GuestExitKind kind = guest.Run().Kind;
+                r = ref guest.Cpu.Registers;
+                if (kind is GuestExitKind.SystemCall or GuestExitKind.ServedCall)
+                    r.Rax = 0x34;
+                else
+                    Assert.Equal(GuestExitKind.Interrupted, kind);
+                Assert.Equal((0x11UL, 0x22UL, 0x33UL, 0x44UL), (r.Rdx, r.Rsi, r.Rdi, r.Rbp));
+                Assert.Equal((8UL, 9UL, 10UL, 12UL), (r.R8, r.R9, r.R10, r.R12));
+                Assert.Equal((13UL, 14UL, 15UL), (r.R13, r.R14, r.R15));
+                Assert.Equal(stack, r.Rsp);
+                Assert.Equal(0x401UL, r.Rflags & 0x401); // DF and CF
+            }
         }
-        r = ref guest.Cpu.Registers;
-        Assert.Equal(0x34UL, r.Rax);
-        Assert.Equal(0UL, r.Rbx);
-        Assert.Equal((0x11UL, 0x22UL, 0x33UL, 0x44UL), (r.Rdx, r.Rsi, r.Rdi, r.Rbp));
-        Assert.Equal((8UL, 9UL, 10UL, 12UL), (r.R8, r.R9, r.R10, r.R12));
-        Assert.Equal((13UL, 14UL, 15UL), (r.R13, r.R14, r.R15));
-        Assert.Equal(stack, r.Rsp);
-        Assert.Equal(0x401UL, r.Rflags & 0x401); // DF and CF
     }
 
     [Fact]
@@ -196,7 +211,7 @@ public sealed class HandoffTests
             0x0f, 0x05,                               // syscall
             0x90, 0x90, 0xf4,                         // nop; nop; hlt
         ], out CallExchange exchange);
-        using Answering answering = new(exchange, static _ => 0);
+        using Answering answering = new(guest.Cpu, static _ => 0);
         for (int i = 0; i < 10; i++)
         {
             GuestExit exit = guest.Run();
@@ -233,7 +248,7 @@ public sealed class HandoffTests
         ], out CallExchange exchange);
         guest.Cpu.Registers.Rsi = ExchangePage;
         guest.Cpu.Registers.R12 = 256 * 200;
-        using Answering answering = new(exchange, static n => n % 3);
+        using Answering answering = new(guest.Cpu, static n => n % 3);
         while (true)
         {
             GuestExit exit = guest.Run();

@@ -43,6 +43,15 @@ public sealed class HandedOverCallTests
         }
     }
 
+    /// <summary>Has the calls handed over, and waits until somebody attends.</summary>
+    private static IEnumerable<GuestExit> Open(ScriptedCpu cpu)
+    {
+        cpu.TryOpenExchange();
+        do
+            yield return cpu.Spin(1);
+        while (!cpu.IsAttended);
+    }
+
     private static GuestEnd Run(ScriptedGuest guest, Routine program)
     {
         GuestThread thread = guest.Begin(program);
@@ -61,9 +70,8 @@ public sealed class HandedOverCallTests
 
         static IEnumerable<GuestExit> Program(ScriptedCpu cpu)
         {
-            yield return cpu.Spin(1);
-            cpu.TryOpenExchange();
-            yield return cpu.Spin(1);
+            foreach (GuestExit exit in Open(cpu))
+                yield return exit;
             for (int i = 0; i < calls; i++)
             {
                 foreach (GuestExit exit in cpu.HandOver(SYS_getpid))
@@ -85,7 +93,8 @@ public sealed class HandedOverCallTests
         IEnumerable<GuestExit> Program(ScriptedCpu cpu)
         {
             yield return cpu.Call(SYS_pipe, Data);
-            cpu.TryOpenExchange();
+            foreach (GuestExit exit in Open(cpu))
+                yield return exit;
             cpu.Child = guest.Platform.AddressOf(writer);
             yield return cpu.Call(SYS_clone, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD, Data + 0x10000);
             foreach (GuestExit exit in cpu.HandOver(SYS_read, (ulong)cpu.Read<int>(Data), Data + 64, 100))
@@ -113,7 +122,8 @@ public sealed class HandedOverCallTests
         IEnumerable<GuestExit> Program(ScriptedCpu cpu)
         {
             yield return cpu.Call(SYS_pipe, Data);
-            cpu.TryOpenExchange();
+            foreach (GuestExit exit in Open(cpu))
+                yield return exit;
             cpu.Child = guest.Platform.AddressOf(reader);
             yield return cpu.Call(SYS_clone, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD, Data + 0x10000);
             // Not a short count: nothing but a signal may cut a blocking write short.
@@ -148,8 +158,8 @@ public sealed class HandedOverCallTests
 
         IEnumerable<GuestExit> Program(ScriptedCpu cpu)
         {
-            cpu.TryOpenExchange();
-            yield return cpu.Spin(1);
+            foreach (GuestExit exit in Open(cpu))
+                yield return exit;
             foreach (GuestExit exit in cpu.HandOver(SYS_kill, 2, SIGUSR1))
                 yield return exit;
             wentOn = true;
@@ -166,10 +176,10 @@ public sealed class HandedOverCallTests
 
         static IEnumerable<GuestExit> Program(ScriptedCpu cpu)
         {
-            cpu.TryOpenExchange();
+            foreach (GuestExit exit in Open(cpu))
+                yield return exit;
             cpu.Write(Data, 1);
             // What really happens at the exit is the platform's to test; here, that there is one.
-            yield return cpu.Spin(1);
             foreach (GuestExit exit in cpu.HandOver(SYS_munmap, Data, 4096))
                 yield return exit;
             Assert.Equal(0, cpu.Result);

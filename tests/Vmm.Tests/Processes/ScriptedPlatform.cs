@@ -133,10 +133,13 @@ public sealed unsafe class ScriptedCpu(ScriptedPlatform platform) : VirtualCpu
             yield return exit;
     }
 
+    /// <summary>Whether the gate would wait for an answer now.</summary>
+    public bool IsAttended => Volatile.Read(ref *(int*)(_page + ExchangeLayout.Attended)) != 0;
+
     /// <summary>What the gate's machine code does. False when it leaves.</summary>
     private bool TryGate()
     {
-        if (_exchange is null || Volatile.Read(ref *(int*)(_page + ExchangeLayout.Attended)) == 0)
+        if (_exchange is null || !IsAttended)
             return false;
         ref GuestRegisters r = ref Registers;
         ulong* call = (ulong*)(_page + ExchangeLayout.Call);

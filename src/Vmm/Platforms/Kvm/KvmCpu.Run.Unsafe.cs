@@ -35,7 +35,7 @@ public sealed unsafe partial class KvmCpu
             int result = stay ? -Libc.EINTR : Enter();
             // Interrupted on its way out, before or in a stub, or in the gate: it leaves by itself at once.
             while (!stay && result == -Libc.EINTR && !IsAtBoundary())
-                result = Enter();
+                result = EnterAgain();
             // First, since who acts on a call may wait for this processor to be out.
             Volatile.Write(ref _state, InHost);
             _exchange?.Close();
@@ -63,9 +63,13 @@ public sealed unsafe partial class KvmCpu
     }
 
     /// <summary>KVM_RUN until it says something: 0, -EINTR after a kick, or another negative errno.</summary>
-    private int Enter()
+    private int Enter() => AfterRun(_vcpu.Run());
+
+    /// <summary>The same, going on exactly where the vCPU was called out.</summary>
+    private int EnterAgain() => AfterRun(_vcpu.RunOn());
+
+    private static int AfterRun(int result)
     {
-        int result = _vcpu.Run();
         if (result == -Libc.EINTR)
             HostThread.Drain(KickSignal);
         return result;
