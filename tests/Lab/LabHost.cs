@@ -116,7 +116,8 @@ sealed class LabHost : IDisposable
             _started.SetException(failure);
             return;
         }
-        process.ErrorDataReceived += (_, line) => File.AppendAllText(Path.Combine(_folder, "qemu.log"), $"{line.Data}\n");
+        string log = Path.Combine(_folder, "qemu.log");
+        process.ErrorDataReceived += (_, line) => File.AppendAllText(log, $"{line.Data}\n");
         process.BeginErrorReadLine();
         _started.SetResult(process);
         while (process.StandardOutput.ReadLine() is string line)

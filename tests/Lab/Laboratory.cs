@@ -20,7 +20,8 @@ public sealed class Laboratory : IDisposable
         if (s_missing is null && !Made(out string said, Path.Combine(Root, "tests/Lab/image.sh"), Image))
             s_missing = said;
         string guests = Path.Combine(Image, "guests");
-        if (s_missing is null && !Made(out said, "make", "-s", "-j2", "-C", Path.Combine(Root, "guests"), $"OUT={guests}"))
+        if (s_missing is null
+            && !Made(out said, "make", "-s", "-j2", "-C", Path.Combine(Root, "guests"), $"OUT={guests}"))
             throw new InvalidOperationException($"the guest programs do not build:\n{said}");
     }
 

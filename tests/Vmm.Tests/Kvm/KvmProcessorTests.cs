@@ -27,7 +27,8 @@ public sealed class KvmProcessorTests
     public void DescriptorTablesAreNotForPrograms(byte[] code)
     {
         using KvmGuest guest = new([.. code, 0x0f, 0x05]);
-        Assert.SkipWhen(guest.Platform.SystemCallsStayInUserMode, "paravirtual KVM runs CPL 3 under the host's own CR4");
+        Assert.SkipWhen(
+            guest.Platform.SystemCallsStayInUserMode, "on paravirtual KVM the host's own CR4 decides");
         Assert.SkipUnless(HostFlags.Contains("umip"), "the host's CPU has no UMIP");
         guest.Cpu.Registers.Rbx = KvmGuest.StackTop - 64;
         GuestExit exit = guest.Run();
