@@ -1,0 +1,184 @@
+using Sandbox.Host;
+using Sandbox.Vmm.Memory;
+using Xunit;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Tests.Memory;
+
+/// <summary>
+/// mmap(2) and its family where they are easily got wrong; the fuzz target "memory" covers them as a whole.
+/// </summary>
+public sealed class AddressSpaceTests : IDisposable
+{
+    private const int Private = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    private const ulong Start = 0x20_0000;
+
+    private readonly GuestMemory _memory = new(64 << 20, new NoSlots());
+
+    public void Dispose() => _memory.Dispose();
+
+    private static VirtualAddress At(ulong page) => new(Start + (page * Page.Size));
+
+    private static long Map(AddressSpace space, ulong page, ulong pages, int flags = Private, IMappable? backing = null,
+        Protection protection = Protection.ReadWrite, bool mayWrite = true) =>
+        space.Map(At(page), pages * Page.Size, protection, flags, backing, 0, mayWrite: mayWrite);
+
+    private PagedObject Object(long pages)
+    {
+        PagedObject made = _memory.CreateObject("object", 1, 1, quota: null);
+        made.SetLength(pages * Page.Size);
+        return made;
+    }
+
+    private static byte Read(AddressSpace space, ulong page)
+    {
+        Assert.True(space.TryRead(At(page), out byte value));
+        return value;
+    }
+
+    /// <summary>Takes all memory but so many pages.</summary>
+    private static void Fill(GuestMemory memory, int spare)
+    {
+        while (memory.Pool.AvailablePages > spare)
+            Assert.False(memory.Pool.AllocatePage().IsNone);
+    }
+
+    [Fact]
+    public void Only_private_anonymous_memory_grows_down()
+    {
+        AddressSpace space = _memory.CreateAddressSpace()!;
+        Assert.Equal(-EINVAL, Map(space, 0, 1, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED | MAP_GROWSDOWN));
+        Assert.Equal(-EINVAL, Map(space, 0, 1, MAP_PRIVATE | MAP_FIXED | MAP_GROWSDOWN, Object(1)));
+        Assert.True(Map(space, 0, 1, Private | MAP_GROWSDOWN) > 0);
+    }
+
+    [Fact]
+    public void A_hole_leaves_private_copies_and_a_shorter_object_does_not()
+    {
+        AddressSpace space = _memory.CreateAddressSpace()!;
+        PagedObject shared = Object(2);
+        Map(space, 0, 2, MAP_SHARED | MAP_FIXED, shared);
+        Map(space, 16, 2, MAP_PRIVATE | MAP_FIXED, shared);
+        Assert.True(space.TryWrite(At(0), (byte)1));
+        Assert.Equal(1, Read(space, 17 - 1));
+        Assert.True(space.TryWrite(At(16), (byte)2));
+        Assert.Equal(0, space.Advise(At(0), Page.Size, MADV_REMOVE));
+        Assert.Equal(0, Read(space, 0));
+        Assert.Equal(2, Read(space, 16));
+        Assert.Equal(0, shared.SetLength(0));
+        Assert.False(space.TryRead(At(16), out byte _));
+    }
+
+    [Fact]
+    public void Only_who_may_write_an_object_punches_holes_into_it()
+    {
+        AddressSpace space = _memory.CreateAddressSpace()!;
+        PagedObject shared = Object(1);
+        Map(space, 0, 1, MAP_SHARED | MAP_FIXED, shared, Protection.Read, mayWrite: false);
+        Map(space, 1, 1, MAP_PRIVATE | MAP_FIXED, shared);
+        Map(space, 2, 1);
+        Assert.Equal(-EACCES, space.Advise(At(0), Page.Size, MADV_REMOVE));
+        Assert.Equal(-EACCES, space.Advise(At(1), Page.Size, MADV_REMOVE));
+        Assert.Equal(-EINVAL, space.Advise(At(2), Page.Size, MADV_REMOVE));
+    }
+
+    [Fact]
+    public void Two_processes_that_punch_holes_into_one_object_do_not_wait_for_each_other()
+    {
+        AddressSpace[] spaces = [_memory.CreateAddressSpace()!, _memory.CreateAddressSpace()!];
+        PagedObject shared = Object(64);
+        foreach (AddressSpace space in spaces)
+            Map(space, 0, 64, MAP_SHARED | MAP_FIXED, shared);
+        Thread[] threads = [.. spaces.Select(space => new Thread(() =>
+        {
+            for (int i = 0; i < 20_000; i++)
+            {
+                space.TryWrite(At((ulong)i % 64), (byte)1);
+                space.Advise(At(0), 64 * Page.Size, MADV_REMOVE);
+            }
+        })
+        { IsBackground = true })];
+        foreach (Thread thread in threads)
+            thread.Start();
+        foreach (Thread thread in threads)
+            Assert.True(thread.Join(TimeSpan.FromSeconds(60)), "the two wait for each other");
+    }
+
+    [Fact]
+    public void A_page_is_not_free_before_the_edit_that_parked_it_is_complete()
+    {
+        AddressSpace space = _memory.CreateAddressSpace()!;
+        Map(space, 0, 1);
+        Assert.True(space.TryWrite(At(0), (byte)1));
+        long used = _memory.Pool.UsedPages;
+        Assert.Equal(0, space.Protect(At(0), Page.Size, Protection.None));
+        // Another thread may still run with the old translation.
+        Assert.Equal(0, space.Advise(At(0), Page.Size, MADV_DONTNEED));
+        Assert.Equal(used, _memory.Pool.UsedPages);
+    }
+
+    [Fact]
+    public void A_fixed_mapping_that_finds_no_memory_leaves_what_was_there()
+    {
+        AddressSpace space = _memory.CreateAddressSpace()!;
+        Map(space, 0, Page.PerLarge);
+        // In order, as a program does, until a large page comes.
+        for (ulong page = 0; page < Page.PerLarge; page++)
+            space.HandleFault(At(page), write: true, execute: false);
+        Map(space, Page.PerLarge, Page.PerLarge);
+        for (ulong page = Page.PerLarge; page < 2 * Page.PerLarge; page++)
+            space.HandleFault(At(page), write: true, execute: false);
+        Fill(_memory, 0);
+        // Splitting a large page takes a page table.
+        Assert.Equal(-ENOMEM, Map(space, Page.PerLarge + 1, 1, Private, null, Protection.Read));
+        ulong end = 0;
+        foreach (MappingDescription line in space.Describe())
+        {
+            Assert.True(line.Start >= end, "mappings overlap");
+            end = line.End;
+        }
+    }
+
+    [Fact]
+    public void A_move_that_finds_no_memory_loses_nothing()
+    {
+        AddressSpace space = _memory.CreateAddressSpace()!;
+        Map(space, 0, 4);
+        for (ulong page = 0; page < 4; page++)
+            Assert.True(space.TryWrite(At(page), (byte)(page + 1)));
+        Fill(_memory, 0);
+        // Far away, where the page tables are not there yet.
+        Assert.Equal(-ENOMEM, space.Remap(At(0), 4 * Page.Size, 4 * Page.Size, MREMAP_MAYMOVE | MREMAP_FIXED,
+            new VirtualAddress(0x7000_0000_0000)));
+        for (ulong page = 0; page < 4; page++)
+            Assert.Equal((byte)(page + 1), Read(space, page));
+        Assert.Single(space.Describe());
+    }
+
+    [Fact]
+    public void Writing_nothing_past_the_end_of_an_object_does_not_make_it_longer()
+    {
+        PagedObject made = Object(1);
+        Assert.Equal(0, made.Write(100 * Page.Size, []));
+        Assert.Equal(Page.Size, made.Length);
+    }
+
+    [Fact]
+    public void A_file_whose_growing_part_finds_no_room_leaves_the_window_whole()
+    {
+        using FileDescriptor file = FileDescriptor.CreateMemory("file", 64 << 20);
+        FileWindow window = _memory.Window;
+        // One file that stays mapped takes all the window but a little: 16 MiB pieces of 16 GiB.
+        using FileDescriptor huge = FileDescriptor.CreateMemory("huge", 16L << 30);
+        Assert.Equal(0, window.Open(new HostFileMapping(file, false, "file", 1, 2), 0, Page.Size,
+            out WindowFile? small));
+        long error = window.Open(new HostFileMapping(huge, false, "huge", 1, 1), 0, (16UL << 30) - (4UL << 20),
+            out WindowFile? taken);
+        Assert.Equal(0, error);
+        Assert.Equal(-ENOMEM, window.Open(new HostFileMapping(file, false, "file", 1, 2), 0, 8 << 20, out _));
+        window.Release(small!);
+        window.Release(taken!);
+        // Both are idle now: the next takes their room, one after the other.
+        Assert.Equal(0, window.Open(new HostFileMapping(file, false, "other", 1, 3), 0, 48 << 20, out _));
+    }
+}
