@@ -13,11 +13,15 @@ static class Commands
                fuzz/run TARGET FILE                                                run one input
                fuzz/run TARGET --minimize FILE                                     make a failing input smaller
                fuzz/run TARGET --check                                             run the committed corpus
+               fuzz/run TARGET --report                                            say what all known inputs reach
                fuzz/run TARGET --seed-corpus                                       write the hand-made inputs
                fuzz/run TARGET --afl                                               print how to use AFL++ instead
                fuzz/run list                                                       name the targets
         status: 0 nothing found, 1 findings, 2 usage, 3 no coverage
         """;
+
+    /// <summary>Longer words are errors to AFL++.</summary>
+    private const int AflLongestWord = 128;
 
     public static int With(string name, Func<FuzzTarget, int> action)
     {
@@ -48,6 +52,8 @@ static class Commands
             {
                 case ["--minimize", var file]:
                     return Replay.Minimize(target, file);
+                case ["--report"]:
+                    return Replay.Report(target, paths);
                 case ["--check"]:
                     return Check(target.Name, root);
                 case ["--seed-corpus"]:
@@ -125,14 +131,20 @@ static class Commands
         return 0;
     }
 
-    /// <summary>SharpFuzz's fork-server loop, for AFL++.</summary>
-    public static int Afl(FuzzTarget target)
+    /// <summary>
+    /// SharpFuzz's fork-server loop, for AFL++, which gives up when the process that it talks to dies: so that runs the
+    /// target in another one.
+    /// </summary>
+    public static int Afl(FuzzTarget target, CoverageMap coverage)
     {
-        Fuzzer.Run(stream =>
+        Executor executor = new(target, coverage);
+        Fuzzer.OutOfProcess.Run(stream =>
         {
             using MemoryStream input = new();
             stream.CopyTo(input);
-            target.Run(input.GetBuffer().AsSpan(0, (int)Math.Min(input.Length, target.MaximumLength)));
+            if (executor.Run(input.GetBuffer().AsSpan(0, (int)Math.Min(input.Length,
+                target.MaximumLength))) is { } site)
+                throw new EscapedException(site.Report);
         });
         return 0;
     }
@@ -140,9 +152,14 @@ static class Commands
     private static int PrintAfl(FuzzTarget target, CampaignPaths paths)
     {
         string program = Instrumentation.Prepare();
+        string directory = Path.GetDirectoryName(paths.Queue)!;
+        Directory.CreateDirectory(directory);
+        string dictionary = Path.Combine(directory, "afl.dictionary");
+        File.WriteAllLines(dictionary, target.Dictionary.Where(static word => word.Length <= AflLongestWord).Select(
+            static word => $"\"{string.Concat(word.Select(static b => $"\\x{b:x2}"))}\""));
         Console.WriteLine(
-            $"AFL_SKIP_BIN_CHECK=1 AFL_MAP_SIZE=65536 afl-fuzz -t 5000 -m none -i {paths.Seeds} "
-            + $"-o {Path.Combine(Path.GetDirectoryName(paths.Queue)!, "afl")} -- dotnet exec {program} afl {target.Name}");
+            $"AFL_SKIP_BIN_CHECK=1 AFL_MAP_SIZE=65536 afl-fuzz -t 5000 -m none -x {dictionary} -i {paths.Seeds} "
+            + $"-o {Path.Combine(directory, "afl")} -- dotnet exec {program} afl {target.Name}");
         return 0;
     }
 

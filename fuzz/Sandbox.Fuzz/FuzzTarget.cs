@@ -14,11 +14,22 @@ public abstract class FuzzTarget
     /// <summary>Longer inputs are not tried.</summary>
     public virtual int MaximumLength => 64 * 1024;
 
+    /// <summary>Inputs are records of this length, which mutations mostly leave whole.</summary>
+    public virtual int RecordLength => 1;
+
     /// <summary>Managed bytes that one input may cost; more is a finding.</summary>
     public virtual long AllocationLimit => 16 << 20;
 
+    /// <summary>Bytes of the last input's allocation that a slow oracle made, not the handler.</summary>
+    public virtual long OracleAllocation => 0;
+
     /// <summary>Byte strings that mean something to the handler.</summary>
     public virtual IReadOnlyList<byte[]> Dictionary => [];
+
+    /// <summary>
+    /// What the inputs of this process reached, for <c>fuzz/run TARGET --report</c>; null when there is nothing to say.
+    /// </summary>
+    public virtual string? Report() => null;
 
     /// <summary>Inputs to start from, which are written to the corpus by <c>fuzz/run TARGET --seed-corpus</c>.</summary>
     public abstract IEnumerable<(string Name, byte[] Input)> Seeds();

@@ -11,6 +11,6 @@ return args switch
             .Run(TimeSpan.FromSeconds(double.Parse(seconds, CultureInfo.InvariantCulture))))),
     ["site", var name, var file] => SmallStack.Run(() => Commands.With(name, target => Replay.Site(target, file, coverage))),
     ["corpus", var name, var root] => SmallStack.Run(() => Commands.With(name, target => Replay.Corpus(target, CampaignPaths.For(root, name), coverage))),
-    ["afl", var name] => Commands.With(name, Commands.Afl),
+    ["afl", var name] => SmallStack.Run(() => Commands.With(name, target => Commands.Afl(target, coverage))),
     _ => Commands.Run(args),
 };

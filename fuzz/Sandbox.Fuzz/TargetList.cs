@@ -10,6 +10,11 @@ static class TargetList
         ["elf"] = static () => new ElfTarget(),
         ["path"] = static () => new PathTarget(),
         ["syscalls"] = static () => new SystemCallTarget(),
+        ["memory"] = static () => new MemoryTarget(),
+        ["signals"] = static () => new SignalTarget(),
+        ["terminal"] = static () => new TerminalTarget(),
+        ["plan"] = static () => new PlanTarget(),
+        ["channel"] = static () => new ChannelTarget(),
         ["self-test"] = static () => new SelfTestTarget(),
     };
 

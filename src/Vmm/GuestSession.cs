@@ -78,7 +78,9 @@ sealed class GuestSession(SeqpacketChannel channel)
             : Report(EndCause.Failed, -error, (long)VmmFailure.ResultRecord);
     }
 
-    private bool ReceivePlan(out LaunchPlan plan, out FileDescriptor[] descriptors)
+    /// <returns>False when the supervisor has gone without a word: the command line was wrong after all.</returns>
+    /// <exception cref="JsonException">What came is no plan.</exception>
+    internal bool ReceivePlan(out LaunchPlan plan, out FileDescriptor[] descriptors)
     {
         plan = null!;
         if (!channel.Receive(out ChannelMessage start, SeqpacketChannel.MaxDescriptors, out FileDescriptor[] sent))
@@ -86,19 +88,33 @@ sealed class GuestSession(SeqpacketChannel channel)
             descriptors = [];
             return false;
         }
+        try
+        {
+            plan = ReadPlan(start, sent);
+            descriptors = sent[1..];
+            return true;
+        }
+        catch
+        {
+            foreach (FileDescriptor descriptor in sent)
+                descriptor.Dispose();
+            throw;
+        }
+    }
+
+    private static LaunchPlan ReadPlan(in ChannelMessage start, FileDescriptor[] sent)
+    {
         if (start.Version != ChannelMessage.CurrentVersion || start.Kind != MessageKind.Start || sent.Length == 0
             || start.Value != sent.Length - 1)
             throw new JsonException($"the channel does not begin with a Start message of version {ChannelMessage.CurrentVersion}");
         using FileDescriptor file = sent[0];
-        descriptors = sent[1..];
         int error = file.GetStatus(out stat status);
         if (error != 0 || status.st_size is <= 0 or > MaximumPlanBytes)
             throw new JsonException("the launch plan has no sensible size");
         byte[] json = new byte[status.st_size];
         if (file.ReadAt(json, 0) != json.Length)
             throw new JsonException("the launch plan cannot be read");
-        plan = LaunchPlan.Deserialize(json);
-        return true;
+        return LaunchPlan.Deserialize(json);
     }
 
     /// <summary>Obeys the supervisor from now on; when it is gone, so is the guest.</summary>
@@ -116,22 +132,8 @@ sealed class GuestSession(SeqpacketChannel channel)
     {
         try
         {
-            while (channel.Receive(out ChannelMessage message))
+            while (channel.Receive(out ChannelMessage message) && Obey(message, _personality!))
             {
-                if (message.Version != ChannelMessage.CurrentVersion)
-                    break;
-                switch (message.Kind)
-                {
-                    case MessageKind.Signal:
-                        _personality!.SignalFirstProcess((int)Math.Clamp(message.Value, 0, SIGRTMAX));
-                        break;
-                    case MessageKind.WindowSize:
-                        _personality!.ResizeTerminal((ushort)message.Value, (ushort)message.Detail);
-                        break;
-                    default:
-                        _exit(ExitStatus.SandboxFailed);
-                        break;
-                }
             }
         }
         catch (HostException)
@@ -139,6 +141,24 @@ sealed class GuestSession(SeqpacketChannel channel)
             // A broken channel is the same as none: nobody is left to say it to.
         }
         _exit(ExitStatus.SandboxFailed);
+    }
+
+    /// <returns>False for what no supervisor says.</returns>
+    internal static bool Obey(in ChannelMessage message, LinuxPersonality personality)
+    {
+        if (message.Version != ChannelMessage.CurrentVersion)
+            return false;
+        switch (message.Kind)
+        {
+            case MessageKind.Signal:
+                personality.SignalFirstProcess((int)Math.Clamp(message.Value, 0, SIGRTMAX));
+                return true;
+            case MessageKind.WindowSize:
+                personality.ResizeTerminal((ushort)message.Value, (ushort)message.Detail);
+                return true;
+            default:
+                return false;
+        }
     }
 
     private int Report(Exception failure)

@@ -124,6 +124,42 @@ public sealed class EngineTests : IDisposable
     }
 
     [Fact]
+    public void MutationMostlyKeepsRecordsWhole()
+    {
+        const int length = 8;
+        byte[] records = [.. Enumerable.Range(0, 8 * length).Select(i => (byte)(i / length))];
+        Mutator mutator = new(new FuzzRandom(5), [], 256, length);
+        int whole = 0;
+        const int rounds = 5000;
+        for (int i = 0; i < rounds; i++)
+            if (mutator.Mutate(records, records).Length % length == 0)
+                whole++;
+        Assert.InRange(whole, rounds / 2, rounds - 1);
+    }
+
+    [Fact]
+    public void MinimizingTakesAwayWholeRecords()
+    {
+        // Fails with the fourth record, and as long as every record is whole.
+        byte[] input = [.. Enumerable.Range(0, 11 * 8).Select(i => (byte)(i / 8))];
+        byte[] result = Minimizer.Minimize(input, candidate => candidate.Length % 8 == 0
+            && Enumerable.Range(0, candidate.Length / 8).Any(i => candidate[i * 8] == 3));
+        Assert.Equal(8, result.Length);
+        Assert.Equal(3, result[0]);
+    }
+
+    [Fact]
+    public void ACopyInUseIsNotDeleted()
+    {
+        // The engine tests run beside the corpora: this program's own copy is being used.
+        string program = Instrumentation.Prepare();
+        using (Instrumentation.Hold(program))
+        using (Instrumentation.Hold(program))
+            Assert.False(Instrumentation.TryDelete(Path.GetDirectoryName(program)!));
+        Assert.True(File.Exists(program));
+    }
+
+    [Fact]
     public void SitesComeFromFramesNotMessages()
     {
         static CrashSite site(string input)

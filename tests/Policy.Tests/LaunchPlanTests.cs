@@ -18,7 +18,7 @@ public class LaunchPlanTests
         User = new GuestUser { Name = "sandbox", Uid = 1000, Gid = uint.MaxValue - 1, Home = "/home/sandbox" },
         Limits = new GuestLimits
         {
-            MemoryBytes = 1UL << 47,
+            MemoryBytes = 252UL << 30,
             Cpus = 2,
             WallMilliseconds = long.MaxValue,
             CpuMilliseconds = 0,
@@ -253,7 +253,8 @@ public class LaunchPlanTests
     public static TheoryData<string, GuestLimits> BadLimits => new()
     {
         { "no memory", Plan.Limits with { MemoryBytes = 0, TmpBytes = 0 } },
-        { "memory beyond an address space", Plan.Limits with { MemoryBytes = (1UL << 47) + 1 } },
+        { "no memory for page tables", Plan.Limits with { MemoryBytes = (1UL << 20) - 1, TmpBytes = 0 } },
+        { "memory beyond guest-physical space", Plan.Limits with { MemoryBytes = (252UL << 30) + 1 } },
         { "no cpu", Plan.Limits with { Cpus = 0 } },
         { "too many cpus", Plan.Limits with { Cpus = 257 } },
         { "wall", Plan.Limits with { WallMilliseconds = -1 } },
@@ -261,7 +262,7 @@ public class LaunchPlanTests
         { "no process", Plan.Limits with { Processes = 0 } },
         { "too many processes", Plan.Limits with { Processes = 4097 } },
         { "output", Plan.Limits with { OutputBytes = -1 } },
-        { "files beyond memory", Plan.Limits with { MemoryBytes = 4096, TmpBytes = 8192 } },
+        { "files beyond memory", Plan.Limits with { MemoryBytes = 1 << 20, TmpBytes = (1 << 20) + 4096 } },
         { "no streams", Plan.Limits with { OpenFiles = 2 } },
         { "too many files", Plan.Limits with { OpenFiles = (1 << 20) + 1 } },
     };
@@ -283,6 +284,9 @@ public class LaunchPlanTests
         RefusesPlan(Plan with { Environment = ["x"] });
         RefusesPlan(Plan with { Environment = ["A=\0"] });
         RefusesPlan(Plan with { WorkingDirectory = "tmp" });
+        RefusesPlan(Plan with { WorkingDirectory = "/" + new string('n', 256) });
+        RefusesPlan(Plan with { WorkingDirectory = "/" + new string('\u00e4', 128) });
+        RefusesPlan(Plan with { WorkingDirectory = string.Concat(Enumerable.Repeat("/\u00e4\u00e4\u00e4", 600)) });
         RefusesPlan(Plan with { Hostname = "" });
         RefusesPlan(Plan with { Hostname = new string('h', 65) });
         RefusesPlan(Plan with { Hostname = "hôte" });

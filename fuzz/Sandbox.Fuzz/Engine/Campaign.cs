@@ -37,6 +37,12 @@ public sealed class Campaign
         public int Stillbirths { get; set; }
         public long EarlierExecutions { get; set; }
         public bool Finished { get; set; }
+
+        /// <summary>
+        /// The input that was running when the supervisor last looked, and the worker's CPU time then.
+        /// </summary>
+        public long WatchedSince { get; set; }
+        public TimeSpan WatchedFrom { get; set; }
         public long Executions => EarlierExecutions + Journal.Executions;
         public long EarlierEdges { get; set; }
         public long Edges => Math.Max(EarlierEdges, Journal.Edges);
@@ -56,6 +62,7 @@ public sealed class Campaign
     {
         Directory.CreateDirectory(_paths.Queue);
         Directory.CreateDirectory(_paths.Findings);
+        using IDisposable copy = Instrumentation.Hold(_program);
         string[] before = [.. _findings.Sites];
         Console.Error.WriteLine(
             $"{_target.Name}: seed {_options.Seed}, {_options.Jobs} jobs, {_options.Duration}, input limit {_options.Timeout}");
@@ -127,7 +134,7 @@ public sealed class Campaign
         Process process = job.Process!;
         if (!process.HasExited)
         {
-            if (job.Journal.Running is not { } running || running < _options.Timeout)
+            if (!IsHanging(job))
                 return true;
             process.Kill();
             process.WaitForExit();
@@ -143,7 +150,7 @@ public sealed class Campaign
             return true;
         }
         _deaths++;
-        if (job.Journal.Running is not null)
+        if (job.Journal.RunningSince != 0)
         {
             _findings.Add(CrashSite.OfDeath(process.ExitCode, job.ErrorOutput.ToString()), job.Journal.LastInput());
             return Restart(job);
@@ -152,6 +159,35 @@ public sealed class Campaign
             return Restart(job);
         Console.Error.WriteLine($"the worker cannot start (status {process.ExitCode}):\n{job.ErrorOutput}");
         return false;
+    }
+
+    /// <summary>
+    /// A worker that has spent its time on one input; or one that sleeps, and is given longer, because a busy host may
+    /// simply not let it run.
+    /// </summary>
+    private bool IsHanging(Job job)
+    {
+        const int sleepingFactor = 12;
+        long since = job.Journal.RunningSince;
+        TimeSpan spent;
+        try
+        {
+            spent = job.Process!.TotalProcessorTime;
+        }
+        catch (InvalidOperationException)
+        {
+            // It has just ended: the next look sees that.
+            return false;
+        }
+        if (since != job.WatchedSince)
+        {
+            (job.WatchedSince, job.WatchedFrom) = (since, spent);
+            return false;
+        }
+        if (since == 0)
+            return false;
+        TimeSpan running = Stopwatch.GetElapsedTime(since);
+        return spent - job.WatchedFrom > _options.Timeout || running > _options.Timeout * sleepingFactor;
     }
 
     private bool Restart(Job job)
@@ -226,6 +262,6 @@ public sealed record CampaignOptions
     /// <summary>Ends the run early once there are this many different failures.</summary>
     public int StopAtSites { get; init; } = int.MaxValue;
 
-    /// <summary>An input that runs longer hangs.</summary>
+    /// <summary>An input that takes more CPU time hangs; so does one that sleeps twelve times as long.</summary>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(10);
 }

@@ -21,7 +21,7 @@ public sealed class Executor(FuzzTarget target, CoverageMap coverage)
             // Whatever it is, it should not have escaped from the code under test.
             return CrashSite.Of(e);
         }
-        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+        long allocated = GC.GetAllocatedBytesForCurrentThread() - before - target.OracleAllocation;
         return allocated > target.AllocationLimit
             ? new CrashSite("allocation", "", $"{allocated} bytes, {target.AllocationLimit} are allowed")
             : null;

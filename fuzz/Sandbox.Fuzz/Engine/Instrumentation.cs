@@ -11,7 +11,8 @@ namespace Sandbox.Fuzz.Engine;
 /// </summary>
 public static class Instrumentation
 {
-    private static readonly string[] UnderTest = ["sandbox-vmm.dll"];
+    private static readonly string[] UnderTest = ["sandbox-vmm.dll", "sandbox.dll", "Sandbox.Policy.Contract.dll"];
+    private const string LockName = "in-use";
 
     /// <summary>Path of the copy's main assembly.</summary>
     public static string Prepare()
@@ -69,15 +70,27 @@ public static class Instrumentation
         return Convert.ToHexStringLower(hash.GetHashAndReset().AsSpan(0, nameBytes));
     }
 
-    private static void TryDelete(string directory)
+    /// <summary>Keeps a copy from being deleted while the result is open.</summary>
+    /// <param name="program">From <see cref="Prepare"/>.</param>
+    public static IDisposable Hold(string program) =>
+        new FileStream(LockOf(Path.GetDirectoryName(program)!), FileMode.OpenOrCreate, FileAccess.Read, FileShare.Read);
+
+    private static string LockOf(string directory) => Path.Combine(directory, LockName);
+
+    /// <summary>
+    /// False when it is still in use by a campaign of the previous build; the next build tries again.
+    /// </summary>
+    internal static bool TryDelete(string directory)
     {
         try
         {
-            Directory.Delete(directory, recursive: true);
+            using (new FileStream(LockOf(directory), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None))
+                Directory.Delete(directory, recursive: true);
+            return true;
         }
         catch (IOException)
         {
-            // Still in use by a campaign of the previous build; the next build tries again.
+            return false;
         }
     }
 }

@@ -51,15 +51,8 @@ public sealed unsafe class Journal : IDisposable
         set => Volatile.Write(ref _header->Edges, value);
     }
 
-    /// <summary>How long the input has been running, or null between inputs.</summary>
-    public TimeSpan? Running
-    {
-        get
-        {
-            long since = Volatile.Read(ref _header->RunningSince);
-            return since == 0 ? null : Stopwatch.GetElapsedTime(since);
-        }
-    }
+    /// <summary>When the input began to run, in <see cref="Stopwatch"/> ticks, or 0 between inputs.</summary>
+    public long RunningSince => Volatile.Read(ref _header->RunningSince);
 
     public void Begin(ReadOnlySpan<byte> input)
     {

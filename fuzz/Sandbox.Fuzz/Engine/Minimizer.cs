@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace Sandbox.Fuzz.Engine;
 
 /// <summary>
@@ -14,7 +16,8 @@ public static class Minimizer
         while (progress)
         {
             progress = false;
-            for (int block = Math.Max(1, best.Length / 2); block >= 1; block /= 2)
+            // Powers of two at their own multiples: records, whatever their length, go as a whole.
+            for (int block = LargestBlock(best.Length / 2); block >= 1; block /= 2)
             {
                 for (int offset = 0; offset < best.Length;)
                 {
@@ -32,7 +35,7 @@ public static class Minimizer
                 }
             }
         }
-        for (int block = Math.Max(1, best.Length / 4); block >= 1; block /= 2)
+        for (int block = LargestBlock(best.Length / 4); block >= 1; block /= 2)
         {
             for (int offset = 0; offset < best.Length; offset += block)
             {
@@ -47,4 +50,6 @@ public static class Minimizer
         }
         return best;
     }
+
+    private static int LargestBlock(int length) => length <= 1 ? 1 : 1 << BitOperations.Log2((uint)length);
 }

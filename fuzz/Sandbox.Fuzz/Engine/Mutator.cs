@@ -20,11 +20,14 @@ public sealed class Mutator
     private readonly FuzzRandom _random;
     private readonly IReadOnlyList<byte[]> _dictionary;
     private readonly byte[] _buffer;
+    private readonly int _recordLength;
     private int _length;
 
-    public Mutator(FuzzRandom random, IReadOnlyList<byte[]> dictionary, int maximumLength)
+    /// <param name="recordLength">What is moved, added and taken away is mostly whole records of this length.</param>
+    public Mutator(FuzzRandom random, IReadOnlyList<byte[]> dictionary, int maximumLength, int recordLength = 1)
     {
         _random = random;
+        _recordLength = recordLength;
         _dictionary = dictionary;
         _buffer = new byte[maximumLength];
     }
@@ -44,8 +47,9 @@ public sealed class Mutator
 
     private void Splice(ReadOnlySpan<byte> other)
     {
-        _length = 1 + _random.Below(_length);
-        int from = _random.Below(other.Length);
+        int unit = Unit();
+        _length = Aligned(_random.Below(_length + 1), unit);
+        int from = Aligned(_random.Below(other.Length), unit);
         ReadOnlySpan<byte> tail = other[from..];
         tail = tail[..Math.Min(tail.Length, _buffer.Length - _length)];
         tail.CopyTo(_buffer.AsSpan(_length));
@@ -142,8 +146,7 @@ public sealed class Mutator
 
     private void Delete()
     {
-        int length = 1 + _random.Below(Math.Min(_length, MaximumBlock));
-        int offset = _random.Below(_length - length + 1);
+        (int offset, int length) = Block(_length);
         _buffer.AsSpan(offset + length, _length - offset - length).CopyTo(_buffer.AsSpan(offset));
         _length -= length;
     }
@@ -151,7 +154,7 @@ public sealed class Mutator
     private void Insert(ReadOnlySpan<byte> block)
     {
         block = block[..Math.Min(block.Length, _buffer.Length - _length)];
-        int offset = _random.Below(_length + 1);
+        int offset = Aligned(_random.Below(_length + 1), Unit());
         _buffer.AsSpan(offset, _length - offset).CopyTo(_buffer.AsSpan(offset + block.Length));
         block.CopyTo(_buffer.AsSpan(offset));
         _length += block.Length;
@@ -159,15 +162,29 @@ public sealed class Mutator
 
     private void Overwrite(ReadOnlySpan<byte> block)
     {
-        int offset = _random.Below(_length);
+        int offset = Aligned(_random.Below(_length), Unit());
         block = block[..Math.Min(block.Length, _length - offset)];
         block.CopyTo(_buffer.AsSpan(offset));
     }
 
     private byte[] Copy(ReadOnlySpan<byte> from)
     {
-        int length = 1 + _random.Below(Math.Min(from.Length, MaximumBlock));
-        return from.Slice(_random.Below(from.Length - length + 1), length).ToArray();
+        (int offset, int length) = Block(from.Length);
+        return from.Slice(offset, length).ToArray();
+    }
+
+    /// <summary>Mostly the record length, sometimes a byte.</summary>
+    private int Unit() => _recordLength > 1 && !_random.OneIn(8) ? _recordLength : 1;
+
+    private static int Aligned(int offset, int unit) => offset - (offset % unit);
+
+    /// <summary>A random piece of something that is not empty.</summary>
+    private (int Offset, int Length) Block(int total)
+    {
+        int unit = Unit();
+        int length = 1 + _random.Below(Math.Min(total, MaximumBlock));
+        length = Math.Min(total, Aligned(length + unit - 1, unit));
+        return (Aligned(_random.Below(total - length + 1), unit), length);
     }
 
     private byte[] RandomBlock(int length)

@@ -57,6 +57,21 @@ public static class Replay
         return bad == 0 ? 0 : WorkerExit.Finding;
     }
 
+    /// <summary>What the committed inputs and those that campaigns have queued reach.</summary>
+    public static int Report(FuzzTarget target, CampaignPaths paths)
+    {
+        Executor executor = new(target, CoverageMap.Installed);
+        int inputs = 0;
+        foreach (string directory in new[] { paths.Seeds, paths.Queue }.Where(Directory.Exists))
+            foreach (string file in Directory.GetFiles(directory))
+            {
+                executor.Run(System.IO.File.ReadAllBytes(file));
+                inputs++;
+            }
+        Console.WriteLine($"{target.Name}: {inputs} inputs\n{target.Report()}");
+        return 0;
+    }
+
     /// <summary>Hand-made inputs are named seed-*; what campaigns found is named by content.</summary>
     private static bool IsSeed(string file) => Path.GetFileName(file).StartsWith("seed-", StringComparison.Ordinal);
 

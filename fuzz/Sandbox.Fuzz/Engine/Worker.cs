@@ -26,7 +26,7 @@ public sealed class Worker
         _findings = new Findings(paths.Findings);
         _executor = new Executor(target, _coverage);
         _random = new FuzzRandom(seed);
-        _mutator = new Mutator(_random, target.Dictionary, target.MaximumLength);
+        _mutator = new Mutator(_random, target.Dictionary, target.MaximumLength, target.RecordLength);
     }
 
     /// <summary>Runs until the deadline; 0 when the instrumentation showed any coverage at all.</summary>

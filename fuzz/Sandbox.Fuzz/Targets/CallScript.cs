@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Sandbox.Vmm.Memory;
+using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Platforms;
 using static Sandbox.Host.Libc;
 
@@ -7,15 +8,19 @@ namespace Sandbox.Fuzz.Targets;
 
 /// <summary>
 /// Reads an input as a guest program: records that write to the guest's memory, make a system call, or fault. Any
-/// bytes are a program; where they end, it exits.
+/// bytes are a program; where they end, it exits. <see cref="Separator"/>s make programs of an input's parts, for one
+/// guest thread each, in the order in which they are made.
 /// </summary>
 /// <remarks>
-/// A record begins with its kind. <see cref="Poke"/>: offset (2 bytes), length (1), bytes. <see cref="Call"/>: number
-/// (2), then six arguments of a form (1) and what it needs. <see cref="Fault"/>: an exit kind (1), error code (1), and
-/// an address as an argument.
+/// A record begins with its kind. <see cref="Poke"/>: offset (2 bytes), length (1), bytes. <see cref="Call"/> and
+/// <see cref="PatientCall"/>: number (2), then six arguments of a form (1) and what it needs. <see cref="Fault"/>: an
+/// exit kind (1), error code (1), and an address as an argument. <see cref="SetRegister"/>: which (1), and an argument.
 /// </remarks>
-sealed class CallScript(byte[] input, Func<AddressSpace> memory)
+/// <param name="returned">Told the number and the result of each call.</param>
+sealed class CallScript(byte[] input, Action<ulong, ulong> returned)
 {
+    public const ulong Code = 0x40_0000;
+
     /// <summary>Read-write memory that is there from the start.</summary>
     public const ulong Data = 0x2000_0000;
     public const ulong DataSize = 0x1_0000;
@@ -30,9 +35,18 @@ sealed class CallScript(byte[] input, Func<AddressSpace> memory)
 
     public const int MaximumRecords = 96;
 
+    public const int MaximumParts = 4;
+
+    public const byte Call = 0x00;
+    public const byte SetRegister = 0xd0;
+
+    /// <summary>If it has to wait, it waits for a moment: another thread may do what it waits for.</summary>
+    public const byte PatientCall = 0xe0;
+
     public const byte Poke = 0xf0;
     public const byte Fault = 0xf8;
-    public const byte Call = 0x00;
+
+    public static ReadOnlySpan<byte> Separator => [0xff, 0x00, 0xff];
 
     /// <summary>How an argument is written down.</summary>
     public enum Form : byte
@@ -79,17 +93,31 @@ sealed class CallScript(byte[] input, Func<AddressSpace> memory)
     private readonly List<ulong> _results = [];
     private int _position;
     private int _records;
-    private bool _called;
+    private ulong? _called;
 
     /// <summary>Calls made so far.</summary>
     public int Calls { get; private set; }
 
-    public GuestExit Next(VirtualCpu cpu)
+    public static byte[][] Split(ReadOnlySpan<byte> input)
     {
-        if (_called)
+        List<byte[]> parts = [];
+        int end;
+        while (parts.Count < MaximumParts - 1 && (end = input.IndexOf(Separator)) >= 0)
         {
-            _called = false;
+            parts.Add(input[..end].ToArray());
+            input = input[(end + Separator.Length)..];
+        }
+        parts.Add(input.ToArray());
+        return [.. parts];
+    }
+
+    public GuestExit Next(ScriptedCpu cpu)
+    {
+        if (_called is { } number)
+        {
+            _called = null;
             _results.Add(cpu.Registers.Rax);
+            returned(number, cpu.Registers.Rax);
         }
         while (_position < input.Length && _records++ < MaximumRecords)
         {
@@ -97,9 +125,17 @@ sealed class CallScript(byte[] input, Func<AddressSpace> memory)
             if (kind >= Fault)
                 return TakeFault(cpu);
             if (kind >= Poke)
+            {
                 TakePoke();
-            else
-                return TakeCall(cpu);
+                continue;
+            }
+            if (kind is >= SetRegister and < PatientCall)
+            {
+                TakeRegister(ref cpu.Registers);
+                continue;
+            }
+            cpu.IsPatient = kind >= PatientCall;
+            return TakeCall(cpu);
         }
         cpu.Registers.Rax = SYS_exit_group;
         cpu.Registers.Rdi = 0;
@@ -116,8 +152,8 @@ sealed class CallScript(byte[] input, Func<AddressSpace> memory)
         registers.R10 = Argument();
         registers.R8 = Argument();
         registers.R9 = Argument();
-        registers.Rip = 0x40_0002;
-        _called = true;
+        registers.Rip = Code + 2;
+        _called = registers.Rax;
         Calls++;
         return new GuestExit(GuestExitKind.SystemCall);
     }
@@ -126,13 +162,31 @@ sealed class CallScript(byte[] input, Func<AddressSpace> memory)
     {
         byte kind = Byte(), errorCode = Byte();
         ulong address = Argument();
-        cpu.Registers.Rip = 0x40_0000;
+        cpu.Registers.Rip = Code;
         return (kind % 4) switch
         {
             0 or 1 => new GuestExit(GuestExitKind.PageFault, address, errorCode & 0x17u, 14),
             2 => new GuestExit(GuestExitKind.Exception, 0, errorCode, (kind >> 2) % 20),
             _ => new GuestExit(GuestExitKind.Interrupted),
         };
+    }
+
+    private void TakeRegister(ref GuestRegisters registers)
+    {
+        int which = Byte();
+        ulong value = Argument();
+        switch (which & 3)
+        {
+            case 0 or 1:
+                registers.Rsp = value;
+                break;
+            case 2:
+                registers.R11 = value;
+                break;
+            default:
+                registers.Rbp = value;
+                break;
+        }
     }
 
     private void TakePoke()
@@ -143,7 +197,8 @@ sealed class CallScript(byte[] input, Func<AddressSpace> memory)
         for (int i = 0; i < length; i++)
             bytes[i] = Byte();
         // The program may have unmapped its memory, or exec'd another: then there is nothing to write to.
-        memory().TryWrite(new VirtualAddress(Data + offset), bytes[..(int)Math.Min((ulong)length, DataSize - offset)]);
+        GuestThread.Current!.Memory.TryWrite(new VirtualAddress(Data + offset), bytes[..(int)Math.Min((ulong)length,
+            DataSize - offset)]);
     }
 
     private ulong Argument()

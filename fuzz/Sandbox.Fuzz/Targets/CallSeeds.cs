@@ -22,6 +22,28 @@ static class CallSeeds
             return this;
         }
 
+        /// <summary>A call that may wait for another thread.</summary>
+        public Writer Patient(int number, params byte[][] arguments)
+        {
+            int at = _bytes.Count;
+            Call(number, arguments);
+            _bytes[at] = CallScript.PatientCall;
+            return this;
+        }
+
+        public Writer StackPointer(byte[] value)
+        {
+            _bytes.AddRange([CallScript.SetRegister, 0, .. value]);
+            return this;
+        }
+
+        /// <summary>What follows is what the next thread does.</summary>
+        public Writer NextThread()
+        {
+            _bytes.AddRange(CallScript.Separator);
+            return this;
+        }
+
         public Writer Fault(byte kind, byte errorCode, byte[] address)
         {
             _bytes.AddRange([CallScript.Fault, kind, errorCode, .. address]);
@@ -59,6 +81,7 @@ static class CallSeeds
         for (int number = 0; number < SystemCallTable.Limit; number++)
             if (table[(ulong)number].Handler is not null)
                 words.Add([CallScript.Call, (byte)number, (byte)(number >> 8)]);
+        words.Add(CallScript.Separator.ToArray());
         for (int slot = 0; slot < PreparedMemory.ObjectCount; slot++)
             words.Add(At(slot));
         for (int i = 0; i < CallScript.Interesting.Length; i++)
@@ -68,8 +91,61 @@ static class CallSeeds
         return words;
     }
 
+    private const int CallsPerSeed = 16;
+
+    /// <summary>Every call that is served, with arguments of the right kind: few are refused at once.</summary>
+    private static IEnumerable<(string Name, byte[] Input)> Everything()
+    {
+        // These end the script, or wait for what does not come.
+        int[] excluded = [SYS_exit, SYS_exit_group, SYS_rt_sigreturn, SYS_vfork, SYS_execve, SYS_execveat];
+        SystemCallTable table = new();
+        int[] calls = [.. Enumerable.Range(0, SystemCallTable.Limit).Where(n =>
+            table[(ulong)n].Handler is not null).Except(excluded)];
+        foreach (int[] group in calls.Chunk(CallsPerSeed))
+        {
+            Writer writer = new Writer()
+                .Call(SYS_openat, Cwd, At(Slot.TmpA), N(O_RDWR | O_CREAT), N(0x1b6))
+                .Call(SYS_write, Result(0), At(Slot.Text), N(28));
+            foreach (int call in group)
+            {
+                string[] kinds = table[(ulong)call].Signature.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+                bool takesSignals = kinds.Any(k => k.StartsWith("sig", StringComparison.Ordinal));
+                writer.Call(call, [.. kinds.Select(k => k == "size" && takesSignals ? N(sizeof(ulong)) : Typical(k))]);
+            }
+            yield return ($"every-{group[0]:d3}", writer.Bytes);
+        }
+    }
+
+    /// <summary>What an argument of a kind may be; see <see cref="SystemCallEntry"/>.</summary>
+    private static byte[] Typical(string kind) => kind switch
+    {
+        "fd" => Result(0),
+        "dirfd" => Cwd,
+        "path" => At(Slot.TmpA),
+        "str" => At(Slot.TmpB),
+        "ptr" or "buf" => At(Slot.Buffer),
+        "size" => N(64),
+        "mode" => N(0x1ed),
+        "timespec" => At(Slot.TimeZero),
+        "sigset" => At(Slot.SignalSet),
+        "siginfo_in" => At(Slot.SignalInfo),
+        "sigaction" => At(Slot.SignalAction),
+        "stack" => At(Slot.AlternateStack),
+        "rlimit" => At(Slot.ResourceLimit),
+        "itimerval" or "itimerspec" => At(Slot.Timer),
+        "argv" => At(Slot.ArgumentVector),
+        "signal" => N(SIGCHLD),
+        "flags:AF" or "flags:SOCK" => N(1),
+        "flags:PROT" => N(PROT_READ | PROT_WRITE),
+        "flags:MAP" => N(MAP_PRIVATE | MAP_ANONYMOUS),
+        _ when kind.EndsWith("_out", StringComparison.Ordinal) => At(Slot.Buffer),
+        _ => N(0),
+    };
+
     public static IEnumerable<(string Name, byte[] Input)> All()
     {
+        foreach ((string, byte[]) seed in Everything())
+            yield return seed;
         yield return ("files", new Writer()
             .Call(SYS_openat, Cwd, At(Slot.TmpA), N(O_RDWR | O_CREAT), N(0x1b6))
             .Call(SYS_write, Result(0), At(Slot.Text), N(28))
@@ -238,5 +314,112 @@ static class CallSeeds
             .Call(SYS_arch_prctl, N(0x1002), At(Slot.Buffer))
             .Call(500)
             .Bytes);
+        yield return ("rights", new Writer()
+            .Call(SYS_socketpair, N(1), N(5), N(0), At(Slot.Buffer))
+            .Call(SYS_setsockopt, N(1), N(1), N(16), At(Slot.EpollEvent), N(4))
+            .Call(SYS_sendmsg, N(0), At(Slot.CredentialsMessage), N(0))
+            .Call(SYS_recvmsg, N(1), At(Slot.CredentialsMessage), N(0))
+            .Call(SYS_sendmmsg, N(0), At(Slot.MessageVector), N(2), N(0))
+            .Call(SYS_recvmmsg, N(1), At(Slot.MessageVector), N(2), N(0), N(0))
+            .Poke(Slot.ControlMessage, 0, [24])
+            .Poke(Slot.ControlMessage, 16, [0, 0, 0, 0, 1])
+            .Call(SYS_sendmsg, N(0), At(Slot.MessageHeader), N(0))
+            .Call(SYS_close, N(0))
+            .Call(SYS_recvmsg, N(1), At(Slot.MessageHeader), N(2))
+            .Call(SYS_close, N(1))
+            .Bytes);
+        yield return ("datagrams", new Writer()
+            .Call(SYS_socket, N(1), N(2), N(0))
+            .Call(SYS_bind, Result(0), At(Slot.PathAddress), N(8))
+            .Call(SYS_socket, N(1), N(2 | O_NONBLOCK), N(0))
+            .Call(SYS_bind, Result(2), At(Slot.UnixAddress), N(2))
+            .Call(SYS_sendto, Result(2), At(Slot.Text), N(20), N(0), At(Slot.PathAddress), N(8))
+            .Call(SYS_recvfrom, Result(0), At(Slot.Buffer), N(64), N(2), At(Slot.Text), At(Slot.Lock))
+            .Call(SYS_recvfrom, Result(0), At(Slot.Buffer), N(4), N(32), At(Slot.Text), At(Slot.Lock))
+            .Call(SYS_connect, Result(2), At(Slot.PathAddress), N(8))
+            .Call(SYS_getsockname, Result(2), At(Slot.Buffer), At(Slot.Lock))
+            .Call(SYS_unlink, At(Slot.TmpSocket))
+            .Call(SYS_sendto, Result(2), At(Slot.Text), N(20), N(0), N(0), N(0))
+            .Bytes);
+        yield return ("threads", new Writer()
+            .Call(SYS_clone3, At(Slot.ThreadArguments), N(64))
+            .Call(SYS_clone3, At(Slot.ThreadArguments), N(64))
+            .Patient(SYS_futex, At(Slot.Buffer), N(0), N(0), N(0), N(0), N(0))
+            .Call(SYS_pipe2, At(Slot.Empty), N(0))
+            .Patient(SYS_read, N(0), At(Slot.Buffer), N(8))
+            .Patient(SYS_futex_waitv, At(Slot.FutexVector), N(2), N(0), N(0), N(1))
+            .Call(SYS_tgkill, N(2), Result(1), N(SIGUSR1))
+            .NextThread()
+            .Call(SYS_futex, At(Slot.Buffer), N(1), N(1))
+            .Patient(SYS_write, N(1), At(Slot.Text), N(8))
+            .Call(SYS_futex, At(Slot.Buffer), N(3), N(0), N(1), At(Slot.Empty), N(0))
+            .Call(SYS_set_robust_list, At(Slot.RobustList), N(24))
+            .Call(SYS_munmap, At(Slot.TmpA), Pages(1))
+            .Call(SYS_exit, N(0))
+            .NextThread()
+            .Call(SYS_mprotect, At(Slot.TmpA), Pages(8), N(0))
+            .Call(SYS_futex, At(Slot.Buffer), N(6), N(0))
+            .Call(SYS_mprotect, At(Slot.TmpA), Pages(8), N(3))
+            .Call(SYS_execve, At(Slot.TmpA), N(0), N(0))
+            .Bytes);
+        yield return ("children", new Writer()
+            .Call(SYS_pipe2, At(Slot.Buffer), N(0))
+            .Call(SYS_fork)
+            .Patient(SYS_read, N(0), At(Slot.Text), N(8))
+            .Call(SYS_setpgid, Result(1), Result(1))
+            .Call(SYS_kill, Result(1), N(SIGSTOP))
+            .Patient(SYS_wait4, N(-1), At(Slot.Buffer), N(3), N(0))
+            .Call(SYS_kill, Result(1), N(SIGCONT))
+            .Patient(SYS_waitid, N(0), N(0), At(Slot.Buffer), N(12), N(0))
+            .Call(SYS_prctl, N(36), N(1))
+            .Call(SYS_vfork)
+            .Patient(SYS_wait4, N(-1), At(Slot.Buffer), N(0), N(0))
+            .NextThread()
+            .Patient(SYS_write, N(1), At(Slot.Text), N(8))
+            .Call(SYS_fork)
+            .Call(SYS_rt_sigaction, N(SIGUSR1), At(Slot.SignalAction), N(0), N(8))
+            .Patient(SYS_pause)
+            .Call(SYS_exit_group, N(3))
+            .NextThread()
+            .Call(SYS_setsid)
+            .Call(SYS_prctl, N(1), N(SIGUSR1))
+            .Patient(SYS_nanosleep, At(Slot.LongTimespec), N(0))
+            .Bytes);
+        yield return ("program", Program());
+        yield return ("return", new Writer()
+            .StackPointer(At(Slot.Buffer))
+            .Call(SYS_rt_sigreturn)
+            .Bytes);
+        yield return ("limits", new Writer()
+            .Call(SYS_prlimit64, N(0), N(7), At(Slot.ResourceLimit), At(Slot.Buffer))
+            .Call(SYS_dup2, N(0), N(9))
+            .Call(SYS_timer_create, N(0), At(Slot.SignalEvent), At(Slot.Buffer))
+            .Call(SYS_timer_gettime, N(0), At(Slot.Text))
+            .Call(SYS_timer_getoverrun, N(0))
+            .Call(SYS_timer_delete, N(0))
+            .Call(SYS_memfd_create, At(Slot.Dot), N(2))
+            .Call(SYS_fcntl, Result(6), N(F_ADD_SEALS), N(F_SEAL_WRITE | F_SEAL_SHRINK))
+            .Call(SYS_mmap, N(0), Pages(1), N(3), N(MAP_SHARED), Result(6), N(0))
+            .Call(SYS_copy_file_range, Result(6), N(0), Result(6), N(0), N(8), N(0))
+            .Call(SYS_close_range, N(0), N(-1), N(4))
+            .Bytes);
+    }
+
+    /// <summary>
+    /// Writes a real program, executes it, and goes on in it: its data are where the script's memory was.
+    /// </summary>
+    private static byte[] Program()
+    {
+        byte[] elf = ElfSeeds.WithData(CallScript.Code, CallScript.Data, CallScript.DataSize);
+        return new Writer()
+            .Poke(Slot.Buffer, 0, elf)
+            .Call(SYS_openat, Cwd, At(Slot.TmpA), N(O_RDWR | O_CREAT), N(0x1ff))
+            .Call(SYS_write, Result(0), At(Slot.Buffer), N(elf.Length))
+            .Call(SYS_close, Result(0))
+            .Call(SYS_execve, At(Slot.TmpA), At(Slot.ArgumentVector), N(0))
+            .Call(SYS_getcwd, At(Slot.Buffer), N(64))
+            .Call(SYS_brk, N(0))
+            .Call(SYS_mprotect, At(Slot.TmpA), Pages(1), N(5))
+            .Bytes;
     }
 }

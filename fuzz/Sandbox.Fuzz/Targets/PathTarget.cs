@@ -36,13 +36,18 @@ sealed class PathTarget : FuzzTarget
         _files = new VirtualFileSystem(null, user, [], [], _memory, 1 << 20);
     }
 
+    private Session? _session;
+
     public override string Name => "path";
 
     public override string Summary => "path resolution, compared with a model; never leaves the root";
 
     public override int MaximumLength => 8 * 1024;
 
-    public override long AllocationLimit => 8 << 20;
+    /// <summary>A path may lead through 40 links of up to 4 KiB, each of which is copied.</summary>
+    public override long AllocationLimit => (long)MaximumLines * 40 * 8192;
+
+    public override long OracleAllocation => _session?.ModelAllocation ?? 0;
 
     public override IReadOnlyList<byte[]> Dictionary { get; } =
     [
@@ -56,7 +61,7 @@ sealed class PathTarget : FuzzTarget
 
     public override bool Run(ReadOnlySpan<byte> input)
     {
-        Session session = new(_files, _memory);
+        Session session = _session = new(_files, _memory);
         int lines = 0, understood = 0;
         foreach (Range range in input.Split((byte)'\n'))
         {
@@ -96,6 +101,9 @@ sealed class PathTarget : FuzzTarget
             _rootNode = _workNode = new Model.Node(Model.Kind.Directory, model.Top, "jail") { Twin = _root.Inode };
             model.Top.Children["jail"] = _rootNode;
         }
+
+        /// <summary>Bytes: the model copies a path at each link.</summary>
+        public long ModelAllocation { get; private set; }
 
         private Caller Caller => new(_root, _work, Superuser, 0, null);
 
@@ -153,7 +161,9 @@ sealed class PathTarget : FuzzTarget
         private Dentry? Resolve(ReadOnlySpan<byte> path, WalkFlags flags, out Model.Node? node)
         {
             string text = Encoding.Latin1.GetString(path);
+            long before = GC.GetAllocatedBytesForCurrentThread();
             int expected = Model.Resolve(_rootNode, _workNode, text, (Model.Rules)flags, out node);
+            ModelAllocation += GC.GetAllocatedBytesForCurrentThread() - before;
             long result = VirtualFileSystem.Resolve(Caller, _work, path, flags, out Dentry? target);
             OracleException.Check(result == expected, $"a path resolves to {Name(result)}, the model says {Name(expected)}");
             OracleException.Check((result == 0) == (target is not null), "a result without success, or success without");

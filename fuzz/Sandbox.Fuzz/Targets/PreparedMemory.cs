@@ -20,7 +20,10 @@ static class PreparedMemory
             DevPtmx = 9, ProcSelf = 10, Missing = 11, Text = 12, Empty = 13, IoVector = 16, Timespec = 17, LongTimespec = 18,
             TimeZero = 19, UnixAddress = 20, MessageHeader = 21, ControlMessage = 22, EpollEvent = 23, PollSet = 24, SignalAction = 25,
             SignalSet = 26, Timer = 27, AlternateStack = 28, OpenHow = 29, CloneArguments = 30, ArgumentVector = 31, Lock = 32,
-            SignalInfo = 33, WindowSize = 34, Buffer = 40;
+            SignalInfo = 33, WindowSize = 34, PathAddress = 35, CredentialsControl = 36, CredentialsMessage = 37,
+                ThreadArguments = 38,
+            FutexVector = 39, Buffer = 40, RobustList = 41, MessageVector = 42, ResourceLimit = 43, SignalEvent = 44,
+                TmpSocket = 45;
     }
 
     public static byte[] Build()
@@ -62,6 +65,23 @@ static class PreparedMemory
         words(Slot.Lock, F_WRLCK, 0, 10, 0);
         words(Slot.SignalInfo, SIGUSR1, unchecked((ulong)SI_QUEUE) & uint.MaxValue, 0);
         words(Slot.WindowSize, 24 | 80 << 16);
+        text(Slot.TmpSocket, "/tmp/s");
+        BinaryPrimitives.WriteUInt16LittleEndian(at(Slot.PathAddress), AF_UNIX);
+        Encoding.ASCII.GetBytes("/tmp/s", at(Slot.PathAddress)[2..]);
+        words(Slot.CredentialsControl, 28, SOL_SOCKET | (ulong)SCM_CREDENTIALS << 32, 2 | 1000ul << 32, 1000);
+        words(Slot.CredentialsMessage, 0, 0, address(Slot.IoVector), 2, address(Slot.CredentialsControl), 32, 0);
+        // A thread: everything shared, a stack of its own, and where its number goes.
+        words(Slot.ThreadArguments,
+            CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_CHILD_CLEARTID, 0,
+            address(Slot.Buffer), 0, 0, CallScript.Data + 0x9000, 0x1000, 0);
+        // struct futex_waitv[2]: 32-bit words, private.
+        words(Slot.FutexVector, 0, address(Slot.Buffer), 0x82, 0, address(Slot.Empty), 0x82);
+        // struct robust_list_head whose only entry is itself a lock.
+        words(Slot.RobustList, address(Slot.Buffer), 8, 0);
+        words(Slot.MessageVector, 0, 0, address(Slot.IoVector), 1, address(Slot.ControlMessage), 24, 0, 0,
+            0, 0, address(Slot.IoVector), 3, 0, 0, 0, 0);
+        words(Slot.ResourceLimit, 8, 16);
+        words(Slot.SignalEvent, 0x1234, SIGUSR1);
         return memory;
 
         Span<byte> at(int slot) => memory.AsSpan(slot * ObjectSize, ObjectSize);

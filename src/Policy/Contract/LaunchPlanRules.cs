@@ -15,8 +15,17 @@ static class LaunchPlanRules
     /// <summary>Descriptors that fit into one message beside the plan's own: SCM_MAX_FD is 253.</summary>
     public const int MaximumDescriptors = 252;
 
-    /// <summary>PATH_MAX without the terminating NUL.</summary>
+    /// <summary>Less has no room for the page tables of one process.</summary>
+    public const ulong MinimumMemory = 1UL << 20;
+
+    /// <summary>What guest-physical memory has room for.</summary>
+    public const ulong MaximumMemory = 252UL << 30;
+
+    /// <summary>PATH_MAX without the terminating NUL, in bytes.</summary>
     const int MaximumPath = 4095;
+
+    /// <summary>NAME_MAX, in bytes.</summary>
+    const int MaximumName = 255;
 
     public static void Check(LaunchPlan plan)
     {
@@ -50,7 +59,7 @@ static class LaunchPlanRules
 
     static void CheckLimits(GuestLimits limits)
     {
-        Require(limits.MemoryBytes is > 0 and <= 1UL << 47, "memory limit");
+        Require(limits.MemoryBytes is >= MinimumMemory and <= MaximumMemory, "memory limit");
         Require(limits.Cpus is >= 1 and <= MaximumCpus, "cpus");
         Require(limits.WallMilliseconds >= 0, "wall-clock limit");
         Require(limits.CpuMilliseconds >= 0, "cpu-time limit");
@@ -77,7 +86,8 @@ static class LaunchPlanRules
             if (file.Kind == GuestFileKind.Symlink)
             {
                 RequireText(file.Content, "symlink");
-                Require(file.Content!.Length is > 0 and <= MaximumPath, "symlink length");
+                Require(file.Content!.Length > 0 && Encoding.UTF8.GetByteCount(file.Content) <= MaximumPath,
+                    "symlink length");
             }
 
             Require(!file.Writable || file.Kind is GuestFileKind.Host or GuestFileKind.Temporary, "a writable file of this kind");
@@ -117,10 +127,13 @@ static class LaunchPlanRules
     static void RequirePath(string path, string what)
     {
         RequireText(path, what);
-        bool normal = path.Length is > 0 and <= MaximumPath && path[0] == '/';
+        bool normal = path.Length > 0 && Encoding.UTF8.GetByteCount(path) <= MaximumPath && path[0] == '/';
         if (normal && path != "/")
-            foreach (Range name in path.AsSpan(1).Split('/'))
-                normal &= path.AsSpan(1)[name] is not ("" or "." or "..");
+            foreach (Range range in path.AsSpan(1).Split('/'))
+            {
+                ReadOnlySpan<char> name = path.AsSpan(1)[range];
+                normal &= name is not ("" or "." or "..") && Encoding.UTF8.GetByteCount(name) <= MaximumName;
+            }
         Require(normal, $"{what} is not an absolute, normalised path");
     }
 

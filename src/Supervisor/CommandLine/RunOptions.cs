@@ -11,6 +11,9 @@ sealed record RunOptions
     /// <summary>Below this no program gets as far as its first instruction.</summary>
     public const ulong MinimumMemory = 4UL << 20;
 
+    /// <summary>What a launch plan takes at most.</summary>
+    public const ulong MaximumMemory = 252UL << 30;
+
     /// <summary>One hour, in milliseconds: an untrusted program never runs without a bound unless asked to.</summary>
     public const long DefaultTimeout = 3600 * 1000;
 

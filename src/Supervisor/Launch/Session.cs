@@ -19,15 +19,11 @@ sealed unsafe class Session
     /// <summary>How long after the wall-clock limit the supervisor acts when the VMM has not.</summary>
     public const int BackupMilliseconds = 2_000;
 
-    /// <summary>A VMM that says more than a guest can cause in good faith has fallen.</summary>
-    const int MaximumMessages = 10_000;
-
     readonly VmmProcess _vmm;
     readonly LaunchPlan _plan;
     readonly SignalForwarder _signals;
+    readonly VmmDialogue _dialogue;
     readonly long _startedAt = Milliseconds();
-    int _messages;
-    bool _guestStarted;
     bool _channelOpen = true;
     Outcome? _outcome;
 
@@ -36,6 +32,7 @@ sealed unsafe class Session
         _vmm = vmm;
         _plan = plan;
         _signals = signals;
+        _dialogue = new VmmDialogue(plan);
     }
 
     /// <param name="descriptors">In the plan's order.</param>
@@ -145,24 +142,12 @@ sealed unsafe class Session
             return false;
         }
 
-        if (++_messages > MaximumMessages)
-            return Misbehaved("sent too many messages");
-        if (message.Version != ChannelMessage.CurrentVersion)
-            return Misbehaved($"speaks version {message.Version} of the channel instead of {ChannelMessage.CurrentVersion}");
-        switch (message.Kind)
-        {
-            case MessageKind.Started when !_guestStarted:
-                _guestStarted = true;
-                return false;
-            case MessageKind.Stopped when _guestStarted && _plan.Streams.Terminal:
-                _signals.StopWithGuest();
-                return false;
-            case MessageKind.Ended:
-                _outcome = new Outcome.Ended(message.Cause, message.Detail32, message.Value, message.Detail);
-                return true;
-            default:
-                return Misbehaved($"sent a message out of place ({(uint)message.Kind})");
-        }
+        _outcome = _dialogue.Hear(message, out bool stopped);
+        if (_outcome is Outcome.VmmMisbehaved)
+            _vmm.Signal(SIGKILL);
+        if (stopped)
+            _signals.StopWithGuest();
+        return _outcome is not null;
     }
 
     bool Misbehaved(string what)
@@ -177,7 +162,7 @@ sealed unsafe class Session
         if (MillisecondsLeft() != 0)
             return false;
         _vmm.Signal(SIGKILL);
-        _outcome = _guestStarted ? new Outcome.WallTimeEnforced() : new Outcome.VmmSilent();
+        _outcome = _dialogue.GuestStarted ? new Outcome.WallTimeEnforced() : new Outcome.VmmSilent();
         return true;
     }
 
@@ -185,7 +170,7 @@ sealed unsafe class Session
     int MillisecondsLeft()
     {
         long limit;
-        if (!_guestStarted)
+        if (!_dialogue.GuestStarted)
             limit = StartMilliseconds;
         else if (_plan.Limits.WallMilliseconds == 0)
             return -1;

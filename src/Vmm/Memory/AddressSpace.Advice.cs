@@ -25,6 +25,8 @@ public sealed partial class AddressSpace
         if (length > PageTable.UserLimit || start.Value > PageTable.UserLimit - length)
             return -ENOMEM;
         ulong end = start.Value + length;
+        if (advice == MADV_REMOVE)
+            return PunchHoles(start.Value, end);
         lock (_lock)
         {
             if (advice is MADV_DONTNEED or MADV_FREE && (!SplitLargeAt(start.Value) || !SplitLargeAt(end)))
@@ -49,6 +51,48 @@ public sealed partial class AddressSpace
         }
     }
 
+    /// <summary>Only memory that is shared, can be written and is an object of ours has holes.</summary>
+    private static long CheckRemovable(Mapping mapping) => mapping switch
+    {
+        { Backing: null } or { Shared: true, MayWrite: true, Backing: WindowFile } => -EINVAL,
+        { Shared: true, MayWrite: true } => 0,
+        _ => -EACCES,
+    };
+
+    /// <summary>
+    /// MADV_REMOVE. The object takes its pages from every address space that maps it, this one included, and takes
+    /// one lock at a time: so none is held here.
+    /// </summary>
+    private long PunchHoles(ulong start, ulong end)
+    {
+        bool hole = false;
+        while (start < end)
+        {
+            PagedObject pages;
+            ulong offset, length;
+            lock (_lock)
+            {
+                int index = _mappings.IndexAtOrAbove(start);
+                if (index == _mappings.Count || _mappings[index].Start >= end)
+                    return -ENOMEM;
+                Mapping mapping = _mappings[index];
+                long error = CheckRemovable(mapping);
+                if (error != 0)
+                    return error;
+                hole |= mapping.Start > start;
+                start = Math.Max(mapping.Start, start);
+                length = Math.Min(mapping.End, end) - start;
+                offset = mapping.Offset + (start - mapping.Start);
+                pages = (PagedObject)mapping.Backing!;
+                pages.Acquire();
+            }
+            pages.PunchHole((long)offset, (long)length);
+            pages.Release();
+            start += length;
+        }
+        return hole ? -ENOMEM : 0;
+    }
+
     private bool SplitLargeAt(ulong address) =>
         (address & (Page.LargeSize - 1)) == 0 || address >= PageTable.UserLimit || _table.TrySplitLarge(address);
 
@@ -63,13 +107,6 @@ public sealed partial class AddressSpace
                 RemoveLeaves visitor = new(this);
                 _table.Update(start, end, ref visitor);
                 return 0;
-            case MADV_REMOVE when mapping is { Shared: true, Backing: PagedObject pages }:
-                RemoveLeaves removed = new(this);
-                _table.Update(start, end, ref removed);
-                pages.PunchHole((long)(mapping.Offset + (start - mapping.Start)), (long)(end - start));
-                return 0;
-            case MADV_REMOVE:
-                return -EINVAL;
             case MADV_DONTFORK:
                 mapping.DontFork = true;
                 return 0;
@@ -164,9 +201,11 @@ public sealed partial class AddressSpace
         }
     }
 
-    /// <summary>The object became shorter or got a hole: its pages vanish from here, private copies too, as in ftruncate(2).</summary>
-    /// <param name="keepCopies">Private copies stay, as when a hole is punched; the end of a file takes them too.</param>
-    internal void DropObjectPages(PagedObject pages, long firstPage, long endPage, bool keepCopies)
+    /// <summary>
+    /// The object became shorter, and private copies of what it no longer has vanish with it, as in ftruncate(2); or
+    /// it got a hole, which private copies survive.
+    /// </summary>
+    internal void DropObjectPages(PagedObject pages, long firstPage, long endPage, bool keepsCopies)
     {
         lock (_lock)
         {
@@ -178,20 +217,20 @@ public sealed partial class AddressSpace
                 ulong first = Math.Max(mapFirst, (ulong)firstPage), end = Math.Min(mapEnd, (ulong)endPage);
                 if (first >= end)
                     continue;
-                RemoveObjectLeaves visitor = new(this, mapping, keepCopies ? pages : null);
+                DropLeaves visitor = new(this, mapping, keepsCopies && !mapping.Shared ? pages : null);
                 _table.Update(mapping.Start + ((first - mapFirst) << Page.Shift),
                     mapping.Start + ((end - mapFirst) << Page.Shift), ref visitor);
             }
         }
     }
 
-    /// <param name="only">Leaves with other pages than this object's stay; null removes all.</param>
-    private readonly struct RemoveObjectLeaves(AddressSpace space, Mapping mapping, PagedObject? only) : ILeafVisitor
+    /// <param name="original">When not null, only its own pages go.</param>
+    private readonly struct DropLeaves(AddressSpace space, Mapping mapping, PagedObject? original) : ILeafVisitor
     {
         public PageTableEntry Visit(ulong address, ulong span, PageTableEntry leaf)
         {
-            ulong offset = mapping.Offset + (address - mapping.Start);
-            if (only is not null && !only.Holds(offset >> Page.Shift, leaf.Address))
+            long index = (long)((mapping.Offset + (address - mapping.Start)) >> Page.Shift);
+            if (original is not null && !original.IsPage(index, leaf.Address))
                 return leaf;
             space.ReleaseLeaf(leaf, (int)(span / Page.Size));
             return default;

@@ -23,6 +23,8 @@ public sealed partial class AddressSpace
         if (offset + length < offset)
             return -EOVERFLOW;
         bool shared = (flags & MAP_TYPE) is MAP_SHARED or MAP_SHARED_VALIDATE;
+        if ((flags & MAP_GROWSDOWN) != 0 && (shared || backing is not null))
+            return -EINVAL;
         bool isFixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0;
         if (isFixed && !Page.IsAligned(hint.Value))
             return -EINVAL;
@@ -84,9 +86,9 @@ public sealed partial class AddressSpace
             if (!_mappings.IsFree(start, start + length))
                 return -EEXIST;
         }
-        else
+        else if (!RemoveLocked(start, start + length))
         {
-            RemoveLocked(start, start + length);
+            return -ENOMEM;
         }
 
         Mapping mapping = new()
@@ -351,8 +353,11 @@ public sealed partial class AddressSpace
         _table.Update(old, old + oldLength, ref visitor);
         if (visitor.Failed)
         {
-            RemoveLeaves rest = new(this);
-            _table.Update(old, old + oldLength, ref rest);
+            // The tables that the pages came from are still there: back they go.
+            MoveLeaves back = new(_table, target, old);
+            _table.Update(target, target + oldLength, ref back);
+            RemoveLocked(target, target + newLength);
+            return -ENOMEM;
         }
         if (!keepsOld)
         {
@@ -360,11 +365,6 @@ public sealed partial class AddressSpace
             _mappedBytes -= _mappings[index].Length;
             _mappings.RemoveAt(index);
             ReleaseBacking(source);
-        }
-        if (visitor.Failed)
-        {
-            RemoveLocked(target, target + newLength);
-            return -ENOMEM;
         }
         _mappings.MergeAround(target, target + newLength, _released);
         return (long)target;
@@ -378,7 +378,6 @@ public sealed partial class AddressSpace
         {
             if (Failed || !table.TrySet(to + (address - from), leaf))
             {
-                // The page stays where it is and goes with the mapping that is taken down next.
                 Failed = true;
                 return leaf;
             }

@@ -139,7 +139,8 @@ public sealed partial class AddressSpace
         for (int i = 0; i < pages; i++)
         {
             PhysicalAddress page = new(leaf.Address.Value + ((ulong)i * Page.Size));
-            if (leaf.IsPresent)
+            // A parked leaf may have been parked by an edit that is not complete yet.
+            if (leaf.IsPresent || !_table.Edits.IsEmpty)
                 _table.Edits.Hold(page);
             else
                 _memory.Pool.Release(page);

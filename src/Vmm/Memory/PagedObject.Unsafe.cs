@@ -71,7 +71,7 @@ public sealed unsafe class PagedObject : IMappingBacking
 
     /// <summary>
     /// Bytes written, growing the object; short at the quota or memory limit, -ENOSPC when not even one byte fits,
-    /// -EFBIG past <see cref="MaximumLength"/>.
+    /// -EFBIG past <see cref="MaximumLength"/>. Writing nothing changes nothing.
     /// </summary>
     public long Write(long offset, ReadOnlySpan<byte> source)
     {
@@ -92,7 +92,7 @@ public sealed unsafe class PagedObject : IMappingBacking
             }
             if (done == 0 && source.Length > 0)
                 return -ENOSPC;
-            if (offset + done > _length)
+            if (done > 0 && offset + done > _length)
                 Volatile.Write(ref _length, offset + done);
             return done;
         }
@@ -110,7 +110,7 @@ public sealed unsafe class PagedObject : IMappingBacking
             Volatile.Write(ref _length, length);
         }
         if (shrinks)
-            Discard((length + Page.Size - 1) >> Page.Shift, long.MaxValue >> Page.Shift, keepCopies: false);
+            Discard((length + Page.Size - 1) >> Page.Shift, long.MaxValue >> Page.Shift, isHole: false);
         lock (_lock)
         {
             // The rest of the last page must read as zeros if the file grows again.
@@ -129,7 +129,7 @@ public sealed unsafe class PagedObject : IMappingBacking
         long firstWhole = (offset + Page.Size - 1) >> Page.Shift;
         long lastWhole = end >> Page.Shift;
         if (firstWhole < lastWhole)
-            Discard(firstWhole, lastWhole, keepCopies: true);
+            Discard(firstWhole, lastWhole, isHole: true);
         Zero(offset, Math.Min(end, firstWhole << Page.Shift));
         if (lastWhole >= firstWhole)
             Zero(lastWhole << Page.Shift, end);
@@ -193,7 +193,7 @@ public sealed unsafe class PagedObject : IMappingBacking
     public void Release()
     {
         if (Interlocked.Decrement(ref _references) == 0)
-            Discard(0, long.MaxValue >> Page.Shift, keepCopies: false);
+            Discard(0, long.MaxValue >> Page.Shift, isHole: false);
     }
 
     /// <summary>
@@ -214,10 +214,11 @@ public sealed unsafe class PagedObject : IMappingBacking
         }
     }
 
-    internal bool Holds(ulong index, PhysicalAddress page)
+    /// <summary>Whether a page is the object's own at an index, not a copy of it.</summary>
+    internal bool IsPage(long index, PhysicalAddress page)
     {
         lock (_lock)
-            return Find((long)index) == page;
+            return Find(index) == page;
     }
 
     /// <summary>An address space maps (a part of) the object, once per mapping.</summary>
@@ -233,13 +234,13 @@ public sealed unsafe class PagedObject : IMappingBacking
             _spaces.Remove(space);
     }
 
-    private void Discard(long firstPage, long endPage, bool keepCopies)
+    private void Discard(long firstPage, long endPage, bool isHole)
     {
         AddressSpace[] spaces;
         lock (_lock)
             spaces = [.. _spaces.Distinct()];
         foreach (AddressSpace space in spaces)
-            space.DropObjectPages(this, firstPage, endPage, keepCopies);
+            space.DropObjectPages(this, firstPage, endPage, keepsCopies: isHole);
         lock (_lock)
         {
             foreach ((long leaf, PhysicalAddress[] pages) in _leaves.ToArray())

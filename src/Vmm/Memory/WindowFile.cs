@@ -61,21 +61,21 @@ internal sealed class WindowFile : IMappingBacking
             ulong wanted = Math.Min(end - start, FileWindow.ChunkSize);
             // Whole large pages, so that the other segments of a program usually find their chunk already mapped.
             wanted = (wanted + Page.LargeSize - 1) & ~(ulong)(Page.LargeSize - 1);
+            Chunk present;
             lock (_chunks)
-            {
-                if (_chunks.TryGetValue(index, out Chunk present))
-                {
-                    if (present.Length >= wanted)
-                        continue;
-                    // Mappings made earlier keep using the shorter place until they go: both show the same file.
-                    _outgrown.Add(present);
-                }
-            }
+                _chunks.TryGetValue(index, out present);
+            if (present.Length >= wanted)
+                continue;
             PhysicalAddress address = _window.MapChunk(file, Writable, start, wanted, out long error);
             if (error != 0)
                 return error;
             lock (_chunks)
+            {
+                // Mappings made earlier keep using the shorter place until they go: both show the same file.
+                if (present.Length != 0)
+                    _outgrown.Add(present);
                 _chunks[index] = new Chunk(address, wanted);
+            }
         }
         return 0;
     }

@@ -271,4 +271,72 @@ public class TerminalTests
             Assert.InRange(_terminal.Available, 0, TerminalInput.Capacity);
         }
     }
+
+    [Fact]
+    public void An_end_of_file_is_no_byte_that_waits()
+    {
+        Type("ab\x04\x04");
+        Assert.Equal(2, _terminal.Available);
+        Assert.Equal("ab", Read());
+        Assert.Equal(0, _terminal.Available);
+        Assert.Equal("", Read());
+    }
+
+    [Fact]
+    public void Letters_are_those_of_latin_1()
+    {
+        Configure((ref termios settings) => settings.c_iflag |= IUCLC);
+        Type("A\u00c4\u00d7\r");
+        Assert.Equal("a\u00e4\u00d7\n", Read());
+        Configure((ref termios settings) =>
+        {
+            settings.c_iflag &= ~(uint)IUCLC;
+            settings.c_oflag |= OLCUC;
+        });
+        Shown();
+        Assert.Equal(3, _terminal.Write([(byte)'a', 0xe4, 0xf7]));
+        Assert.Equal("A\u00c4\u00f7", Shown());
+        Configure((ref termios settings) => settings.c_oflag &= ~(uint)OLCUC);
+        // A word ends where letters and digits do.
+        Type("a \u00e4\u00e4\u00f7\x17\r");
+        Assert.Equal("a \n", Read());
+    }
+
+    [Fact]
+    public void The_rest_of_a_character_is_not_erased()
+    {
+        Configure((ref termios settings) => settings.c_iflag |= IUTF8);
+        Type("\u00a4\x7f\x15\x17\r");
+        Assert.Equal("\u00a4\n", Read());
+    }
+
+    [Fact]
+    public unsafe void A_key_that_is_both_takes_a_word_not_the_line()
+    {
+        Configure((ref termios settings) => settings.c_cc[VKILL] = 23);
+        Type("one two\x17\r");
+        Assert.Equal("one \n", Read());
+    }
+
+    [Fact]
+    public void A_tab_is_erased_from_where_the_line_began_whatever_was_printed()
+    {
+        Type("ab");
+        Assert.Equal(3, _terminal.Write([120, 121, 122]));
+        Shown();
+        Type("\t\x7f");
+        Assert.Equal("\t\b\b\b\b\b\b", Shown());
+    }
+
+    [Fact]
+    public void A_newline_that_is_typed_as_such_is_shown_as_a_control_character()
+    {
+        Type("\x16\n");
+        Assert.Equal("^\b^J", Shown());
+        Configure((ref termios settings) => settings.c_lflag &= ~(uint)ICANON);
+        Type("\n");
+        Assert.Equal("^J", Shown());
+        Type("\r");
+        Assert.Equal("\r\n", Shown());
+    }
 }

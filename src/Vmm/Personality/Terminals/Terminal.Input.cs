@@ -7,6 +7,8 @@ namespace Sandbox.Vmm.Personality.Terminals;
 // Receiving what is typed: editing, signals, flow control (termios(3), input processing).
 public sealed unsafe partial class Terminal
 {
+    private const int TabWidth = 8;
+
     private bool _literalNext;
 
     /// <summary>Signals that the bytes just received cause, as a set; sent once the lock is released.</summary>
@@ -40,12 +42,12 @@ public sealed unsafe partial class Terminal
     {
         if (HasInputFlag(ISTRIP))
             value &= 0x7f;
-        if (HasInputFlag(IUCLC) && HasLocalFlag(IEXTEN) && value is >= (byte)'A' and <= (byte)'Z')
-            value += 'a' - 'A';
+        if (HasInputFlag(IUCLC) && HasLocalFlag(IEXTEN))
+            value = LatinCase.ToLower(value);
         if (_literalNext)
         {
             _literalNext = false;
-            Store(value);
+            Store(value, isLiteral: true);
             return;
         }
         if (_stopped && HasInputFlag(IXON) && HasInputFlag(IXANY) && !IsKey(value, VSTOP))
@@ -54,19 +56,23 @@ public sealed unsafe partial class Terminal
             return;
         if (HasLocalFlag(ISIG) && HandleSignal(value))
             return;
+        bool isMapped = false;
         if (value == '\r')
         {
             if (HasInputFlag(IGNCR))
                 return;
             if (HasInputFlag(ICRNL))
+            {
                 value = (byte)'\n';
+                isMapped = true;
+            }
         }
         else if (value == '\n' && HasInputFlag(INLCR))
         {
             value = (byte)'\r';
         }
         if (!IsCanonical || !Edit(value))
-            Store(value);
+            Store(value, isLiteral: !isMapped);
     }
 
     private bool HandleFlowControl(byte value)
@@ -104,10 +110,10 @@ public sealed unsafe partial class Terminal
         bool extended = HasLocalFlag(IEXTEN);
         if (IsKey(value, VERASE))
             EraseCharacter(value);
+        else if (IsKey(value, VWERASE) && (extended || IsKey(value, VKILL)))
+            EraseWord();
         else if (IsKey(value, VKILL))
             EraseLine(value);
-        else if (extended && IsKey(value, VWERASE))
-            EraseWord();
         else if (extended && IsKey(value, VLNEXT))
             BeginLiteral();
         else if (extended && IsKey(value, VREPRINT) && HasLocalFlag(ECHO))
@@ -123,7 +129,9 @@ public sealed unsafe partial class Terminal
         return true;
     }
 
-    private void Store(byte value)
+    /// <param name="isLiteral">Not a carriage return that became a newline: that alone is echoed as it is, not as
+    /// ^J.</param>
+    private void Store(byte value, bool isLiteral)
     {
         // The last place is for the byte that ends the line.
         if (_input.Count >= TerminalInput.Capacity - (IsCanonical ? 1 : 0))
@@ -136,7 +144,7 @@ public sealed unsafe partial class Terminal
         {
             if (_input.LineLength == 0)
                 _lineColumn = _column;
-            if (value == '\n')
+            if (value == '\n' && !isLiteral)
                 Print(value);
             else
                 Echo(value);
@@ -183,43 +191,40 @@ public sealed unsafe partial class Terminal
 
     private void EraseCharacter(byte key)
     {
-        if (_input.LineLength == 0)
+        int length = LastCharacter(out byte first);
+        if (length == 0)
             return;
-        if (HasLocalFlag(ECHO) && !HasLocalFlag(ECHOE))
-        {
-            EraseLast(echo: false);
+        bool showsKey = HasLocalFlag(ECHO) && !HasLocalFlag(ECHOE);
+        EraseLast(length, first, HasLocalFlag(ECHO) && !showsKey);
+        if (showsKey)
             Echo(key);
-        }
-        else
-        {
-            EraseLast(HasLocalFlag(ECHO));
-        }
     }
 
     private void EraseWord()
     {
         bool inWord = false;
-        while (_input.LineLength > 0)
+        while (LastCharacter(out byte first) is > 0 and int length)
         {
-            byte last = _input[_input.LineLength - 1];
-            bool isWord = char.IsAsciiLetterOrDigit((char)last) || last == '_' || last >= 0x80;
+            bool isWord = first == '_' || LatinCase.IsAlphanumeric(first);
             if (inWord && !isWord)
                 return;
             inWord |= isWord;
-            EraseLast(HasLocalFlag(ECHO));
+            EraseLast(length, first, HasLocalFlag(ECHO));
         }
     }
 
     private void EraseLine(byte key)
     {
+        if (_input.LineLength == 0)
+            return;
         if (!HasLocalFlag(ECHO))
         {
             _input.Erase(_input.LineLength);
         }
         else if (HasLocalFlag(ECHOK) && HasLocalFlag(ECHOKE) && HasLocalFlag(ECHOE))
         {
-            while (_input.LineLength > 0)
-                EraseLast(echo: true);
+            while (LastCharacter(out byte first) is > 0 and int length)
+                EraseLast(length, first, echo: true);
         }
         else
         {
@@ -230,22 +235,33 @@ public sealed unsafe partial class Terminal
         }
     }
 
-    /// <summary>Takes the last character, all its bytes under IUTF8, off the line and the screen.</summary>
-    private void EraseLast(bool echo)
+    /// <summary>
+    /// The bytes of the line's last character, several of them under IUTF8, and its first; 0 when there is none, or
+    /// only
+    /// the rest of one.
+    /// </summary>
+    private int LastCharacter(out byte first)
     {
-        int length = 1;
-        while (length < _input.LineLength && IsContinuation(_input[_input.LineLength - length]))
-            length++;
-        byte first = _input[_input.LineLength - length];
+        first = 0;
+        for (int length = 1; length <= _input.LineLength; length++)
+        {
+            first = _input[_input.LineLength - length];
+            if (!IsContinuation(first))
+                return length;
+        }
+        return 0;
+    }
+
+    /// <summary>Takes the last character off the line, and off the screen.</summary>
+    private void EraseLast(int length, byte first, bool echo)
+    {
         _input.Erase(length);
         if (!echo)
             return;
         if (first == '\t')
         {
-            int column = ColumnAtEnd();
-            for (int i = Math.Min(_column - column, 8); i > 0; i--)
+            for (int i = ColumnsOfLastTab(); i > 0; i--)
                 Print((byte)'\b');
-            _column = column;
         }
         else if (!IsControl(first))
         {
@@ -257,20 +273,23 @@ public sealed unsafe partial class Terminal
         }
     }
 
-    /// <summary>The column behind the line being edited, from the one where it began.</summary>
-    private int ColumnAtEnd()
+    /// <summary>
+    /// How far a tab behind what is left of the line went: from the tab before it, or from the column where the line
+    /// began, whatever has been printed in between.
+    /// </summary>
+    private int ColumnsOfLastTab()
     {
-        int column = _lineColumn;
-        for (int i = 0; i < _input.LineLength; i++)
+        int columns = 0;
+        int i = _input.LineLength - 1;
+        for (; i >= 0 && _input[i] != '\t'; i--)
         {
-            byte value = _input[i];
-            if (value == '\t')
-                column += 8 - (column & 7);
-            else if (IsControl(value))
-                column += HasLocalFlag(ECHOCTL) ? 2 : 0;
-            else if (!IsContinuation(value))
-                column++;
+            if (IsControl(_input[i]))
+                columns += HasLocalFlag(ECHOCTL) ? 2 : 0;
+            else if (!IsContinuation(_input[i]))
+                columns++;
         }
-        return column;
+        if (i < 0)
+            columns += _lineColumn;
+        return TabWidth - (columns & (TabWidth - 1));
     }
 }

@@ -99,8 +99,8 @@ public sealed unsafe partial class Terminal
             default:
                 if (IsControl(value))
                     break;
-                if ((flags & OLCUC) != 0 && value is >= (byte)'a' and <= (byte)'z')
-                    value -= 'a' - 'A';
+                if ((flags & OLCUC) != 0)
+                    value = LatinCase.ToUpper(value);
                 if (!IsContinuation(value))
                     _column++;
                 break;

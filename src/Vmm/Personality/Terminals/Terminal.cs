@@ -172,7 +172,7 @@ public sealed unsafe partial class Terminal
         get
         {
             lock (_lock)
-                return IsCanonical ? _input.Complete : _input.Count;
+                return IsCanonical ? _input.CompleteWithoutEnds : _input.Count;
         }
     }
 

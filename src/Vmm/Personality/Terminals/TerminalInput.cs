@@ -20,8 +20,21 @@ sealed class TerminalInput
     /// <summary>All bytes, those of the unfinished line included.</summary>
     public int Count => (int)(_tail - _head);
 
-    /// <summary>Bytes of complete lines.</summary>
+    /// <summary>Bytes of complete lines, ends of file included.</summary>
     public int Complete => (int)(_lineStart - _head);
+
+    /// <summary>Bytes of complete lines that reads will give: an end of file is none (FIONREAD).</summary>
+    public int CompleteWithoutEnds
+    {
+        get
+        {
+            int count = 0;
+            for (uint i = _head; i != _lineStart; i++)
+                if (!_endsLine[i & Mask] || _bytes[i & Mask] != Terminal.Disabled)
+                    count++;
+            return count;
+        }
+    }
 
     /// <summary>Bytes of the line being edited.</summary>
     public int LineLength => (int)(_tail - _lineStart);

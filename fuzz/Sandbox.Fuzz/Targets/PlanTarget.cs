@@ -1,0 +1,135 @@
+using System.Text;
+using System.Text.Json;
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Memory;
+using Sandbox.Vmm.Personality.Files;
+
+namespace Sandbox.Fuzz.Targets;
+
+/// <summary>
+/// The launch plan, as the VMM reads it. What is no plan is refused with <see cref="JsonException"/> and nothing else;
+/// a plan that is accepted keeps to the rules, survives being written and read again, and builds a file tree.
+/// </summary>
+sealed class PlanTarget : FuzzTarget
+{
+    private const int MaximumPath = 4095, MaximumName = 255;
+
+    /// <summary>The tree's content is small.</summary>
+    private const ulong GuestMemoryBytes = 16 << 20;
+
+    private readonly GuestMemory _memory = new(GuestMemoryBytes, new NoSlots());
+
+    public override string Name => "plan";
+
+    public override string Summary => "the launch plan's JSON, its rules, and the file tree that it describes";
+
+    public override int MaximumLength => 16 * 1024;
+
+    public override long AllocationLimit => 16 << 20;
+
+    public override IReadOnlyList<byte[]> Dictionary { get; } =
+    [
+        .. new[]
+        {
+            "null", "true", "false", "-1", "0", "1e9", "9223372036854775808", "18446744073709551615", "\"\"", "[]",
+            "{}", ",", "\\u0000",
+            "\\ud800", "\"/\"", "\"/a/b\"", "\"/..\"", "\"kind\":\"Symlink\"", "\"kind\":\"Text\"",
+            "\"kind\":\"Temporary\"",
+            "\"kind\":\"Directory\"", "\"content\":\"x\"", "\"mode\":4095", "\"writable\":true", "/proc/self",
+            "/dev/null", "/tmp", "\"descriptor\":0",
+        }.Select(Encoding.ASCII.GetBytes),
+    ];
+
+    public override bool Run(ReadOnlySpan<byte> input)
+    {
+        LaunchPlan plan;
+        try
+        {
+            plan = LaunchPlan.Deserialize(input);
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+        CheckRules(plan);
+        byte[] written = plan.Serialize();
+        OracleException.Check(LaunchPlan.Deserialize(written).Serialize().AsSpan().SequenceEqual(written),
+            "a plan changes when it is written and read");
+        BuildTree(plan);
+        return true;
+    }
+
+    /// <summary>Asked in other words than the rules are written in.</summary>
+    private static void CheckRules(LaunchPlan plan)
+    {
+        OracleException.Check(plan.Version == LaunchPlan.CurrentVersion && plan.Arguments.Length > 0,
+            "a plan without a program");
+        foreach (string text in plan.Arguments.Concat(plan.Environment).Append(plan.Hostname).Append(plan.User.Name))
+            OracleException.Check(!text.Contains('\0'), "a NUL in a string");
+        foreach (string path in plan.Files.Select(f => f.Path).Append(plan.WorkingDirectory).Append(plan.User.Home))
+        {
+            bool isPlain = path == "/" || (path.StartsWith('/') && path[1..].Split('/').All(name =>
+                name is not ("" or "." or "..") && Encoding.UTF8.GetByteCount(name) <= MaximumName));
+            OracleException.Check(isPlain && Encoding.UTF8.GetByteCount(path) <= MaximumPath && !path.Contains('\0'),
+                "a path that is not plain");
+        }
+        OracleException.Check(plan.Files.Select(f =>
+            f.Path).Distinct(StringComparer.Ordinal).Count() == plan.Files.Length, "two files at one path");
+        OracleException.Check(plan.Limits.TmpBytes <= plan.Limits.MemoryBytes, "more files than memory");
+        using GuestMemory memory = new(plan.Limits.MemoryBytes, new NoSlots());
+        OracleException.Check(memory.CreateAddressSpace() is not null, "a guest's memory has no room for a process");
+    }
+
+    /// <summary>Without what is the host's: that is checked where it is opened.</summary>
+    private void BuildTree(LaunchPlan plan)
+    {
+        GuestFile[] files = [.. plan.Files.Where(f => f.Kind != GuestFileKind.Host)];
+        try
+        {
+            _ = new VirtualFileSystem(null, plan.User, files, [], _memory, Math.Min(plan.Limits.TmpBytes,
+                GuestMemoryBytes));
+        }
+        catch (HostException refusal)
+        {
+            // A file below a link that leads nowhere, or the like: the operator is told which.
+            OracleException.Check(refusal.Message.Length > 0, "a refusal without a reason");
+        }
+    }
+
+    private static LaunchPlan Example(params GuestFile[] files) => new()
+    {
+        Version = LaunchPlan.CurrentVersion,
+        Arguments = ["sh", "-c", "echo \"\u00e4\ud83d\ude00\""],
+        Environment = ["PATH=/bin", "EMPTY="],
+        WorkingDirectory = "/home/user",
+        Hostname = "guest",
+        User = new() { Name = "user", Uid = 1000, Gid = 1000, Home = "/home/user" },
+        Limits = new()
+        {
+            MemoryBytes = 64 << 20, Cpus = 2, WallMilliseconds = 60_000, CpuMilliseconds = 0, Processes = 16,
+                OutputBytes = 0,
+            TmpBytes = 1 << 20, OpenFiles = 64,
+        },
+        Files = files,
+        Streams = new() { Stdin = 0, Stdout = 1, Stderr = 2, Terminal = true, Rows = 24, Columns = 80, Result = -1,
+            Trace = -1 },
+        Handoff = true,
+        StartedAtNanoseconds = 1,
+    };
+
+    public override IEnumerable<(string Name, byte[] Input)> Seeds()
+    {
+        yield return ("no-files", Example().Serialize());
+        yield return ("tree", Example(
+            new() { Kind = GuestFileKind.Directory, Path = "/opt" },
+            new() { Kind = GuestFileKind.Text, Path = "/etc/hosts", Content = "127.0.0.1 localhost\n", Mode = 0x1a4 },
+            new() { Kind = GuestFileKind.Symlink, Path = "/bin", Content = "usr/bin" },
+            new() { Kind = GuestFileKind.Temporary, Path = "/tmp", Writable = true },
+            new() { Kind = GuestFileKind.Temporary, Path = "/home/user", Writable = true, Mode = 0x1c0 },
+            new() { Kind = GuestFileKind.Host, Path = "/usr", Descriptor = 3 },
+            new() { Kind = GuestFileKind.Text, Path = "/tmp/a/b", Content = "below a mount" },
+            new() { Kind = GuestFileKind.Symlink, Path = "/opt/link", Content = "/tmp/a" },
+            new() { Kind = GuestFileKind.Text, Path = "/opt/link/c", Content = "below a link" }).Serialize());
+    }
+}
