@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Sandbox.Policy.Language;
 
 namespace Sandbox.Supervisor.CommandLine;
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Sandbox.Policy.Language;
 
 namespace Sandbox.Supervisor.CommandLine;
 
@@ -76,7 +77,7 @@ sealed class RunCommand
             OutputLimit = (long)output,
             TmpSize = Size(flags, _tmp),
             Environment = [.. (flags.GetValue(_environment) ?? []).Select(text => EnvironmentArgument.Parse(text, callersEnvironment))],
-            WorkingDirectory = flags.GetValue(_workdir) is string directory ? GuestPath.Normalize("--workdir", directory) : null,
+            WorkingDirectory = flags.GetValue(_workdir) is string directory ? PathArgument.Normalize("--workdir", directory) : null,
             Hostname = flags.GetValue(_hostname) is string hostname ? HostnameArgument.Parse(hostname) : HostnameArgument.Default,
             User = flags.GetValue(_user) is string user ? UserArgument.Parse(user) : UserArgument.Default,
             Mounts = Mounts(flags),

@@ -1,5 +1,6 @@
 using System.Text;
 using Sandbox.Host;
+using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
@@ -72,7 +73,7 @@ static class MountOpener
     static string SamePath(MountArgument mount, string real, string? workingDirectory)
     {
         string path = mount.Host.Split('/').Contains("..") ? real : Path.Combine(workingDirectory ?? "/", mount.Host);
-        return GuestPath.Normalize(MountArgument.Flag, path);
+        return PathArgument.Normalize(MountArgument.Flag, path);
     }
 
     static UsageException Mistake(MountArgument mount, string what) =>

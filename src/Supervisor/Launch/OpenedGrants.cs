@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;

@@ -1,4 +1,5 @@
 using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using static Sandbox.Supervisor.Planning.GuestTree;
 
