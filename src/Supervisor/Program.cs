@@ -3,6 +3,7 @@ using System.CommandLine.Parsing;
 using System.Text;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Launch;
 
@@ -55,6 +56,8 @@ static class Program
             return Print(VersionLine);
         if (parsed.Errors.Count > 0 || command == model.Root)
             throw ParseMistake.Describe(model, parsed);
+        if (command == model.Run.Command && parsed.GetValue(model.Run.ShowPolicy))
+            return Print(PolicyText.Write(PolicyOpener.Load(model.Run.PolicyFile(parsed))));
         if (command == model.Run.Command)
             return Launcher.Run(model.Run.Read(parsed, program, Environment.GetEnvironmentVariable), () => vmm.Process, startedAt);
         if (program is not null)

@@ -42,7 +42,7 @@ sealed class CommandModel
     /// <summary>What completion may offer for the value of a flag.</summary>
     public static FlagValue ValueOf(Option option) => option.Name switch
     {
-        "--mount" or "--json" => FlagValue.File,
+        "--mount" or "--json" or "--policy" => FlagValue.File,
         "--trace" => FlagValue.OptionalFile,
         "--handoff" => FlagValue.OnOff,
         "--workdir" => FlagValue.Directory,

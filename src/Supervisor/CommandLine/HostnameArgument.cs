@@ -5,8 +5,6 @@ namespace Sandbox.Supervisor.CommandLine;
 /// <summary><c>--hostname NAME</c>; see <see cref="HostnameText"/>.</summary>
 static class HostnameArgument
 {
-    public const string Default = HostnameText.Default;
-
     public static string Parse(string text) =>
         HostnameText.IsValid(text, out string problem) ? text : throw new UsageException($"--hostname: {problem}");
 }

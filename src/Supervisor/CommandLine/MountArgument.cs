@@ -12,6 +12,9 @@ sealed record MountArgument(string Host, string? Guest, bool Writable)
 {
     public const string Flag = "--mount";
 
+    /// <summary>Who asks for it, for messages: the flag, or a place in a policy.</summary>
+    public string Origin { get; init; } = Flag;
+
     public static MountArgument Parse(string text)
     {
         List<string> parts = Split(text);

@@ -6,8 +6,6 @@ namespace Sandbox.Supervisor.CommandLine;
 /// <summary><c>--user NAME|UID[:GID]</c>; see <see cref="UserText"/>.</summary>
 static class UserArgument
 {
-    public static GuestUser Default => UserText.Default;
-
     public static GuestUser Parse(string text) =>
         UserText.TryParse(text, out GuestUser user, out string problem) ? user : throw new UsageException($"--user: {problem}");
 }

@@ -28,7 +28,7 @@ static class MountOpener
             bool directory = Kind(mount, path!) == HostEntryKind.Directory;
             MountRules.Check(mount, path!, real, directory, KernelFileSystems.MountedOnThisHost);
             string guest = mount.Guest ?? SamePath(mount, real, workingDirectory);
-            var source = new MountSource(mount.Host, real, guest, directory, mount.Writable);
+            var source = new MountSource(mount.Host, real, guest, directory, mount.Writable) { Origin = mount.Origin };
             FileDescriptor file = directory ? path! : Reopen(mount, path!);
             if (directory)
                 path = null;
@@ -77,5 +77,5 @@ static class MountOpener
     }
 
     static UsageException Mistake(MountArgument mount, string what) =>
-        new($"{MountArgument.Flag}: {Quote.Value(mount.Host)} {what}");
+        new($"{mount.Origin}: {Quote.Value(mount.Host)} {what}");
 }

@@ -29,5 +29,5 @@ static class MountRules
     }
 
     static UsageException Refusal(MountArgument mount, string why) =>
-        new($"{MountArgument.Flag}: {Quote.Value(mount.Host)} {why}");
+        new($"{mount.Origin}: {Quote.Value(mount.Host)} {why}");
 }

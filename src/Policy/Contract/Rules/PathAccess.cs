@@ -5,7 +5,7 @@ namespace Sandbox.Policy.Contract;
 public enum PathAccess
 {
     None = 0,
-    /// <summary>Open for reading, list, look at.</summary>
+    /// <summary>Open for reading, list, read a link.</summary>
     Read = 1,
     /// <summary>Change contents or attributes.</summary>
     Write = 2,

@@ -51,8 +51,17 @@ public sealed class PathRules
         return all;
     }
 
+    /// <summary>True when every path below the one is decided as that below the other. May say false of some that are.</summary>
+    public bool AreAlikeBelow(ReadOnlySpan<byte> path, ReadOnlySpan<byte> other) => StateAt(path) == StateAt(other);
+
     /// <summary>Where the decisions for a path begin, or a negative number when no rule matches.</summary>
     int Find(ReadOnlySpan<byte> path)
+    {
+        int state = StateAt(path);
+        return state == PathTables.Dead ? -1 : _tables.Rows[state] * PathTables.DecisionWidth;
+    }
+
+    int StateAt(ReadOnlySpan<byte> path)
     {
         int state = _tables.Start;
         int at = 1;
@@ -65,7 +74,7 @@ public sealed class PathRules
             state = Step(state, symbol, _tables.Classes[symbol]);
         }
 
-        return state == PathTables.Dead ? -1 : _tables.Rows[state] * PathTables.DecisionWidth;
+        return state;
     }
 
     /// <summary>The symbol of a name.</summary>

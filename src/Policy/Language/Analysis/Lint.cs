@@ -35,10 +35,8 @@ public static class Lint
     static void CheckPathRule(PolicyModel model, PathRule rule, Diagnostics diagnostics)
     {
         string home = CompiledPolicy.UserOf(model).Home;
-        foreach (Sourced<string> pattern in rule.Patterns)
+        foreach ((Sourced<string> pattern, string prefix) in rule.Patterns.Zip(CompiledPolicy.LiteralPrefixes(rule, home)))
         {
-            IReadOnlyList<NamePattern> names = PathPattern.TryParse(pattern.Value, out _)!.Expand(home);
-            string prefix = "/" + string.Join('/', names.TakeWhile(name => name.Kind == NamePatternKind.Literal).Select(name => name.Key));
             bool shown = model.Shown.Any(entry => CompiledPolicy.ExpandHome(entry.Path, home) is string path
                 && (GuestPath.IsWithin(path, prefix) || GuestPath.IsWithin(prefix, path)));
             if (!shown)

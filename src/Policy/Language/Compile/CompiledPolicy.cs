@@ -84,6 +84,11 @@ public sealed class CompiledPolicy
         }
     }
 
+    /// <summary>For each pattern of a rule: the folder above its first wildcard.</summary>
+    public static IEnumerable<string> LiteralPrefixes(PathRule rule, string home) => rule.Patterns.Select(pattern =>
+        "/" + string.Join('/', PathPattern.TryParse(pattern.Value, out _)!.Expand(home)
+            .TakeWhile(name => name.Kind == NamePatternKind.Literal).Select(name => name.Key)));
+
     /// <summary>The guest path of something shown.</summary>
     public static string ExpandHome(string path, string home) => path.StartsWith('~') ? home + path[1..] : path;
 

@@ -3,7 +3,7 @@ using Sandbox.Policy.Contract;
 namespace Sandbox.Policy.Language;
 
 /// <summary>Compiles system-call rules to a table by number.</summary>
-static class SystemCallCompiler
+public static class SystemCallCompiler
 {
     public static SystemCallTables Compile(IReadOnlyList<SystemCallRule> rules)
     {

@@ -24,7 +24,7 @@ public enum Resource
     TmpSize,
 }
 
-static class Resources
+public static class Resources
 {
     /// <summary>No limit, or one that only the host or another limit sets: host, none, half.</summary>
     public const ulong Unlimited = ulong.MaxValue;

@@ -55,7 +55,7 @@ public enum Wall
     UserMapping,
 }
 
-static class Walls
+public static class Walls
 {
     /// <summary>In the enumeration's order.</summary>
     public static string[] Names { get; } = ["namespaces", "seccomp", "landlock", "cgroup", "no-network", "user-mapping"];
@@ -75,7 +75,7 @@ public enum Freedom
     Identity,
 }
 
-static class Freedoms
+public static class Freedoms
 {
     /// <summary>In the enumeration's order.</summary>
     public static string[] Names { get; } = ["raise-limits", "mount", "mount-writable", "environment", "identity"];

@@ -115,7 +115,9 @@ public sealed partial class GuestThread
         ref readonly SystemCallEntry entry = ref Personality.SystemCalls[number];
         Counters.CountCall(number, entry.Handler is not null);
         long result;
-        if (Personality.Tracer is not null)
+        if (Personality.CallRules is not null && !MayCall(number, arguments, out long refusal))
+            result = refusal;
+        else if (Personality.Tracer is not null)
             result = ServeTraced(number, entry, arguments);
         else
             result = entry.Handler is null ? -ENOSYS : entry.Handler(this, arguments);
@@ -129,6 +131,22 @@ public sealed partial class GuestThread
         {
             Cpu.Registers.Rax = unchecked((ulong)result);
         }
+    }
+
+    /// <summary>Asks the policy's rules; false with what the call answers.</summary>
+    private bool MayCall(uint number, in SystemCallArguments arguments, out long answer)
+    {
+        ReadOnlySpan<ulong> registers =
+            [arguments.A0, arguments.A1, arguments.A2, arguments.A3, arguments.A4, arguments.A5];
+        SystemCallVerdict verdict = Personality.CallRules!.Decide(number, registers);
+        answer = -verdict.Answer;
+        if (!verdict.Allowed && verdict.Answer == SystemCallTables.Kill)
+        {
+            // As a filter of the kernel ends a process that it is to kill.
+            answer = -EPERM;
+            Personality.End(EndCause.Signaled, SIGSYS, 0);
+        }
+        return verdict.Allowed;
     }
 
     private long ServeTraced(uint number, in SystemCallEntry entry, in SystemCallArguments arguments)

@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -42,4 +43,7 @@ public sealed class Mount(int id, FileSystem fileSystem, bool readOnly, string s
     public string Source { get; } = source;
 
     public Dentry Root { get; internal set; } = null!;
+
+    /// <summary>The policy's path rules; null when the plan has none, and for files without a name.</summary>
+    public PathRules? Rules { get; init; }
 }
