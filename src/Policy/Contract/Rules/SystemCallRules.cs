@@ -42,14 +42,12 @@ public sealed class SystemCallRules
     /// <exception cref="FormatException">An index in the tables leads outside them.</exception>
     public SystemCallRules(SystemCallTables tables)
     {
-        Check(tables);
+        SystemCallTablesCheck.Check(tables);
         _tables = tables;
         _conditions = new ArgumentCondition[tables.Conditions.Length / 4];
         for (int i = 0; i < _conditions.Length; i++)
         {
             ReadOnlySpan<ulong> four = tables.Conditions.AsSpan(4 * i, 4);
-            if (four[0] > 5 || four[2] > (ulong)Comparison.GreaterOrEqual)
-                throw new FormatException("system call rules: condition");
             _conditions[i] = new ArgumentCondition((int)four[0], four[1], (Comparison)four[2], four[3]);
         }
     }
@@ -80,29 +78,5 @@ public sealed class SystemCallRules
             if (!_conditions[i].Holds(arguments[_conditions[i].Argument]))
                 return false;
         return true;
-    }
-
-    static void Check(SystemCallTables tables)
-    {
-        int entries = tables.Rules.Length;
-        Require(tables.Offsets.Length == SystemCallTables.Limit + 1 && Ascends(tables.Offsets, entries), "numbers");
-        Require(tables.Answers.Length == entries && tables.Answers.All(answer => answer is >= SystemCallTables.Allow and < 4096), "answers");
-        Require(tables.Conditions.Length % 4 == 0, "conditions");
-        Require(tables.ConditionOffsets.Length == entries + 1
-            && Ascends(tables.ConditionOffsets, tables.Conditions.Length / 4), "condition offsets");
-    }
-
-    static bool Ascends(int[] offsets, int end)
-    {
-        bool good = offsets[0] == 0 && offsets[^1] == end;
-        for (int i = 1; i < offsets.Length; i++)
-            good &= offsets[i] >= offsets[i - 1];
-        return good;
-    }
-
-    static void Require(bool condition, string what)
-    {
-        if (!condition)
-            throw new FormatException("system call rules: " + what);
     }
 }
