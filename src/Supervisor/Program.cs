@@ -6,6 +6,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.PolicyTools;
 
 namespace Sandbox.Supervisor;
 
@@ -62,6 +63,8 @@ static class Program
             return Launcher.Run(model.Run.Read(parsed, program, Environment.GetEnvironmentVariable), () => vmm.Process, startedAt);
         if (program is not null)
             throw new UsageException($"{command.Name}: takes no program after --; see sandbox {command.Name} --help");
+        if (model.Policy.Command.Subcommands.Contains(command))
+            return PolicyTool.Run(model.Policy, parsed);
         if (command == model.Completion)
             return Print(CompletionScript.For(model, parsed.GetRequiredValue(model.Shell)));
         return command == model.Doctor ? Doctor.Examination.Run() : Print(VersionLine);

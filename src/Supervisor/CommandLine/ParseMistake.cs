@@ -24,6 +24,10 @@ static class ParseMistake
                 return new UsageException($"{name}: given {flag.Tokens.Count} times; give it once");
         }
 
+        if (command == model.Policy.Command)
+            return new UsageException($"policy: no command given; see {help}");
+        if (model.Policy.Command.Subcommands.Contains(command))
+            return new UsageException($"policy {command.Name}: name {string.Join(" and ", command.Arguments.Select(argument => argument.Name))}; see sandbox policy --help");
         if (command == model.Root)
             return new UsageException($"no command given; try sandbox run -- ls -l, or see {help}");
         if (command == model.Completion)
@@ -41,7 +45,7 @@ static class ParseMistake
         string advice = Closest.Name(name, known) is string closest ? $"did you mean {closest}? See {help}" : $"see {help}";
         if (flag)
             return $"unknown flag {Quote.Value(name)}; {advice}";
-        if (command == model.Root)
+        if (command.Subcommands.Count > 0)
             return $"unknown command {Quote.Value(token)}; {advice}";
         if (command == model.Run.Command)
             return $"run: {Quote.Value(token)} is not a flag; put -- before the program, as in: sandbox run -- ls -l";

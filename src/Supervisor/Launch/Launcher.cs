@@ -18,6 +18,7 @@ static class Launcher
         PolicyModel policy = PolicyOpener.Load(options.PolicyFile);
         using CallersTerminal? terminal = options.Terminal ? CallersTerminal.Open() : null;
         HostFacts host = HostQuestions.Ask(options.Terminal);
+        Ceiling.Check(policy);
         // Before anything is opened that the policy may not allow to be opened.
         PolicyBounds.Check(options, policy);
         using var opened = new OpenedGrants();

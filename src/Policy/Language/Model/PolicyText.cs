@@ -40,7 +40,9 @@ public sealed class PolicyText
 
     void WriteGuest(PolicyModel model)
     {
+        int before = _text.Length;
         Line("guest:");
+        int begun = _text.Length;
         if (model.Kind is Sourced<GuestKind> kind)
             Value("kind", kind.Value == GuestKind.Machine ? "machine" : "process", kind.Span, kind.Because);
         if (model.Platforms.Count > 0)
@@ -58,6 +60,9 @@ public sealed class PolicyText
             Line($"    {Scalar(variable.Value.Name)}: {Scalar(variable.Value.Value!)}", variable.Span);
         if (model.Environment.Any(variable => variable.Value.Value is null))
             Line($"  pass-environment: {List(model.Environment.Where(variable => variable.Value.Value is null).Select(variable => variable.Value.Name))}");
+        // Nothing was said.
+        if (_text.Length == begun)
+            _text.Length = before;
     }
 
     /// <summary>As <see cref="SizeText"/> and <see cref="DurationText"/> read it back.</summary>
