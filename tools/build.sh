@@ -12,7 +12,7 @@ die() { say "$@"; exit 125; }
 native_is_current() {
     [[ -x $native/sandbox && -x $native/sandbox-vmm && -e $stamp ]] || return 1
     local newer
-    newer=$(find "$root/src" "$root/Directory.Build.props" "$root/Directory.Packages.props" "$root/global.json" \
+    newer=$(find "$root/src" "$root/policies" "$root/Directory.Build.props" "$root/Directory.Packages.props" "$root/global.json" \
         \( -name bin -o -name obj \) -prune -o -newer "$stamp" -print -quit)
     [[ -z $newer ]]
 }

@@ -3,8 +3,10 @@ using System.CommandLine.Parsing;
 using System.Text;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.PolicyTools;
 
 namespace Sandbox.Supervisor;
 
@@ -55,10 +57,14 @@ static class Program
             return Print(VersionLine);
         if (parsed.Errors.Count > 0 || command == model.Root)
             throw ParseMistake.Describe(model, parsed);
+        if (command == model.Run.Command && parsed.GetValue(model.Run.ShowPolicy))
+            return Print(PolicyText.Write(PolicyOpener.Load(model.Run.PolicyFile(parsed))));
         if (command == model.Run.Command)
             return Launcher.Run(model.Run.Read(parsed, program, Environment.GetEnvironmentVariable), () => vmm.Process, startedAt);
         if (program is not null)
             throw new UsageException($"{command.Name}: takes no program after --; see sandbox {command.Name} --help");
+        if (model.Policy.Command.Subcommands.Contains(command))
+            return PolicyTool.Run(model.Policy, parsed);
         if (command == model.Completion)
             return Print(CompletionScript.For(model, parsed.GetRequiredValue(model.Shell)));
         return command == model.Doctor ? Doctor.Examination.Run() : Print(VersionLine);

@@ -13,12 +13,12 @@ public partial class HouseRulesTests
         ["src/Host/Sandbox.Host.csproj"] = [],
         ["src/Gate/Sandbox.Gate.csproj"] = [],
         ["src/Policy/Contract/Sandbox.Policy.Contract.csproj"] = [],
-        ["src/Policy/Sandbox.Policy.csproj"] = ["src/Policy/Contract/Sandbox.Policy.Contract.csproj"],
+        ["src/Policy/Language/Sandbox.Policy.Language.csproj"] = ["src/Policy/Contract/Sandbox.Policy.Contract.csproj"],
         ["src/Vmm/Sandbox.Vmm.csproj"] =
             ["src/Host/Sandbox.Host.csproj", "src/Policy/Contract/Sandbox.Policy.Contract.csproj"],
         ["src/Supervisor/Sandbox.Supervisor.csproj"] =
         [
-            "src/Host/Sandbox.Host.csproj", "src/Policy/Sandbox.Policy.csproj",
+            "src/Host/Sandbox.Host.csproj", "src/Policy/Language/Sandbox.Policy.Language.csproj",
             "src/Policy/Contract/Sandbox.Policy.Contract.csproj",
         ],
     };

@@ -2,12 +2,16 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
 using Xunit;
 
 namespace Sandbox.Policy.Tests;
 
 public class LaunchPlanTests
 {
+    static CompiledPolicy Rules { get; } = MemoryFiles.Fragment(
+        "files: {show: [{path: /d}], rules: [{deny: read, path: /d/*.x}]}\nsyscalls: [{allow: open, when: {argument: 1, as: int, is: ==, value: 1}}]\n");
+
     static LaunchPlan Plan { get; } = new()
     {
         Version = LaunchPlan.CurrentVersion,
@@ -33,6 +37,8 @@ public class LaunchPlanTests
             new GuestFile { Kind = GuestFileKind.Text, Path = "/etc/passwd", Content = "root:x:0:0\n", Mode = 0x1a4 },
             new GuestFile { Kind = GuestFileKind.Temporary, Path = "/tmp", Writable = true, Mode = 0x3ff },
         ],
+        PathRules = Rules.Paths.Tables,
+        SystemCallRules = Rules.SystemCallTables,
         Streams = new GuestStreams { Stdin = 1, Stdout = 2, Stderr = 3, Terminal = false, Result = -1, Trace = -1 },
         Handoff = true,
         StartedAtNanoseconds = 123,
@@ -90,7 +96,11 @@ public class LaunchPlanTests
     {
         (JsonObject owner, string name, JsonObject root) = Find(member);
         owner[name] = null;
-        Refuses(root.ToJsonString());
+        // A plan without rules: all that its tree allows, and all calls.
+        if (member is "pathRules" or "systemCallRules")
+            Read(root.ToJsonString());
+        else
+            Refuses(root.ToJsonString());
     }
 
     [Theory, MemberData(nameof(Members))]
@@ -103,6 +113,34 @@ public class LaunchPlanTests
         Assert.Contains(pair, whole, StringComparison.Ordinal);
         int at = whole.IndexOf(pair, StringComparison.Ordinal);
         Refuses(whole.Insert(at, pair + ","));
+    }
+
+    [Theory]
+    [InlineData("pathRules/start", 1_000_000)]
+    [InlineData("pathRules/columnCount", 1_000_000)]
+    [InlineData("pathRules/bases", 0)]
+    [InlineData("pathRules/rows", 0)]
+    [InlineData("pathRules/edges", 0)]
+    [InlineData("pathRules/edges", 2)]
+    [InlineData("pathRules/names", -1)]
+    [InlineData("pathRules/classes", 0)]
+    [InlineData("pathRules/wildcardSteps", 0)]
+    [InlineData("pathRules/wildcardSymbols", 0)]
+    [InlineData("systemCallRules/offsets", 1)]
+    [InlineData("systemCallRules/answers", 0)]
+    [InlineData("systemCallRules/conditionOffsets", 0)]
+    [InlineData("systemCallRules/conditions", 0)]
+    [InlineData("systemCallRules/conditions", 2)]
+    public void RefusesTablesThatLeadOutside(string member, int index)
+    {
+        (JsonObject owner, string name, JsonObject root) = Find(member);
+        if (owner[name] is JsonArray all && index < 0)
+            owner[name] = new JsonArray([.. all.Select(_ => (JsonNode)1_000_000)]);
+        else if (owner[name] is JsonArray list)
+            list[index] = 1_000_000;
+        else
+            owner[name] = index;
+        Refuses(root.ToJsonString());
     }
 
     [Theory]

@@ -17,7 +17,12 @@ sealed class CommandLineProcess : IDisposable
     {
         Assert.SkipWhen(launches && KvmFacts.Ask().OpenError != 0, "/dev/kvm cannot be opened here");
         _vmm = new FakeVmm(vmmScript);
-        foreach (string name in new[] { "sandbox", "sandbox.dll", "sandbox.deps.json", "sandbox.runtimeconfig.json", "Sandbox.Host.dll", "Sandbox.Policy.Contract.dll", "System.CommandLine.dll" })
+        string[] files =
+        [
+            "sandbox", "sandbox.dll", "sandbox.deps.json", "sandbox.runtimeconfig.json", "Sandbox.Host.dll",
+            "Sandbox.Policy.Contract.dll", "Sandbox.Policy.Language.dll", "YamlDotNet.dll", "System.CommandLine.dll",
+        ];
+        foreach (string name in files)
             File.Copy(Path.Combine(AppContext.BaseDirectory, name), Path.Combine(Folder, name));
         WorkingDirectory = Folder;
     }

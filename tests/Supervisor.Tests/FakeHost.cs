@@ -1,3 +1,5 @@
+using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Planning;
 
 namespace Sandbox.Supervisor.Tests;
@@ -5,6 +7,8 @@ namespace Sandbox.Supervisor.Tests;
 /// <summary>A Debian host as planning sees it, without looking at the real one.</summary>
 sealed class FakeHost : IHostTree
 {
+    public static PolicyModel DefaultPolicy { get; } = PolicyOpener.Load(null);
+
     readonly Dictionary<string, HostEntry> _entries = new()
     {
         ["/usr"] = new(HostEntryKind.Directory),

@@ -1,4 +1,5 @@
 using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Planning;
 using Xunit;
@@ -10,7 +11,7 @@ public class PlanBuilderTests
     static readonly RunOptions s_plain = new() { Arguments = ["true"] };
 
     static PlannedLaunch Build(RunOptions? options = null, FakeHost? host = null, params MountSource[] mounts) =>
-        PlanBuilder.Build(options ?? s_plain, (host ?? new FakeHost()).Facts, mounts, 42);
+        PlanBuilder.Build(options ?? s_plain, FakeHost.DefaultPolicy, (host ?? new FakeHost()).Facts, mounts, 42);
 
     static MountSource Folder(string real, string? guest = null, bool writable = false) =>
         new(real, real, guest ?? real, IsDirectory: true, writable);
@@ -107,7 +108,7 @@ public class PlanBuilderTests
         System.Environment.SetEnvironmentVariable("SANDBOX_TEST_SECRET", "secret");
         Assert.Equal(
             [
-                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/home/sandbox", "USER=sandbox",
+                "HOME=/home/sandbox", "USER=sandbox", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                 "LANG=C.UTF-8",
             ],
             Build().Plan.Environment);
@@ -123,7 +124,7 @@ public class PlanBuilderTests
         };
         Assert.Equal(
             [
-                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "USER=sandbox",
+                "HOME=/tmp", "USER=sandbox", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                 "LANG=C.UTF-8", "TERM=xterm-256color", "A=2", "EMPTY=",
             ],
             Build(options).Plan.Environment);
@@ -157,7 +158,7 @@ public class PlanBuilderTests
     public void ASmallHostGivesHalfOfItself()
     {
         HostFacts facts = new FakeHost().Facts with { Memory = 600UL << 20 };
-        GuestLimits limits = PlanBuilder.Build(s_plain, facts, [], 0).Plan.Limits;
+        GuestLimits limits = PlanBuilder.Build(s_plain, FakeHost.DefaultPolicy, facts, [], 0).Plan.Limits;
         Assert.Equal(300UL << 20, limits.MemoryBytes);
         Assert.Equal(150UL << 20, limits.TmpBytes);
     }

@@ -4,8 +4,8 @@ using System.Text.Json.Serialization;
 namespace Sandbox.Policy.Contract;
 
 /// <summary>
-/// Everything one guest may do and be given, as plain data. The supervisor fills it (from flags, later from a
-/// policy) and the VMM obeys it; nothing that is not in the plan exists for the guest.
+/// Everything one guest may do and be given, as plain data. The supervisor fills it (from a policy and
+/// flags) and the VMM obeys it; nothing that is not in the plan exists for the guest.
 /// </summary>
 public sealed record LaunchPlan
 {
@@ -31,6 +31,14 @@ public sealed record LaunchPlan
 
     /// <summary>What appears in the guest's file tree, shallow paths before the deeper ones they hold.</summary>
     public required GuestFile[] Files { get; init; }
+
+    /// <summary>What may be done to which paths, beyond what the tree itself enforces; null when nothing is.</summary>
+    [JsonRequired]
+    public PathTables? PathRules { get; init; }
+
+    /// <summary>Which system calls are served; null for all.</summary>
+    [JsonRequired]
+    public SystemCallTables? SystemCallRules { get; init; }
 
     public required GuestStreams Streams { get; init; }
 

@@ -46,6 +46,7 @@ static class LaunchPlanRules
         CheckUser(plan.User);
         CheckLimits(plan.Limits);
         CheckFiles(plan.Files);
+        CheckRules(plan);
         CheckStreams(plan.Streams);
     }
 
@@ -106,6 +107,21 @@ static class LaunchPlanRules
             for (int slash = file.Path.LastIndexOf('/'); slash > 0; slash = file.Path.LastIndexOf('/', slash - 1))
                 if (!above.Add(file.Path[..slash]))
                     break;
+        }
+    }
+
+    static void CheckRules(LaunchPlan plan)
+    {
+        try
+        {
+            if (plan.PathRules is not null)
+                PathTablesCheck.Check(plan.PathRules);
+            if (plan.SystemCallRules is not null)
+                SystemCallTablesCheck.Check(plan.SystemCallRules);
+        }
+        catch (FormatException outside)
+        {
+            throw new JsonException("launch plan: " + outside.Message);
         }
     }
 

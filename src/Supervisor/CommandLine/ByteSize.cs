@@ -1,48 +1,12 @@
-using System.Globalization;
+using Sandbox.Policy.Language;
 
 namespace Sandbox.Supervisor.CommandLine;
 
-/// <summary>Sizes as people write them: 4096, 64K, 512M, 2GiB. All units are powers of 1024.</summary>
+/// <summary>Sizes on the command line; see <see cref="SizeText"/>.</summary>
 static class ByteSize
 {
-    /// <summary>No size above this is meaningful on x86-64 (47-bit user address space).</summary>
-    public const ulong Maximum = 1UL << 47;
+    public static ulong Parse(string flag, string text) =>
+        SizeText.TryParse(text, out ulong bytes, out string problem) ? bytes : throw new UsageException($"{flag}: {problem}");
 
-    public static ulong Parse(string flag, string text)
-    {
-        int digits = 0;
-        while (digits < text.Length && char.IsAsciiDigit(text[digits]))
-            digits++;
-        if (digits == 0 || !TryShift(text.AsSpan(digits), out int shift))
-            throw new UsageException(
-                $"{flag}: {Quote.Value(text)} is not a size; write a whole number with K, M, G or T, as in 512M or 2GiB");
-        if (!ulong.TryParse(text.AsSpan(0, digits), NumberStyles.None, CultureInfo.InvariantCulture, out ulong number)
-            || number > Maximum >> shift)
-            throw new UsageException($"{flag}: {Quote.Value(text)} is too large; the largest size is {Format(Maximum)}");
-        return number << shift;
-    }
-
-    public static string Format(ulong bytes)
-    {
-        ReadOnlySpan<string> units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-        int unit = 0;
-        while (unit < units.Length - 1 && bytes >= 1024 && bytes % 1024 == 0)
-        {
-            bytes /= 1024;
-            unit++;
-        }
-
-        return $"{bytes} {units[unit]}";
-    }
-
-    static bool TryShift(ReadOnlySpan<char> suffix, out int shift)
-    {
-        shift = 0;
-        if (suffix.IsEmpty || suffix.Equals("b", StringComparison.OrdinalIgnoreCase))
-            return true;
-        shift = 10 * (1 + "kmgt".IndexOf(char.ToLowerInvariant(suffix[0]), StringComparison.Ordinal));
-        // "MB" is refused: half the world reads it as 10^6 and the other half as 2^20.
-        return shift != 0
-            && (suffix.Length == 1 || suffix[1..].Equals("ib", StringComparison.OrdinalIgnoreCase));
-    }
+    public static string Format(ulong bytes) => SizeText.Format(bytes);
 }

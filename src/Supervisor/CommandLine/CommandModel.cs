@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using Sandbox.Supervisor.PolicyTools;
 
 namespace Sandbox.Supervisor.CommandLine;
 
@@ -14,12 +15,13 @@ sealed class CommandModel
         Completion = new Command("completion", "Print a completion script for bash, zsh or fish") { Shell };
         Root = new Command(ProgramName, "Run untrusted Linux programs, each in a KVM virtual machine of its own")
         {
-            Run.Command, Doctor, Version, Completion, Help, VersionFlag,
+            Run.Command, Policy.Command, Doctor, Version, Completion, Help, VersionFlag,
         };
     }
 
     public Command Root { get; }
     public RunCommand Run { get; } = new();
+    public PolicyCommand Policy { get; } = new();
     public Command Doctor { get; } = new("doctor", "Say whether guests can run here, and what to do if not");
     public Command Version { get; } = new("version", "Print the version");
     public Command Completion { get; }
@@ -42,7 +44,8 @@ sealed class CommandModel
     /// <summary>What completion may offer for the value of a flag.</summary>
     public static FlagValue ValueOf(Option option) => option.Name switch
     {
-        "--mount" or "--json" => FlagValue.File,
+        "--json" when option.Arity.MaximumNumberOfValues == 0 => FlagValue.None,
+        "--mount" or "--json" or "--policy" or "--junit" => FlagValue.File,
         "--trace" => FlagValue.OptionalFile,
         "--handoff" => FlagValue.OnOff,
         "--workdir" => FlagValue.Directory,

@@ -56,6 +56,9 @@ static partial class CompletionScript
                 esac
                 [[ $command == run && -z $current ]] && words+=' --'
                 COMPREPLY=($(compgen -W "$words" -- "$current"))
+                if [[ $command == {{model.Policy.Command.Name}} && ${#COMPREPLY[@]} -eq 0 ]]; then
+                    compopt -o filenames; COMPREPLY=($(compgen -f -- "$current"))
+                fi
                 [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace
                 return 0
             }

@@ -41,6 +41,13 @@ static partial class CompletionScript
         foreach (Command command in model.Root.Subcommands)
             foreach (Option option in model.FlagsOf(command))
                 text.Append($"complete -c sandbox -n '__sandbox_in {command.Name}'{FishFlag(option)}\n");
+        foreach (Command verb in model.Policy.Command.Subcommands)
+        {
+            text.Append($"complete -c sandbox -n '__sandbox_in policy' -F -a {verb.Name} -d {FishWord(verb.Description!)}\n");
+            foreach (Option option in verb.Options)
+                text.Append($"complete -c sandbox -n '__sandbox_in policy'{FishFlag(option)}\n");
+        }
+
         text.Append("complete -c sandbox -n '__sandbox_in run' -a -- -d 'the program follows'\n");
         text.Append($"complete -c sandbox -n '__sandbox_in completion' -a '{string.Join(' ', Shells)}'\n");
         return text.ToString();

@@ -38,6 +38,7 @@ static partial class CompletionScript
                         _arguments \
             {{run}} \
                             '*:program:(--)' ;;
+                    policy) _arguments '1:verb:({{string.Join(' ', model.Policy.Command.Subcommands.Select(verb => verb.Name))}})' '*:file:_files' ;;
                     completion) _arguments '1:shell:({{string.Join(' ', Shells)}})' ;;
                     *) _arguments {{string.Join(' ', Names(model.Help).Select(name => ZshWord($"{name}[{model.Help.Description}]")))}} ;;
                     esac ;;

@@ -1,3 +1,5 @@
+using Sandbox.Policy.Language;
+
 namespace Sandbox.Supervisor.CommandLine;
 
 /// <summary><c>--env NAME=VALUE</c>, or <c>--env NAME</c> to pass the caller's own value on.</summary>

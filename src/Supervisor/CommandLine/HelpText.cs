@@ -12,7 +12,7 @@ static class HelpText
     {
         var text = new StringBuilder();
         text.Append(command.Description).Append("\n\nUsage: ").Append(UsageOf(model, command)).Append('\n');
-        if (command == model.Root)
+        if (command.Subcommands.Count > 0)
         {
             text.Append("\nCommands:\n");
             foreach (Command child in command.Subcommands)
@@ -31,6 +31,10 @@ static class HelpText
             return "sandbox COMMAND [FLAGS]";
         if (command == model.Run.Command)
             return "sandbox run [FLAGS] -- PROGRAM [ARGUMENTS]";
+        if (command == model.Policy.Command)
+            return "sandbox policy COMMAND [FLAGS]";
+        if (model.Policy.Command.Subcommands.Contains(command))
+            return string.Join(' ', new[] { "sandbox policy", command.Name, "[FLAGS]" }.Concat(command.Arguments.Select(argument => argument.Name)));
         return command == model.Completion ? "sandbox completion SHELL" : $"sandbox {command.Name}";
     }
 
@@ -63,6 +67,8 @@ static class HelpText
             return Completion;
         if (command == model.Doctor)
             return Doctor;
+        if (command == model.Policy.Command || model.Policy.Command.Subcommands.Contains(command))
+            return Policy;
         return command == model.Root ? Root : "";
     }
 
@@ -71,6 +77,7 @@ static class HelpText
         Examples:
           sandbox run -- python3 -c 'print("hello")'
           sandbox doctor
+          sandbox policy check policy.yaml
           sandbox run --help
 
         Exit status: that of the program; see sandbox run --help for the rest.
@@ -110,6 +117,28 @@ static class HelpText
     const string Doctor = """
 
         Exit status: 0 if a guest can run here, 1 if not.
+
+        """;
+
+    const string Policy = """
+
+        FILE is a policy, or builtin:NAME.yaml for one that comes with this program.
+        A request is one of:
+          open PATH for read|write|execute|create|delete
+          connect tcp|udp HOST:PORT
+          listen tcp|udp ADDRESS:PORT
+          resolve NAME
+          syscall NAME [ARGUMENT...]
+          device KIND
+
+        Exit status: 0 good, 1 the answer is no (a warning, a denied request, a failed
+        case, a difference), 3 a policy is wrong, 125 the command line is.
+
+        Examples:
+          sandbox policy check my.yaml
+          sandbox policy explain --request 'open /etc/shadow for read' my.yaml
+          sandbox policy diff --fail-on-widening old.yaml new.yaml
+          sandbox policy test --cover 100 policies/tests
 
         """;
 

@@ -1,4 +1,5 @@
 using System.Text;
+using Sandbox.Policy.Language;
 
 namespace Sandbox.Supervisor.CommandLine;
 
@@ -10,6 +11,9 @@ namespace Sandbox.Supervisor.CommandLine;
 sealed record MountArgument(string Host, string? Guest, bool Writable)
 {
     public const string Flag = "--mount";
+
+    /// <summary>Who asks for it, for messages: the flag, or a place in a policy.</summary>
+    public string Origin { get; init; } = Flag;
 
     public static MountArgument Parse(string text)
     {
@@ -28,7 +32,7 @@ sealed record MountArgument(string Host, string? Guest, bool Writable)
             throw new UsageException($"{Flag}: {Quote.Value(text)} names no host path; write HOST[:GUEST][:ro|rw]");
         if (parts.Count == 2 && parts[1].Length == 0)
             throw new UsageException($"{Flag}: {Quote.Value(text)} has an empty guest path; leave out its colon for the same path");
-        return new MountArgument(parts[0], parts.Count == 2 ? GuestPath.Normalize(Flag, parts[1]) : null, writable);
+        return new MountArgument(parts[0], parts.Count == 2 ? PathArgument.Normalize(Flag, parts[1]) : null, writable);
     }
 
     static List<string> Split(string text)

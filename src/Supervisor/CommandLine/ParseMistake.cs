@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Sandbox.Policy.Language;
 
 namespace Sandbox.Supervisor.CommandLine;
 
@@ -23,6 +24,10 @@ static class ParseMistake
                 return new UsageException($"{name}: given {flag.Tokens.Count} times; give it once");
         }
 
+        if (command == model.Policy.Command)
+            return new UsageException($"policy: no command given; see {help}");
+        if (model.Policy.Command.Subcommands.Contains(command))
+            return new UsageException($"policy {command.Name}: name {string.Join(" and ", command.Arguments.Select(argument => argument.Name))}; see sandbox policy --help");
         if (command == model.Root)
             return new UsageException($"no command given; try sandbox run -- ls -l, or see {help}");
         if (command == model.Completion)
@@ -37,10 +42,10 @@ static class ParseMistake
             ? model.FlagsOf(command).SelectMany(option => option.Aliases.Append(option.Name))
             : command.Subcommands.Select(child => child.Name);
         string name = flag && token.IndexOf('=', StringComparison.Ordinal) is > 0 and int equals ? token[..equals] : token;
-        string advice = Closest(name, known) is string closest ? $"did you mean {closest}? See {help}" : $"see {help}";
+        string advice = Closest.Name(name, known) is string closest ? $"did you mean {closest}? See {help}" : $"see {help}";
         if (flag)
             return $"unknown flag {Quote.Value(name)}; {advice}";
-        if (command == model.Root)
+        if (command.Subcommands.Count > 0)
             return $"unknown command {Quote.Value(token)}; {advice}";
         if (command == model.Run.Command)
             return $"run: {Quote.Value(token)} is not a flag; put -- before the program, as in: sandbox run -- ls -l";
@@ -48,43 +53,4 @@ static class ParseMistake
     }
 
     static string OneLine(string message) => string.Join(' ', message.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries)).TrimEnd('.');
-
-    /// <summary>The nearest of the known names, if it is near enough to be what was meant.</summary>
-    public static string? Closest(string word, IEnumerable<string> known)
-    {
-        if (word.Length > 64)
-            return null;
-        (string? Name, int Distance) best = (null, int.MaxValue);
-        foreach (string name in known)
-        {
-            int distance = Distance(word, name);
-            if (distance < best.Distance)
-                best = (name, distance);
-        }
-
-        // One slip for each four letters, so that -x is not taken for -t.
-        return best.Distance <= Math.Max(word.Length, best.Name?.Length ?? 0) / 4 + (word.Length > 2 ? 1 : 0) ? best.Name : null;
-    }
-
-    /// <summary>Optimal string alignment: insertions, deletions, replacements and swaps of neighbours.</summary>
-    static int Distance(string a, string b)
-    {
-        int[,] cost = new int[a.Length + 1, b.Length + 1];
-        for (int i = 0; i <= a.Length; i++)
-            cost[i, 0] = i;
-        for (int j = 0; j <= b.Length; j++)
-            cost[0, j] = j;
-        for (int i = 1; i <= a.Length; i++)
-        {
-            for (int j = 1; j <= b.Length; j++)
-            {
-                int replace = cost[i - 1, j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
-                cost[i, j] = Math.Min(replace, Math.Min(cost[i - 1, j], cost[i, j - 1]) + 1);
-                if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                    cost[i, j] = Math.Min(cost[i, j], cost[i - 2, j - 2] + 1);
-            }
-        }
-
-        return cost[a.Length, b.Length];
-    }
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Sandbox.Policy.Language;
 
 namespace Sandbox.Supervisor.CommandLine;
 
@@ -9,6 +10,7 @@ namespace Sandbox.Supervisor.CommandLine;
 /// </summary>
 sealed class RunCommand
 {
+    readonly Option<string> _policy = Value("--policy", "FILE", "what the guest may do; flags only narrow it");
     readonly Option<string> _memory = Value("--memory", "SIZE", "guest memory, in-memory files included (default 1G)");
     readonly Option<string> _cpus = Value("--cpus", "N", "guest threads that run at once (default: the host's CPUs)");
     readonly Option<string> _timeout = Value("--timeout", "TIME", "wall-clock limit, or none (default 1h)");
@@ -30,12 +32,18 @@ sealed class RunCommand
     {
         Command = new Command("run", "Run a program in a virtual machine of its own")
         {
-            _memory, _cpus, _timeout, _cpuTime, _processes, _output, _tmp, _environment, _workdir, _hostname, _user,
+            _policy, ShowPolicy, _memory, _cpus, _timeout, _cpuTime, _processes, _output, _tmp, _environment, _workdir, _hostname, _user,
             _mounts, _json, _trace, _tty, _handoff,
         };
     }
 
     public Command Command { get; }
+
+    /// <summary>Prints the policy instead of running anything.</summary>
+    public Option<bool> ShowPolicy { get; } =
+        new("--show-policy") { Description = "print the policy that would apply", Arity = ArgumentArity.Zero };
+
+    public string? PolicyFile(ParseResult flags) => FileName(flags, _policy);
 
     /// <summary>
     /// Cuts the command line at its first "--": flags before it, the program after it. The program's own arguments
@@ -63,24 +71,25 @@ sealed class RunCommand
             throw new UsageException($"--memory: {ByteSize.Format(memory.Value)} is too little; give at least {ByteSize.Format(RunOptions.MinimumMemory)}");
         if (memory > RunOptions.MaximumMemory)
             throw new UsageException($"--memory: {ByteSize.Format(memory.Value)} is too much; give at most {ByteSize.Format(RunOptions.MaximumMemory)}");
-        ulong output = Size(flags, _output) ?? 0;
-        if (output == 0 && flags.GetValue(_output) is not null)
+        ulong? output = Size(flags, _output);
+        if (output == 0)
             throw new UsageException("--output-limit: zero bytes would end the guest at its first word; leave the flag out for no limit");
 
         return new RunOptions
         {
             Arguments = program,
+            PolicyFile = FileName(flags, _policy),
             Memory = memory,
             Cpus = Count(flags, _cpus, RunOptions.MaximumCpus),
-            Timeout = Time(flags, _timeout) ?? RunOptions.DefaultTimeout,
-            CpuTime = Time(flags, _cpuTime) ?? 0,
-            Processes = Count(flags, _processes, RunOptions.MaximumProcesses) ?? RunOptions.DefaultProcesses,
-            OutputLimit = (long)output,
+            Timeout = Time(flags, _timeout),
+            CpuTime = Time(flags, _cpuTime),
+            Processes = Count(flags, _processes, RunOptions.MaximumProcesses),
+            OutputLimit = (long?)output,
             TmpSize = Size(flags, _tmp),
             Environment = [.. (flags.GetValue(_environment) ?? []).Select(text => EnvironmentArgument.Parse(text, callersEnvironment))],
-            WorkingDirectory = flags.GetValue(_workdir) is string directory ? GuestPath.Normalize("--workdir", directory) : null,
-            Hostname = flags.GetValue(_hostname) is string hostname ? HostnameArgument.Parse(hostname) : HostnameArgument.Default,
-            User = flags.GetValue(_user) is string user ? UserArgument.Parse(user) : UserArgument.Default,
+            WorkingDirectory = flags.GetValue(_workdir) is string directory ? PathArgument.Normalize("--workdir", directory) : null,
+            Hostname = flags.GetValue(_hostname) is string hostname ? HostnameArgument.Parse(hostname) : null,
+            User = flags.GetValue(_user) is string user ? UserArgument.Parse(user) : null,
             Mounts = Mounts(flags),
             ResultFile = FileName(flags, _json),
             TraceFile = FileName(flags, _trace),

@@ -5,19 +5,12 @@ namespace Sandbox.Supervisor.CommandLine;
 /// <summary>What the caller asked of <c>sandbox run</c>, checked value by value; null where nothing was said.</summary>
 sealed record RunOptions
 {
-    /// <summary>Unless said otherwise: 1 GiB, or half of a host that has less than 2 GiB.</summary>
-    public const ulong DefaultMemory = 1UL << 30;
-
     /// <summary>Below this no program gets as far as its first instruction.</summary>
     public const ulong MinimumMemory = 4UL << 20;
 
     /// <summary>What a launch plan takes at most.</summary>
     public const ulong MaximumMemory = 252UL << 30;
 
-    /// <summary>One hour, in milliseconds: an untrusted program never runs without a bound unless asked to.</summary>
-    public const long DefaultTimeout = 3600 * 1000;
-
-    public const int DefaultProcesses = 256;
     public const int MaximumProcesses = 4096;
     public const int MaximumCpus = 256;
 
@@ -29,29 +22,32 @@ sealed record RunOptions
 
     public required string[] Arguments { get; init; }
 
-    /// <summary>Bytes; null for the default.</summary>
+    /// <summary>A policy file; null for the built-in default.</summary>
+    public string? PolicyFile { get; init; }
+
+    /// <summary>Bytes.</summary>
     public ulong? Memory { get; init; }
 
     public int? Cpus { get; init; }
 
     /// <summary>Wall-clock milliseconds; 0 for none.</summary>
-    public long Timeout { get; init; } = DefaultTimeout;
+    public long? Timeout { get; init; }
 
     /// <summary>CPU milliseconds; 0 for none.</summary>
-    public long CpuTime { get; init; }
+    public long? CpuTime { get; init; }
 
-    public int Processes { get; init; } = DefaultProcesses;
+    public int? Processes { get; init; }
 
-    /// <summary>Bytes; 0 for no limit.</summary>
-    public long OutputLimit { get; init; }
+    /// <summary>Bytes.</summary>
+    public long? OutputLimit { get; init; }
 
-    /// <summary>Bytes; null for half of the memory.</summary>
+    /// <summary>Bytes.</summary>
     public ulong? TmpSize { get; init; }
 
     public IReadOnlyList<KeyValuePair<string, string>> Environment { get; init; } = [];
     public string? WorkingDirectory { get; init; }
-    public string Hostname { get; init; } = HostnameArgument.Default;
-    public GuestUser User { get; init; } = UserArgument.Default;
+    public string? Hostname { get; init; }
+    public GuestUser? User { get; init; }
     public IReadOnlyList<MountArgument> Mounts { get; init; } = [];
     public string? ResultFile { get; init; }
 

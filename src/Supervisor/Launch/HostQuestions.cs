@@ -19,6 +19,7 @@ static unsafe class HostQuestions
             Memory = Math.Min(PhysicalMemory(), ControlGroups.MemoryLimit()),
             WorkingDirectory = WorkingDirectory(),
             TerminalType = terminal ? Environment.GetEnvironmentVariable("TERM") : null,
+            Variable = Environment.GetEnvironmentVariable,
             Rows = size.ws_row,
             Columns = size.ws_col,
             OpenStreams = [StandardStreams.IsOpen(0), StandardStreams.IsOpen(1), StandardStreams.IsOpen(2)],

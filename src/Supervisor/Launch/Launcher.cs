@@ -1,5 +1,6 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
@@ -14,12 +15,19 @@ static class Launcher
     /// <returns>The command line's exit status.</returns>
     public static int Run(RunOptions options, Func<VmmProcess> vmm, long startedAt)
     {
+        PolicyModel policy = PolicyOpener.Load(options.PolicyFile);
         using CallersTerminal? terminal = options.Terminal ? CallersTerminal.Open() : null;
         HostFacts host = HostQuestions.Ask(options.Terminal);
+        Ceiling.Check(policy);
+        // Before anything is opened that the policy may not allow to be opened.
+        PolicyBounds.Check(options, policy);
         using var opened = new OpenedGrants();
+        string home = (options.User ?? CompiledPolicy.UserOf(policy)).Home;
+        foreach ((ShownFile shown, MountArgument mount) in PolicyOpener.Mounts(policy, home, host.Tree))
+            opened.AddMount(MountOpener.Open(mount, host.WorkingDirectory), shown);
         foreach (MountArgument mount in options.Mounts)
-            opened.AddMount(MountOpener.Open(mount, host.WorkingDirectory));
-        PlannedLaunch launch = PlanBuilder.Build(options, host, opened.Mounts, startedAt);
+            opened.AddMount(MountOpener.Open(mount, host.WorkingDirectory), null);
+        PlannedLaunch launch = PlanBuilder.Build(options, policy, host, opened.Mounts, startedAt);
         FileDescriptor[] descriptors = opened.Open(launch.Grants, options);
 
         VmmProcess process = vmm();

@@ -1,5 +1,6 @@
 using System.Text;
 using Sandbox.Host;
+using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
@@ -27,7 +28,7 @@ static class MountOpener
             bool directory = Kind(mount, path!) == HostEntryKind.Directory;
             MountRules.Check(mount, path!, real, directory, KernelFileSystems.MountedOnThisHost);
             string guest = mount.Guest ?? SamePath(mount, real, workingDirectory);
-            var source = new MountSource(mount.Host, real, guest, directory, mount.Writable);
+            var source = new MountSource(mount.Host, real, guest, directory, mount.Writable) { Origin = mount.Origin };
             FileDescriptor file = directory ? path! : Reopen(mount, path!);
             if (directory)
                 path = null;
@@ -72,9 +73,9 @@ static class MountOpener
     static string SamePath(MountArgument mount, string real, string? workingDirectory)
     {
         string path = mount.Host.Split('/').Contains("..") ? real : Path.Combine(workingDirectory ?? "/", mount.Host);
-        return GuestPath.Normalize(MountArgument.Flag, path);
+        return PathArgument.Normalize(MountArgument.Flag, path);
     }
 
     static UsageException Mistake(MountArgument mount, string what) =>
-        new($"{MountArgument.Flag}: {Quote.Value(mount.Host)} {what}");
+        new($"{mount.Origin}: {Quote.Value(mount.Host)} {what}");
 }

@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using static Sandbox.Host.Libc;
 
@@ -28,5 +29,5 @@ static class MountRules
     }
 
     static UsageException Refusal(MountArgument mount, string why) =>
-        new($"{MountArgument.Flag}: {Quote.Value(mount.Host)} {why}");
+        new($"{mount.Origin}: {Quote.Value(mount.Host)} {why}");
 }

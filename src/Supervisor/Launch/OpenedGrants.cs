@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
@@ -17,9 +18,10 @@ sealed class OpenedGrants : IDisposable
     /// <summary>The result file, once opened and if the caller wants one.</summary>
     public ResultFile? Result { get; private set; }
 
-    public void AddMount((MountSource Source, FileDescriptor File) mount)
+    /// <param name="shown">The policy's entry that asks for it; null for the command line's.</param>
+    public void AddMount((MountSource Source, FileDescriptor File) mount, ShownFile? shown)
     {
-        _mounts.Add(mount.Source);
+        _mounts.Add(mount.Source with { Shown = shown });
         _mountFiles.Add(mount.File);
     }
 

@@ -1,5 +1,6 @@
 using System.Text;
 using Sandbox.Host;
+using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using static Sandbox.Host.Libc;
 

@@ -34,6 +34,9 @@ static unsafe class StandardStreams
     /// <summary>One line on stderr. Nobody is left to tell when that fails.</summary>
     public static void WriteError(string line) => Write(STDERR_FILENO, $"sandbox: {line}\n");
 
+    /// <summary>Lines on stderr that have a form of their own.</summary>
+    public static void WriteText(string text) => Write(STDERR_FILENO, text);
+
     static bool Write(int number, string text)
     {
         ReadOnlySpan<byte> rest = Encoding.UTF8.GetBytes(text);

@@ -1,4 +1,5 @@
 using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 
 namespace Sandbox.Supervisor.Planning;
@@ -24,8 +25,8 @@ sealed class GuestTree
     public void AddTemporary(string path, uint mode) =>
         Add(new GuestFile { Kind = GuestFileKind.Temporary, Path = path, Writable = true, Mode = mode }, null, true);
 
-    public void AddSystem(string path, bool isDirectory) =>
-        Add(new GuestFile { Kind = GuestFileKind.Host, Path = path }, new Grant.SystemPath(path, isDirectory), isDirectory);
+    public void AddSystem(string path, string host, bool isDirectory) =>
+        Add(new GuestFile { Kind = GuestFileKind.Host, Path = path }, new Grant.SystemPath(host, isDirectory), isDirectory);
 
     /// <summary>True when the host's own <paramref name="path"/> is what the guest sees there.</summary>
     public bool ShowsSystem(string path) =>
@@ -39,7 +40,7 @@ sealed class GuestTree
         {
             if (hidden == path && _entries[path].Grant is Grant.Mount)
                 throw new UsageException(
-                    $"--mount: two mounts at the guest path {Quote.Value(path)}; give one of them another path with HOST:GUEST");
+                    $"{source.Origin}: two mounts at the guest path {Quote.Value(path)}; give one of them another path with HOST:GUEST");
             _entries.Remove(hidden);
         }
 
@@ -74,11 +75,11 @@ sealed class GuestTree
     {
         if (path == "/")
             throw new UsageException(
-                $"--mount: {Quote.Value(source.Host)} cannot become the guest's root; give it a folder, as in {source.Host}:/data");
+                $"{source.Origin}: {Quote.Value(source.Host)} cannot become the guest's root; give it a folder, as in {source.Host}:/data");
         foreach (string own in s_ownFolders)
             if (GuestPath.IsWithin(path, own))
                 throw new UsageException(
-                    $"--mount: the guest's {own} is its own and cannot be mounted over; choose a guest path elsewhere, as in {source.Host}:/data");
+                    $"{source.Origin}: the guest's {own} is its own and cannot be mounted over; choose a guest path elsewhere, as in {source.Host}:/data");
     }
 
     void CheckPlace(MountSource source)
@@ -91,10 +92,10 @@ sealed class GuestTree
                 continue;
             if (entry.File.Kind == GuestFileKind.Symlink)
                 throw new UsageException(
-                    $"--mount: {Quote.Value(path)} lies below {parent}, which is a symlink to {entry.File.Content} in the guest; mount below its target");
+                    $"{source.Origin}: {Quote.Value(path)} lies below {parent}, which is a symlink to {entry.File.Content} in the guest; mount below its target");
             if (!entry.IsDirectory)
                 throw new UsageException(
-                    $"--mount: {Quote.Value(path)} lies below {parent}, which is a file in the guest; choose a guest path elsewhere");
+                    $"{source.Origin}: {Quote.Value(path)} lies below {parent}, which is a file in the guest; choose a guest path elsewhere");
         }
     }
 

@@ -1,3 +1,6 @@
+using Sandbox.Policy.Language;
+using Sandbox.Supervisor.CommandLine;
+
 namespace Sandbox.Supervisor.Planning;
 
 /// <summary>What planning needs to know of the host, gathered beforehand so that planning itself asks nothing.</summary>
@@ -14,6 +17,9 @@ sealed record HostFacts
 
     /// <summary>The caller's TERM, if set.</summary>
     public required string? TerminalType { get; init; }
+
+    /// <summary>Variables of the caller, for a policy that passes some on.</summary>
+    public Func<string, string?> Variable { get; init; } = static _ => null;
 
     /// <summary>Rows and columns of the caller's terminal; zero when there is none.</summary>
     public ushort Rows { get; init; }
@@ -49,8 +55,15 @@ enum HostEntryKind
 /// <param name="Target">What a symlink points to.</param>
 readonly record struct HostEntry(HostEntryKind Kind, string? Target = null);
 
-/// <summary>A <c>--mount</c> whose source has been opened.</summary>
+/// <summary>A mount, of the command line or of a policy, whose source has been opened.</summary>
 /// <param name="Host">As the caller wrote it.</param>
 /// <param name="RealPath">Absolute, without symlinks.</param>
 /// <param name="GuestPath">Normalised.</param>
-sealed record MountSource(string Host, string RealPath, string GuestPath, bool IsDirectory, bool Writable);
+sealed record MountSource(string Host, string RealPath, string GuestPath, bool IsDirectory, bool Writable)
+{
+    /// <summary>Who asks for it, for messages.</summary>
+    public string Origin { get; init; } = MountArgument.Flag;
+
+    /// <summary>The policy's entry; null for the command line's.</summary>
+    public ShownFile? Shown { get; init; }
+}

@@ -1,43 +1,32 @@
 using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
-using static Sandbox.Supervisor.Planning.GuestTree;
 
 namespace Sandbox.Supervisor.Planning;
 
 /// <summary>
-/// Turns what the caller asked for into a launch plan and the list of what to open for it. Pure: it asks the host
+/// Turns a policy and what the caller asked for into a launch plan and the list of what to open for it. Pure: it asks the host
 /// nothing beyond <see cref="HostFacts"/> and opens nothing.
 /// </summary>
 static class PlanBuilder
 {
-    /// <summary>What programs on the host need to start and to speak of time, names and certificates.</summary>
-    static readonly string[] s_hostEtc =
-    [
-        "/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime",
-        "/etc/mime.types", "/etc/os-release", "/etc/protocols", "/etc/services", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
-    ];
-
-    static readonly string[] s_rootFolders = ["/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"];
-
-    /// <summary>The guest's PATH, the same as a Debian root login's, so that nothing installed is missed.</summary>
-    const string SearchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-    /// <summary>Linux's usual hard limit for a login, and enough for a build's file tables.</summary>
-    const int OpenFiles = 4096;
-
+    /// <param name="mounts">What the policy and the command line show of the host, opened.</param>
     public static PlannedLaunch Build(
-        RunOptions options, HostFacts host, IReadOnlyList<MountSource> mounts, long startedAtNanoseconds)
+        RunOptions options, PolicyModel policy, HostFacts host, IReadOnlyList<MountSource> mounts, long startedAtNanoseconds)
     {
-        GuestLimits limits = Limits(options, host);
-        GuestTree tree = SystemTree(options, host.Tree);
+        GuestLimits limits = Limits(options, policy, host);
+        GuestUser user = options.User ?? CompiledPolicy.UserOf(policy);
+        string hostname = options.Hostname ?? policy.Hostname?.Value ?? HostnameText.Default;
+        GuestTree tree = PolicyTree(policy, user, hostname, host.Tree, mounts);
         // In the order of their guest paths, so that a mount inside another one does not depend on who was named first.
         foreach ((MountSource source, int index) in mounts.Select((mount, index) => (mount, index))
+                     .Where(mount => mount.mount.Shown is null)
                      .OrderBy(mount => mount.mount.GuestPath, StringComparer.Ordinal))
             tree.Mount(source, index);
 
         string workingDirectory = options.WorkingDirectory
             ?? SameDirectory(host.WorkingDirectory, mounts, tree)
-            ?? options.User.Home;
+            ?? user.Home;
         (GuestFile[] files, List<Grant> grants) = tree.Finish();
         GuestStreams streams = Streams(options, host, grants);
         return new PlannedLaunch(
@@ -45,12 +34,14 @@ static class PlanBuilder
             {
                 Version = LaunchPlan.CurrentVersion,
                 Arguments = options.Arguments,
-                Environment = Environment(options, host),
+                Environment = Environment(options, policy, user, host),
                 WorkingDirectory = workingDirectory,
-                Hostname = options.Hostname,
-                User = options.User,
+                Hostname = hostname,
+                User = user,
                 Limits = limits,
                 Files = files,
+                PathRules = PlanRules.Paths(policy, user.Home, mounts),
+                SystemCallRules = PlanRules.SystemCalls(policy),
                 Streams = streams,
                 Handoff = options.Handoff,
                 StartedAtNanoseconds = startedAtNanoseconds,
@@ -58,47 +49,67 @@ static class PlanBuilder
             grants);
     }
 
-    static GuestTree SystemTree(RunOptions options, IHostTree host)
+    static GuestTree PolicyTree(
+        PolicyModel policy, GuestUser user, string hostname, IHostTree host, IReadOnlyList<MountSource> mounts)
     {
         var tree = new GuestTree();
-        if (host.Follow("/usr").Kind != HostEntryKind.Directory)
-            throw new UsageException("the host has no folder /usr, which is what guests run their programs from");
-        tree.AddSystem("/usr", isDirectory: true);
-        foreach (string path in s_rootFolders)
+        string Place(ShownFile shown) => CompiledPolicy.ExpandHome(shown.Path, user.Home);
+        foreach (ShownFile shown in policy.Shown.OrderBy(Place, StringComparer.Ordinal))
         {
-            HostEntry entry = host.Look(path);
-            if (entry.Kind == HostEntryKind.Symlink)
-                tree.AddSymlink(path, entry.Target!);
-            else if (entry.Kind == HostEntryKind.Directory)
-                tree.AddSystem(path, isDirectory: true);
+            string path = Place(shown);
+            switch (shown.Kind)
+            {
+                case ShownKind.Text:
+                    tree.AddText(path, shown.Content!);
+                    break;
+                case ShownKind.Link:
+                    tree.AddSymlink(path, shown.Content!);
+                    break;
+                case ShownKind.Generated:
+                    tree.AddText(path, SyntheticEtc.Content(shown.Generated, user, hostname));
+                    break;
+                case ShownKind.Memory:
+                    tree.AddTemporary(path, shown.Mode);
+                    break;
+                case ShownKind.Host:
+                    AddHost(tree, policy, shown, path, host, mounts);
+                    break;
+            }
         }
 
-        foreach ((string path, string content) in SyntheticEtc.Files(options.User, options.Hostname))
-            tree.AddText(path, content);
-        tree.AddSymlink("/etc/mtab", "/proc/mounts");
-        foreach (string path in s_hostEtc)
-            AddHostEtc(tree, host, path);
-
-        tree.AddTemporary("/tmp", Octal(1, 7, 7, 7));
-        tree.AddTemporary("/dev/shm", Octal(1, 7, 7, 7));
-        tree.AddTemporary(options.User.Home, Octal(0, 7, 0, 0));
         return tree;
     }
 
-    static void AddHostEtc(GuestTree tree, IHostTree host, string path)
+    static void AddHost(
+        GuestTree tree, PolicyModel policy, ShownFile shown, string path, IHostTree host, IReadOnlyList<MountSource> mounts)
     {
-        HostEntry entry = host.Look(path);
-        // A link into /usr stays a link: programs read its target (the time zone's name is only there).
-        if (entry is { Kind: HostEntryKind.Symlink, Target: string target }
-            && (target.StartsWith("/usr/", StringComparison.Ordinal) || target.StartsWith("../usr/", StringComparison.Ordinal)))
+        for (int i = 0; i < mounts.Count; i++)
+            if (mounts[i].Shown == shown)
+            {
+                tree.Mount(mounts[i], i);
+                return;
+            }
+
+        string source = shown.Content!;
+        HostEntry entry = host.Look(source);
+        // A link into what is shown stays a link: programs read its target (the time zone's name is only there).
+        if (entry is { Kind: HostEntryKind.Symlink, Target: string target } && source == path && LeadsToShown(policy, path, target))
         {
             tree.AddSymlink(path, target);
             return;
         }
 
-        HostEntryKind kind = host.Follow(path).Kind;
+        HostEntryKind kind = host.Follow(source).Kind;
         if (kind is HostEntryKind.Directory or HostEntryKind.File)
-            tree.AddSystem(path, kind == HostEntryKind.Directory);
+            tree.AddSystem(path, source, kind == HostEntryKind.Directory);
+        else if (!shown.Optional)
+            throw new UsageException($"the host has no folder {source}, which is what guests run their programs from");
+    }
+
+    static bool LeadsToShown(PolicyModel policy, string path, string target)
+    {
+        string resolved = Path.GetFullPath(target, GuestPath.Parent(path));
+        return policy.Shown.Any(shown => shown.Kind == ShownKind.Host && shown.Path != path && GuestPath.IsWithin(resolved, shown.Path));
     }
 
     /// <summary>
@@ -121,15 +132,12 @@ static class PlanBuilder
         return showsBelow || (GuestPath.IsWithin(callers, "/usr") && tree.ShowsSystem("/usr")) ? callers : null;
     }
 
-    static string[] Environment(RunOptions options, HostFacts host)
+    static string[] Environment(RunOptions options, PolicyModel policy, GuestUser user, HostFacts host)
     {
-        var variables = new OrderedDictionary<string, string>
-        {
-            ["PATH"] = SearchPath,
-            ["HOME"] = options.User.Home,
-            ["USER"] = options.User.Name,
-            ["LANG"] = "C.UTF-8",
-        };
+        var variables = new OrderedDictionary<string, string> { ["HOME"] = user.Home, ["USER"] = user.Name };
+        foreach (EnvironmentVariable variable in policy.Environment.Select(given => given.Value))
+            if ((variable.Value ?? host.Variable(variable.Name)) is string value)
+                variables[variable.Name] = variable.Value is null ? value : CompiledPolicy.ExpandHome(value, user.Home);
         if (options.Terminal)
             variables["TERM"] = host.TerminalType ?? "dumb";
         foreach ((string name, string value) in options.Environment)
@@ -137,9 +145,9 @@ static class PlanBuilder
         return [.. variables.Select(variable => $"{variable.Key}={variable.Value}")];
     }
 
-    static GuestLimits Limits(RunOptions options, HostFacts host)
+    static GuestLimits Limits(RunOptions options, PolicyModel policy, HostFacts host)
     {
-        ulong memory = options.Memory ?? Math.Min(RunOptions.DefaultMemory, host.Memory / 2);
+        ulong memory = options.Memory ?? Math.Min(policy.Limit(Resource.Memory)!.Value, host.Memory / 2);
         if (memory > host.Memory)
             throw new UsageException(
                 $"--memory: {ByteSize.Format(memory)} is more than this host or control group has ({host.Memory >> 20} MiB); ask for less");
@@ -149,18 +157,23 @@ static class PlanBuilder
         if (options.TmpSize > memory)
             throw new UsageException(
                 $"--tmp-size: {ByteSize.Format(options.TmpSize.Value)} is more than the guest's memory ({ByteSize.Format(memory)}), which holds these files; raise --memory");
+        ulong tmp = policy.Limit(Resource.TmpSize)!.Value;
         return new GuestLimits
         {
             MemoryBytes = WholePages(memory),
-            Cpus = options.Cpus ?? Math.Clamp(host.Cpus, 1, RunOptions.MaximumCpus),
-            WallMilliseconds = options.Timeout,
-            CpuMilliseconds = options.CpuTime,
-            Processes = options.Processes,
-            OutputBytes = options.OutputLimit,
-            TmpBytes = WholePages(options.TmpSize ?? memory / 2),
-            OpenFiles = OpenFiles,
+            Cpus = options.Cpus ?? (int)Math.Min(policy.Limit(Resource.Cpus)!.Value, (ulong)Math.Clamp(host.Cpus, 1, RunOptions.MaximumCpus)),
+            WallMilliseconds = options.Timeout ?? OrNone(policy, Resource.Time),
+            CpuMilliseconds = options.CpuTime ?? OrNone(policy, Resource.CpuTime),
+            Processes = options.Processes ?? (int)policy.Limit(Resource.Processes)!.Value,
+            OutputBytes = options.OutputLimit ?? OrNone(policy, Resource.Output),
+            TmpBytes = WholePages(options.TmpSize ?? (tmp == Resources.Unlimited ? memory / 2 : Math.Min(tmp, memory))),
+            OpenFiles = (int)policy.Limit(Resource.OpenFiles)!.Value,
         };
     }
+
+    /// <summary>In a plan 0 is no limit.</summary>
+    static long OrNone(PolicyModel policy, Resource resource) =>
+        policy.Limit(resource)!.Value is var value && value == Resources.Unlimited ? 0 : (long)value;
 
     static ulong WholePages(ulong bytes) => bytes & ~0xfffUL;
 

@@ -1,5 +1,6 @@
 using System.Text;
 using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
 
 namespace Sandbox.Supervisor.Planning;
 
@@ -8,14 +9,15 @@ static class SyntheticEtc
 {
     const uint Nobody = 65534;
 
-    public static IEnumerable<(string Path, string Content)> Files(GuestUser user, string hostname) =>
-    [
-        ("/etc/passwd", Passwd(user)),
-        ("/etc/group", Group(user)),
-        ("/etc/hostname", hostname + "\n"),
-        ("/etc/hosts", $"127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n"),
-        ("/etc/nsswitch.conf", NameServices),
-    ];
+    public static string Content(GeneratedFile file, GuestUser user, string hostname) => file switch
+    {
+        GeneratedFile.Passwd => Passwd(user),
+        GeneratedFile.Group => Group(user),
+        GeneratedFile.Hostname => hostname + "\n",
+        GeneratedFile.Hosts => $"127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n",
+        GeneratedFile.NameServices => NameServices,
+        _ => throw new ArgumentOutOfRangeException(nameof(file), file, null),
+    };
 
     // Only sources that read files: there is no network to ask and no daemon to connect to.
     const string NameServices = """

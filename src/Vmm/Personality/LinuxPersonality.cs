@@ -25,6 +25,7 @@ public sealed partial class LinuxPersonality
         Memory = memory;
         Platform = platform;
         SystemCalls = new SystemCallTable();
+        CallRules = plan.SystemCallRules is SystemCallTables rules ? new SystemCallRules(rules) : null;
         Timers = new TimerQueue(Clock);
         if (plan.Limits.Cpus < Environment.ProcessorCount)
             CpuGate = new CpuGate(plan.Limits.Cpus, Timers, Clock);
@@ -40,6 +41,9 @@ public sealed partial class LinuxPersonality
     public IPlatform Platform { get; }
 
     public SystemCallTable SystemCalls { get; }
+
+    /// <summary>The policy's rules on calls; null when all are served.</summary>
+    internal SystemCallRules? CallRules { get; }
 
     /// <summary>Guards the process tree, process groups, sessions, wait states and all pending signals.</summary>
     public Lock TaskLock { get; } = new();

@@ -19,13 +19,18 @@ sealed class GuestTree : IDisposable
     private readonly GuestMemory _memory;
 
     public GuestTree(ulong temporaryBytes = 4 << 20, params Func<GuestTree, GuestFile>[] files)
+        : this(null, temporaryBytes, files)
+    {
+    }
+
+    public GuestTree(PathRules? rules, ulong temporaryBytes = 4 << 20, params Func<GuestTree, GuestFile>[] files)
     {
         HostRoot = Directory.CreateTempSubdirectory("sandbox-files-").FullName;
         _memory = new GuestMemory(64 << 20, new NoSlots());
         List<GuestFile> plan = [Temporary("/tmp")];
         foreach (Func<GuestTree, GuestFile> file in files)
             plan.Add(file(this));
-        Tree = new VirtualFileSystem(null, User, plan, Descriptors, _memory, temporaryBytes);
+        Tree = new VirtualFileSystem(null, User, plan, Descriptors, _memory, temporaryBytes, rules);
         Caller = new Caller(Tree.Root, Tree.Root, Credentials.Of(Uid, Gid), 0x12, null);
         Superuser = Caller with { Credentials = Credentials.Of(0, 0) };
     }

@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Personality.Files;
 
 namespace Sandbox.Vmm.Personality;
@@ -16,7 +17,9 @@ public sealed partial class LinuxPersonality
     /// <exception cref="HostException">A granted descriptor is not what the plan says.</exception>
     public void BuildFiles(IReadOnlyList<FileDescriptor> descriptors)
     {
-        _files = new VirtualFileSystem(this, Plan.User, Plan.Files, descriptors, Memory, Plan.Limits.TmpBytes);
+        PathRules? rules = Plan.PathRules is PathTables tables ? new PathRules(tables) : null;
+        _files = new VirtualFileSystem(
+            this, Plan.User, Plan.Files, descriptors, Memory, Plan.Limits.TmpBytes, rules);
         AttachSpecialFiles(_files);
     }
 }

@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -93,6 +94,12 @@ public sealed partial class VirtualFileSystem
         {
             status = default;
             return -EROFS;
+        }
+        long result = PathGuard.Check(target, PathAccess.Write);
+        if (result < 0)
+        {
+            status = default;
+            return result;
         }
         return file is not null ? file.GetStatus(out status) : target.Inode.GetStatus(target, out status);
     }

@@ -20,6 +20,8 @@ public sealed partial class VirtualFileSystem
     private readonly TemporaryFileSystem _memoryFiles;
     private readonly Mount _memoryFilesMount;
 
+    private readonly PathRules? _pathRules;
+
     /// <summary>What open files are charged to; null outside a guest.</summary>
     private readonly KernelMemory? _kernelMemory;
 
@@ -28,12 +30,14 @@ public sealed partial class VirtualFileSystem
     /// <param name="files">The plan's tree, shallow paths first.</param>
     /// <param name="descriptors">What the plan's indexes refer to. The tree takes over those it uses.</param>
     /// <param name="temporaryBytes">For all in-memory directories together.</param>
+    /// <param name="pathRules">What may be done to which paths beyond what the tree says; null for no such rules.</param>
     /// <exception cref="HostException">A granted descriptor is not what the plan says.</exception>
     public VirtualFileSystem(
         LinuxPersonality? personality, GuestUser user, IReadOnlyList<GuestFile> files,
-        IReadOnlyList<FileDescriptor> descriptors, GuestMemory? memory, ulong temporaryBytes)
+        IReadOnlyList<FileDescriptor> descriptors, GuestMemory? memory, ulong temporaryBytes, PathRules? pathRules = null)
     {
         _kernelMemory = personality?.KernelMemory;
+        _pathRules = pathRules;
         _hostCache = new(maximumFiles: HostDescriptors.RaiseLimit());
         _rootFileSystem = new(NewDevice(), "rootfs", TMPFS_MAGIC);
         _rootMount = AddMount(_rootFileSystem, readOnly: true, "none");
@@ -108,7 +112,7 @@ public sealed partial class VirtualFileSystem
 
     private Mount AddMount(FileSystem fileSystem, bool readOnly, string source)
     {
-        Mount mount = new(_mounts.Count + 1, fileSystem, readOnly, source, Watches);
+        Mount mount = new(_mounts.Count + 1, fileSystem, readOnly, source, Watches) { Rules = _pathRules };
         _mounts.Add(mount);
         return mount;
     }

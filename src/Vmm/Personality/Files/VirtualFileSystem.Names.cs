@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -25,7 +26,8 @@ public sealed partial class VirtualFileSystem
         // Only a directory may be made under a name with a slash behind it.
         if (walk.TrailingSlash && !directory)
             return -ENOENT;
-        return MayChange(caller, walk.Current);
+        result = MayChange(caller, walk.Current);
+        return result < 0 ? result : PathGuard.Check(walk.Current, walk.Name, PathAccess.Create);
     }
 
     /// <param name="mode">Type and permission bits; S_IFREG, S_IFIFO or S_IFSOCK.</param>
@@ -82,6 +84,8 @@ public sealed partial class VirtualFileSystem
             return result;
         if (existing.Mount != walk.Current.Mount)
             return -EXDEV;
+        if (result == 0)
+            result = PathGuard.CheckMove(existing, walk.Current, walk.Name);
         if (result < 0)
             return result;
         if (existing.Inode.IsDirectory)
@@ -224,6 +228,9 @@ public sealed partial class VirtualFileSystem
             }
             if (result < 0)
                 return result;
+            result = CheckRenameRules(from.Current, child, to.Current, to.Name, exchange ? replaced : null);
+            if (result < 0)
+                return result;
             // Two dentries of one name: the same file, already where it is to go.
             if (child == replaced)
                 return 0;
@@ -240,6 +247,19 @@ public sealed partial class VirtualFileSystem
                 watches.ReportMoved(to.Current, to.Name, from.Current, oldName, replaced!.Inode, null, false);
             return result;
         }
+    }
+
+    private static long CheckRenameRules(
+        Dentry oldDirectory, Dentry child, Dentry newDirectory, ReadOnlySpan<byte> newName, Dentry? exchanged)
+    {
+        long result = PathGuard.Check(newDirectory, newName, PathAccess.Create);
+        if (result == 0)
+            result = PathGuard.CheckMove(child, newDirectory, newName);
+        if (result == 0 && exchanged is not null)
+            result = PathGuard.Check(oldDirectory, child.Name, PathAccess.Create);
+        if (result == 0 && exchanged is not null)
+            result = PathGuard.CheckMove(exchanged, oldDirectory, child.Name);
+        return result;
     }
 
     private static long MayMove(in Caller caller, Dentry from, Dentry child, Dentry to)

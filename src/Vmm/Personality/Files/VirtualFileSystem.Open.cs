@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Personality.Ipc;
 using static Sandbox.Host.Libc;
 
@@ -108,6 +109,8 @@ public sealed partial class VirtualFileSystem
             {
                 result = MayChange(caller, walk.Current);
                 if (result == 0)
+                    result = PathGuard.Check(walk.Current, walk.Name, PathAccess.Create | AccessOf(flags));
+                if (result == 0)
                     result = walk.Current.Inode.CreateAndOpen(
                         caller, walk.Current, walk.Name, mode & 0xfff & ~caller.Umask, caller.Owner,
                         flags & ~(O_CREAT | O_EXCL | O_TRUNC), out file);
@@ -140,10 +143,19 @@ public sealed partial class VirtualFileSystem
         return result;
     }
 
+    private static PathAccess AccessOf(int flags) => (flags & O_ACCMODE) switch
+    {
+        O_RDONLY => PathAccess.Read,
+        O_WRONLY => PathAccess.Write,
+        _ => PathAccess.Read | PathAccess.Write,
+    };
+
     private static long OpenUnnamed(in Caller caller, Dentry directory, int flags, uint mode, out OpenFile? file)
     {
         file = null;
         long result = MayChange(caller, directory);
+        if (result == 0)
+            result = PathGuard.Check(directory, PathAccess.Create | AccessOf(flags));
         return result < 0
             ? result
             : directory.Inode.CreateUnnamed(
@@ -158,6 +170,9 @@ public sealed partial class VirtualFileSystem
         Inode inode = target.Inode;
         if ((flags & O_PATH) != 0)
         {
+            long visible = PathGuard.CheckVisible(target);
+            if (visible < 0)
+                return visible;
             if (!inode.TryAddUser())
                 return -ENOENT;
             file = new PathFile(target, flags);
@@ -218,7 +233,7 @@ public sealed partial class VirtualFileSystem
             return -ELOOP;
         if (!target.Inode.IsRegular)
             return target.Inode.IsDirectory ? -EISDIR : -EACCES;
-        result = target.Inode.CheckAccess(target, caller.Credentials, X_OK);
+        result = CheckAccess(caller, target, X_OK);
         if (result == 0)
             result = target.Inode.Open(caller, target, O_RDONLY, out file);
         if (result == 0)

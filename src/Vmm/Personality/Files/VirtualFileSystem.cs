@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -74,7 +75,21 @@ public sealed partial class VirtualFileSystem
     {
         if ((mask & W_OK) != 0 && IsProtected(target))
             return -EROFS;
-        return mask == 0 ? 0 : target.Inode.CheckAccess(target, caller.Credentials, mask);
+        if (mask == 0)
+            return 0;
+        long result = target.Inode.CheckAccess(target, caller.Credentials, mask);
+        return result < 0 ? result : CheckRules(target, mask);
+    }
+
+    private static long CheckRules(Dentry target, int mask)
+    {
+        PathAccess access = (mask & R_OK) != 0 ? PathAccess.Read : PathAccess.None;
+        if ((mask & W_OK) != 0)
+            access |= PathAccess.Write;
+        // Searching a directory is not running it.
+        if ((mask & X_OK) != 0 && !target.Inode.IsDirectory)
+            access |= PathAccess.Execute;
+        return access == PathAccess.None ? PathGuard.CheckVisible(target) : PathGuard.Check(target, access);
     }
 
     /// <summary>
@@ -102,6 +117,9 @@ public sealed partial class VirtualFileSystem
         // What the plan pinned, and what is mounted elsewhere, cannot be taken away.
         if (child.IsPinned || child.IsMountRoot)
             return -EBUSY;
+        result = PathGuard.Check(child, PathAccess.Delete);
+        if (result < 0)
+            return result;
         if (caller.Credentials.FileSystemUid == 0)
             return 0;
         result = directory.Inode.GetStatus(directory, out InodeStatus parent);

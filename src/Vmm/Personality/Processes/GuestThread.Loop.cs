@@ -129,8 +129,15 @@ public sealed partial class GuestThread
     {
         ref readonly SystemCallEntry entry = ref Personality.SystemCalls[number];
         Counters.CountCall(number, entry.Handler is not null);
-        if (Personality.Tracer is not null)
-            return ServeTraced(number, entry, arguments);
+        return Personality.Tracer is null
+            ? Serve(number, entry, arguments)
+            : ServeTraced(number, entry, arguments);
+    }
+
+    private long Serve(uint number, in SystemCallEntry entry, in SystemCallArguments arguments)
+    {
+        if (Personality.CallRules is not null && !MayCall(number, arguments, out long refusal))
+            return refusal;
         return entry.Handler is null ? -ENOSYS : entry.Handler(this, arguments);
     }
 
@@ -148,11 +155,27 @@ public sealed partial class GuestThread
         }
     }
 
+    /// <summary>Asks the policy's rules; false with what the call answers.</summary>
+    private bool MayCall(uint number, in SystemCallArguments arguments, out long answer)
+    {
+        ReadOnlySpan<ulong> registers =
+            [arguments.A0, arguments.A1, arguments.A2, arguments.A3, arguments.A4, arguments.A5];
+        SystemCallVerdict verdict = Personality.CallRules!.Decide(number, registers);
+        answer = -verdict.Answer;
+        if (!verdict.Allowed && verdict.Answer == SystemCallTables.Kill)
+        {
+            // As a filter of the kernel ends a process that it is to kill.
+            answer = -EPERM;
+            Personality.End(EndCause.Signaled, SIGSYS, 0);
+        }
+        return verdict.Allowed;
+    }
+
     private long ServeTraced(uint number, in SystemCallEntry entry, in SystemCallArguments arguments)
     {
         Trace.Tracer tracer = Personality.Tracer!;
         tracer.Enter(this, number, entry, arguments);
-        long result = entry.Handler is null ? -ENOSYS : entry.Handler(this, arguments);
+        long result = Serve(number, entry, arguments);
         tracer.Leave(this, number, entry, arguments, result);
         return result;
     }

@@ -1,3 +1,4 @@
+using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality.Files;
 using static Sandbox.Host.Libc;
@@ -165,6 +166,9 @@ static partial class DirectoryCalls
         {
             if (located.Dentry is not { Inode.IsSymlink: true } link)
                 return thread.PathBuffer[0] == 0 ? -ENOENT : -EINVAL;
+            result = PathGuard.Check(link, PathAccess.Read);
+            if (result < 0)
+                return result;
             result = link.Inode.ReadLink(link, Caller.Of(thread), out byte[] target);
             if (result < 0)
                 return result;

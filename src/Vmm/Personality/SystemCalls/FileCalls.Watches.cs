@@ -57,7 +57,7 @@ static partial class FileCalls
         Dentry target = located.Dentry!;
         if ((mask & IN_ONLYDIR) != 0 && !target.Inode.IsDirectory)
             return -ENOTDIR;
-        result = target.Inode.CheckAccess(target, thread.Process.Credentials, R_OK);
+        result = VirtualFileSystem.CheckAccess(Caller.Of(thread), target, R_OK);
         return result < 0 ? result : instance.Tree.Add(instance, target, mask);
     }
 

@@ -82,6 +82,8 @@ namespace Sandbox.Vmm.Personality.SystemCalls
             WalkFlags walk = (flags & AT_SYMLINK_NOFOLLOW) != 0 ? WalkFlags.None : WalkFlags.Follow;
             result = PathWalk.Resolve(Caller.Of(thread), start, path, walk, out Dentry? target);
             if (result == 0)
+                result = PathGuard.CheckVisible(target!);
+            if (result == 0)
                 located = new(target, null);
             return result;
         }

@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -45,4 +46,6 @@ public sealed class Mount(int id, FileSystem fileSystem, bool readOnly, string s
 
     /// <summary>Of the whole tree: who hears of changes.</summary>
     public FileWatches Watches { get; } = watches;
+    /// <summary>The policy's path rules; null when the plan has none, and for files without a name.</summary>
+    public PathRules? Rules { get; init; }
 }

@@ -1,37 +1,49 @@
 using System.Text;
 
-namespace Sandbox.Supervisor.CommandLine;
+namespace Sandbox.Policy.Language;
 
 /// <summary>Paths in the guest's file tree: absolute, normalised, bounded as the kernel bounds them.</summary>
-static class GuestPath
+public static class GuestPath
 {
     /// <summary>PATH_MAX without the terminating NUL, in bytes.</summary>
     const int MaximumBytes = 4095;
 
     /// <summary>NAME_MAX, in bytes.</summary>
-    const int MaximumNameBytes = 255;
+    public const int MaximumNameBytes = 255;
 
     /// <summary>Drops repeated and trailing slashes and '.'; refuses what is relative, too long or holds '..'.</summary>
-    public static string Normalize(string flag, string path)
+    /// <param name="problem">What is wrong, when false is returned.</param>
+    public static bool TryNormalize(string path, out string normalized, out string problem)
     {
-        if (!path.StartsWith('/'))
-            throw new UsageException($"{flag}: the guest path {Quote.Value(path)} must be absolute; begin it with /");
-        if (Encoding.UTF8.GetByteCount(path) > MaximumBytes)
-            throw new UsageException($"{flag}: the guest path {Quote.Value(path)} is longer than {MaximumBytes} bytes");
+        normalized = "";
+        problem = Problem(path);
+        if (problem.Length > 0)
+            return false;
         var normal = new StringBuilder(path.Length);
         foreach (string name in path.Split('/'))
+            if (name is not ("" or "."))
+                normal.Append('/').Append(name);
+        normalized = normal.Length == 0 ? "/" : normal.ToString();
+        return true;
+    }
+
+    static string Problem(string path)
+    {
+        if (!path.StartsWith('/'))
+            return $"the guest path {Quote.Value(path)} must be absolute; begin it with /";
+        if (path.Contains('\0', StringComparison.Ordinal))
+            return $"the guest path {Quote.Value(path)} holds a NUL";
+        if (Encoding.UTF8.GetByteCount(path) > MaximumBytes)
+            return $"the guest path {Quote.Value(path)} is longer than {MaximumBytes} bytes";
+        foreach (string name in path.Split('/'))
         {
-            if (name is "" or ".")
-                continue;
             if (name == "..")
-                throw new UsageException($"{flag}: the guest path {Quote.Value(path)} must not hold '..'; write it out");
+                return $"the guest path {Quote.Value(path)} must not hold '..'; write it out";
             if (Encoding.UTF8.GetByteCount(name) > MaximumNameBytes)
-                throw new UsageException(
-                    $"{flag}: a name in the guest path {Quote.Value(path)} is longer than {MaximumNameBytes} bytes");
-            normal.Append('/').Append(name);
+                return $"a name in the guest path {Quote.Value(path)} is longer than {MaximumNameBytes} bytes";
         }
 
-        return normal.Length == 0 ? "/" : normal.ToString();
+        return "";
     }
 
     /// <summary>True when <paramref name="path"/> is <paramref name="ancestor"/> or lies below it.</summary>

@@ -1,9 +1,9 @@
 using System.Text;
 
-namespace Sandbox.Supervisor.CommandLine;
+namespace Sandbox.Policy.Language;
 
-/// <summary>Puts a caller's text into a one-line message: quoted, bounded, without control characters.</summary>
-static class Quote
+/// <summary>Puts somebody's text into a one-line message: quoted, bounded, without control characters.</summary>
+public static class Quote
 {
     const int MaximumLength = 200;
 

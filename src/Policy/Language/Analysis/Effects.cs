@@ -1,0 +1,62 @@
+using System.Net;
+using Sandbox.Policy.Contract;
+
+namespace Sandbox.Policy.Language;
+
+/// <summary>Which rules decide anything at all.</summary>
+static class Effects
+{
+    public static HashSet<IRule> RulesThatDecide(CompiledPolicy policy)
+    {
+        var used = new HashSet<IRule>(ReferenceEqualityComparer.Instance);
+        foreach (int rule in DecidingPathRules(policy.Paths.Tables))
+            used.Add(policy.PathRuleList[rule]);
+        foreach (int rule in DecidingNetworkRules(policy.Network))
+            used.Add(policy.Model.NetworkRules[rule]);
+        foreach (int rule in policy.SystemCallTables.Rules)
+            used.Add(policy.Model.SystemCallRules[rule]);
+        return used;
+    }
+
+    static IEnumerable<int> DecidingPathRules(PathTables tables)
+    {
+        for (int row = 0; row < tables.Decisions.Length; row += PathTables.DecisionWidth)
+            for (int column = 0; column < PathTables.AccessCount; column++)
+            {
+                int denied = tables.Decisions[row + column];
+                int rule = denied >= 0 ? denied : tables.Decisions[row + PathTables.AccessCount + column];
+                if (rule >= 0)
+                    yield return rule;
+            }
+    }
+
+    static HashSet<int> DecidingNetworkRules(NetworkRules network)
+    {
+        var rules = new HashSet<int>();
+        foreach (AddressTable table in network.FourByteAddresses.Concat(network.SixteenByteAddresses))
+            for (int range = 0; range < table.Starts.Length; range++)
+                foreach (ushort port in PortsAround(table, range))
+                    rules.Add(table.Decide(table.Starts[range], port).Rule);
+        foreach (PortTable ports in network.Hosts.SelectMany(hosts => hosts.Values))
+            for (int i = 0; i < ports.Starts.Length; i++)
+                rules.Add(ports.Denies[i] >= 0 ? ports.Denies[i] : ports.Allows[i]);
+        foreach (string name in network.Names.Keys)
+        {
+            // A suffix stands for the names below it.
+            rules.Add(network.Resolve(name.StartsWith('.') ? "any" + name : name).Rule);
+        }
+
+        rules.Remove(Verdict.NoRule);
+        return rules;
+    }
+
+    /// <summary>A port of each range in which all ports are decided alike.</summary>
+    public static SortedSet<ushort> PortsAround(AddressTable table, int range)
+    {
+        var ports = new SortedSet<ushort> { 0 };
+        for (int block = table.Innermost[range]; block != AddressTable.NoBlock; block = table.Around[block])
+            if (table.Ports[block] is PortTable around)
+                ports.UnionWith(around.Starts);
+        return ports;
+    }
+}

@@ -1,0 +1,87 @@
+using System.Text;
+using Sandbox.Policy.Contract;
+
+namespace Sandbox.Policy.Language;
+
+/// <summary>Why a policy answers a request as it does, and the nearest rule that would change the answer.</summary>
+/// <param name="Without">For a rule that decides: the answer without it. Null when no rule decides.</param>
+/// <param name="Nearest">For a request that no rule matches: the allowing rule that comes closest; null when there is none.</param>
+public sealed record Explanation(Request Request, Decision Decision, Decision? Without, IRule? Nearest)
+{
+    public static Explanation Of(CompiledPolicy policy, Request request)
+    {
+        Decision decision = Ask.About(policy, request);
+        return decision.Rule is null
+            ? new Explanation(request, decision, null, NearestRule(policy, request))
+            : new Explanation(request, decision, AnswerWithout(policy, decision.Rule, request), null);
+    }
+
+    static Decision? AnswerWithout(CompiledPolicy policy, IRule rule, Request request)
+    {
+        PolicyModel model = policy.Model with
+        {
+            Shown = [.. policy.Model.Shown.Where(other => !ReferenceEquals(other, rule))],
+            PathRules = [.. policy.Model.PathRules.Where(other => !ReferenceEquals(other, rule))],
+            NetworkRules = [.. policy.Model.NetworkRules.Where(other => !ReferenceEquals(other, rule))],
+            SystemCallRules = [.. policy.Model.SystemCallRules.Where(other => !ReferenceEquals(other, rule))],
+            Devices = [.. policy.Model.Devices.Where(other => !ReferenceEquals(other, rule))],
+        };
+        return CompiledPolicy.Compile(model, CompiledPolicy.UserOf(model).Home, new Diagnostics()) is CompiledPolicy without
+            ? Ask.About(without, request)
+            : null;
+    }
+
+    static IRule? NearestRule(CompiledPolicy policy, Request request)
+    {
+        switch (request)
+        {
+            case Request.Open open:
+                string home = CompiledPolicy.UserOf(policy.Model).Home;
+                var candidates = policy.Model.Shown.Select(shown => ((IRule)shown, CompiledPolicy.ExpandHome(shown.Path, home), shown.Access))
+                    .Concat(policy.Model.PathRules.Where(rule => rule.Allow).SelectMany(rule =>
+                        CompiledPolicy.LiteralPrefixes(rule, home).Select(prefix => ((IRule)rule, prefix, rule.Access))));
+                // The place counts more than the access: one that shares more of the path, then one that allows it.
+                return candidates.OrderByDescending(candidate => Shared(candidate.Item2, open.Path))
+                    .ThenByDescending(candidate => (candidate.Access & open.Access) != 0).Select(candidate => candidate.Item1)
+                    .FirstOrDefault(candidate => candidate is not null);
+            case Request.Connect:
+                return policy.Model.NetworkRules.FirstOrDefault(rule => rule.Allow && rule.Action == NetworkAction.Connect);
+            case Request.Listen:
+                return policy.Model.NetworkRules.FirstOrDefault(rule => rule.Allow && rule.Action == NetworkAction.Listen);
+            case Request.Resolve:
+                return policy.Model.NetworkRules.FirstOrDefault(rule => rule.Allow && rule.Action == NetworkAction.Resolve);
+            case Request.SystemCall call:
+                return policy.Model.SystemCallRules.FirstOrDefault(rule => rule.Allow && rule.Numbers.Contains(call.Number));
+            default:
+                return policy.Model.Devices.Count > 0 ? policy.Model.Devices[0] : null;
+        }
+    }
+
+    static int Shared(string a, string b) => a.Split('/').Zip(b.Split('/')).TakeWhile(pair => pair.First == pair.Second).Count();
+
+    public string Text()
+    {
+        var text = new StringBuilder($"{(Decision.Allowed ? "allowed" : "denied")}: {Request}\n");
+        if (Decision.Rule is IRule rule)
+            Append(text, "decided by", rule);
+        else
+            text.Append("no rule matches, and what is not allowed is denied\n");
+        if (Without is Decision without)
+        {
+            text.Append($"without that rule it would be {(without.Allowed ? "allowed" : "denied")}");
+            text.Append(without.Rule is null ? ": no other rule matches\n" : $" by {without.Rule.Span}: {without.Rule.Text}\n");
+        }
+
+        if (Nearest is IRule nearest)
+            Append(text, "the nearest rule", nearest);
+        return text.ToString();
+    }
+
+    static void Append(StringBuilder text, string what, IRule rule)
+    {
+        text.Append($"{what} {rule.Span}: {rule.Text}\n");
+        if (rule.Because is not null)
+            text.Append($"because: {rule.Because}\n");
+        DiagnosticText.WriteLine(text, rule.Span);
+    }
+}

@@ -1,0 +1,230 @@
+using System.Text;
+using Sandbox.Policy.Contract;
+
+namespace Sandbox.Policy.Language;
+
+/// <summary>
+/// Walks the automata of two policies together. Two paths that lead to the same pair of states are decided alike by
+/// both, so that one path for each pair that can be reached is enough.
+/// </summary>
+sealed class PathComparison
+{
+    const int MaximumPairs = 500_000;
+    const long MaximumSteps = 20_000_000;
+
+    readonly Side _old;
+    readonly Side _new;
+
+    /// <summary>A name for each way in which both sides can take a name.</summary>
+    readonly List<Letter> _letters = [];
+
+    /// <summary>Letters by symbol of a side, for names that rules spell out.</summary>
+    readonly Dictionary<string, Letter> _literals = new(StringComparer.Ordinal);
+    readonly List<Letter> _classes = [];
+
+    sealed record Letter(byte[] Name, int OldSymbol, int NewSymbol);
+
+    PathComparison(CompiledPolicy old, CompiledPolicy @new)
+    {
+        _old = new Side(old);
+        _new = new Side(@new);
+    }
+
+    /// <returns>False when the automata are too large to be compared.</returns>
+    public static bool Compare(CompiledPolicy old, CompiledPolicy @new, RegionReport report) =>
+        new PathComparison(old, @new).Run(report);
+
+    bool Run(RegionReport report)
+    {
+        if (!MakeLetters())
+            return false;
+        var start = (_old.Tables.Start, _new.Tables.Start);
+        var reached = new Dictionary<(int, int), ((int, int) From, Letter? By)> { [start] = (start, null) };
+        var queue = new Queue<(int Old, int New)>([start]);
+        long steps = 0;
+        while (queue.TryDequeue(out (int Old, int New) pair))
+        {
+            foreach (PathAccess access in (ReadOnlySpan<PathAccess>)
+                [PathAccess.Read, PathAccess.Write, PathAccess.Execute, PathAccess.Create, PathAccess.Delete])
+                report(_old.Decide(pair.Old, access), _new.Decide(pair.New, access), $"{access}",
+                    () => $"open {PathTo(reached, pair)} for {AccessText.Format(access)}");
+            foreach (Letter letter in LettersAt(pair.Old, pair.New))
+            {
+                if (++steps > MaximumSteps)
+                    return false;
+                var next = (_old.Step(pair.Old, letter.OldSymbol), _new.Step(pair.New, letter.NewSymbol));
+                if (next == (PathTables.Dead, PathTables.Dead) || !reached.TryAdd(next, (pair, letter)))
+                    continue;
+                if (reached.Count > MaximumPairs)
+                    return false;
+                queue.Enqueue(next);
+            }
+        }
+
+        return true;
+    }
+
+    static string PathTo(Dictionary<(int, int), ((int, int) From, Letter? By)> reached, (int, int) pair)
+    {
+        var names = new Stack<string>();
+        for (; reached[pair].By is Letter letter; pair = reached[pair].From)
+            names.Push(Encoding.UTF8.GetString(letter.Name));
+        return "/" + string.Join('/', names);
+    }
+
+    /// <summary>All classes, and of the names that are spelt out those that one of the two states knows.</summary>
+    IEnumerable<Letter> LettersAt(int old, int @new)
+    {
+        var seen = new HashSet<Letter>(ReferenceEqualityComparer.Instance);
+        foreach (string name in _old.NamesAt(old).Concat(_new.NamesAt(@new)))
+            seen.Add(_literals[name]);
+        return seen.Concat(_classes);
+    }
+
+    /// <summary>
+    /// Every name that a rule spells out is a letter. Other names differ only by the wildcards that they match: the
+    /// product of both sides' wildcard automata is searched for the shortest name in each class that no rule spells out.
+    /// </summary>
+    bool MakeLetters()
+    {
+        foreach (string name in _old.Literals.Keys.Concat(_new.Literals.Keys).Distinct(StringComparer.Ordinal))
+        {
+            byte[] bytes = Encoding.UTF8.GetBytes(name);
+            _literals.Add(name, new Letter(bytes, _old.Rules.SymbolOf(bytes), _new.Rules.SymbolOf(bytes)));
+        }
+
+        // What no path holds is no letter either.
+        Trie spelt = Trie.Of(_literals.Values.Select(letter => letter.Name).Append("."u8.ToArray()).Append(".."u8.ToArray()));
+        byte[] alphabet = Alphabet(spelt);
+        var classes = new HashSet<(int, int)>();
+        var reached = new HashSet<(int, int, Trie?)> { (0, 0, spelt) };
+        var queue = new Queue<(int Old, int New, Trie? Spelt, byte[] Name)>([(0, 0, spelt, [])]);
+        while (queue.TryDequeue(out (int Old, int New, Trie? Spelt, byte[] Name) at))
+        {
+            var symbols = (_old.Tables.WildcardSymbols[at.Old], _new.Tables.WildcardSymbols[at.New]);
+            if (at.Name.Length > 0 && at.Spelt?.IsEnd != true && classes.Add(symbols))
+                _classes.Add(new Letter(at.Name, symbols.Item1, symbols.Item2));
+            foreach (byte b in alphabet)
+            {
+                var next = (_old.WildcardStep(at.Old, b), _new.WildcardStep(at.New, b), at.Spelt?[b]);
+                if (reached.Add(next))
+                    queue.Enqueue((next.Item1, next.Item2, next.Item3, [.. at.Name, b]));
+            }
+
+            if (reached.Count > MaximumPairs)
+                return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>A byte for each kind that wildcards and spelt names tell apart; readable ones first.</summary>
+    byte[] Alphabet(Trie spelt)
+    {
+        var kinds = new HashSet<(byte, byte, bool, byte)>();
+        HashSet<byte> inNames = spelt.Bytes();
+        byte[] order = [.. Enumerable.Range('a', 26).Concat(Enumerable.Range('0', 10)).Concat(Enumerable.Range(1, 255)).Distinct().Select(b => (byte)b)];
+        return [.. order.Where(b => b != '/' && kinds.Add(
+            (_old.Tables.Columns[b], _new.Tables.Columns[b], inNames.Contains(b), inNames.Contains(b) ? b : (byte)0)))];
+    }
+
+    /// <summary>One policy's automaton, with what the walk needs beside the tables.</summary>
+    sealed class Side
+    {
+        readonly CompiledPolicy _policy;
+        readonly Dictionary<int, List<string>> _namesByState = [];
+
+        public Side(CompiledPolicy policy)
+        {
+            _policy = policy;
+            var bySymbol = new Dictionary<int, string>();
+            for (int place = 0; place < Tables.Names.Length; place += 3)
+                if (Tables.Names[place + 1] != 0)
+                {
+                    string name = Encoding.UTF8.GetString(Tables.NameBytes, Tables.Names[place], Tables.Names[place + 1]);
+                    Literals.Add(name, Tables.Names[place + 2]);
+                    bySymbol.Add(Tables.Names[place + 2], name);
+                }
+
+            for (int place = 0; place < Tables.Edges.Length; place += 3)
+                if (Tables.Edges[place] >= 0 && bySymbol.TryGetValue(Tables.Edges[place + 1], out string? name))
+                {
+                    if (!_namesByState.TryGetValue(Tables.Edges[place], out List<string>? names))
+                        _namesByState.Add(Tables.Edges[place], names = []);
+                    names.Add(name);
+                }
+        }
+
+        public PathRules Rules => _policy.Paths;
+
+        public PathTables Tables => _policy.Paths.Tables;
+
+        public Dictionary<string, int> Literals { get; } = new(StringComparer.Ordinal);
+
+        public int Step(int state, int symbol) => Rules.Step(state, symbol, Tables.Classes[symbol]);
+
+        public int WildcardStep(int state, byte b) => Tables.WildcardSteps[state * Tables.ColumnCount + Tables.Columns[b]];
+
+        public IEnumerable<string> NamesAt(int state)
+        {
+            if (state == PathTables.Dead)
+                return [];
+            IEnumerable<string> own = _namesByState.GetValueOrDefault(state) ?? [];
+            int below = Tables.Bases[state];
+            return below == PathTables.Dead || below == state ? own : own.Concat(_namesByState.GetValueOrDefault(below) ?? []);
+        }
+
+        public Decision Decide(int state, PathAccess access)
+        {
+            if (state == PathTables.Dead)
+                return new Decision(false, null);
+            int column = int.TrailingZeroCount((int)access);
+            ReadOnlySpan<int> row = Tables.Decisions.AsSpan(Tables.Rows[state] * PathTables.DecisionWidth, PathTables.DecisionWidth);
+            int rule = row[column] >= 0 ? row[column] : row[PathTables.AccessCount + column];
+            return new Decision(row[column] < 0 && rule >= 0, rule >= 0 ? _policy.PathRuleList[rule] : null);
+        }
+    }
+
+    /// <summary>The names that rules spell out, by their bytes.</summary>
+    sealed class Trie
+    {
+        readonly Dictionary<byte, Trie> _children = [];
+
+        public bool IsEnd { get; private set; }
+
+        public Trie? this[byte b] => _children.GetValueOrDefault(b);
+
+        public static Trie Of(IEnumerable<byte[]> names)
+        {
+            var root = new Trie();
+            foreach (byte[] name in names)
+            {
+                Trie at = root;
+                foreach (byte b in name)
+                {
+                    if (!at._children.TryGetValue(b, out Trie? next))
+                        at._children.Add(b, next = new Trie());
+                    at = next;
+                }
+
+                at.IsEnd = true;
+            }
+
+            return root;
+        }
+
+        public HashSet<byte> Bytes()
+        {
+            var bytes = new HashSet<byte>();
+            var open = new Stack<Trie>([this]);
+            while (open.TryPop(out Trie? node))
+                foreach ((byte b, Trie child) in node._children)
+                {
+                    bytes.Add(b);
+                    open.Push(child);
+                }
+
+            return bytes;
+        }
+    }
+}

@@ -1,0 +1,153 @@
+using System.Globalization;
+using System.Net;
+using System.Text;
+using Sandbox.Policy.Contract;
+
+namespace Sandbox.Policy.Language;
+
+/// <summary>Something that a guest might try, as people write it; <see cref="Forms"/> lists the ways.</summary>
+public abstract record Request
+{
+    public const string Forms =
+        "open PATH for ACCESS | connect tcp|udp HOST:PORT | listen tcp|udp ADDRESS:PORT | resolve NAME | "
+        + "syscall NAME [ARGUMENT...] | device KIND";
+
+    public sealed record Open(string Path, PathAccess Access) : Request
+    {
+        public override string ToString() => $"open {Path} for {AccessText.Format(Access)}";
+    }
+
+    public sealed record Connect(NetworkProtocol Protocol, string Host, IPAddress? Address, ushort Port) : Request
+    {
+        public override string ToString() => $"connect {NetworkWords.Protocols[(int)Protocol]} {Join(Host, Port)}";
+    }
+
+    public sealed record Listen(NetworkProtocol Protocol, IPAddress Address, ushort Port) : Request
+    {
+        public override string ToString() => $"listen {NetworkWords.Protocols[(int)Protocol]} {Join($"{Address}", Port)}";
+    }
+
+    public sealed record Resolve(string Name) : Request
+    {
+        public override string ToString() => $"resolve {Name}";
+    }
+
+    public sealed record SystemCall(int Number, IReadOnlyList<ulong> Arguments) : Request
+    {
+        public override string ToString() =>
+            $"syscall {SystemCallNames.NameOf(Number)}{string.Concat(Arguments.Select(argument => $" 0x{argument:x}"))}";
+    }
+
+    public sealed record Device(DeviceKind Kind) : Request
+    {
+        public override string ToString() => $"device {DeviceKinds.Names[(int)Kind]}";
+    }
+
+    static string Join(string host, ushort port) => host.Contains(':', StringComparison.Ordinal) ? $"[{host}]:{port}" : $"{host}:{port}";
+
+    /// <param name="home">What ~ at the beginning of a path stands for.</param>
+    /// <param name="problem">What is wrong, when null is returned.</param>
+    public static Request? TryParse(string text, string home, out string problem)
+    {
+        string[] words = text.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        problem = $"{Quote.Value(text)} is not a request; write {Forms}";
+        switch (words)
+        {
+            case ["open", .., "for", _]:
+                int end = text.LastIndexOf(" for ", StringComparison.Ordinal);
+                return ParseOpen(text[5..end].Trim(), words[^1], home, out problem);
+            case ["connect" or "listen", "tcp" or "udp", string target]:
+                return ParseAddress(words[0], (NetworkProtocol)Array.IndexOf(NetworkWords.Protocols, words[1]), target, out problem);
+            case ["resolve", string name]:
+                return NetworkText.TryName(name, out name, out problem) && !name.StartsWith('*') ? new Resolve(name) : null;
+            case ["syscall", string call, ..]:
+                return ParseCall(call, words[2..], out problem);
+            case ["device", string kind] when Array.IndexOf(DeviceKinds.Names, kind) is >= 0 and int index:
+                return new Device((DeviceKind)index);
+            default:
+                return null;
+        }
+    }
+
+    static Open? ParseOpen(string path, string access, string home, out string problem)
+    {
+        if (!GuestPath.TryNormalize(CompiledPolicy.ExpandHome(path, home), out string normalized, out problem))
+            return null;
+        if (PolicySchema.Accesses.Contains(access))
+            return new Open(normalized, AccessText.Parse(access));
+        problem = $"{Quote.Value(access)} is not one of {string.Join(", ", PolicySchema.Accesses)}";
+        return null;
+    }
+
+    static Request? ParseAddress(string action, NetworkProtocol protocol, string target, out string problem)
+    {
+        problem = $"{Quote.Value(target)} is not HOST:PORT; write [ADDRESS]:PORT for IPv6";
+        int colon = target.LastIndexOf(':');
+        if (colon < 0 || !ushort.TryParse(target.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ushort port))
+            return null;
+        string host = target[..colon];
+        bool brackets = host.StartsWith('[') && host.EndsWith(']');
+        if (NetworkText.TryAddress(brackets ? host[1..^1] : host, out IPAddress? address))
+            return action == "listen" ? new Listen(protocol, address, port) : new Connect(protocol, $"{address}", address, port);
+        if (action == "listen" || brackets || !NetworkText.TryName(host, out string name, out problem) || name.StartsWith('*'))
+            return null;
+        return new Connect(protocol, name, null, port);
+    }
+
+    static SystemCall? ParseCall(string call, string[] arguments, out string problem)
+    {
+        var numbers = new List<int>();
+        problem = $"there is no system call {Quote.Value(call)}";
+        if (!SystemCallNames.TryFind(call, numbers) || numbers.Count != 1)
+            return null;
+        problem = "a system call has up to six numbers as arguments";
+        ulong[] values = new ulong[arguments.Length];
+        for (int i = 0; i < values.Length; i++)
+        {
+            bool hexadecimal = arguments[i].StartsWith("0x", StringComparison.Ordinal);
+            if (!ulong.TryParse(hexadecimal ? arguments[i][2..] : arguments[i],
+                    hexadecimal ? NumberStyles.AllowHexSpecifier : NumberStyles.None, CultureInfo.InvariantCulture, out values[i]))
+                return null;
+        }
+
+        return values.Length <= 6 ? new SystemCall(numbers[0], values) : null;
+    }
+}
+
+/// <summary>What a policy answers to a request.</summary>
+/// <param name="Rule">Who decides; null when no rule matches, which denies.</param>
+public sealed record Decision(bool Allowed, IRule? Rule);
+
+/// <summary>Asks a policy.</summary>
+public static class Ask
+{
+    public static Decision About(CompiledPolicy policy, Request request)
+    {
+        switch (request)
+        {
+            case Request.Open open:
+                return Of(policy.Paths.Decide(Encoding.UTF8.GetBytes(open.Path), open.Access), policy.PathRuleList);
+            case Request.Connect { Address: IPAddress address } connect:
+                return Of(policy.Network.Decide(NetworkAction.Connect, connect.Protocol, address, connect.Port), policy.Model.NetworkRules);
+            case Request.Connect connect:
+                return Of(policy.Network.Connect(connect.Protocol, connect.Host, connect.Port), policy.Model.NetworkRules);
+            case Request.Listen listen:
+                return Of(policy.Network.Decide(NetworkAction.Listen, listen.Protocol, listen.Address, listen.Port), policy.Model.NetworkRules);
+            case Request.Resolve resolve:
+                return Of(policy.Network.Resolve(resolve.Name), policy.Model.NetworkRules);
+            case Request.SystemCall call:
+                ulong[] arguments = new ulong[6];
+                call.Arguments.ToArray().CopyTo(arguments, 0);
+                SystemCallVerdict verdict = policy.SystemCalls.Decide((uint)call.Number, arguments);
+                return Of(new Verdict(verdict.Allowed, verdict.Rule), policy.Model.SystemCallRules);
+            case Request.Device device:
+                DeviceRule? given = policy.Model.Devices.FirstOrDefault(rule => rule.Kind == device.Kind);
+                return new Decision(given is not null, given);
+            default:
+                throw new ArgumentOutOfRangeException(nameof(request));
+        }
+    }
+
+    static Decision Of(Verdict verdict, IReadOnlyList<IRule> rules) =>
+        new(verdict.Allowed, verdict.Rule >= 0 ? rules[verdict.Rule] : null);
+}

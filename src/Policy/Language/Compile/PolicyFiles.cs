@@ -1,0 +1,26 @@
+namespace Sandbox.Policy.Language;
+
+/// <summary>Where policy files come from. The language itself opens nothing.</summary>
+public interface IPolicyFiles
+{
+    /// <summary>A file's text, or null with what is wrong, as in "cannot be read: permission denied".</summary>
+    SourceText? Read(string name, out string problem);
+}
+
+/// <summary>The policies that are part of this program, under the names that begin with builtin:.</summary>
+public static class BuiltinPolicies
+{
+    public const string Prefix = "builtin:";
+
+    public static IEnumerable<string> Names => typeof(BuiltinPolicies).Assembly.GetManifestResourceNames().Order();
+
+    /// <param name="name">Without the prefix, as in default.yaml.</param>
+    public static SourceText? Read(string name)
+    {
+        using Stream? stream = typeof(BuiltinPolicies).Assembly.GetManifestResourceStream(name);
+        if (stream is null)
+            return null;
+        using var reader = new StreamReader(stream);
+        return new SourceText(Prefix + name, reader.ReadToEnd());
+    }
+}

@@ -1,0 +1,99 @@
+namespace Sandbox.Policy.Language;
+
+public enum GuestKind
+{
+    Process,
+    Machine,
+}
+
+/// <summary>Resources that have a limit.</summary>
+public enum Resource
+{
+    Cpus,
+    /// <summary>Bytes.</summary>
+    Memory,
+    /// <summary>Wall-clock milliseconds.</summary>
+    Time,
+    /// <summary>CPU milliseconds.</summary>
+    CpuTime,
+    Processes,
+    OpenFiles,
+    /// <summary>Bytes.</summary>
+    Output,
+    /// <summary>Bytes.</summary>
+    TmpSize,
+}
+
+public static class Resources
+{
+    /// <summary>No limit, or one that only the host or another limit sets: host, none, half.</summary>
+    public const ulong Unlimited = ulong.MaxValue;
+
+    /// <summary>Keys, in the enumeration's order.</summary>
+    public static string[] Names { get; } = ["cpus", "memory", "time", "cpu-time", "processes", "open-files", "output", "tmp-size"];
+
+    /// <summary>What stands for <see cref="Unlimited"/>; null where there must be a limit.</summary>
+    public static string?[] UnlimitedWords { get; } = ["host", null, "none", "none", null, null, "none", "half"];
+
+    public static string Format(Resource resource, ulong value) => value == Unlimited
+        ? UnlimitedWords[(int)resource] ?? "unlimited"
+        : resource switch
+        {
+            Resource.Memory or Resource.Output or Resource.TmpSize => SizeText.Format(value),
+            Resource.Time or Resource.CpuTime => DurationText.Format((long)value),
+            _ => $"{value}",
+        };
+}
+
+/// <param name="Value">Null: the caller's own value is passed on.</param>
+public sealed record EnvironmentVariable(string Name, string? Value);
+
+public enum AuditEvents
+{
+    Lifecycle,
+    Denials,
+    Decisions,
+}
+
+public enum WhenFull
+{
+    Block,
+    Drop,
+    Stop,
+}
+
+public sealed record AuditSection(IReadOnlyList<AuditEvents> Record, string To, WhenFull WhenFull);
+
+/// <summary>What one file says, or several that extend one another. Lists are in the order of the files and in them.</summary>
+public sealed record PolicyModel
+{
+    /// <summary>The file itself, not what it extends.</summary>
+    public required SourceText Source { get; init; }
+
+    public string? Description { get; init; }
+    public bool IsFragment { get; init; }
+    public IReadOnlyList<Sourced<string>> Extends { get; init; } = [];
+    public Sourced<GuestKind>? Kind { get; init; }
+    public IReadOnlyList<Sourced<string>> Platforms { get; init; } = [];
+
+    /// <summary>By <see cref="Resource"/>; null where nothing was said.</summary>
+    public IReadOnlyList<Sourced<ulong>?> Limits { get; init; } = new Sourced<ulong>?[Resources.Names.Length];
+
+    public Sourced<string>? User { get; init; }
+    public Sourced<string>? Hostname { get; init; }
+    public IReadOnlyList<Sourced<EnvironmentVariable>> Environment { get; init; } = [];
+    public IReadOnlyList<ShownFile> Shown { get; init; } = [];
+    public IReadOnlyList<PathRule> PathRules { get; init; } = [];
+    public IReadOnlyList<NetworkRule> NetworkRules { get; init; } = [];
+    public IReadOnlyList<SystemCallRule> SystemCallRules { get; init; } = [];
+    public IReadOnlyList<DeviceRule> Devices { get; init; } = [];
+    public IReadOnlyList<Sourced<Wall>> Isolation { get; init; } = [];
+    public Sourced<AuditSection>? Audit { get; init; }
+    public IReadOnlyList<Sourced<Freedom>> Freedoms { get; init; } = [];
+
+    public IEnumerable<IRule> Rules => [.. Shown, .. PathRules, .. NetworkRules, .. SystemCallRules, .. Devices];
+
+    public Sourced<ulong>? Limit(Resource resource) => Limits[(int)resource];
+
+    public bool Allows(Freedom freedom) => Freedoms.Any(given => given.Value == freedom);
+}

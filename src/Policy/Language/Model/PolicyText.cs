@@ -1,0 +1,211 @@
+using System.Text;
+using Sandbox.Policy.Contract;
+
+namespace Sandbox.Policy.Language;
+
+/// <summary>
+/// A policy after composition, as one file that means the same, each value with the place that it comes from.
+/// </summary>
+public sealed class PolicyText
+{
+    readonly StringBuilder _text = new();
+
+    public static string Write(PolicyModel model)
+    {
+        var writer = new PolicyText();
+        writer.WriteModel(model);
+        return writer._text.ToString();
+    }
+
+    void WriteModel(PolicyModel model)
+    {
+        Line("version: 1");
+        if (model.Description is not null)
+            Line($"description: {Scalar(model.Description)}");
+        if (model.IsFragment)
+            Line("fragment: true");
+        WriteGuest(model);
+        if (model.Shown.Count + model.PathRules.Count > 0)
+            Line("files:");
+        Entries("  show", model.Shown, "    ", shown => Shown(shown));
+        Entries("  rules", model.PathRules, "    ", rule =>
+            [(Action(rule.Allow), List(AccessText.Format(rule.Access).Split(", "))), ("path", List(rule.Patterns.Select(pattern => pattern.Value)))]);
+        Entries("network", model.NetworkRules, "  ", Network);
+        Entries("syscalls", model.SystemCallRules, "  ", SystemCall);
+        Entries("devices", model.Devices, "  ", Device);
+        Words("isolation", model.Isolation, wall => Walls.Names[(int)wall]);
+        WriteAudit(model.Audit);
+        Words("command-line", model.Freedoms, freedom => Freedoms.Names[(int)freedom]);
+    }
+
+    void WriteGuest(PolicyModel model)
+    {
+        int before = _text.Length;
+        Line("guest:");
+        int begun = _text.Length;
+        if (model.Kind is Sourced<GuestKind> kind)
+            Value("kind", kind.Value == GuestKind.Machine ? "machine" : "process", kind.Span, kind.Because);
+        if (model.Platforms.Count > 0)
+            Line($"  platforms: {List(model.Platforms.Select(platform => platform.Value))}", model.Platforms[0].Span);
+        foreach (Resource resource in Enum.GetValues<Resource>())
+            if (model.Limit(resource) is Sourced<ulong> limit)
+                Value(Resources.Names[(int)resource], Compact(resource, limit.Value), limit.Span, limit.Because);
+        if (model.User is Sourced<string> user)
+            Value("user", Scalar(user.Value), user.Span, user.Because);
+        if (model.Hostname is Sourced<string> hostname)
+            Value("hostname", Scalar(hostname.Value), hostname.Span, hostname.Because);
+        if (model.Environment.Any(variable => variable.Value.Value is not null))
+            Line("  environment:");
+        foreach (Sourced<EnvironmentVariable> variable in model.Environment.Where(variable => variable.Value.Value is not null))
+            Line($"    {Scalar(variable.Value.Name)}: {Scalar(variable.Value.Value!)}", variable.Span);
+        if (model.Environment.Any(variable => variable.Value.Value is null))
+            Line($"  pass-environment: {List(model.Environment.Where(variable => variable.Value.Value is null).Select(variable => variable.Value.Name))}");
+        // Nothing was said.
+        if (_text.Length == begun)
+            _text.Length = before;
+    }
+
+    /// <summary>As <see cref="SizeText"/> and <see cref="DurationText"/> read it back.</summary>
+    static string Compact(Resource resource, ulong value) => value == Resources.Unlimited
+        ? Resources.UnlimitedWords[(int)resource]!
+        : Resources.Format(resource, value).Replace(" bytes", "", StringComparison.Ordinal).Replace(" ", "", StringComparison.Ordinal);
+
+    void Value(string key, string value, SourceSpan span, string? because) => Line(
+        because is null ? $"  {key}: {value}" : $"  {key}: {{value: {value}, because: {Scalar(because)}}}", span);
+
+    static List<(string, string)> Shown(ShownFile shown)
+    {
+        var keys = new List<(string, string)> { ("path", Scalar(shown.Path)) };
+        keys.Add(shown.Kind switch
+        {
+            ShownKind.Host => ("from", Scalar(shown.Content!)),
+            ShownKind.Memory => ("memory", "true"),
+            ShownKind.Text => ("text", Scalar(shown.Content!)),
+            ShownKind.Link => ("link", Scalar(shown.Content!)),
+            ShownKind.Generated => ("generated", Generated.Names[(int)shown.Generated]),
+            _ => ("own", "true"),
+        });
+        if (shown.Kind is ShownKind.Host or ShownKind.Memory or ShownKind.Own)
+            keys.Add(("access", List(AccessText.Format(shown.Access).Split(", "))));
+        if (shown.Kind == ShownKind.Memory)
+            keys.Add(("mode", $"\"{Convert.ToString(shown.Mode, 8).PadLeft(3, '0')}\""));
+        if (shown.Optional)
+            keys.Add(("optional", "true"));
+        return keys;
+    }
+
+    static List<(string, string)> Network(NetworkRule rule)
+    {
+        var keys = new List<(string, string)>
+        {
+            (Action(rule.Allow), NetworkActions.Names[(int)rule.Action]), ("to", List(rule.Targets.Select(target => target.ToString()))),
+        };
+        if (rule.Protocol is NetworkProtocol protocol)
+            keys.Add(("protocol", NetworkWords.Protocols[(int)protocol]));
+        if (rule.Action != NetworkAction.Resolve && rule.Ports is not [{ First: 0, Last: ushort.MaxValue }])
+            keys.Add(("port", List(rule.Ports.Select(port => port.ToString()))));
+        return keys;
+    }
+
+    static List<(string, string)> SystemCall(SystemCallRule rule)
+    {
+        var keys = new List<(string, string)> { (Action(rule.Allow), List(rule.Names)) };
+        if (rule.Conditions.Count > 0)
+            keys.Add(("when", $"[{string.Join(", ", rule.Conditions.Select(Condition))}]"));
+        if (!rule.Allow && rule.Answer != ErrnoNames.Default)
+            keys.Add(("answer", rule.Answer == SystemCallTables.Kill ? "kill" : ErrnoNames.NameOf(rule.Answer)));
+        return keys;
+    }
+
+    static string Condition(ArgumentCondition condition)
+    {
+        bool whole = condition.Mask > uint.MaxValue;
+        string mask = condition.Mask is ulong.MaxValue or uint.MaxValue ? "" : $", mask: 0x{condition.Mask:x}";
+        return $"{{argument: {condition.Argument}, as: {(whole ? "long" : "int")}{mask}, is: \"{Comparisons.Names[(int)condition.Comparison]}\", value: 0x{condition.Value:x}}}";
+    }
+
+    static List<(string, string)> Device(DeviceRule rule)
+    {
+        var keys = new List<(string, string)> { ("device", DeviceKinds.Names[(int)rule.Kind]) };
+        if (rule.From is not null)
+            keys.Add(("from", Scalar(rule.From)));
+        if (rule.Writable)
+            keys.Add(("writable", "true"));
+        if (rule.BytesPerSecond is ulong rate)
+            keys.Add(("rate", $"{rate}"));
+        return keys;
+    }
+
+    void WriteAudit(Sourced<AuditSection>? audit)
+    {
+        if (audit is null)
+            return;
+        Line("audit:", audit.Span);
+        Line($"  record: {List(audit.Value.Record.Select(events => events.ToString().ToLowerInvariant()))}");
+        Line($"  to: {Scalar(audit.Value.To)}");
+        Line($"  when-full: {audit.Value.WhenFull.ToString().ToLowerInvariant()}");
+        if (audit.Because is not null)
+            Line($"  because: {Scalar(audit.Because)}");
+    }
+
+    void Entries<T>(string key, IReadOnlyList<T> rules, string indent, Func<T, List<(string Key, string Value)>> keys) where T : IRule
+    {
+        if (rules.Count > 0)
+            Line($"{key}:");
+        foreach (T rule in rules)
+        {
+            List<(string Key, string Value)> all = keys(rule);
+            if (rule.Because is not null)
+                all.Add(("because", Scalar(rule.Because)));
+            for (int i = 0; i < all.Count; i++)
+                Line($"{indent}{(i == 0 ? "- " : "  ")}{all[i].Key}: {all[i].Value}", i == 0 ? rule.Span : null);
+        }
+    }
+
+    void Words<T>(string key, IReadOnlyList<Sourced<T>> words, Func<T, string> name)
+    {
+        if (words.Count > 0)
+            Line($"{key}:");
+        foreach (Sourced<T> word in words)
+            Line(word.Because is null ? $"  - {name(word.Value)}" : $"  - {{value: {name(word.Value)}, because: {Scalar(word.Because)}}}", word.Span);
+    }
+
+    static string Action(bool allow) => allow ? "allow" : "deny";
+
+    static string List(IEnumerable<string> items)
+    {
+        string[] all = [.. items.Select(Scalar)];
+        return all.Length == 1 ? all[0] : $"[{string.Join(", ", all)}]";
+    }
+
+    /// <summary>Plain where that is read back as the same text in any place, else in double quotes.</summary>
+    static string Scalar(string text)
+    {
+        bool plain = text.Length > 0 && (char.IsAsciiLetterOrDigit(text[0]) || text[0] is '/' or '.')
+            && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '/' or '.' or '-' or '_' or ' ')
+            && text is not ("null" or "true" or "false") && text[^1] != ' ';
+        if (plain)
+            return text;
+        var quoted = new StringBuilder("\"");
+        foreach (char c in text)
+            quoted.Append(c switch
+            {
+                '"' => "\\\"",
+                '\\' => "\\\\",
+                '\n' => "\\n",
+                '\t' => "\\t",
+                '\r' => "\\r",
+                < ' ' => $"\\x{(int)c:x2}",
+                _ => c.ToString(),
+            });
+        return quoted.Append('"').ToString();
+    }
+
+    void Line(string text, SourceSpan? origin = null)
+    {
+        _text.Append(text);
+        if (origin is SourceSpan span)
+            _text.Append($"  # {span}");
+        _text.Append('\n');
+    }
+}

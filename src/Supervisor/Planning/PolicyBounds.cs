@@ -1,0 +1,77 @@
+using Sandbox.Policy.Language;
+using Sandbox.Supervisor.CommandLine;
+
+namespace Sandbox.Supervisor.Planning;
+
+/// <summary>
+/// Holds the command line to the policy: flags narrow it, and do more only where it gives the freedom to. What a
+/// policy asks for and this version cannot give refuses the start.
+/// </summary>
+static class PolicyBounds
+{
+    public static void Check(RunOptions options, PolicyModel policy)
+    {
+        RequireWhatExists(policy);
+        Limit("--cpus", options.Cpus, policy, Resource.Cpus);
+        Limit("--memory", options.Memory, policy, Resource.Memory);
+        Limit("--timeout", Bound(options.Timeout), policy, Resource.Time);
+        Limit("--cpu-time", Bound(options.CpuTime), policy, Resource.CpuTime);
+        Limit("--processes", options.Processes, policy, Resource.Processes);
+        Limit("--output-limit", (ulong?)options.OutputLimit, policy, Resource.Output);
+        Limit("--tmp-size", options.TmpSize, policy, Resource.TmpSize);
+        foreach (MountArgument mount in options.Mounts)
+        {
+            Require(policy, Freedom.Mount, MountArgument.Flag, "host files beyond the policy's");
+            if (mount.Writable)
+                Require(policy, Freedom.MountWritable, MountArgument.Flag, "writable host files beyond the policy's");
+        }
+
+        if (options.Environment.Count > 0)
+            Require(policy, Freedom.Environment, "--env", "variables beyond the policy's");
+        if (options.User is not null && options.User != CompiledPolicy.UserOf(policy))
+            Require(policy, Freedom.Identity, "--user", "another user than the policy's");
+        if (options.Hostname is not null && options.Hostname != policy.Hostname?.Value)
+            Require(policy, Freedom.Identity, "--hostname", "another host name than the policy's");
+    }
+
+    /// <summary>On the command line 0 is "none".</summary>
+    static ulong? Bound(long? milliseconds) => milliseconds == 0 ? Resources.Unlimited : (ulong?)milliseconds;
+
+    static void Limit(string flag, long? given, PolicyModel policy, Resource resource) => Limit(flag, (ulong?)given, policy, resource);
+
+    static void Limit(string flag, ulong? given, PolicyModel policy, Resource resource)
+    {
+        Sourced<ulong> limit = policy.Limit(resource)!;
+        if (given is ulong asked && asked > limit.Value && !policy.Allows(Freedom.RaiseLimits))
+            throw new UsageException(
+                $"{flag}: {Resources.Format(resource, asked)} is more than the policy gives, which is {Resources.Format(resource, limit.Value)} ({limit.Span}); ask for less");
+    }
+
+    static void Require(PolicyModel policy, Freedom freedom, string flag, string what)
+    {
+        if (!policy.Allows(freedom))
+            throw new UsageException(
+                $"{flag}: the policy {policy.Source.Name} does not let the command line give {what}; it would have to list {Freedoms.Names[(int)freedom]} under command-line");
+    }
+
+    static void RequireWhatExists(PolicyModel policy)
+    {
+        if (policy.IsFragment)
+            throw new UsageException($"--policy: {policy.Source.Name} is a fragment; write a policy that extends it");
+        if (policy.Kind is { Value: GuestKind.Machine } kind)
+            throw NotYet(kind.Span, "a machine guest");
+        if (policy.Platforms.Count > 0 && policy.Platforms.All(platform => platform.Value != "kvm"))
+            throw NotYet(policy.Platforms[0].Span, "the platform lite");
+        if (policy.NetworkRules.FirstOrDefault(rule => rule.Allow) is NetworkRule network)
+            throw NotYet(network.Span, "the network");
+        if (policy.Devices.Count > 0)
+            throw NotYet(policy.Devices[0].Span, "a device");
+        if (policy.Isolation.Count > 0)
+            throw NotYet(policy.Isolation[0].Span, $"the wall {Walls.Names[(int)policy.Isolation[0].Value]}");
+        if (policy.Audit is Sourced<AuditSection> audit)
+            throw NotYet(audit.Span, "an audit log");
+    }
+
+    static UsageException NotYet(SourceSpan span, string what) =>
+        new($"{span}: the policy asks for {what}, which this version does not have; it does not start without");
+}

@@ -1,0 +1,49 @@
+using System.CommandLine;
+
+namespace Sandbox.Supervisor.PolicyTools;
+
+/// <summary><c>sandbox policy</c> and its verbs. None of them needs a guest, KVM or privileges.</summary>
+sealed class PolicyCommand
+{
+    public PolicyCommand()
+    {
+        Check = new Command("check", "Find what is wrong or remarkable") { Files, Format };
+        Explain = new Command("explain", "Say how a request is decided, by which rule, and why") { File, RequestText };
+        Test = new Command("test", "Run the cases of a folder") { Folder, JUnit, Cover };
+        Diff = new Command("diff", "Say what became allowed and what became denied") { Old, New, Json, FailOnWidening };
+        Implies = new Command("implies", "Whether A allows nothing that B does not") { Old, New };
+        Equivalent = new Command("equivalent", "Whether A and B allow the same") { Old, New };
+        Score = new Command("score", "How much is left open, worst first") { File, Json, Threshold };
+        Show = new Command("show", "Print the policy after composition, each value with its origin") { File };
+        Schema = new Command("schema", "Print the language as JSON Schema");
+        Command = new Command("policy", "Check, test, explain and compare policies")
+        {
+            Check, Explain, Test, Diff, Implies, Equivalent, Score, Show, Schema,
+        };
+    }
+
+    public Command Command { get; }
+    public Command Check { get; }
+    public Command Explain { get; }
+    public Command Test { get; }
+    public Command Diff { get; }
+    public Command Implies { get; }
+    public Command Equivalent { get; }
+    public Command Score { get; }
+    public Command Show { get; }
+    public Command Schema { get; }
+
+    public Argument<string[]> Files { get; } = new("FILE...") { Arity = ArgumentArity.OneOrMore };
+    public Argument<string> File { get; } = new("FILE") { Arity = ArgumentArity.ExactlyOne };
+    public Argument<string> Folder { get; } = new("FOLDER") { Arity = ArgumentArity.ExactlyOne };
+    public Argument<string> Old { get; } = new("A") { Arity = ArgumentArity.ExactlyOne };
+    public Argument<string> New { get; } = new("B") { Arity = ArgumentArity.ExactlyOne };
+    public Option<string> Format { get; } = new("--format") { HelpName = "FORMAT", Description = "human, json or sarif (default human)" };
+    public Option<string> RequestText { get; } = new("--request") { HelpName = "REQUEST", Description = "what to ask, as in 'open /etc/shadow for read'" };
+    public Option<string> JUnit { get; } = new("--junit") { HelpName = "FILE", Description = "write the results as JUnit's XML" };
+    public Option<string> Cover { get; } = new("--cover") { HelpName = "PERCENT", Description = "fail when fewer of the rules are reached" };
+    public Option<bool> Json { get; } = new("--json") { Description = "print JSON", Arity = ArgumentArity.Zero };
+    public Option<string> Threshold { get; } = new("--threshold") { HelpName = "N", Description = "fail when the score is above N (0 to 100)" };
+    public Option<bool> FailOnWidening { get; } =
+        new("--fail-on-widening") { Description = "fail when anything became allowed or different", Arity = ArgumentArity.Zero };
+}

@@ -1,0 +1,118 @@
+using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
+using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.Planning;
+using Xunit;
+
+namespace Sandbox.Supervisor.Tests;
+
+/// <summary>Plans come out of policies; flags only narrow them.</summary>
+public sealed class PolicyRunTests : IDisposable
+{
+    static readonly RunOptions s_plain = new() { Arguments = ["true"] };
+
+    readonly string _folder = Directory.CreateTempSubdirectory("sandbox-policy-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    string Write(string name, string text)
+    {
+        string path = Path.Combine(_folder, name);
+        File.WriteAllText(path, text);
+        return path;
+    }
+
+    PolicyModel Policy(string text) => PolicyOpener.Load(Write("p.yaml", "version: 1\nextends: builtin:default.yaml\n" + text));
+
+    static LaunchPlan Plan(PolicyModel policy, RunOptions? options = null)
+    {
+        PolicyBounds.Check(options ?? s_plain, policy);
+        return PlanBuilder.Build(options ?? s_plain, policy, new FakeHost().Facts, [], 0).Plan;
+    }
+
+    [Fact]
+    public void TheDefaultNeedsNoRules()
+    {
+        LaunchPlan plan = Plan(FakeHost.DefaultPolicy);
+        Assert.Null(plan.PathRules);
+        Assert.Null(plan.SystemCallRules);
+    }
+
+    [Fact]
+    public void LimitsUserAndEnvironmentAreThePolicys()
+    {
+        LaunchPlan plan = Plan(Policy("guest: {memory: 64M, time: 5s, processes: 7, open-files: 33, tmp-size: 1M, user: alice, hostname: box, environment: {A: ~/x}}"));
+        Assert.Equal((64UL << 20, 5000L, 7, 33, 1UL << 20),
+            (plan.Limits.MemoryBytes, plan.Limits.WallMilliseconds, plan.Limits.Processes, plan.Limits.OpenFiles, plan.Limits.TmpBytes));
+        Assert.Equal(("alice", "box"), (plan.User.Name, plan.Hostname));
+        Assert.Contains("A=/home/alice/x", plan.Environment);
+    }
+
+    [Fact]
+    public void RulesTravelInThePlan()
+    {
+        LaunchPlan plan = Plan(Policy("files: {rules: [{deny: read, path: /tmp/secret}]}\nsyscalls: [{deny: ptrace}]"));
+        Assert.False(new PathRules(plan.PathRules!).Decide("/tmp/secret"u8, PathAccess.Read).Allowed);
+        Assert.True(new PathRules(plan.PathRules!).Decide("/tmp/other"u8, PathAccess.Read).Allowed);
+        Assert.False(new SystemCallRules(plan.SystemCallRules!).Decide(101, new ulong[6]).Allowed);
+        Assert.True(new SystemCallRules(plan.SystemCallRules!).Decide(0, new ulong[6]).Allowed);
+    }
+
+    [Fact]
+    public void AMountOfTheCommandLineIsPartOfTheRules()
+    {
+        PolicyModel policy = Policy("files: {rules: [{deny: read, path: /tmp/secret}]}");
+        var mount = new MountSource("/m", "/m", "/m", IsDirectory: true, Writable: false);
+        LaunchPlan plan = PlanBuilder.Build(s_plain, policy, new FakeHost().Facts, [mount], 0).Plan;
+        var rules = new PathRules(plan.PathRules!);
+        Assert.Equal(PathAccess.Read | PathAccess.Execute, rules.Allowed("/m/x"u8));
+    }
+
+    [Fact]
+    public void FlagsNarrowAndDoNotWiden()
+    {
+        PolicyModel policy = PolicyOpener.Load("builtin:untrusted-python.yaml");
+        Assert.Equal(64UL << 20, Plan(policy, s_plain with { Memory = 64 << 20 }).Limits.MemoryBytes);
+        OneLine.Refuses("--memory: 1 GiB is more than the policy gives", () => Plan(policy, s_plain with { Memory = 1 << 30 }));
+        OneLine.Refuses("--timeout: none is more than the policy gives", () => Plan(policy, s_plain with { Timeout = 0 }));
+        OneLine.Refuses("--processes: 33", () => Plan(policy, s_plain with { Processes = 33 }));
+        OneLine.Refuses("--env: the policy", () => Plan(policy, s_plain with { Environment = [new("A", "1")] }));
+        OneLine.Refuses("--user: the policy", () => Plan(policy, s_plain with { User = UserArgument.Parse("root") }));
+        OneLine.Refuses("--hostname: the policy", () => Plan(policy, s_plain with { Hostname = "x" }));
+        OneLine.Refuses("mount-writable", () => Plan(policy, s_plain with { Mounts = [new("/m", null, true)] }));
+        Plan(policy, s_plain with { Mounts = [new("/m", null, false)] });
+        Plan(policy, s_plain with { User = UserArgument.Parse("sandbox"), Hostname = "sandbox" });
+    }
+
+    [Theory]
+    [InlineData("network: [{allow: connect, to: 192.0.2.1, because: x}]", "asks for the network")]
+    [InlineData("isolation: [seccomp]", "asks for the wall seccomp")]
+    [InlineData("audit: {record: denials, to: /l, when-full: stop}", "asks for an audit log")]
+    [InlineData("guest: {kind: machine}", "asks for a machine guest")]
+    [InlineData("devices: [{device: console, because: x}]", "asks for a device")]
+    [InlineData("fragment: true", "is a fragment")]
+    public void WhatThisVersionCannotGiveRefusesTheStart(string text, string reason) => OneLine.Refuses(reason, () => Plan(Policy(text)));
+
+    [Fact]
+    public void AMistakeIsOneLineWithItsPlace() => OneLine.Refuses(
+        "p.yaml:3:9: guest has no key 'memry'; did you mean memory?", () => Policy("guest: {memry: 1G}"));
+
+    [Fact]
+    public void ACeilingIsNeverExceeded()
+    {
+        string ceiling = Write("ceiling.yaml", "version: 1\nextends: builtin:default.yaml\nguest: {memory: 512M}\nfiles: {rules: [{deny: execute, path: /tmp/**}]}\ncommand-line: [mount]\n");
+        PolicyModel within = PolicyOpener.Load(Write("w.yaml", "version: 1\nextends: ceiling.yaml\nguest: {memory: 64M}\n"));
+        Ceiling.Check(within, ceiling);
+        OneLine.Refuses("memory: 512 MiB -> 1 GiB", () => Beyond(FakeHost.DefaultPolicy));
+        PolicyModel beyond = Policy("guest: {memory: 512M}\ncommand-line: [mount]\n");
+        OneLine.Refuses("open /tmp for execute", () => Beyond(beyond));
+        Ceiling.Check(FakeHost.DefaultPolicy, Path.Combine(_folder, "none.yaml"));
+
+        object Beyond(PolicyModel policy)
+        {
+            Ceiling.Check(policy, ceiling);
+            return policy;
+        }
+    }
+}
