@@ -11,7 +11,7 @@ namespace Sandbox.Fuzz.Engine;
 /// </summary>
 public static class Instrumentation
 {
-    private static readonly string[] UnderTest = ["sandbox-vmm.dll"];
+    private static readonly string[] UnderTest = ["sandbox-vmm.dll", "Sandbox.Policy.Language.dll", "Sandbox.Policy.Contract.dll", "YamlDotNet.dll"];
 
     /// <summary>Path of the copy's main assembly.</summary>
     public static string Prepare()
