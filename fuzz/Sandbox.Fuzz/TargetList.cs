@@ -8,6 +8,8 @@ static class TargetList
     private static readonly Dictionary<string, Func<FuzzTarget>> Makers = new()
     {
         ["elf"] = static () => new ElfTarget(),
+        ["policy"] = static () => new PolicyTarget(),
+        ["pattern"] = static () => new PatternTarget(),
         ["path"] = static () => new PathTarget(),
         ["syscalls"] = static () => new SystemCallTarget(),
         ["memory"] = static () => new MemoryTarget(),

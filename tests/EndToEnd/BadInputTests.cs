@@ -170,7 +170,7 @@ public sealed class BadInputTests
 
     [Fact]
     public void More_memory_than_the_host_has_is_refused() =>
-        SandboxRun.Run(["--memory", "64T"], ["true"]).Ended(125).Says("memory", "more than this host");
+        SandboxRun.Run(["--memory", "251G"], ["true"]).Ended(125).Says("memory", "more than this host");
 
     [Fact]
     public void More_memory_than_the_control_group_has_is_refused_and_the_default_fits_into_it()

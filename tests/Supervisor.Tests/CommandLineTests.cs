@@ -45,7 +45,7 @@ public class CommandLineTests
     [InlineData("--memory: given 2 times", "run", "--memory", "1G", "--memory", "2G", "--", "true")]
     [InlineData("'lots' is not a size", "run", "--memory", "lots", "--", "true")]
     [InlineData("--memory: a value is missing", "run", "--memory=", "--", "true")]
-    [InlineData("more than this host or control group has", "run", "--memory", "100T", "--", "true")]
+    [InlineData("more than this host or control group has", "run", "--memory", "200G", "--", "true")]
     [InlineData("is too little", "run", "--memory", "1M", "--", "true")]
     [InlineData("is too much", "run", "--memory", "253G", "--", "true")]
     [InlineData("--cpus: '0' is not a whole number from 1 to 256", "run", "--cpus", "0", "--", "true")]

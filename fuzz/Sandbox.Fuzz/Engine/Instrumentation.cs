@@ -11,7 +11,10 @@ namespace Sandbox.Fuzz.Engine;
 /// </summary>
 public static class Instrumentation
 {
-    private static readonly string[] UnderTest = ["sandbox-vmm.dll", "sandbox.dll", "Sandbox.Policy.Contract.dll"];
+    private static readonly string[] UnderTest =
+    [
+        "sandbox-vmm.dll", "sandbox.dll", "Sandbox.Policy.Contract.dll", "Sandbox.Policy.Language.dll", "YamlDotNet.dll",
+    ];
     private const string LockName = "in-use";
 
     /// <summary>Path of the copy's main assembly.</summary>

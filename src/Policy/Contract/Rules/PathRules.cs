@@ -27,54 +27,98 @@ public sealed class PathRules
     /// <param name="access">Exactly one.</param>
     public Verdict Decide(ReadOnlySpan<byte> path, PathAccess access)
     {
-        int row = Find(path);
-        if (row < 0)
-            return Verdict.Unmatched;
         int column = BitOperations.TrailingZeroCount((int)access);
         if ((uint)column >= PathTables.AccessCount)
             return Verdict.Unmatched;
-        int denied = _tables.Decisions[row + column];
+        int state = _tables.Start, shown = Verdict.NoRule, denied = Verdict.NoRule, allowed = Verdict.NoRule;
+        int at = 1;
+        while (true)
+        {
+            if (_tables.Tails[state] is > 0 and int tail)
+                Merge(tail, column, ref denied, ref allowed);
+            if (_tables.Shown[state] >= 0)
+                shown = _tables.Shown[state];
+            if (at >= path.Length)
+                break;
+            state = Next(state, path, ref at);
+            if (state == PathTables.Dead)
+                return Answer(access, shown, denied, allowed);
+        }
+
+        Merge(_tables.Rows[state], column, ref denied, ref allowed);
+        return Answer(access, _tables.ShownExactly[state] >= 0 ? _tables.ShownExactly[state] : shown, denied, allowed);
+    }
+
+    void Merge(int row, int column, ref int denied, ref int allowed)
+    {
+        int at = row * PathTables.DecisionWidth + column;
+        denied = Lower(denied, _tables.Decisions[at]);
+        allowed = Lower(allowed, _tables.Decisions[at + PathTables.AccessCount]);
+    }
+
+    /// <summary>The lower of two rules, of which either may be none.</summary>
+    static int Lower(int a, int b) => (int)Math.Min((uint)a, (uint)b);
+
+    Verdict Answer(PathAccess access, int shown, int denied, int allowed)
+    {
         if (denied >= 0)
             return new Verdict(false, denied);
-        int allowed = _tables.Decisions[row + PathTables.AccessCount + column];
+        if (shown >= 0 && (_tables.ShownAccess[shown] & (int)access) != 0)
+            return new Verdict(true, shown);
         return new Verdict(allowed >= 0, allowed);
     }
 
     /// <summary>All that may be done to a path.</summary>
     public PathAccess Allowed(ReadOnlySpan<byte> path)
     {
-        int row = Find(path);
         var all = PathAccess.None;
-        for (int column = 0; row >= 0 && column < PathTables.AccessCount; column++)
-            if (_tables.Decisions[row + column] < 0 && _tables.Decisions[row + PathTables.AccessCount + column] >= 0)
+        for (int column = 0; column < PathTables.AccessCount; column++)
+            if (Decide(path, (PathAccess)(1 << column)).Allowed)
                 all |= (PathAccess)(1 << column);
         return all;
     }
 
     /// <summary>True when every path below the one is decided as that below the other. May say false of some that are.</summary>
-    public bool AreAlikeBelow(ReadOnlySpan<byte> path, ReadOnlySpan<byte> other) => StateAt(path) == StateAt(other);
-
-    /// <summary>Where the decisions for a path begin, or a negative number when no rule matches.</summary>
-    int Find(ReadOnlySpan<byte> path)
+    public bool AreAlikeBelow(ReadOnlySpan<byte> path, ReadOnlySpan<byte> other)
     {
-        int state = StateAt(path);
-        return state == PathTables.Dead ? -1 : _tables.Rows[state] * PathTables.DecisionWidth;
+        Span<int> one = stackalloc int[PathTables.DecisionWidth], two = stackalloc int[PathTables.DecisionWidth];
+        return Below(path, one) == Below(other, two) && one.SequenceEqual(two);
     }
 
-    int StateAt(ReadOnlySpan<byte> path)
+    /// <summary>All that decides about paths below: the state, what is shown, and the rules that hold by now.</summary>
+    (int State, int Shown) Below(ReadOnlySpan<byte> path, Span<int> row)
     {
-        int state = _tables.Start;
+        row.Fill(Verdict.NoRule);
+        int state = _tables.Start, shown = Verdict.NoRule;
         int at = 1;
-        while (at < path.Length && state != PathTables.Dead)
+        while (state != PathTables.Dead)
         {
-            int length = path[at..].IndexOf((byte)'/');
-            ReadOnlySpan<byte> name = length < 0 ? path[at..] : path.Slice(at, length);
-            at += name.Length + 1;
-            int symbol = SymbolOf(name);
-            state = Step(state, symbol, _tables.Classes[symbol]);
+            Merge(_tables.Tails[state], row);
+            if (_tables.Shown[state] >= 0)
+                shown = _tables.Shown[state];
+            if (at >= path.Length)
+                break;
+            state = Next(state, path, ref at);
         }
 
-        return state;
+        return (state, shown);
+    }
+
+    /// <summary>Adds a row to what holds already.</summary>
+    public void Merge(int row, Span<int> holding)
+    {
+        for (int column = 0; column < PathTables.DecisionWidth; column++)
+            holding[column] = Lower(holding[column], _tables.Decisions[row * PathTables.DecisionWidth + column]);
+    }
+
+    /// <summary>Takes the name at a place of a path.</summary>
+    int Next(int state, ReadOnlySpan<byte> path, ref int at)
+    {
+        int length = path[at..].IndexOf((byte)'/');
+        ReadOnlySpan<byte> name = length < 0 ? path[at..] : path.Slice(at, length);
+        at += name.Length + 1;
+        int symbol = SymbolOf(name);
+        return Step(state, symbol, _tables.Classes[symbol]);
     }
 
     /// <summary>The symbol of a name.</summary>

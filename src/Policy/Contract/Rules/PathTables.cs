@@ -6,12 +6,13 @@ namespace Sandbox.Policy.Contract;
 /// </summary>
 /// <remarks>
 /// States share what they have in common: where a state has no edge of its own for a symbol, its base state's edge
-/// holds (the rules that are still open because of a **). That keeps the tables linear in the rules where plain
-/// determinisation would multiply rules with rules.
+/// holds (the rules that are still open because of a **). A rule that ends in ** is no part of the states behind it:
+/// it is noted when its beginning has been seen, and holds from there on. Both keep the tables linear in the rules
+/// where plain determinisation would multiply rules with rules.
 /// </remarks>
 public sealed record PathTables
 {
-    /// <summary>Decisions of a state: for each access the lowest denying rule, then for each the allowing one; -1 for none.</summary>
+    /// <summary>A row of decisions: for each access the lowest denying rule, then for each the allowing one; -1 for none.</summary>
     public const int DecisionWidth = 2 * AccessCount;
 
     public const int AccessCount = 5;
@@ -25,8 +26,20 @@ public sealed record PathTables
     /// <summary>By state: the state whose edges hold where it has none of its own; itself when it keeps its place; or <see cref="Dead"/>.</summary>
     public required int[] Bases { get; init; }
 
-    /// <summary>By state: its row in <see cref="Decisions"/>.</summary>
+    /// <summary>By state: the row in <see cref="Decisions"/> of the rules on exactly the paths that end here.</summary>
     public required int[] Rows { get; init; }
+
+    /// <summary>By state: the row of the rules that hold here and for everything below.</summary>
+    public required int[] Tails { get; init; }
+
+    /// <summary>By state: what is shown here and below, as a rule; -1 for nothing new.</summary>
+    public required int[] Shown { get; init; }
+
+    /// <summary>By state: what is shown here and holds nothing below; -1 for nothing.</summary>
+    public required int[] ShownExactly { get; init; }
+
+    /// <summary>By rule that shows something: its <see cref="PathAccess"/>.</summary>
+    public required int[] ShownAccess { get; init; }
 
     /// <summary>Rows of <see cref="DecisionWidth"/>.</summary>
     public required int[] Decisions { get; init; }

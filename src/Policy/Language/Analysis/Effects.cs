@@ -9,25 +9,19 @@ static class Effects
     public static HashSet<IRule> RulesThatDecide(CompiledPolicy policy)
     {
         var used = new HashSet<IRule>(ReferenceEqualityComparer.Instance);
-        foreach (int rule in DecidingPathRules(policy.Paths.Tables))
-            used.Add(policy.PathRuleList[rule]);
+        bool all = PathComparison.Compare(policy, policy, (decision, _, _, _) =>
+        {
+            if (decision.Rule is not null)
+                used.Add(decision.Rule);
+        });
+        // Too large to say: nothing is blamed.
+        if (!all)
+            used.UnionWith(policy.PathRuleList);
         foreach (int rule in DecidingNetworkRules(policy.Network))
             used.Add(policy.Model.NetworkRules[rule]);
         foreach (int rule in policy.SystemCallTables.Rules)
             used.Add(policy.Model.SystemCallRules[rule]);
         return used;
-    }
-
-    static IEnumerable<int> DecidingPathRules(PathTables tables)
-    {
-        for (int row = 0; row < tables.Decisions.Length; row += PathTables.DecisionWidth)
-            for (int column = 0; column < PathTables.AccessCount; column++)
-            {
-                int denied = tables.Decisions[row + column];
-                int rule = denied >= 0 ? denied : tables.Decisions[row + PathTables.AccessCount + column];
-                if (rule >= 0)
-                    yield return rule;
-            }
     }
 
     static HashSet<int> DecidingNetworkRules(NetworkRules network)

@@ -66,14 +66,19 @@ public sealed record Exposure(int Score, IReadOnlyList<ExposureItem> Items)
             && !system.Any(folder => shown.Content != "/etc" && GuestPath.IsWithin(shown.Content!, folder))));
     }
 
+    /// <summary>Some place where writing and executing are both allowed, or all of them when that is too much to look through.</summary>
     static int WriteExecute(CompiledPolicy policy)
     {
-        PathTables tables = policy.Paths.Tables;
-        bool Allowed(int row, int column) => tables.Decisions[row + column] < 0 && tables.Decisions[row + PathTables.AccessCount + column] >= 0;
-        for (int row = 0; row < tables.Decisions.Length; row += PathTables.DecisionWidth)
-            if (Allowed(row, 1) && Allowed(row, 2))
-                return 10;
-        return 0;
+        // Each region is reported for all accesses, one after the other in their order.
+        bool write = false, found = false;
+        bool all = PathComparison.Compare(policy, policy, (decision, _, kind, _) =>
+        {
+            if (kind == nameof(PathAccess.Write))
+                write = decision.Allowed;
+            else if (kind == nameof(PathAccess.Execute))
+                found |= write && decision.Allowed;
+        });
+        return found || !all ? 10 : 0;
     }
 
     static int SystemCalls(CompiledPolicy policy)

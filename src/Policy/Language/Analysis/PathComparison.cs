@@ -4,8 +4,8 @@ using Sandbox.Policy.Contract;
 namespace Sandbox.Policy.Language;
 
 /// <summary>
-/// Walks the automata of two policies together. Two paths that lead to the same pair of states are decided alike by
-/// both, so that one path for each pair that can be reached is enough.
+/// Walks the automata of two policies together. Two paths that lead both to the same state, with the same rules holding
+/// from further up, are decided alike, so that one path for each such pair that can be reached is enough.
 /// </summary>
 sealed class PathComparison
 {
@@ -38,22 +38,22 @@ sealed class PathComparison
     {
         if (!MakeLetters())
             return false;
-        var start = (_old.Tables.Start, _new.Tables.Start);
-        var reached = new Dictionary<(int, int), ((int, int) From, Letter? By)> { [start] = (start, null) };
-        var queue = new Queue<(int Old, int New)>([start]);
+        var start = new Pair(_old.Enter(_old.Tables.Start, _old.Nothing), _new.Enter(_new.Tables.Start, _new.Nothing));
+        var reached = new Dictionary<Pair, (Pair From, Letter? By)> { [start] = (start, null) };
+        var queue = new Queue<Pair>([start]);
         long steps = 0;
-        while (queue.TryDequeue(out (int Old, int New) pair))
+        while (queue.TryDequeue(out Pair pair))
         {
             foreach (PathAccess access in (ReadOnlySpan<PathAccess>)
                 [PathAccess.Read, PathAccess.Write, PathAccess.Execute, PathAccess.Create, PathAccess.Delete])
                 report(_old.Decide(pair.Old, access), _new.Decide(pair.New, access), $"{access}",
                     () => $"open {PathTo(reached, pair)} for {AccessText.Format(access)}");
-            foreach (Letter letter in LettersAt(pair.Old, pair.New))
+            foreach (Letter letter in LettersAt(pair.Old.State, pair.New.State))
             {
                 if (++steps > MaximumSteps)
                     return false;
-                var next = (_old.Step(pair.Old, letter.OldSymbol), _new.Step(pair.New, letter.NewSymbol));
-                if (next == (PathTables.Dead, PathTables.Dead) || !reached.TryAdd(next, (pair, letter)))
+                var next = new Pair(_old.Step(pair.Old, letter.OldSymbol), _new.Step(pair.New, letter.NewSymbol));
+                if (!reached.TryAdd(next, (pair, letter)))
                     continue;
                 if (reached.Count > MaximumPairs)
                     return false;
@@ -64,7 +64,12 @@ sealed class PathComparison
         return true;
     }
 
-    static string PathTo(Dictionary<(int, int), ((int, int) From, Letter? By)> reached, (int, int) pair)
+    /// <param name="Holding">What holds from further up, by its number on that side.</param>
+    readonly record struct Place(int State, int Holding);
+
+    readonly record struct Pair(Place Old, Place New);
+
+    static string PathTo(Dictionary<Pair, (Pair From, Letter? By)> reached, Pair pair)
     {
         var names = new Stack<string>();
         for (; reached[pair].By is Letter letter; pair = reached[pair].From)
@@ -161,7 +166,37 @@ sealed class PathComparison
 
         public Dictionary<string, int> Literals { get; } = new(StringComparer.Ordinal);
 
-        public int Step(int state, int symbol) => Rules.Step(state, symbol, Tables.Classes[symbol]);
+        /// <summary>Rows of rules that hold, and behind them what is shown, by their numbers.</summary>
+        readonly List<int[]> _holdings = [];
+        readonly Dictionary<string, int> _holdingIds = new(StringComparer.Ordinal);
+
+        /// <summary>At the beginning no rule holds.</summary>
+        public int Nothing => Intern([.. Enumerable.Repeat(Verdict.NoRule, PathTables.DecisionWidth + 1)]);
+
+        int Intern(int[] holding)
+        {
+            string key = string.Join(',', holding);
+            if (!_holdingIds.TryGetValue(key, out int id))
+            {
+                _holdingIds.Add(key, id = _holdings.Count);
+                _holdings.Add(holding);
+            }
+
+            return id;
+        }
+
+        public Place Enter(int state, int holding)
+        {
+            if (state == PathTables.Dead || (Tables.Tails[state] == 0 && Tables.Shown[state] < 0))
+                return new Place(state, holding);
+            int[] next = [.. _holdings[holding]];
+            Rules.Merge(Tables.Tails[state], next.AsSpan(0, PathTables.DecisionWidth));
+            if (Tables.Shown[state] >= 0)
+                next[^1] = Tables.Shown[state];
+            return new Place(state, Intern(next));
+        }
+
+        public Place Step(Place from, int symbol) => Enter(Rules.Step(from.State, symbol, Tables.Classes[symbol]), from.Holding);
 
         public int WildcardStep(int state, byte b) => Tables.WildcardSteps[state * Tables.ColumnCount + Tables.Columns[b]];
 
@@ -174,14 +209,24 @@ sealed class PathComparison
             return below == PathTables.Dead || below == state ? own : own.Concat(_namesByState.GetValueOrDefault(below) ?? []);
         }
 
-        public Decision Decide(int state, PathAccess access)
+        public Decision Decide(Place place, PathAccess access)
         {
-            if (state == PathTables.Dead)
-                return new Decision(false, null);
+            Span<int> row = [.. _holdings[place.Holding]];
+            int shown = row[^1];
+            if (place.State != PathTables.Dead)
+            {
+                Rules.Merge(Tables.Rows[place.State], row[..PathTables.DecisionWidth]);
+                if (Tables.ShownExactly[place.State] >= 0)
+                    shown = Tables.ShownExactly[place.State];
+            }
+
             int column = int.TrailingZeroCount((int)access);
-            ReadOnlySpan<int> row = Tables.Decisions.AsSpan(Tables.Rows[state] * PathTables.DecisionWidth, PathTables.DecisionWidth);
-            int rule = row[column] >= 0 ? row[column] : row[PathTables.AccessCount + column];
-            return new Decision(row[column] < 0 && rule >= 0, rule >= 0 ? _policy.PathRuleList[rule] : null);
+            if (row[column] >= 0)
+                return new Decision(false, _policy.PathRuleList[row[column]]);
+            if (shown >= 0 && (Tables.ShownAccess[shown] & (int)access) != 0)
+                return new Decision(true, _policy.PathRuleList[shown]);
+            int allowed = row[PathTables.AccessCount + column];
+            return new Decision(allowed >= 0, allowed >= 0 ? _policy.PathRuleList[allowed] : null);
         }
     }
 

@@ -60,7 +60,7 @@ public sealed class CompiledPolicy
             NamePattern[] path = [.. PathPattern.LiteralNames(places[i])];
             // Links and made-up files hold nothing; of the others everything below is shown too.
             bool leaf = shown.Kind is ShownKind.Text or ShownKind.Link or ShownKind.Generated;
-            rules.Add(new CompiledPathRule(i, true, shown.Access, [leaf ? path : [.. path, NamePattern.AnyNames]], path.Length));
+            rules.Add(new CompiledPathRule(i, true, shown.Access, [leaf ? path : [.. path, NamePattern.AnyNames]], IsShown: true));
             rules.Add(new CompiledPathRule(i, true, PathAccess.Read, [.. FoldersAbove(places, i, path)]));
         }
 

@@ -6,9 +6,9 @@ using Sandbox.Policy.Contract;
 namespace Sandbox.Policy.Language;
 
 /// <summary>What a path rule comes down to: patterns, and what they allow or deny.</summary>
-/// <param name="Depth">For what is shown: how deep it lies, as the deepest decides. -1 for rules.</param>
+/// <param name="IsShown">Something shown, of which the deepest decides; its one pattern has no wildcards but ** at its end.</param>
 readonly record struct CompiledPathRule(
-    int Index, bool Allow, PathAccess Access, IReadOnlyList<IReadOnlyList<NamePattern>> Patterns, int Depth = -1);
+    int Index, bool Allow, PathAccess Access, IReadOnlyList<IReadOnlyList<NamePattern>> Patterns, bool IsShown = false);
 
 /// <summary>Compiles path rules to <see cref="PathTables"/>, whose remarks say how they are laid out.</summary>
 sealed class PathCompiler
@@ -27,6 +27,9 @@ sealed class PathCompiler
     readonly List<int[]> _members = [];
     readonly List<int> _bases = [];
     readonly List<int> _rows = [];
+    readonly List<int> _tails = [];
+    readonly List<int> _shown = [];
+    readonly List<int> _shownExactly = [];
     readonly List<Dictionary<int, int>> _edges = [];
     readonly Dictionary<string, int> _rowIds = new(StringComparer.Ordinal);
     readonly List<int> _decisions = [];
@@ -39,7 +42,12 @@ sealed class PathCompiler
         public readonly Dictionary<int, int> Wildcards = [];
         public readonly bool IsAny = isAny;
         public int Any = -1;
+
+        /// <summary>Rules on what ends here.</summary>
         public List<int>? Rules;
+
+        /// <summary>Rules on what ends here and on everything below.</summary>
+        public List<int>? Tails;
     }
 
     PathCompiler(IReadOnlyList<CompiledPathRule> rules) => _rules = rules;
@@ -55,6 +63,8 @@ sealed class PathCompiler
         if (_wildcards.Compile() is not WildcardCompiler.Automaton automaton)
             return null;
         _automaton = automaton;
+        // Row 0 decides nothing.
+        RowOf([]);
         int start = StateOf(Closed([0]));
         for (int state = 0; state < _members.Count; state++)
         {
@@ -69,14 +79,15 @@ sealed class PathCompiler
     void Insert(IReadOnlyList<NamePattern> pattern, int rule)
     {
         int at = 0;
-        foreach (NamePattern name in pattern)
+        bool tail = pattern is [.., { Kind: NamePatternKind.AnyNames }];
+        foreach (NamePattern name in tail ? pattern.SkipLast(1) : pattern)
             at = name.Kind switch
             {
                 NamePatternKind.Literal => Child(_nodes[at].Literals, LiteralOf(name)),
                 NamePatternKind.Glob => Child(_nodes[at].Wildcards, _wildcards.Add(name)),
                 _ => AnyChild(at),
             };
-        List<int> rules = _nodes[at].Rules ??= [];
+        List<int> rules = tail ? _nodes[at].Tails ??= [] : _nodes[at].Rules ??= [];
         if (!rules.Contains(rule))
             rules.Add(rule);
     }
@@ -137,7 +148,11 @@ sealed class PathCompiler
         state = _members.Count;
         _stateIds.Add(key, state);
         _members.Add(members);
-        _rows.Add(RowOf(members));
+        CompiledPathRule[] exact = RulesOf(members, node => node.Rules), tails = RulesOf(members, node => node.Tails);
+        _rows.Add(RowOf(exact));
+        _tails.Add(RowOf(tails));
+        _shown.Add(ShownBy(tails));
+        _shownExactly.Add(ShownBy(exact));
         _edges.Add([]);
         _bases.Add(PathTables.Dead);
         SortedSet<int> open = Closed(members.Where(node => _nodes[node].IsAny));
@@ -201,25 +216,22 @@ sealed class PathCompiler
         return _automaton.Symbols[state];
     }
 
-    int RowOf(int[] members)
+    CompiledPathRule[] RulesOf(int[] members, Func<Node, List<int>?> select) =>
+        [.. members.SelectMany(node => select(_nodes[node]) ?? []).Distinct().Order().Select(rule => _rules[rule])];
+
+    static int ShownBy(CompiledPathRule[] rules)
+    {
+        int shown = Array.FindIndex(rules, rule => rule.IsShown);
+        return shown < 0 ? Verdict.NoRule : rules[shown].Index;
+    }
+
+    int RowOf(ReadOnlySpan<CompiledPathRule> rules)
     {
         Span<int> row = stackalloc int[PathTables.DecisionWidth];
         row.Fill(Verdict.NoRule);
-        CompiledPathRule? shown = null;
-        foreach (int rule in members.SelectMany(node => _nodes[node].Rules ?? []).Distinct().Order())
-        {
-            CompiledPathRule given = _rules[rule];
-            if (given.Depth >= 0)
-            {
-                if (shown is null || given.Depth > shown.Value.Depth)
-                    shown = given;
-            }
-            else
-                Decide(row[(given.Allow ? PathTables.AccessCount : 0)..], given);
-        }
-
-        if (shown is CompiledPathRule deepest)
-            Decide(row[PathTables.AccessCount..], deepest);
+        foreach (CompiledPathRule rule in rules)
+            if (!rule.IsShown)
+                Decide(row[(rule.Allow ? PathTables.AccessCount : 0)..], rule);
         string key = new(MemoryMarshal.Cast<int, char>(row));
         if (_rowIds.TryGetValue(key, out int id))
             return id;
@@ -244,6 +256,10 @@ sealed class PathCompiler
             Start = start,
             Bases = [.. _bases],
             Rows = [.. _rows],
+            Tails = [.. _tails],
+            Shown = [.. _shown],
+            ShownExactly = [.. _shownExactly],
+            ShownAccess = [.. _rules.Where(rule => rule.IsShown).Select(rule => (int)rule.Access)],
             Decisions = [.. _decisions],
             Edges = EdgeTable(),
             NameBytes = [.. _literalBytes.SelectMany(bytes => bytes)],
