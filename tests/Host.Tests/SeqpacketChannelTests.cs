@@ -15,6 +15,9 @@ public sealed unsafe class SeqpacketChannelTests : IDisposable
         var (first, second) = SeqpacketChannel.CreatePair();
         _ours = new SeqpacketChannel(first);
         _theirs = new SeqpacketChannel(second);
+        // What earlier tests have dropped must not be closed while this one counts.
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
         _open = FileDescriptorTests.CountOpen();
     }
 

@@ -39,10 +39,10 @@ sealed unsafe class Session
     /// <exception cref="HostException">The host has no memory or descriptor left for the message.</exception>
     public Outcome Run(ReadOnlySpan<FileDescriptor> descriptors)
     {
-        if (Start(descriptors))
-            while (!Step())
-            {
-            }
+        Start(descriptors);
+        while (!Step())
+        {
+        }
 
         if (!_vmm.WaitForEnd(EndMilliseconds))
         {
@@ -55,7 +55,7 @@ sealed unsafe class Session
         return _outcome ?? new Outcome.VmmDied(_vmm.WaitStatus);
     }
 
-    bool Start(ReadOnlySpan<FileDescriptor> descriptors)
+    void Start(ReadOnlySpan<FileDescriptor> descriptors)
     {
         using FileDescriptor plan = PlanInMemory(_plan.Serialize());
         FileDescriptor[] sent = [plan, .. descriptors];
@@ -68,11 +68,10 @@ sealed unsafe class Session
         try
         {
             _vmm.Channel.Send(start, sent);
-            return true;
         }
         catch (HostException gone) when (gone.Errno is EPIPE or ECONNRESET)
         {
-            return false;
+            // It has ended already; why, it may have said before.
         }
     }
 
