@@ -158,7 +158,7 @@ public class PlanBuilderTests
         HostFacts facts = new FakeHost().Facts with { Memory = 1UL << 40 };
         GuestLimits limits = PlanBuilder.Build(s_plain with { Memory = 252UL << 30 }, facts, [], 0).Plan.Limits;
         Assert.Equal(252UL << 30, limits.MemoryBytes);
-        OneLine.Refuses("give at most 252G", () => PlanBuilder.Build(s_plain with { Memory = 253UL << 30 }, facts, [], 0));
+        OneLine.Refuses("give at most 252 GiB", () => PlanBuilder.Build(s_plain with { Memory = 253UL << 30 }, facts, [], 0));
     }
 
     [Fact]
