@@ -155,6 +155,16 @@ public class PlanBuilderTests
     }
 
     [Fact]
+    public void ALargeHostGivesWhatAPlanTakes()
+    {
+        HostFacts facts = new FakeHost().Facts with { Memory = 1UL << 40 };
+        GuestLimits limits = PlanBuilder.Build(s_plain with { Memory = 252UL << 30 }, FakeHost.DefaultPolicy, facts, [], 0).Plan.Limits;
+        Assert.Equal(252UL << 30, limits.MemoryBytes);
+        OneLine.Refuses("give at most 252 GiB",
+            () => PlanBuilder.Build(s_plain with { Memory = 253UL << 30 }, FakeHost.DefaultPolicy, facts, [], 0));
+    }
+
+    [Fact]
     public void ASmallHostGivesHalfOfItself()
     {
         HostFacts facts = new FakeHost().Facts with { Memory = 600UL << 20 };

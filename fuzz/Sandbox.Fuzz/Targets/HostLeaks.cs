@@ -9,8 +9,8 @@ namespace Sandbox.Fuzz.Targets;
 /// </summary>
 sealed unsafe class HostLeaks
 {
-    /// <summary>Threads of earlier inputs may take a moment to leave. Milliseconds.</summary>
-    private const int Patience = 400;
+    /// <summary>Threads of earlier inputs may take a moment to leave, and long on a busy host. Milliseconds.</summary>
+    private const int Patience = 10_000;
 
     private readonly FileDescriptor _any = FileDescriptor.Open("/dev/null", O_RDONLY);
     private int _lowestFree = -1;

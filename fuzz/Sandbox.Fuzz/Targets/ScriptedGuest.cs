@@ -17,11 +17,8 @@ sealed class ScriptedGuest
 {
     private const ulong GuestMemoryBytes = 16 << 20;
 
-    /// <summary>Ends guests whose first thread waits for something that will not come.</summary>
-    private const long WallMilliseconds = 200;
-
-    /// <summary>Threads of earlier inputs may take a moment to leave.</summary>
-    private const int LeaveChecks = 200;
+    /// <summary>Threads may take a moment to leave, and long on a busy host. Milliseconds.</summary>
+    private const int LeaveChecks = 10_000;
 
     private static readonly byte[] Prepared = PreparedMemory.Build();
 
@@ -50,9 +47,10 @@ sealed class ScriptedGuest
     /// <summary>
     /// Runs the first thread on this thread, because allocation is counted by thread, and waits for the others.
     /// </summary>
-    public void Run(Waker waker)
+    /// <param name="wallMilliseconds">Ends a guest whose first thread waits for something that will not come.</param>
+    public void Run(Waker waker, long wallMilliseconds)
     {
-        new WallTimeLimit(Personality, WallMilliseconds).Start();
+        new WallTimeLimit(Personality, wallMilliseconds).Start();
         First.Run(new ExitCounters(), Personality.HostThreads, new HostThreads.Worker(Personality.HostThreads));
         End(waker);
     }

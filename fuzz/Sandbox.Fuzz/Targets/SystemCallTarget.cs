@@ -10,6 +10,8 @@ namespace Sandbox.Fuzz.Targets;
 /// </summary>
 sealed class SystemCallTarget : FuzzTarget
 {
+    private const long WallMilliseconds = 200;
+
     private readonly Waker _waker = new();
     private readonly HostLeaks _leaks = new();
     private readonly long[] _successes = new long[SystemCallTable.Limit];
@@ -34,7 +36,7 @@ sealed class SystemCallTarget : FuzzTarget
         CallScript[] scripts = [.. parts.Select(part => new CallScript(part, Count))];
         ScriptedPlatform platform = new(i => i < scripts.Length ? scripts[i].Next : null, _waker);
         guest = new ScriptedGuest(platform);
-        guest.Run(_waker);
+        guest.Run(_waker, WallMilliseconds);
         _leaks.Check();
         return scripts[0].Calls > 0;
     }

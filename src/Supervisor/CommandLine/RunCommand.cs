@@ -69,8 +69,6 @@ sealed class RunCommand
         ulong? memory = Size(flags, _memory);
         if (memory < RunOptions.MinimumMemory)
             throw new UsageException($"--memory: {ByteSize.Format(memory.Value)} is too little; give at least {ByteSize.Format(RunOptions.MinimumMemory)}");
-        if (memory > RunOptions.MaximumMemory)
-            throw new UsageException($"--memory: {ByteSize.Format(memory.Value)} is too much; give at most {ByteSize.Format(RunOptions.MaximumMemory)}");
         ulong? output = Size(flags, _output);
         if (output == 0)
             throw new UsageException("--output-limit: zero bytes would end the guest at its first word; leave the flag out for no limit");

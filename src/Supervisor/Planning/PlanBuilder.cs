@@ -151,6 +151,9 @@ static class PlanBuilder
         if (memory > host.Memory)
             throw new UsageException(
                 $"--memory: {ByteSize.Format(memory)} is more than this host or control group has ({host.Memory >> 20} MiB); ask for less");
+        if (memory > RunOptions.MaximumMemory)
+            throw new UsageException(
+                $"--memory: {ByteSize.Format(memory)} is too much; give at most {ByteSize.Format(RunOptions.MaximumMemory)}");
         if (options.Cpus > host.Cpus)
             throw new UsageException(
                 $"--cpus: {options.Cpus} is more than this host offers ({host.Cpus}); ask for less, or leave the flag out to use them all");

@@ -23,8 +23,8 @@ sealed class TerminalTarget : FuzzTarget
 
     private const int MaximumPiece = 64;
 
-    /// <summary>How long the host's kernel may take to show what it will show. Milliseconds.</summary>
-    private const int Patience = 500;
+    /// <summary>How long a busy host may take to show what it will show. Milliseconds.</summary>
+    private const int Patience = 10_000;
 
     private const uint InputFlags = ISTRIP | INLCR | IGNCR | ICRNL | IUCLC | IMAXBEL | IUTF8;
     private const uint OutputFlags = OPOST | OLCUC | ONLCR | OCRNL | ONOCR | ONLRET | TABDLY;

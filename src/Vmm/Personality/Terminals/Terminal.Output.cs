@@ -120,6 +120,9 @@ public sealed unsafe partial class Terminal
         {
             Print((byte)'^');
             Print((byte)(value ^ 0x40));
+            // Without output processing nothing else is counted: the kernel counts these all the same.
+            if ((_settings.c_oflag & OPOST) == 0)
+                _column += 2;
         }
         else
         {
