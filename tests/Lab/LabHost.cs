@@ -141,7 +141,9 @@ sealed class LabHost : IDisposable
         "-accel", "tcg,thread=multi", "-cpu", string.Join(',', ["max", "+svm", "+npt", .. options.Processor]),
         "-M", "q35", "-smp", "2", "-m", "3072", "-nodefaults", "-display", "none", "-no-reboot",
         "-kernel", Path.Combine(Laboratory.Image, "vmlinuz"), "-initrd", Path.Combine(Laboratory.Image, "initramfs"),
-        "-append", "console=ttyS0 quiet panic=-1", "-serial", $"file:{Path.Combine(_folder, "console.log")}",
+        // The emulated timer may be late while this machine is busy, and the emulated time-stamp counter is one for all.
+        "-append", "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable",
+        "-serial", $"file:{Path.Combine(_folder, "console.log")}",
         "-chardev", "stdio,id=cases,signal=off", "-device", "virtio-serial", "-device", "virtserialport,chardev=cases",
         .. Share("host", "/", readOnly: true), .. Share("repository", Laboratory.Root, readOnly: true),
         .. Share("cases", Path.Combine(_folder, "cases"), readOnly: false), .. options.Arguments,
