@@ -44,9 +44,9 @@ sealed class PolicyTarget : FuzzTarget
         Lint.Check(policy, diagnostics);
         var again = new Diagnostics();
         CompiledPolicy? written = CompiledPolicy.Load(new SourceText("written", PolicyText.Write(policy.Model)), new NoFiles(), again);
-        OracleException.Check(written is not null, $"what was written cannot be read: {again.List.FirstOrDefault()?.Message}");
+        OracleException.Check(written is not null, $"what was written cannot be read: {(again.List.Count > 0 ? again.List[0].Message : "")}");
         PolicyComparison comparison = PolicyComparer.Compare(policy, written!);
-        OracleException.Check(comparison.Differences.Count == 0, $"what was written means something else: {comparison.Differences.FirstOrDefault()?.Witness}");
+        OracleException.Check(comparison.Differences.Count == 0, $"what was written means something else: {(comparison.Differences.Count > 0 ? comparison.Differences[0].Witness : "")}");
         return true;
     }
 
