@@ -17,7 +17,6 @@ foreach (int count in (int[])[10, 100, 1_000, 10_000])
     CompiledPolicy policy = Load(text);
     byte[][] paths = [.. Enumerable.Range(0, 64).Select(i => Encoding.UTF8.GetBytes($"/data/team{i * 37 % 97}/project{i * 131 % count}/src/deep/file{i}.c"))];
     IPAddress[] addresses = [.. Enumerable.Range(0, 64).Select(i => IPAddress.Parse($"20.{i * 131 % count / 250}.{i * 131 % count % 250}.7"))];
-    long before = GC.GetAllocatedBytesForCurrentThread();
     double path = Median(Rounds, () =>
     {
         for (int i = 0; i < Decisions; i++)
@@ -28,6 +27,13 @@ foreach (int count in (int[])[10, 100, 1_000, 10_000])
         for (int i = 0; i < Decisions; i++)
             policy.Network.Decide(NetworkAction.Connect, NetworkProtocol.Tcp, addresses[i & 63], 443);
     }) / Decisions;
+    long before = GC.GetAllocatedBytesForCurrentThread();
+    for (int i = 0; i < Decisions; i++)
+    {
+        policy.Paths.Decide(paths[i & 63], PathAccess.Read);
+        policy.Network.Decide(NetworkAction.Connect, NetworkProtocol.Tcp, addresses[i & 63], 443);
+    }
+
     long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
     double plain = OneByOne(policy.Model, paths);
     Console.WriteLine(string.Create(CultureInfo.InvariantCulture,

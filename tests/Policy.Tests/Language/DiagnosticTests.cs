@@ -126,6 +126,20 @@ public class DiagnosticTests
     }
 
     [Fact]
+    public void EntangledPatternsAreRefusedSoon()
+    {
+        string pattern = "/**/*a/" + string.Concat(Enumerable.Repeat("*/", 30)) + "b";
+        string rules = string.Concat(Enumerable.Range(0, 40).Select(i => $"    - {{deny: read, path: '{pattern}{i}'}}\n"));
+        Assert.Equal("bad-pattern", Assert.Single(MemoryFiles.Check(Start + "files:\n  rules:\n" + rules).List).Kind.Name);
+    }
+
+    [Theory]
+    [InlineData("? {#\no")]
+    [InlineData("vefiles:\n{\r\no")]
+    public void WhatTheScannerTripsOverIsASyntaxError(string text) =>
+        Assert.Equal("syntax", Assert.Single(MemoryFiles.Check(text).List).Kind.Name);
+
+    [Fact]
     public void FindingsAreBounded()
     {
         Diagnostics diagnostics = MemoryFiles.Check(Start + string.Concat(Enumerable.Range(0, 1000).Select(i => $"key{i}: 1\n")));

@@ -43,7 +43,7 @@ public sealed class CompiledPolicy
         SourceSpan span = model.PathRules.Count > 0 ? model.PathRules[0].Span : new SourceSpan(model.Source, 1, 1, 1);
         diagnostics.Add(
             DiagnosticKind.BadPattern, span,
-            $"the path patterns need more than {PathCompiler.MaximumStates} states together", "use fewer wildcards behind one another");
+            "the path patterns are too entangled to be compiled", "use fewer wildcards behind one another");
         return null;
     }
 

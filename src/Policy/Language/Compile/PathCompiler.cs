@@ -16,6 +16,9 @@ sealed class PathCompiler
     public const int MaximumStates = 200_000;
     public const int MaximumEdges = 2_000_000;
 
+    /// <summary>Places in patterns looked at while compiling, so that entangled ones are refused soon.</summary>
+    const int MaximumWork = 1_000_000;
+
     readonly List<Node> _nodes = [new Node(isAny: false)];
     readonly WildcardCompiler _wildcards = new();
     readonly Dictionary<string, int> _literals = new(StringComparer.Ordinal);
@@ -34,6 +37,7 @@ sealed class PathCompiler
     readonly Dictionary<string, int> _rowIds = new(StringComparer.Ordinal);
     readonly List<int> _decisions = [];
     int _edgeCount;
+    long _work;
 
     /// <summary>A place in the patterns: what may follow, and which rules end here.</summary>
     sealed class Node(bool isAny)
@@ -69,7 +73,7 @@ sealed class PathCompiler
         for (int state = 0; state < _members.Count; state++)
         {
             MakeEdges(state);
-            if (_members.Count > MaximumStates || _edgeCount > MaximumEdges)
+            if (_work > MaximumWork || _members.Count > MaximumStates || _edgeCount > MaximumEdges)
                 return null;
         }
 
@@ -190,6 +194,9 @@ sealed class PathCompiler
     SortedSet<int> Next(int[] members, int literal, int set)
     {
         var next = new List<int>();
+        if (_work > MaximumWork)
+            return [];
+        _work += members.Length;
         foreach (int member in members)
         {
             Node node = _nodes[member];

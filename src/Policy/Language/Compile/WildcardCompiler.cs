@@ -10,6 +10,9 @@ sealed class WildcardCompiler
     /// <summary>Entries of the automaton's table; 16 MiB.</summary>
     const int MaximumSteps = 4 << 20;
 
+    /// <summary>Places in wildcards looked at while compiling, so that entangled ones are refused soon.</summary>
+    const int MaximumWork = 1_000_000;
+
     /// <summary>Byte of a node that stands for *.</summary>
     const int Star = 256;
 
@@ -88,12 +91,14 @@ sealed class WildcardCompiler
             return members.Count - 1;
         }
 
+        long work = 0;
         var start = new SortedSet<int>();
         Enter(start, 0);
         Intern(start);
         for (int state = 0; state < members.Count; state++)
         {
-            if ((long)members.Count * samples.Count > MaximumSteps)
+            work += (long)members[state].Length * samples.Count;
+            if (work > MaximumWork || (long)members.Count * samples.Count > MaximumSteps)
                 return null;
             foreach (byte sample in samples)
             {

@@ -179,7 +179,19 @@ sealed class YamlReader
 
     void Advance()
     {
-        if (!_parser.MoveNext())
+        bool more;
+        try
+        {
+            more = _parser.MoveNext();
+        }
+        catch (Exception slip) when (slip is InvalidOperationException or ArgumentException or IndexOutOfRangeException)
+        {
+            // The library's scanner trips over some malformed scalars where it means to refuse them.
+            Mark at = _parser.Current?.End ?? Mark.Empty;
+            throw new YamlException(at, at, "a value behind this place is malformed", slip);
+        }
+
+        if (!more)
             throw new YamlException("the file ends too early");
     }
 
