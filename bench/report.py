@@ -114,15 +114,16 @@ def breakdown(work, record):
 
 
 def resident(record):
-    """Private memory of the VMM of a guest that does nothing."""
-    process = subprocess.Popen([SANDBOX, "run", "--", "/bin/busybox", "sleep", "5"])
+    """Memory that one more VMM costs: what it has to itself while another one runs, the guest's pages included."""
+    command = [SANDBOX, "run", "--", "/bin/busybox", "sleep", "60"]
+    processes = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(2)]
     time.sleep(1)
-    vmm = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()[0]
+    vmm = subprocess.run(["pgrep", "-P", str(processes[0].pid)], capture_output=True, text=True).stdout.split()[0]
     with open(f"/proc/{vmm}/smaps_rollup") as file:
-        fields = dict(line.split(":") for line in file if ":" in line and line.startswith("Private_"))
-    private = sum(int(value.split()[0]) for value in fields.values())
-    process.terminate()
-    process.wait()
+        private = sum(int(line.split()[1]) for line in file if line.startswith("Private_"))
+    for process in processes:
+        process.terminate()
+        process.wait()
     record["memory/busybox sleep/private KiB"] = private
     print(f"VMM of busybox sleep: {private / 1024:.1f} MiB private, the guest's own pages included")
 
