@@ -1,6 +1,6 @@
 namespace Sandbox.Policy.Language;
 
-/// <summary>Names of x86-64's system calls by number (asm/unistd_64.h); a test compares them with the headers' numbers.</summary>
+/// <summary>Names of x86-64's system calls by number (asm/unistd_64.h); a test compares them with the host headers.</summary>
 static partial class SystemCallNames
 {
     static readonly Dictionary<string, int> s_numbers = new(StringComparer.Ordinal)
@@ -73,6 +73,7 @@ static partial class SystemCallNames
         ["kexec_file_load"] = 320, ["bpf"] = 321, ["execveat"] = 322, ["userfaultfd"] = 323, ["membarrier"] = 324,
         ["mlock2"] = 325, ["copy_file_range"] = 326, ["preadv2"] = 327, ["pwritev2"] = 328, ["pkey_mprotect"] = 329,
         ["pkey_alloc"] = 330, ["pkey_free"] = 331, ["statx"] = 332, ["io_pgetevents"] = 333, ["rseq"] = 334,
+        ["uretprobe"] = 335,
         ["pidfd_send_signal"] = 424, ["io_uring_setup"] = 425, ["io_uring_enter"] = 426, ["io_uring_register"] = 427,
         ["open_tree"] = 428, ["move_mount"] = 429, ["fsopen"] = 430, ["fsconfig"] = 431, ["fsmount"] = 432,
         ["fspick"] = 433, ["pidfd_open"] = 434, ["clone3"] = 435, ["close_range"] = 436, ["openat2"] = 437,
@@ -80,5 +81,10 @@ static partial class SystemCallNames
         ["mount_setattr"] = 442, ["quotactl_fd"] = 443, ["landlock_create_ruleset"] = 444,
         ["landlock_add_rule"] = 445, ["landlock_restrict_self"] = 446, ["memfd_secret"] = 447,
         ["process_mrelease"] = 448, ["futex_waitv"] = 449, ["set_mempolicy_home_node"] = 450,
+        ["cachestat"] = 451, ["fchmodat2"] = 452, ["map_shadow_stack"] = 453, ["futex_wake"] = 454,
+        ["futex_wait"] = 455, ["futex_requeue"] = 456, ["statmount"] = 457, ["listmount"] = 458,
+        ["lsm_get_self_attr"] = 459, ["lsm_set_self_attr"] = 460, ["lsm_list_modules"] = 461, ["mseal"] = 462,
+        ["setxattrat"] = 463, ["getxattrat"] = 464, ["listxattrat"] = 465, ["removexattrat"] = 466,
+        ["open_tree_attr"] = 467, ["file_getattr"] = 468, ["file_setattr"] = 469,
     };
 }

@@ -18,7 +18,7 @@ static partial class SystemCallNames
             "socket", "socketpair", "bind", "listen", "accept", "accept4", "connect", "sendto", "recvfrom", "sendmsg", "recvmsg",
             "sendmmsg", "recvmmsg", "shutdown", "getsockname", "getpeername", "setsockopt", "getsockopt",
         ],
-        ["@ownership"] = ["chown", "fchown", "lchown", "fchownat", "chmod", "fchmod", "fchmodat"],
+        ["@ownership"] = ["chown", "fchown", "lchown", "fchownat", "chmod", "fchmod", "fchmodat", "fchmodat2"],
         ["@identity"] = ["setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups"],
         ["@signal"] = ["kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"],
     };
