@@ -15,7 +15,7 @@ public sealed class KvmInterruptTests
     [InlineData(new byte[] { 0x48, 0x8b, 0x03 }, GuestExitKind.PageFault, 0)] // mov rax, [rbx]
     [InlineData(new byte[] { 0xcc }, GuestExitKind.Exception, 1)]             // int3
     [InlineData(new byte[] { 0x0f, 0x0b }, GuestExitKind.Exception, 0)]       // ud2
-    public void AFaultNeverArrivesAtAnotherInstruction(byte[] fault, GuestExitKind kind, int stop)
+    public void AFaultNeverArrivesAtAnotherInstruction(byte[] fault, GuestExitKind kind, int behind)
     {
         const int elsewhere = 16;
         byte[] code = new byte[32];
@@ -26,9 +26,19 @@ public sealed class KvmInterruptTests
         using KvmGuest guest = new(code);
         ref GuestRegisters registers = ref guest.Cpu.Registers;
         registers.Rbx = 0x50_0000;
-        using Timer kicks = new(_ => guest.Cpu.Interrupt(), null, 0, 1);
+        bool stop = false;
+        // A thread of its own: the pool's may all be busy with other tests.
+        Thread kicks = new(() =>
+        {
+            while (!Volatile.Read(ref stop))
+            {
+                guest.Cpu.Interrupt();
+                Thread.Sleep(1);
+            }
+        });
+        kicks.Start();
         int interrupted = 0;
-        for (long end = Environment.TickCount64 + 2000; Environment.TickCount64 < end;)
+        for (long end = Environment.TickCount64 + 2000; Environment.TickCount64 < end || interrupted == 0;)
         {
             guest.Platform.Memory.Slots.ForgetTranslations();
             registers.Rip = KvmGuest.CodeAddress;
@@ -36,7 +46,7 @@ public sealed class KvmInterruptTests
             if (exit.Kind != GuestExitKind.Interrupted)
             {
                 Assert.Equal(kind, exit.Kind);
-                Assert.Equal(KvmGuest.CodeAddress + (ulong)stop, registers.Rip);
+                Assert.Equal(KvmGuest.CodeAddress + (ulong)behind, registers.Rip);
                 continue;
             }
             Assert.Equal(KvmGuest.CodeAddress, registers.Rip);
@@ -47,6 +57,7 @@ public sealed class KvmInterruptTests
             while (exit.Kind == GuestExitKind.Interrupted);
             Assert.Equal(GuestExitKind.SystemCall, exit.Kind);
         }
-        Assert.NotEqual(0, interrupted);
+        Volatile.Write(ref stop, true);
+        kicks.Join();
     }
 }
