@@ -36,6 +36,7 @@ public sealed class KvmInterruptTests
                 Thread.Sleep(1);
             }
         });
+        kicks.IsBackground = true;
         kicks.Start();
         int interrupted = 0;
         for (long end = Environment.TickCount64 + 2000; Environment.TickCount64 < end || interrupted == 0;)
