@@ -64,7 +64,9 @@ sealed class GuestSession(SeqpacketChannel channel)
         };
         Listen();
         personality.Start(first);
-        personality.Attendance?.Start();
+        // A trace shows every call once, where it is served.
+        if (personality.Tracer is null)
+            personality.Attendance?.Start();
         _phases.Mark("program");
         if (!personality.HasEnded)
             TrySend(new ChannelMessage { Kind = MessageKind.Started });

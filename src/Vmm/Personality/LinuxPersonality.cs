@@ -30,7 +30,7 @@ public sealed partial class LinuxPersonality
         if (plan.Limits.Cpus < Environment.ProcessorCount)
             CpuGate = new CpuGate(plan.Limits.Cpus, Timers, Clock);
         int cpus = Math.Min(plan.Limits.Cpus, Environment.ProcessorCount);
-        if (plan.Handoff && cpus >= Attendance.MinimumCpus)
+        if (plan.Handoff && platform.HandsOver && cpus >= Attendance.MinimumCpus)
             Attendance = new Attendance(this, cpus);
     }
 

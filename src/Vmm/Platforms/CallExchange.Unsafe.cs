@@ -79,10 +79,11 @@ public sealed unsafe class CallExchange
     /// <summary>After an exit in the gate: whether the call that was to leave the guest has been served already.</summary>
     internal bool IsServed(bool answerSeen)
     {
+        int request = Volatile.Read(ref Request);
         // Nobody took it: whoever attends has no CPU, and the next calls need not wait to learn that again.
-        if (Request == ExchangeLayout.Waiting)
+        if (request == ExchangeLayout.Waiting)
             Volatile.Write(ref _attended, false);
-        return _hasResult && (answerSeen || Request is ExchangeLayout.HasAnswer or ExchangeLayout.MustLeave);
+        return _hasResult && (answerSeen || request is ExchangeLayout.HasAnswer or ExchangeLayout.MustLeave);
     }
 
     internal ulong StackPointer => *(ulong*)(_page + ExchangeLayout.StackPointer);
@@ -110,7 +111,7 @@ public sealed unsafe class CallExchange
     public bool IsOpen => Volatile.Read(ref _state) == Open;
 
     /// <summary>Whether there may be a call to take.</summary>
-    public bool HasCall => IsOpen && Volatile.Read(ref _state) == Open && Volatile.Read(ref Request) == ExchangeLayout.Waiting;
+    public bool HasCall => IsOpen && Volatile.Read(ref Request) == ExchangeLayout.Waiting;
 
     /// <summary>
     /// Claims the call that waits. The caller acts for the guest thread until it calls <see cref="Answer"/>,

@@ -117,4 +117,7 @@ public interface IPlatform : IDisposable
     VirtualCpu RentCpu();
 
     void ReturnCpu(VirtualCpu cpu);
+
+    /// <summary>Whether its processors have a <see cref="CallExchange"/>: leaving the guest is what costs here.</summary>
+    bool HandsOver => false;
 }

@@ -35,9 +35,13 @@ sealed class Attendant(Attendance attendance, LinuxPersonality personality)
     /// <summary>Attends the thread from now on, until its calls become rare. False when engaged already.</summary>
     public bool TryEngage(GuestThread thread, CallExchange exchange)
     {
-        if (Interlocked.CompareExchange(ref _engagement, new Engagement(thread, exchange), null) is not null)
-            return false;
+        // Before the engagement, whose end takes it back.
         thread.Attendant = this;
+        if (Interlocked.CompareExchange(ref _engagement, new Engagement(thread, exchange), null) is not null)
+        {
+            thread.Attendant = null;
+            return false;
+        }
         _parker.Unpark();
         return true;
     }

@@ -51,20 +51,14 @@ static class Transfers
         long total = 0;
         do
         {
-            if (file.MovesBytesOnly
-                && destination.TryPin(DirectLimit, DirectMinimum, write: true, out AddressSpace.PinnedMemory pinned))
+            if (TryMoveDirectly(thread, file, ref destination, offset < 0 ? offset : offset + total, write: false,
+                out long moved, out bool isWhole))
             {
-                using (pinned)
-                {
-                    Span<byte> bytes = pinned.Bytes;
-                    long moved = offset >= 0 ? file.ReadAt(bytes, offset + total) : file.Read(thread, bytes);
-                    if (moved <= 0)
-                        return total > 0 ? total : moved;
-                    destination.Skip(moved);
-                    total += moved;
-                    if (moved < bytes.Length)
-                        return total;
-                }
+                if (moved <= 0)
+                    return total > 0 ? total : moved;
+                total += moved;
+                if (!isWhole)
+                    return total;
                 continue;
             }
             // Asked before the file is: data must not leave a pipe for an address that cannot take it.
@@ -136,20 +130,14 @@ static class Transfers
         long total = 0;
         do
         {
-            if (file.MovesBytesOnly
-                && source.TryPin(DirectLimit, DirectMinimum, write: false, out AddressSpace.PinnedMemory pinned))
+            if (TryMoveDirectly(thread, file, ref source, offset < 0 ? offset : offset + total, write: true,
+                out long moved, out bool isWhole))
             {
-                using (pinned)
-                {
-                    Span<byte> bytes = pinned.Bytes;
-                    long moved = offset >= 0 ? file.WriteAt(bytes, offset + total) : file.Write(thread, bytes);
-                    if (moved <= 0)
-                        return total > 0 ? total : moved;
-                    source.Skip(moved);
-                    total += moved;
-                    if (moved < bytes.Length)
-                        return total;
-                }
+                if (moved <= 0)
+                    return total > 0 ? total : moved;
+                total += moved;
+                if (!isWhole)
+                    return total;
                 continue;
             }
             int wanted = (int)Math.Min(source.Remaining, (ulong)buffer.Length);
@@ -190,6 +178,32 @@ static class Transfers
         }
         while (!piece.IsEmpty);
         return total;
+    }
+
+    /// <summary>Moves one large piece between a file and the guest's own pages; such files never wait.</summary>
+    /// <param name="isWhole">The file took or gave all of the piece.</param>
+    /// <returns>False when the piece has to go through the buffer.</returns>
+    private static bool TryMoveDirectly(
+        GuestThread thread, OpenFile file, ref GuestBuffers buffers, long offset, bool write,
+        out long moved, out bool isWhole)
+    {
+        moved = 0;
+        isWhole = false;
+        if (!file.MovesBytesOnly
+            || !buffers.TryPin(DirectLimit, DirectMinimum, !write, out AddressSpace.PinnedMemory pinned))
+            return false;
+        using (pinned)
+        {
+            Span<byte> bytes = pinned.Bytes;
+            if (write)
+                moved = offset >= 0 ? file.WriteAt(bytes, offset) : file.Write(thread, bytes);
+            else
+                moved = offset >= 0 ? file.ReadAt(bytes, offset) : file.Read(thread, bytes);
+            isWhole = moved == bytes.Length;
+        }
+        if (moved > 0)
+            buffers.Skip(moved);
+        return true;
     }
 
     public static void RaiseBrokenPipe(GuestThread thread) => Raise(thread, SIGPIPE);

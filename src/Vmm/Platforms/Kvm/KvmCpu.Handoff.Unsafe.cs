@@ -16,7 +16,7 @@ public sealed unsafe partial class KvmCpu
 
     public override bool TryOpenExchange()
     {
-        if (!_platform.SystemCallsStayInUserMode || _memory is null)
+        if (!_platform.HandsOver || _memory is null)
             return false;
         byte* page = _memory.MapExchange(HandoffGate, new PhysicalAddress(Ring0Layout.PhysicalBase + Ring0Layout.HandoffOffset));
         if (page is null)

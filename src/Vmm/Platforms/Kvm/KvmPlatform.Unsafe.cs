@@ -40,6 +40,8 @@ public sealed unsafe class KvmPlatform : IPlatform
     /// </summary>
     public bool SystemCallsStayInUserMode { get; }
 
+    public bool HandsOver => SystemCallsStayInUserMode;
+
     internal CpuModel Model => _machine.Model;
 
     private KvmVm Vm => _machine.Vm;
