@@ -24,13 +24,13 @@ sealed class GuestSession(SeqpacketChannel channel)
     {
         try
         {
-            KvmMachine machine = new(kvm);
-            _phases.Mark("machine");
+            using KvmPlatform platform = new(new KvmMachine(kvm));
+            _phases.Mark("platform");
             if (!ReceivePlan(out LaunchPlan? plan, out FileDescriptor[] descriptors))
                 return 0; // the command line was wrong after all
             _phases.Begin(plan.StartedAtNanoseconds);
             _phases.Mark("plan");
-            return Run(plan, descriptors, machine);
+            return Run(plan, descriptors, platform);
         }
         catch (Exception failure) when (failure is HostException or JsonException)
         {
@@ -38,10 +38,9 @@ sealed class GuestSession(SeqpacketChannel channel)
         }
     }
 
-    private int Run(LaunchPlan plan, FileDescriptor[] descriptors, KvmMachine machine)
+    private int Run(LaunchPlan plan, FileDescriptor[] descriptors, KvmPlatform platform)
     {
-        using KvmPlatform platform = new(machine, plan.Limits.MemoryBytes);
-        _phases.Mark("platform");
+        platform.Memory.Open(plan.Limits.MemoryBytes);
         LinuxPersonality personality = _personality = new(plan, platform.Memory, platform);
         personality.BuildFiles(descriptors);
         _phases.Mark("files");

@@ -3,18 +3,25 @@ namespace Sandbox.Vmm.Memory;
 /// <summary>All memory of one guest: the page pool, the page tables and the file window.</summary>
 public sealed class GuestMemory : IDisposable
 {
-    private readonly PageTable? _ring0;
-
-    /// <param name="limitBytes">What the guest may use, page tables and in-memory files included.</param>
+    /// <summary>Memory whose limit is not known yet: the platform's page tables can be built, and nothing else.</summary>
     /// <param name="slots">The platform's memory slots.</param>
-    public GuestMemory(ulong limitBytes, IMemorySlots slots)
+    public GuestMemory(IMemorySlots slots)
     {
         Slots = slots;
-        Pool = new PagePool(limitBytes, slots);
+        Pool = new PagePool(slots);
         Tables = new PageTablePool(Pool, slots);
         Window = new FileWindow(slots);
-        _ring0 = PageTable.Create(Tables, shared: null);
+        Ring0 = PageTable.Create(Tables, shared: null)!;
     }
+
+    /// <inheritdoc cref="Open"/>
+    /// <param name="slots">The platform's memory slots.</param>
+    public GuestMemory(ulong limitBytes, IMemorySlots slots)
+        : this(slots) => Open(limitBytes);
+
+    /// <summary>Sets the limit, once, before the guest's first page.</summary>
+    /// <param name="limitBytes">What the guest may use, page tables and in-memory files included.</param>
+    public void Open(ulong limitBytes) => Pool.Open(limitBytes);
 
     public ulong LimitBytes => Pool.LimitBytes;
 
@@ -34,7 +41,7 @@ public sealed class GuestMemory : IDisposable
     /// The table whose last root entry every address space shares: the platform maps its ring 0 there before the first
     /// address space is made.
     /// </summary>
-    internal PageTable Ring0 => _ring0 ?? throw new InvalidOperationException("the memory limit has no room for a page table");
+    internal PageTable Ring0 { get; }
 
     /// <summary>A new empty address space, or null when the memory limit does not allow it.</summary>
     public AddressSpace? CreateAddressSpace()

@@ -28,12 +28,13 @@ public sealed unsafe class PagePool : IDisposable
 
     private readonly Lock _lock = new();
     private readonly IMemorySlots _slots;
-    private readonly MemoryMapping _memory;
-    private readonly MemoryMapping _tables;
-    private readonly int* _references;
-    private readonly Block* _blocks;
-    private readonly int _blockCount;
-    private readonly long _pageLimit;
+    private MemoryMapping? _reserve;
+    private MemoryMapping? _tables;
+    private byte* _memory;
+    private int* _references;
+    private Block* _blocks;
+    private int _blockCount;
+    private long _pageLimit = long.MaxValue;
 
     private int _untouchedBlock;
     private int _exposedBlocks;
@@ -53,20 +54,26 @@ public sealed unsafe class PagePool : IDisposable
         public bool Dirty;
     }
 
+    /// <summary>A pool that counts charges and has no pages yet.</summary>
+    public PagePool(IMemorySlots slots) => _slots = slots;
+
+    /// <summary>Gives the pool its pages, once, before the guest runs. What was charged already counts.</summary>
     /// <param name="bytes">The guest's memory limit.</param>
-    public PagePool(ulong bytes, IMemorySlots slots)
+    public void Open(ulong bytes)
     {
-        _slots = slots;
+        if (_reserve is not null)
+            throw new InvalidOperationException("the pool has its pages already");
         _pageLimit = (long)(bytes / Page.Size);
         ulong blocks = (bytes + Page.LargeSize - 1) / Page.LargeSize;
         if (_pageLimit == 0 || blocks > (PhysicalLimit - PhysicalBase) / Page.LargeSize)
             throw new ArgumentOutOfRangeException(nameof(bytes), bytes, "memory must be 4 KiB to 252 GiB");
         _blockCount = (int)blocks;
-        _memory = MemoryMapping.ReserveAligned(
+        _reserve = MemoryMapping.ReserveAligned(
             (nuint)blocks * Page.LargeSize, Page.LargeSize, PROT_READ | PROT_WRITE, "guest memory");
+        _memory = _reserve.Address;
         // Best effort: without huge pages the guest is slower, not less safe.
-        _ = madvise(_memory.Address, _memory.Length, MADV_HUGEPAGE);
-        _ = madvise(_memory.Address, _memory.Length, MADV_DONTDUMP);
+        _ = madvise(_memory, _reserve.Length, MADV_HUGEPAGE);
+        _ = madvise(_memory, _reserve.Length, MADV_DONTDUMP);
         nuint referenceBytes = (nuint)(blocks * BlockPages * sizeof(int));
         _tables = MemoryMapping.Map(referenceBytes + (nuint)(blocks * (ulong)sizeof(Block)),
             PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, what: "page counters");
@@ -131,7 +138,7 @@ public sealed unsafe class PagePool : IDisposable
             dirty = block->Dirty;
         }
         if (dirty && zero)
-            Unsafe.InitBlockUnaligned(_memory.Address + (index * Page.Size), 0, Page.Size);
+            Unsafe.InitBlockUnaligned(_memory + (index * Page.Size), 0, Page.Size);
         return AddressOf(index);
     }
 
@@ -160,7 +167,7 @@ public sealed unsafe class PagePool : IDisposable
                 _references[first + i] = 1;
         }
         if (dirty)
-            Unsafe.InitBlockUnaligned(_memory.Address + ((long)number * Page.LargeSize), 0, Page.LargeSize);
+            Unsafe.InitBlockUnaligned(_memory + ((long)number * Page.LargeSize), 0, Page.LargeSize);
         return AddressOf((long)number * BlockPages);
     }
 
@@ -199,7 +206,7 @@ public sealed unsafe class PagePool : IDisposable
     }
 
     /// <summary>The host address of a pool page. The caller holds a reference to the page.</summary>
-    internal byte* HostAddress(PhysicalAddress page) => _memory.Address + (page.Value - PhysicalBase);
+    internal byte* HostAddress(PhysicalAddress page) => _memory + (page.Value - PhysicalBase);
 
     private bool TryChargeLocked(long pages)
     {
@@ -243,7 +250,7 @@ public sealed unsafe class PagePool : IDisposable
     {
         int count = Math.Min(Math.Max(FirstSlotBlocks, _exposedBlocks), _blockCount - _exposedBlocks);
         ulong offset = (ulong)_exposedBlocks * Page.LargeSize;
-        _slots.Add(new PhysicalAddress(PhysicalBase + offset), _memory.Address + offset, (ulong)count * Page.LargeSize);
+        _slots.Add(new PhysicalAddress(PhysicalBase + offset), _memory + offset, (ulong)count * Page.LargeSize);
         _exposedBlocks += count;
     }
 
@@ -280,7 +287,7 @@ public sealed unsafe class PagePool : IDisposable
 
     public void Dispose()
     {
-        _memory.Dispose();
-        _tables.Dispose();
+        _reserve?.Dispose();
+        _tables?.Dispose();
     }
 }

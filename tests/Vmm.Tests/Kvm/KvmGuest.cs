@@ -23,7 +23,8 @@ sealed class KvmGuest : IDisposable
         {
             Assert.Skip(refused.Message);
         }
-        Platform = new KvmPlatform(new KvmMachine(device), memory);
+        Platform = new KvmPlatform(new KvmMachine(device));
+        Platform.Memory.Open(memory);
         Memory = Platform.Memory.CreateAddressSpace()!;
         Assert.Equal((long)CodeAddress, Map(CodeAddress, 2 * Page.Size, Protection.All));
         Assert.Equal((long)(StackTop - 0x4000), Map(StackTop - 0x4000, 0x4000, Protection.ReadWrite));

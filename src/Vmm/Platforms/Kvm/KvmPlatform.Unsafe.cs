@@ -17,16 +17,16 @@ public sealed unsafe class KvmPlatform : IPlatform
     private readonly ConcurrentStack<KvmCpu> _idle = new();
     private readonly List<KvmCpu> _all = [];
 
+    /// <summary>All that can be made before the guest's size is known; <see cref="GuestMemory.Open"/> follows.</summary>
     /// <param name="machine">Owned from now on.</param>
-    /// <param name="memoryLimit">The guest's memory in bytes.</param>
     /// <exception cref="HostException">The host cannot run a guest.</exception>
-    public KvmPlatform(KvmMachine machine, ulong memoryLimit)
+    public KvmPlatform(KvmMachine machine)
     {
         _machine = machine;
         _ring0 = MemoryMapping.Map((nuint)Ring0Layout.Size, Libc.PROT_READ | Libc.PROT_WRITE,
             Libc.MAP_PRIVATE | Libc.MAP_NORESERVE, what: "ring 0");
         Vm.Add(new PhysicalAddress(Ring0Layout.PhysicalBase), _ring0.Address, Ring0Layout.Size);
-        Memory = new GuestMemory(memoryLimit, Vm);
+        Memory = new GuestMemory(Vm);
         BuildRing0();
         SystemCallsStayInUserMode = Probe();
         MapGate();
@@ -102,7 +102,7 @@ public sealed unsafe class KvmPlatform : IPlatform
         for (ulong offset = 0; offset < (ulong)PageTablePool.PageLimit * Page.Size; offset += Page.LargeSize)
             if (!Memory.Ring0.TrySetLarge(Ring0Layout.TablesBase + offset, PageTableEntry.Supervisor(
                     new PhysicalAddress(PageTablePool.PhysicalBase + offset), Protection.ReadWrite, large: true)))
-                throw OutOfMemory();
+                throw NoTables();
     }
 
     private void Map(ulong offset, Protection protection, bool user = false, ulong? target = null)
@@ -110,11 +110,10 @@ public sealed unsafe class KvmPlatform : IPlatform
         PhysicalAddress page = new(Ring0Layout.PhysicalBase + (target ?? offset));
         PageTableEntry leaf = user ? PageTableEntry.User(page, protection) : PageTableEntry.Supervisor(page, protection);
         if (!Memory.Ring0.TrySet(Ring0Layout.VirtualBase + offset, leaf))
-            throw OutOfMemory();
+            throw NoTables();
     }
 
-    private static HostException OutOfMemory() =>
-        new(Libc.ENOMEM, "mmap", "page tables of the guest", "give it more with --memory");
+    private static InvalidOperationException NoTables() => new("the page-table pool has no room for ring 0");
 
     private void MapGate() =>
         Map(Ring0Layout.GateOffset, Protection.Read | Protection.Execute, user: SystemCallsStayInUserMode);
