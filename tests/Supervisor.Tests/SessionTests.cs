@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Launch;
 using Xunit;
 using static Sandbox.Supervisor.Tests.FakeVmm;
@@ -34,7 +35,10 @@ public class SessionTests
     static VmmProcess StartVmm(string program)
     {
         using FileDescriptor nowhere = FileDescriptor.Open("/dev/null", Libc.O_RDWR);
-        return VmmProcess.Start(program, nowhere);
+        // A shell script needs its files.
+        VmmProcess vmm = VmmProcess.Start(program, nowhere, JailWalls.NoNewPrivileges);
+        vmm.Confirm();
+        return vmm;
     }
 
     /// <summary>What the session makes of a VMM that runs this script; nothing of it may be left afterwards.</summary>

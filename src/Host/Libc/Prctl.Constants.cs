@@ -60,6 +60,16 @@ public static unsafe partial class Libc
     public const int PR_CAP_AMBIENT_RAISE = 2;
     public const int PR_CAP_AMBIENT_LOWER = 3;
     public const int PR_CAP_AMBIENT_CLEAR_ALL = 4;
+
+    /// <summary>Of PR_SET_SECUREBITS: linux/securebits.h.</summary>
+    public const int SECBIT_NOROOT = 0x1;
+    public const int SECBIT_NOROOT_LOCKED = 0x2;
+    public const int SECBIT_NO_SETUID_FIXUP = 0x4;
+    public const int SECBIT_NO_SETUID_FIXUP_LOCKED = 0x8;
+    public const int SECBIT_KEEP_CAPS_LOCKED = 0x20;
+    public const int SECBIT_NO_CAP_AMBIENT_RAISE = 0x40;
+    public const int SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED = 0x80;
+
     public const int PR_GET_SPECULATION_CTRL = 52;
     public const int PR_SET_SPECULATION_CTRL = 53;
     public const int PR_SPEC_STORE_BYPASS = 0;

@@ -31,6 +31,7 @@ static class Launcher
         FileDescriptor[] descriptors = opened.Open(launch.Grants, options);
 
         VmmProcess process = vmm();
+        process.Confirm();
         (int status, string? line) = ExitReport.For(launch.Plan, Watch(process, launch.Plan, terminal, descriptors));
         terminal?.Restore();
         opened.Result?.Publish();

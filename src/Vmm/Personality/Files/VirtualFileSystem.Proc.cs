@@ -1,6 +1,7 @@
 using System.Text;
 using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality.Ipc;
+using Sandbox.Vmm.Personality.Loader;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -68,7 +69,16 @@ public sealed partial class VirtualFileSystem
         Fixed("/proc/sys/net/core/somaxconn", "4096\n");
     }
 
-    private static Guid NewUuid() => Guid.NewGuid();
+    // Guid.NewGuid reads /dev/urandom, and the VMM has no files.
+    private static Guid NewUuid()
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        new HostEntropy().Fill(bytes);
+        // Version 4 of RFC 9562.
+        bytes[6] = (byte)((bytes[6] & 0x0f) | 0x40);
+        bytes[8] = (byte)((bytes[8] & 0x3f) | 0x80);
+        return new Guid(bytes, bigEndian: true);
+    }
 
     private void PlaceText(ProcFileSystem proc, string path, ref int number, Func<Caller, byte[]> generate)
     {

@@ -1,0 +1,88 @@
+using System.Text;
+using Sandbox.Host;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.Jail;
+
+/// <summary>A process that is building its jail, and becomes the VMM when it has.</summary>
+sealed class JailAttempt : IDisposable
+{
+    readonly ChildScript _script;
+    (string Step, int Errno)? _mapFailure;
+
+    JailAttempt(ChildScript script, int pid, FileDescriptor pidfd)
+    {
+        _script = script;
+        Pid = pid;
+        Pidfd = pidfd;
+    }
+
+    public int Pid { get; }
+
+    /// <summary>Whoever takes it over closes it.</summary>
+    public FileDescriptor Pidfd { get; }
+
+    /// <summary>Does not wait for the jail: that takes about as long as the caller has other things to do.</summary>
+    /// <returns>0, or a negative error number when there is no process.</returns>
+    /// <exception cref="HostException">The host has no memory left.</exception>
+    public static int TryStart(
+        JailWalls walls, in JailDescriptors descriptors, string program, out JailAttempt? attempt)
+    {
+        attempt = null;
+        ChildScript script = new();
+        JailScript.Write(script, walls, descriptors, program);
+        int error = script.Start(JailScript.CloneFlags(walls), cgroup: -1, out int pid, out FileDescriptor? pidfd);
+        if (error != 0)
+        {
+            script.Dispose();
+            return error;
+        }
+
+        attempt = new JailAttempt(script, pid, pidfd!);
+        if (walls.HasFlag(JailWalls.User))
+            attempt.WriteMaps();
+        return 0;
+    }
+
+    /// <summary>
+    /// Root's guests are shown every owner as it is; other callers may map themselves only, and give up setgroups for it:
+    /// user_namespaces(7).
+    /// </summary>
+    void WriteMaps()
+    {
+        const uint everyone = uint.MaxValue;
+        uint user = geteuid(), group = getegid();
+        string One(uint id) => $"{id} {id} 1";
+        string all = $"0 0 {everyone}";
+        _mapFailure = user == 0
+            ? Write("uid_map", all) ?? Write("gid_map", all)
+            : Write("setgroups", "deny") ?? Write("uid_map", One(user)) ?? Write("gid_map", One(group));
+        if (_mapFailure is null)
+            _script.Release();
+        else
+            pidfd_send_signal(Pidfd.Value, SIGKILL);
+    }
+
+    (string, int)? Write(string file, string text)
+    {
+        int error = FileDescriptor.TryOpen($"/proc/{Pid}/{file}", O_WRONLY, 0, out FileDescriptor? map);
+        if (error != 0)
+            return (file, -error);
+        using (map)
+        {
+            nint written = map!.Write(Encoding.ASCII.GetBytes(text));
+            return written < 0 ? (file, (int)-written) : null;
+        }
+    }
+
+    /// <summary>Waits until the jail stands or has failed.</summary>
+    /// <returns>What failed; null when the VMM runs.</returns>
+    public (string Step, int Errno)? WaitUntilBuilt()
+    {
+        _script.WaitUntilGone();
+        return _mapFailure ?? _script.Failure;
+    }
+
+    /// <summary>Only once built or failed.</summary>
+    public void Dispose() => _script.Dispose();
+}

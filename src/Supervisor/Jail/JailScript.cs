@@ -1,0 +1,131 @@
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.Jail;
+
+/// <summary>
+/// How a VMM's jail is built: the system calls that its process makes before it becomes the VMM, in their order.
+/// </summary>
+static unsafe class JailScript
+{
+    /// <summary>Any folder that every host has: the empty root is mounted over it for a moment.</summary>
+    const string PivotPlace = "/proc";
+
+    /// <summary>Of the process that the script runs in: the VMM's own program, to be executed.</summary>
+    const int ProgramDescriptor = StartDescriptors.Kvm + 1;
+
+    /// <summary>CAP_LAST_CAP of kernels to come; beyond the host's last one, dropping says EINVAL.</summary>
+    const int LastCapability = 63;
+
+    /// <summary>Namespaces that clone3 must make: the process cannot enter them later by itself.</summary>
+    public static long CloneFlags(JailWalls walls) =>
+        (walls.HasFlag(JailWalls.User) ? CLONE_NEWUSER : 0L) | (walls.HasFlag(JailWalls.Pid) ? CLONE_NEWPID : 0L);
+
+    /// <param name="descriptors">All numbers above those that they get in the VMM.</param>
+    public static void Write(ChildScript script, JailWalls walls, in JailDescriptors descriptors, string program)
+    {
+        // The supervisor's death is the VMM's end, from here on.
+        script.Add("prctl PR_SET_PDEATHSIG", SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+        if (walls.HasFlag(JailWalls.User))
+            script.AddHold(); // for its user and group maps
+        ResetSignals(script);
+        PlaceDescriptors(script, descriptors);
+        Unshare(script, walls);
+        if (walls.HasFlag(JailWalls.Root))
+            EnterEmptyRoot(script);
+        if (walls.HasFlag(JailWalls.Limits))
+            SetLimits(script);
+        if (walls.HasFlag(JailWalls.NoNewPrivileges))
+            script.Add("prctl PR_SET_NO_NEW_PRIVS", SYS_prctl, PR_SET_NO_NEW_PRIVS, 1);
+        if (walls.HasFlag(JailWalls.Capabilities))
+            DropCapabilities(script);
+        Execute(script, walls, program);
+    }
+
+    // A session of its own: Ctrl-C at the caller's terminal goes to the command line alone, which passes it on, and
+    // reading that terminal as stdin does not stop the VMM as a background job.
+    static void ResetSignals(ChildScript script)
+    {
+        script.Add("setsid", SYS_setsid);
+        kernel_sigaction* byDefault = script.Place(default(kernel_sigaction));
+        for (int signal = 1; signal <= SIGRTMAX; signal++)
+            if (signal is not (SIGKILL or SIGSTOP))
+                script.Add("rt_sigaction", SYS_rt_sigaction, signal, (nint)byDefault, 0, sizeof(ulong));
+        ulong* none = script.Place(0UL);
+        script.Add("rt_sigprocmask", SYS_rt_sigprocmask, SIG_SETMASK, (nint)none, 0, sizeof(ulong));
+    }
+
+    static void PlaceDescriptors(ChildScript script, in JailDescriptors from)
+    {
+        script.Add("dup2 stdin", SYS_dup2, from.Null, STDIN_FILENO);
+        script.Add("dup2 stdout", SYS_dup2, from.Null, STDOUT_FILENO);
+        script.Add("dup2 channel", SYS_dup2, from.Channel, StartDescriptors.Channel);
+        script.Add("dup2 kvm", SYS_dup2, from.Kvm, StartDescriptors.Kvm);
+        script.Add("dup3 program", SYS_dup3, from.Program, ProgramDescriptor, O_CLOEXEC);
+        script.Add("close_range", SYS_close_range, ProgramDescriptor + 1, unchecked((nint)uint.MaxValue));
+    }
+
+    static void Unshare(ChildScript script, JailWalls walls)
+    {
+        (JailWalls Wall, int Flag)[] namespaces =
+        [
+            (JailWalls.Root, CLONE_NEWNS), (JailWalls.Network, CLONE_NEWNET), (JailWalls.Ipc, CLONE_NEWIPC),
+            (JailWalls.Uts, CLONE_NEWUTS), (JailWalls.Cgroup, CLONE_NEWCGROUP), (JailWalls.Time, CLONE_NEWTIME),
+        ];
+        int flags = 0;
+        foreach ((JailWalls wall, int flag) in namespaces)
+            if (walls.HasFlag(wall))
+                flags |= flag;
+        if (flags != 0)
+            script.Add("unshare", SYS_unshare, flags);
+    }
+
+    static void EnterEmptyRoot(ChildScript script)
+    {
+        nint root = script.PlaceText("/"), here = script.PlaceText("."), place = script.PlaceText(PivotPlace);
+        nint kind = script.PlaceText("tmpfs"), options = script.PlaceText("size=4k,nr_inodes=2,mode=555");
+        script.Add("mount MS_PRIVATE", SYS_mount, 0, root, 0, MS_REC | MS_PRIVATE);
+        script.Add(
+            "mount tmpfs", SYS_mount, kind, place, kind, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, options);
+        script.Add("chdir", SYS_chdir, place);
+        // The old root ends up on top of the new one, and goes.
+        script.Add("pivot_root", SYS_pivot_root, here, here);
+        script.Add("umount2", SYS_umount2, here, MNT_DETACH);
+        script.Add("chdir", SYS_chdir, root);
+    }
+
+    static void SetLimits(ChildScript script)
+    {
+        rlimit* zero = script.Place(default(rlimit));
+        foreach (int resource in (ReadOnlySpan<int>)[RLIMIT_CORE, RLIMIT_MSGQUEUE, RLIMIT_MEMLOCK, RLIMIT_RTPRIO])
+            script.Add("prlimit64", SYS_prlimit64, 0, resource, (nint)zero);
+    }
+
+    static void DropCapabilities(ChildScript script)
+    {
+        for (int capability = 0; capability <= LastCapability; capability++)
+            script.AddTolerating(EINVAL, "prctl PR_CAPBSET_DROP", SYS_prctl, PR_CAPBSET_DROP, capability);
+        script.Add("prctl PR_CAP_AMBIENT", SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
+        script.Add("prctl PR_SET_SECUREBITS", SYS_prctl, PR_SET_SECUREBITS,
+            SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED
+            | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED);
+        __user_cap_header_struct* header =
+            script.Place(new __user_cap_header_struct { version = _LINUX_CAPABILITY_VERSION_3 });
+        // Two halves of 32 bits.
+        (__user_cap_data_struct Low, __user_cap_data_struct High)* none =
+            script.Place<(__user_cap_data_struct, __user_cap_data_struct)>(default);
+        script.Add("capset", SYS_capset, (nint)header, (nint)none);
+    }
+
+    static void Execute(ChildScript script, JailWalls walls, string program)
+    {
+        nint name = script.PlaceText("sandbox-vmm");
+        nint arguments = script.PlaceList(name), environment = script.PlaceList();
+        // No path leads to it any more from an empty root.
+        if (walls.HasFlag(JailWalls.Root))
+            script.Add("execveat", SYS_execveat, ProgramDescriptor, script.PlaceText(""), arguments, environment, AT_EMPTY_PATH);
+        else
+            script.Add("execve", SYS_execve, script.PlaceText(program), arguments, environment);
+    }
+}
