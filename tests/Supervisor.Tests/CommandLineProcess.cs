@@ -1,5 +1,8 @@
 using System.Diagnostics;
+using System.Text.Json.Nodes;
 using Sandbox.Supervisor.Doctor;
+using Sandbox.Supervisor.Jail;
+using Sandbox.Supervisor.Launch;
 using Xunit;
 
 namespace Sandbox.Supervisor.Tests;
@@ -24,7 +27,18 @@ sealed class CommandLineProcess : IDisposable
         ];
         foreach (string name in files)
             File.Copy(Path.Combine(AppContext.BaseDirectory, name), Path.Combine(Folder, name));
+        BuildNoJail(Path.Combine(Folder, "sandbox.runtimeconfig.json"));
         WorkingDirectory = Folder;
+    }
+
+    // The fake VMM is a script, and needs the host's files.
+    static void BuildNoJail(string configuration)
+    {
+        JsonNode root = JsonNode.Parse(File.ReadAllText(configuration))!;
+        JsonNode options = root["runtimeOptions"]!;
+        options["configProperties"] ??= new JsonObject();
+        options["configProperties"]![EarlyVmm.WallsSetting] = $"{(int)JailWalls.NoNewPrivileges}";
+        File.WriteAllText(configuration, root.ToJsonString());
     }
 
     public string Folder => _vmm.Folder;

@@ -15,6 +15,9 @@ static unsafe class JailScript
     /// <summary>Of the process that the script runs in: the VMM's own program, to be executed.</summary>
     const int ProgramDescriptor = StartDescriptors.Kvm + 1;
 
+    /// <summary>The name of the last step: it fails for the program's sake, not for the jail's.</summary>
+    public const string ExecuteStep = "execve";
+
     /// <summary>CAP_LAST_CAP of kernels to come; beyond the host's last one, dropping says EINVAL.</summary>
     const int LastCapability = 63;
 
@@ -124,8 +127,8 @@ static unsafe class JailScript
         nint arguments = script.PlaceList(name), environment = script.PlaceList();
         // No path leads to it any more from an empty root.
         if (walls.HasFlag(JailWalls.Root))
-            script.Add("execveat", SYS_execveat, ProgramDescriptor, script.PlaceText(""), arguments, environment, AT_EMPTY_PATH);
+            script.Add(ExecuteStep, SYS_execveat, ProgramDescriptor, script.PlaceText(""), arguments, environment, AT_EMPTY_PATH);
         else
-            script.Add("execve", SYS_execve, script.PlaceText(program), arguments, environment);
+            script.Add(ExecuteStep, SYS_execve, script.PlaceText(program), arguments, environment);
     }
 }

@@ -101,11 +101,11 @@ sealed class JailedProgram : IDisposable
         }
     }
 
-    /// <summary>Notes why; throws when there is nothing less to try.</summary>
+    /// <summary>Notes why; throws when nothing less is left to try, or would not help.</summary>
     void Fail(string step, int errno)
     {
         _reason ??= BuiltJail.Describe(step, errno);
-        if (_attempts.Count == 0)
+        if (_attempts.Count == 0 || step is JailScript.ExecuteStep)
             throw new HostException(errno, step, _program, AdviceFor(errno));
     }
 

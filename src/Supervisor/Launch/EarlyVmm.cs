@@ -1,4 +1,6 @@
+using System.Globalization;
 using Sandbox.Host;
+using Sandbox.Supervisor.Jail;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Launch;
@@ -11,6 +13,12 @@ sealed class EarlyVmm : IDisposable
 {
     const string ProgramName = "sandbox-vmm";
     const string KvmDevice = "/dev/kvm";
+
+    /// <summary>
+    /// Of runtimeconfig.json: the walls to build, as a number. Only the managed build that tests run reads such a file; the
+    /// native program has no settings that come from outside.
+    /// </summary>
+    public const string WallsSetting = "Sandbox.Walls";
 
     readonly VmmProcess? _process;
     readonly HostException? _failure;
@@ -35,13 +43,18 @@ sealed class EarlyVmm : IDisposable
         try
         {
             using FileDescriptor kvm = OpenKvm();
-            return new EarlyVmm(VmmProcess.Start(ProgramPath, kvm), null);
+            return new EarlyVmm(VmmProcess.Start(ProgramPath, kvm, Walls), null);
         }
         catch (HostException failure)
         {
             return new EarlyVmm(null, failure);
         }
     }
+
+    static JailWalls Walls =>
+        AppContext.GetData(WallsSetting) is string number
+            ? (JailWalls)int.Parse(number, CultureInfo.InvariantCulture)
+            : JailWalls.All;
 
     static FileDescriptor OpenKvm()
     {
