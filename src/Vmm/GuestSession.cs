@@ -92,7 +92,13 @@ sealed class GuestSession(SeqpacketChannel channel)
         try
         {
             plan = ReadPlan(start, sent);
-            descriptors = sent[1..];
+            int first = 1;
+            if (start.Detail32 == 1)
+            {
+                using FileDescriptor ruleset = sent[first++];
+                Confinement.PutOn(ruleset);
+            }
+            descriptors = sent[first..];
             return true;
         }
         catch
@@ -106,7 +112,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     private static LaunchPlan ReadPlan(in ChannelMessage start, FileDescriptor[] sent)
     {
         if (start.Version != ChannelMessage.CurrentVersion || start.Kind != MessageKind.Start || sent.Length == 0
-            || start.Value != sent.Length - 1)
+            || start.Detail32 > 1 || start.Value != sent.Length - 1 - start.Detail32)
             throw new JsonException($"the channel does not begin with a Start message of version {ChannelMessage.CurrentVersion}");
         using FileDescriptor file = sent[0];
         int error = file.GetStatus(out stat status);

@@ -39,6 +39,14 @@ public static unsafe partial class Libc
     public const int AT_RSEQ_FEATURE_SIZE = 27;
     public const int AT_RSEQ_ALIGN = 28;
 
+    public const ulong LANDLOCK_ACCESS_FS_REFER = 1 << 13;
+    public const ulong LANDLOCK_ACCESS_FS_TRUNCATE = 1 << 14;
+    public const ulong LANDLOCK_ACCESS_FS_IOCTL_DEV = 1 << 15;
+    public const ulong LANDLOCK_ACCESS_NET_BIND_TCP = 1 << 0;
+    public const ulong LANDLOCK_ACCESS_NET_CONNECT_TCP = 1 << 1;
+    public const ulong LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET = 1 << 0;
+    public const ulong LANDLOCK_SCOPE_SIGNAL = 1 << 1;
+
     public const int SYS_uretprobe = 335;
     public const int SYS_cachestat = 451;
     public const int SYS_fchmodat2 = 452;

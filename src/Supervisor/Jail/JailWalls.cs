@@ -39,7 +39,10 @@ enum JailWalls
     /// <summary>No core dump, no message queue, no locked memory: setrlimit(2).</summary>
     Limits = 1 << 10,
 
+    /// <summary>Nothing is opened beyond what was granted, and by nobody else's socket or signal: landlock(7).</summary>
+    Landlock = 1 << 11,
+
     Namespaces = User | Pid | Root | Network | Ipc | Uts | Cgroup | Time,
 
-    All = Namespaces | Capabilities | NoNewPrivileges | Limits,
+    All = Namespaces | Capabilities | NoNewPrivileges | Limits | Landlock,
 }

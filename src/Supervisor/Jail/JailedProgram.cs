@@ -25,8 +25,15 @@ sealed class JailedProgram : IDisposable
     {
         _program = program;
         _held = held;
-        _descriptors = new JailDescriptors(held[0].Value, held[1].Value, held[2].Value, held[3].Value);
+        _descriptors = new JailDescriptors(
+            held[0].Value, held[1].Value, held[2].Value, held[3].Value, held.Length > 4 ? held[4].Value : -1);
         _wanted = wanted;
+        if (_descriptors.Ruleset < 0 && wanted.HasFlag(JailWalls.Landlock))
+        {
+            wanted &= ~JailWalls.Landlock;
+            _reason = "this kernel has no Landlock";
+        }
+
         _attempts = new Queue<JailWalls>(Ladder(wanted, isRoot: geteuid() == 0));
     }
 
@@ -66,6 +73,12 @@ sealed class JailedProgram : IDisposable
                 "sandbox-vmm belongs beside sandbox; build both with ./sandbox, or install both");
             foreach (FileDescriptor source in (FileDescriptor[])[nowhere, channel, kvm, file])
                 held.Add(CopyAbove(source));
+            if (walls.HasFlag(JailWalls.Landlock) && LandlockRuleset.HostVersion > 0)
+            {
+                using LandlockRuleset rules = JailRules.ForEveryVmm(file);
+                held.Add(CopyAbove(rules.Descriptor));
+            }
+
             var jailed = new JailedProgram(program, [.. held], walls);
             jailed.TryNext();
             return jailed;
@@ -80,7 +93,7 @@ sealed class JailedProgram : IDisposable
     // Above the numbers that the VMM gets, so that putting one in place cannot close the other.
     static FileDescriptor CopyAbove(FileDescriptor file)
     {
-        int copy = fcntl(file.Value, F_DUPFD_CLOEXEC, StartDescriptors.Kvm + 2);
+        int copy = fcntl(file.Value, F_DUPFD_CLOEXEC, JailScript.FirstFreeDescriptor);
         return copy >= 0 ? new FileDescriptor(copy) : throw HostException.Last("fcntl", "F_DUPFD_CLOEXEC");
     }
 

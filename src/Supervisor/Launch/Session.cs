@@ -1,5 +1,6 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Supervisor.Jail;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Launch;
@@ -58,11 +59,14 @@ sealed unsafe class Session
     void Start(ReadOnlySpan<FileDescriptor> descriptors)
     {
         using FileDescriptor plan = PlanInMemory(_plan.Serialize());
-        FileDescriptor[] sent = [plan, .. descriptors];
+        using LandlockRuleset? rules =
+            _vmm.Jail.Walls.HasFlag(JailWalls.Landlock) ? JailRules.ForPlan(_plan, descriptors) : null;
+        FileDescriptor[] sent = rules is null ? [plan, .. descriptors] : [plan, rules.Descriptor, .. descriptors];
         var start = new ChannelMessage
         {
             Version = ChannelMessage.CurrentVersion,
             Kind = MessageKind.Start,
+            Detail32 = rules is null ? 0u : 1u,
             Value = descriptors.Length,
         };
         try

@@ -7,6 +7,9 @@ namespace Sandbox.Vmm.Personality.Files;
 /// How host owners appear in the guest. What belongs to the VMM's own user, or to the owner of the granted directory,
 /// belongs to the guest's user; root stays root; everybody else is nobody. Host user numbers are not shown.
 /// </summary>
+/// <remarks>
+/// A jail that somebody other than root built shows the VMM nobody's number in place of root's, as of all others'.
+/// </remarks>
 public sealed class HostIdentities(uint hostUid, uint[] hostGroups, uint guestUid, uint guestGid)
 {
     public const uint Nobody = 65534;
@@ -30,10 +33,13 @@ public sealed class HostIdentities(uint hostUid, uint[] hostGroups, uint guestUi
     /// </param>
     public Owner ToGuest(uint uid, uint gid, Owner? grantor)
     {
-        bool ownUid = grantor is { } owner ? uid == hostUid || (uid == owner.Uid && uid != 0) : uid == hostUid && uid != 0;
-        bool ownGid = grantor is { } group
-            ? Array.IndexOf(hostGroups, gid) >= 0 || (gid == group.Gid && gid != 0)
-            : Array.IndexOf(hostGroups, gid) >= 0 && gid != 0;
+        bool ownUid = uid == hostUid, ownGid = Array.IndexOf(hostGroups, gid) >= 0;
+        if (grantor is not { } owner)
+            return new(
+                ownUid && uid != 0 ? guestUid : uid is 0 or Nobody ? 0 : Nobody,
+                ownGid && gid != 0 ? guestGid : gid is 0 or Nobody ? 0 : Nobody);
+        ownUid |= uid == owner.Uid && uid is not (0 or Nobody);
+        ownGid |= gid == owner.Gid && gid is not (0 or Nobody);
         return new(
             ownUid ? guestUid : uid == 0 ? 0 : Nobody,
             ownGid ? guestGid : gid == 0 ? 0 : Nobody);
