@@ -22,10 +22,14 @@ static class JailRules
     /// <summary>No device node, no program but its own, no TCP, no abstract socket and no process outside.</summary>
     public static LandlockRuleset ForEveryVmm(FileDescriptor program)
     {
-        LandlockRuleset rules = LandlockRuleset.Create(Never,
+        // Any ruleset forbids moving files to other folders, unless it is handled and allowed: everywhere, as far as this
+        // one is concerned.
+        LandlockRuleset rules = LandlockRuleset.Create(Never | LANDLOCK_ACCESS_FS_REFER,
             LANDLOCK_ACCESS_NET_BIND_TCP | LANDLOCK_ACCESS_NET_CONNECT_TCP,
             LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL);
         rules.Allow(program, LANDLOCK_ACCESS_FS_EXECUTE);
+        using FileDescriptor root = FileDescriptor.Open("/", O_PATH | O_DIRECTORY);
+        rules.Allow(root, LANDLOCK_ACCESS_FS_REFER);
         return rules;
     }
 
