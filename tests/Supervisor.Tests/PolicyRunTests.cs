@@ -1,6 +1,7 @@
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Planning;
 using Xunit;
@@ -93,6 +94,26 @@ public sealed class PolicyRunTests : IDisposable
     [InlineData("devices: [{device: console, because: x}]", "asks for a device")]
     [InlineData("fragment: true", "is a fragment")]
     public void WhatThisVersionCannotGiveRefusesTheStart(string text, string reason) => OneLine.Refuses(reason, () => Plan(Policy(text)));
+
+    [Theory]
+    [InlineData(Wall.Namespaces, (int)JailWalls.Time)]
+    [InlineData(Wall.Landlock, (int)JailWalls.Landlock)]
+    [InlineData(Wall.NoNetwork, (int)JailWalls.Network)]
+    [InlineData(Wall.UserMapping, (int)JailWalls.User)]
+    public void ARequiredWallThatIsMissingRefusesTheStart(Wall required, int number)
+    {
+        var missing = (JailWalls)number;
+        PolicyModel policy = Policy($"isolation: [{Walls.Names[(int)required]}]");
+        RequiredWalls.Check(policy.Isolation, new BuiltJail(JailWalls.All, JailWalls.None, null));
+        var weak = new BuiltJail(JailWalls.All & ~missing, missing, "clone3: too many");
+        OneLine.Refuses(
+            $"p.yaml:3:13: the policy requires the wall {Walls.Names[(int)required]}, which this host does not let the caller build (clone3: too many)",
+            () =>
+            {
+                RequiredWalls.Check(policy.Isolation, weak);
+                return null;
+            });
+    }
 
     [Fact]
     public void AMistakeIsOneLineWithItsPlace() => OneLine.Refuses(

@@ -1,5 +1,6 @@
 using System.Text;
 using Sandbox.Host;
+using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Launch;
 using static Sandbox.Host.Libc;
 
@@ -12,7 +13,7 @@ static class Examination
 
     public static int Run()
     {
-        Finding[] findings = [.. Host(), .. KvmDiagnosis.Of(KvmFacts.Ask()), Vmm(), s_jail];
+        Finding[] findings = [.. Host(), .. KvmDiagnosis.Of(KvmFacts.Ask()), Vmm(), Jail(), s_filter];
         bool healthy = Array.TrueForAll(findings, finding => finding.Verdict != Verdict.Missing);
         StandardStreams.WriteOutput(Report(findings));
         return healthy ? 0 : 1;
@@ -33,9 +34,28 @@ static class Examination
         return text.Append(missing == 0 ? "Guests can run here.\n" : "Guests cannot run here until what is MISSING is fixed.\n").ToString();
     }
 
-    static readonly Finding s_jail = new("jail around the VMM", Verdict.Note,
-        "not built yet: a guest that takes over its VMM has the rights of the user who ran sandbox (see SECURITY.md)",
-        "until it exists, run hostile programs as a user of their own that owns nothing");
+    /// <summary>Builds one, as a guest would get it.</summary>
+    static Finding Jail()
+    {
+        const string subject = "jail around the VMM";
+        try
+        {
+            using EarlyVmm early = EarlyVmm.Start();
+            VmmProcess vmm = early.Process;
+            vmm.Confirm();
+            return vmm.Jail.Missing == JailWalls.None
+                ? new Finding(subject, Verdict.Ok, vmm.Jail.ToString())
+                : new Finding(subject, Verdict.Note, vmm.Jail.ToString(),
+                    "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or a kernel with Landlock");
+        }
+        catch (HostException failure)
+        {
+            return new Finding(subject, Verdict.Missing, failure.Message, failure.Advice);
+        }
+    }
+
+    static readonly Finding s_filter = new("seccomp filter", Verdict.Note,
+        "not built yet: a VMM that has fallen can make every system call that its jail leaves any use (see SECURITY.md)");
 
     static IEnumerable<Finding> Host() =>
     [

@@ -9,4 +9,19 @@ namespace Sandbox.Supervisor.Jail;
 sealed record BuiltJail(JailWalls Walls, JailWalls Missing, string? Reason)
 {
     public static string Describe(string step, int errno) => $"{step}: {Errno.Describe(errno)}";
+
+    public override string ToString() => Missing == JailWalls.None
+        ? "every wall of the jail stands"
+        : $"the jail around the VMM lacks walls ({Names(Missing)}), since this host refused {Reason}; see sandbox doctor";
+
+    static string Names(JailWalls walls) => string.Join(", ",
+        s_names.Where(name => walls.HasFlag(name.Wall)).Select(name => name.Name));
+
+    static readonly (JailWalls Wall, string Name)[] s_names =
+    [
+        (JailWalls.User, "user namespace"), (JailWalls.Pid, "PID namespace"), (JailWalls.Root, "empty root"),
+        (JailWalls.Network, "network namespace"), (JailWalls.Ipc, "IPC namespace"), (JailWalls.Uts, "UTS namespace"),
+        (JailWalls.Cgroup, "cgroup namespace"), (JailWalls.Time, "time namespace"), (JailWalls.Capabilities, "capabilities"),
+        (JailWalls.NoNewPrivileges, "no new privileges"), (JailWalls.Limits, "limits"), (JailWalls.Landlock, "Landlock"),
+    ];
 }

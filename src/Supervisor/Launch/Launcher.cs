@@ -2,6 +2,7 @@ using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
 
@@ -32,6 +33,9 @@ static class Launcher
 
         VmmProcess process = vmm();
         process.Confirm();
+        RequiredWalls.Check(policy.Isolation, process.Jail);
+        if (process.Jail.Missing != JailWalls.None)
+            StandardStreams.WriteError($"warning: {process.Jail}");
         (int status, string? line) = ExitReport.For(launch.Plan, Watch(process, launch.Plan, terminal, descriptors));
         terminal?.Restore();
         opened.Result?.Publish();

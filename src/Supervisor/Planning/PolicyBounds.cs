@@ -1,5 +1,6 @@
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Jail;
 
 namespace Sandbox.Supervisor.Planning;
 
@@ -66,8 +67,8 @@ static class PolicyBounds
             throw NotYet(network.Span, "the network");
         if (policy.Devices.Count > 0)
             throw NotYet(policy.Devices[0].Span, "a device");
-        if (policy.Isolation.Count > 0)
-            throw NotYet(policy.Isolation[0].Span, $"the wall {Walls.Names[(int)policy.Isolation[0].Value]}");
+        if (policy.Isolation.FirstOrDefault(wall => RequiredWalls.For(wall.Value) is null) is Sourced<Wall> missing)
+            throw NotYet(missing.Span, $"the wall {Walls.Names[(int)missing.Value]}");
         if (policy.Audit is Sourced<AuditSection> audit)
             throw NotYet(audit.Span, "an audit log");
     }

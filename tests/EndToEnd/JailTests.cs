@@ -1,0 +1,101 @@
+using Sandbox.EndToEnd.Harness;
+
+namespace Sandbox.EndToEnd;
+
+/// <summary>The walls around a running VMM, as the kernel tells of them.</summary>
+public sealed class JailTests
+{
+    /// <summary>A guest that runs until it is told to stop, and its VMM's folder in /proc.</summary>
+    private static void WithVmm(string sandbox, string[] prefix, Action<string> look)
+    {
+        SandboxRun.Need();
+        string folder = Case.NewFolder("jail");
+        string script = $$"""
+            mkfifo stop
+            {{string.Join(' ', prefix)}} '{{sandbox}}' run -- cat <stop >out 2>err &
+            exec 9>stop
+            for i in $(seq 200); do vmm=$(pgrep -P $! -x sandbox-vmm) && grep -q . /proc/$vmm/task/*/comm && break; sleep 0.05; done
+            while ! ls -l /proc/$vmm/fd | grep -q kvm-vcpu; do sleep 0.05; done
+            echo $vmm >vmm
+            while [ ! -e seen ]; do sleep 0.05; done
+            exec 9>&-
+            wait $!
+            """;
+        Task<Outcome> run = Task.Run(() => Native.Run(["bash", "-c", script], folder));
+        string file = Path.Combine(folder, "vmm");
+        Assert.True(SpinWait.SpinUntil(() => File.Exists(file) && File.ReadAllText(file).EndsWith('\n'), 20_000), "no VMM");
+        try
+        {
+            look("/proc/" + File.ReadAllText(file).Trim());
+        }
+        finally
+        {
+            File.WriteAllText(Path.Combine(folder, "seen"), "");
+            run.Result.Ended(0);
+        }
+        Assert.Equal("", File.ReadAllText(Path.Combine(folder, "err")));
+    }
+
+    private static string Status(string proc, string field) =>
+        File.ReadLines(proc + "/status").First(line => line.StartsWith(field + ":", StringComparison.Ordinal))
+            [(field.Length + 1)..].Trim();
+
+    private static void AssertJailed(string proc)
+    {
+        foreach (string space in (string[])["user", "pid", "mnt", "net", "ipc", "uts", "cgroup", "time"])
+            Assert.NotEqual(
+                new FileInfo($"/proc/self/ns/{space}").LinkTarget, new FileInfo($"{proc}/ns/{space}").LinkTarget);
+        foreach (string set in (string[])["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
+            Assert.Equal("0000000000000000", Status(proc, set));
+        Assert.Equal("1", Status(proc, "NoNewPrivs"));
+        Assert.Equal("1", Status(proc, "NSpid").Split('\t')[1]);
+        string mount = Assert.Single(File.ReadAllLines(proc + "/mountinfo"));
+        Assert.Contains(" / / ro,nosuid,nodev,noexec", mount, StringComparison.Ordinal);
+        Assert.Matches("Max core file size +0 +0 ", File.ReadAllText(proc + "/limits"));
+        Assert.Equal("", File.ReadAllText(proc + "/environ"));
+        // Two interfaces' lines are headings; the only interface is a loopback that is down.
+        Assert.Equal("lo", Assert.Single(File.ReadAllLines(proc + "/net/dev").Skip(2)).Split(':')[0].Trim());
+    }
+
+    [Fact]
+    public void Every_wall_stands_around_the_VMM() => WithVmm(Ring.Sandbox, [], proc =>
+    {
+        AssertJailed(proc);
+        Assert.Empty(Directory.GetFileSystemEntries(proc + "/root/"));
+        string[] held = [.. Directory.GetFiles(proc + "/fd").Select(fd => new FileInfo(fd).LinkTarget!)];
+        Assert.DoesNotContain(held, target => target is "/" || target.StartsWith("/etc/shadow", StringComparison.Ordinal));
+    });
+
+    [Fact]
+    public void An_ordinary_user_gets_them_as_well()
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "only root can lend another user /dev/kvm");
+        string node = Path.Combine(Case.NewFolder("device"), "kvm");
+        // The device for everybody, in a mount namespace of this test's own.
+        string copy = Case.NewFolder("bin");
+        foreach (string file in Directory.GetFiles(Path.GetDirectoryName(Ring.Sandbox)!))
+            File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
+        WithVmm(Path.Combine(copy, "sandbox"), ["unshare", "-m", "bash", "-c",
+            $"'mknod -m 666 {node} c 10 232 && mount --bind {node} /dev/kvm && exec setpriv --reuid=4321 --regid=4321 --clear-groups \"$0\" \"$@\"'"],
+            AssertJailed);
+    }
+
+    [Theory]
+    [InlineData("echo 0 >/proc/sys/user/max_user_namespaces", "user namespace")]
+    [InlineData("echo 0 >/proc/sys/user/max_net_namespaces", "network namespace")]
+    public void A_wall_that_the_host_refuses_is_told_and_never_left_out_in_silence(string refuse, string missing)
+    {
+        SandboxRun.Need();
+        string policy = Path.Combine(Case.NewFolder("policy"), "walls.yaml");
+        File.WriteAllText(policy, "version: 1\nextends: builtin:default.yaml\nisolation: [namespaces]\n");
+        Outcome Run(string flags) => Native.Run(
+            ["unshare", "-U", "-r", "bash", "-c", $"{refuse} && exec '{Ring.Sandbox}' run {flags} -- echo hello"], "/");
+
+        Outcome told = Run("").Ended(0);
+        Assert.Equal("hello\n", told.Text);
+        told.Says("warning: the jail around the VMM lacks walls", missing, "sandbox doctor");
+        Outcome refused = Run($"--policy '{policy}'").Ended(125);
+        refused.Says("walls.yaml:3:13: the policy requires the wall namespaces", "see sandbox doctor");
+        Assert.Equal("", refused.Text);
+    }
+}
