@@ -10,7 +10,8 @@ const ulong code = 0x40_0000;
 const int exits = 20_000;
 
 long started = Stopwatch.GetTimestamp();
-KvmPlatform platform = new(new KvmMachine(FileDescriptor.Open("/dev/kvm", Libc.O_RDWR)), 256 << 20);
+KvmPlatform platform = new(new KvmMachine(FileDescriptor.Open("/dev/kvm", Libc.O_RDWR)));
+platform.Memory.Open(256 << 20);
 AddressSpace memory = platform.Memory.CreateAddressSpace()!;
 memory.Map(new VirtualAddress(code), Page.Size, Protection.All,
     Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS | Libc.MAP_FIXED, null, 0);
