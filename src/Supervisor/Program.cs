@@ -60,7 +60,7 @@ static class Program
         if (command == model.Run.Command && parsed.GetValue(model.Run.ShowPolicy))
             return Print(PolicyText.Write(PolicyOpener.Load(model.Run.PolicyFile(parsed))));
         if (command == model.Run.Command)
-            return Launcher.Run(model.Run.Read(parsed, program, Environment.GetEnvironmentVariable), () => vmm.Process, startedAt);
+            return Launcher.Run(model.Run.Read(parsed, program, Environment.GetEnvironmentVariable), vmm, startedAt);
         if (program is not null)
             throw new UsageException($"{command.Name}: takes no program after --; see sandbox {command.Name} --help");
         if (model.Policy.Command.Subcommands.Contains(command))

@@ -14,6 +14,8 @@ static class Program
     {
         // The supervisor's death is the guest's end.
         _ = prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        // No core dump, and no look inside for other processes of its user.
+        _ = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         if (fcntl(StartDescriptors.Channel, F_GETFD, 0) < 0 || fcntl(StartDescriptors.Kvm, F_GETFD, 0) < 0)
         {
             Console.Error.WriteLine("sandbox-vmm: this program is started by sandbox; see sandbox run --help");

@@ -1,4 +1,5 @@
 using Sandbox.EndToEnd.Harness;
+using static Sandbox.Host.Libc;
 
 namespace Sandbox.EndToEnd;
 
@@ -62,6 +63,9 @@ public sealed class JailTests
     {
         AssertJailed(proc);
         Assert.Empty(Directory.GetFileSystemEntries(proc + "/root/"));
+        if (geteuid() == 0)
+            Assert.All(Status(proc, "Uid").Split('\t'), user => Assert.InRange(uint.Parse(user), 0x7000_0000u, (uint)int.MaxValue));
+        Assert.Equal("", Status(proc, "Groups"));
         string[] held = [.. Directory.GetFiles(proc + "/fd").Select(fd => new FileInfo(fd).LinkTarget!)];
         Assert.DoesNotContain(held, target => target is "/" || target.StartsWith("/etc/shadow", StringComparison.Ordinal));
     });
@@ -69,7 +73,7 @@ public sealed class JailTests
     [Fact]
     public void An_ordinary_user_gets_them_as_well()
     {
-        Assert.SkipUnless(Environment.UserName == "root", "only root can lend another user /dev/kvm");
+        Assert.SkipUnless(geteuid() == 0, "only root can lend another user /dev/kvm");
         string node = Path.Combine(Case.NewFolder("device"), "kvm");
         // The device for everybody, in a mount namespace of this test's own.
         string copy = Case.NewFolder("bin");
@@ -78,6 +82,43 @@ public sealed class JailTests
         WithVmm(Path.Combine(copy, "sandbox"), ["unshare", "-m", "bash", "-c",
             $"'mknod -m 666 {node} c 10 232 && mount --bind {node} /dev/kvm && exec setpriv --reuid=4321 --regid=4321 --clear-groups \"$0\" \"$@\"'"],
             AssertJailed);
+    }
+
+    /// <summary>Root's VMM is no more than the owner of the folder that it was given, and makes files that are his.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(4321)]
+    public void Roots_guest_acts_in_a_folder_as_its_owner(int owner)
+    {
+        Assert.SkipUnless(geteuid() == 0, "only root gives his VMM a user of its own");
+        string folder = Case.NewFolder("owned");
+        File.WriteAllText(Path.Combine(folder, "private"), "secret\n");
+        File.WriteAllText(Path.Combine(folder, "others"), "secret\n");
+        Native.Run(["sh", "-c", $"chmod 600 private others; chmod 700 .; chown {owner}:{owner} . private; chown 99:99 others"], folder).Ended(0);
+        string text = SandboxRun.Run(["--mount", $"{folder}:/work:rw"], ["sh", "-c", """
+            cd /work; cat private; cat others 2>/dev/null || echo refused
+            echo mine >made; mkdir sub; ln -s made link; chmod 640 made
+            stat -c '%n %U' . private others made sub
+            """]).Ended(0).Text;
+        Assert.Equal("secret\nrefused\n. sandbox\nprivate sandbox\nothers nobody\nmade sandbox\nsub sandbox\n", text);
+        Assert.Equal($"made {owner} {owner} 640\nsub {owner} {owner} 755\nlink {owner} {owner} 777\n",
+            Native.Run(["stat", "-c", "%n %u %g %a", "made", "sub", "link"], folder).Text);
+    }
+
+    /// <summary>devpts cannot be mapped; nor can other file systems, on older kernels.</summary>
+    [Fact]
+    public void Where_owners_cannot_be_mapped_the_VMM_runs_as_the_caller_and_that_is_told()
+    {
+        Assert.SkipUnless(geteuid() == 0, "only root gives his VMM a user of its own");
+        SandboxRun.Need();
+        string folder = Case.NewFolder("unmapped");
+        // ramfs has never learned it.
+        Outcome outcome = Native.Run(["unshare", "-m", "sh", "-c",
+            $"mount -t ramfs none '{folder}' && echo hello >'{folder}/file' && exec '{Ring.Sandbox}' run --mount '{folder}:/work:rw' -- sh -c 'cat /work/file; echo more >/work/new'"],
+            "/").Ended(0);
+        Assert.Equal("hello\n", outcome.Text);
+        outcome.Says("warning: the jail around the VMM lacks walls (a user of its own), since this host refused giving the VMM /work",
+            "see sandbox doctor");
     }
 
     [Theory]

@@ -1,4 +1,3 @@
-using System.Text;
 using Sandbox.Host;
 using static Sandbox.Host.Libc;
 
@@ -45,18 +44,19 @@ sealed class JailAttempt : IDisposable
     }
 
     /// <summary>
-    /// Root's guests are shown every owner as it is; other callers may map themselves only, and give up setgroups for it:
-    /// user_namespaces(7).
+    /// Root maps everybody, so that owners are shown as they are, and so does root of a container, as far as he can.
+    /// Others may map themselves only, and give up setgroups for it: user_namespaces(7).
     /// </summary>
     void WriteMaps()
     {
-        const uint everyone = uint.MaxValue;
-        uint user = geteuid(), group = getegid();
-        string One(uint id) => $"{id} {id} 1";
-        string all = $"0 0 {everyone}";
-        _mapFailure = user == 0
-            ? Write("uid_map", all) ?? Write("gid_map", all)
-            : Write("setgroups", "deny") ?? Write("uid_map", One(user)) ?? Write("gid_map", One(group));
+        const string everybody = "0 0 4294967295";
+        bool mapsEverybody = geteuid() == 0 && Write("uid_map", everybody) is null;
+        if (mapsEverybody)
+            _mapFailure = Write("gid_map", everybody);
+        else
+            _mapFailure = Write("setgroups", "deny")
+                ?? Write("uid_map", Only(geteuid())) ?? Write("gid_map", Only(getegid()));
+        static string Only(uint id) => $"{id} {id} 1";
         if (_mapFailure is null)
             _script.Release();
         else
@@ -65,14 +65,8 @@ sealed class JailAttempt : IDisposable
 
     (string, int)? Write(string file, string text)
     {
-        int error = FileDescriptor.TryOpen($"/proc/{Pid}/{file}", O_WRONLY, 0, out FileDescriptor? map);
-        if (error != 0)
-            return (file, -error);
-        using (map)
-        {
-            nint written = map!.Write(Encoding.ASCII.GetBytes(text));
-            return written < 0 ? (file, (int)-written) : null;
-        }
+        int error = NamespaceMaps.TryWrite(Pid, file, text);
+        return error == 0 ? null : (file, -error);
     }
 
     /// <summary>Waits until the jail stands or has failed.</summary>

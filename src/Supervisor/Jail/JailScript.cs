@@ -49,6 +49,10 @@ static unsafe class JailScript
         if (walls.HasFlag(JailWalls.Landlock))
             script.Add("landlock_restrict_self", SYS_landlock_restrict_self, RulesetDescriptor);
         if (walls.HasFlag(JailWalls.Capabilities))
+            LockCapabilities(script);
+        if (walls.HasFlag(JailWalls.OwnUser))
+            BecomeUser(script, VmmUser.Of(Environment.ProcessId));
+        if (walls.HasFlag(JailWalls.Capabilities))
             DropCapabilities(script);
         Execute(script, walls, program);
     }
@@ -115,7 +119,8 @@ static unsafe class JailScript
             script.Add("prlimit64", SYS_prlimit64, 0, resource, (nint)zero);
     }
 
-    static void DropCapabilities(ChildScript script)
+    // None can come back afterwards, and none goes with the user.
+    static void LockCapabilities(ChildScript script)
     {
         for (int capability = 0; capability <= LastCapability; capability++)
             script.AddTolerating(EINVAL, "prctl PR_CAPBSET_DROP", SYS_prctl, PR_CAPBSET_DROP, capability);
@@ -123,6 +128,19 @@ static unsafe class JailScript
         script.Add("prctl PR_SET_SECUREBITS", SYS_prctl, PR_SET_SECUREBITS,
             SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED
             | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED);
+    }
+
+    static void BecomeUser(ChildScript script, uint number)
+    {
+        script.Add("setgroups", SYS_setgroups, 0);
+        script.Add("setresgid", SYS_setresgid, (nint)number, (nint)number, (nint)number);
+        script.Add("setresuid", SYS_setresuid, (nint)number, (nint)number, (nint)number);
+        // Forgotten by the kernel when the user changes.
+        script.Add("prctl PR_SET_PDEATHSIG", SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+    }
+
+    static void DropCapabilities(ChildScript script)
+    {
         __user_cap_header_struct* header =
             script.Place(new __user_cap_header_struct { version = _LINUX_CAPABILITY_VERSION_3 });
         // Two halves of 32 bits.

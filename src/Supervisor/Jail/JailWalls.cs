@@ -42,7 +42,10 @@ enum JailWalls
     /// <summary>Nothing is opened beyond what was granted, and by nobody else's socket or signal: landlock(7).</summary>
     Landlock = 1 << 11,
 
+    /// <summary>On the host it is a user that owns nothing; only root can give it one. See <see cref="VmmUser"/>.</summary>
+    OwnUser = 1 << 12,
+
     Namespaces = User | Pid | Root | Network | Ipc | Uts | Cgroup | Time,
 
-    All = Namespaces | Capabilities | NoNewPrivileges | Limits | Landlock,
+    All = Namespaces | Capabilities | NoNewPrivileges | Limits | Landlock | OwnUser,
 }

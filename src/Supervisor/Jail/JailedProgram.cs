@@ -27,6 +27,10 @@ sealed class JailedProgram : IDisposable
         _held = held;
         _descriptors = new JailDescriptors(
             held[0].Value, held[1].Value, held[2].Value, held[3].Value, held.Length > 4 ? held[4].Value : -1);
+        bool isRoot = geteuid() == 0;
+        // Nobody else can have it, so that nobody misses it.
+        if (!isRoot)
+            wanted &= ~JailWalls.OwnUser;
         _wanted = wanted;
         if (_descriptors.Ruleset < 0 && wanted.HasFlag(JailWalls.Landlock))
         {
@@ -34,7 +38,7 @@ sealed class JailedProgram : IDisposable
             _reason = "this kernel has no Landlock";
         }
 
-        _attempts = new Queue<JailWalls>(Ladder(wanted, isRoot: geteuid() == 0));
+        _attempts = new Queue<JailWalls>(Ladder(wanted, isRoot));
     }
 
     public int Pid { get; private set; }
@@ -44,20 +48,23 @@ sealed class JailedProgram : IDisposable
 
     public FileDescriptor Pidfd => _pidfd ?? throw new InvalidOperationException("no process was started");
 
-    public BuiltJail Built => _built ?? throw new InvalidOperationException("the jail is not confirmed");
+    public BuiltJail Built
+    {
+        get => _built ?? throw new InvalidOperationException("the jail is not confirmed");
+        set => _built = value;
+    }
 
     /// <summary>
-    /// What to try, best first. Without user namespaces root can build everything else; nobody else can build any
-    /// namespace, nor drop what he does not have.
+    /// What to try, best first. Root of a container has no other users to give. Without user namespaces root can build
+    /// everything else; nobody else can build any namespace, nor drop what he does not have.
     /// </summary>
     public static IEnumerable<JailWalls> Ladder(JailWalls wanted, bool isRoot)
     {
-        yield return wanted;
-        if ((wanted & JailWalls.Namespaces) == 0)
-            yield break;
-        if (isRoot && wanted.HasFlag(JailWalls.User))
-            yield return wanted & ~JailWalls.User;
-        yield return wanted & ~JailWalls.Namespaces & (isRoot ? JailWalls.All : ~JailWalls.Capabilities);
+        JailWalls bare = wanted & ~JailWalls.Namespaces & ~JailWalls.OwnUser;
+        JailWalls[] steps = isRoot
+            ? [wanted, wanted & ~JailWalls.OwnUser, wanted & ~JailWalls.User, wanted & ~(JailWalls.User | JailWalls.OwnUser), bare]
+            : [wanted & ~JailWalls.OwnUser, bare & ~JailWalls.Capabilities];
+        return steps.Distinct();
     }
 
     /// <param name="channel">What becomes descriptor 3; copied.</param>

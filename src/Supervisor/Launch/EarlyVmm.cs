@@ -20,16 +20,10 @@ sealed class EarlyVmm : IDisposable
     /// </summary>
     public const string WallsSetting = "Sandbox.Walls";
 
-    readonly VmmProcess? _process;
-    readonly HostException? _failure;
+    VmmProcess? _process;
+    HostException? _failure;
 
-    EarlyVmm(VmmProcess? process, HostException? failure)
-    {
-        _process = process;
-        _failure = failure;
-    }
-
-    public static EarlyVmm None { get; } = new(null, null);
+    public static EarlyVmm None { get; } = new();
 
     /// <exception cref="HostException">It could not be started.</exception>
     public VmmProcess Process => _process ?? throw _failure ?? throw new InvalidOperationException("no VMM was started");
@@ -40,15 +34,33 @@ sealed class EarlyVmm : IDisposable
 
     public static EarlyVmm Start()
     {
+        var vmm = new EarlyVmm();
         try
         {
             using FileDescriptor kvm = OpenKvm();
-            return new EarlyVmm(VmmProcess.Start(ProgramPath, kvm, Walls), null);
+            vmm._process = VmmProcess.Start(ProgramPath, kvm, Walls);
         }
         catch (HostException failure)
         {
-            return new EarlyVmm(null, failure);
+            vmm._failure = failure;
         }
+
+        return vmm;
+    }
+
+    /// <summary>Another VMM in place of the first, which ends: in a jail that suits what turned out to be granted.</summary>
+    /// <param name="without">Walls that cannot be built after all.</param>
+    /// <param name="reason">Why not, for people.</param>
+    /// <exception cref="HostException">It could not be started.</exception>
+    public VmmProcess Restart(JailWalls without, string reason)
+    {
+        BuiltJail first = Process.Jail;
+        Process.Dispose();
+        using FileDescriptor kvm = OpenKvm();
+        _process = VmmProcess.Start(ProgramPath, kvm, first.Walls & ~without);
+        _process.Confirm();
+        _process.Lacks(first.Missing | without, first.Reason ?? reason);
+        return _process;
     }
 
     static JailWalls Walls =>

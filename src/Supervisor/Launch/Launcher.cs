@@ -14,7 +14,7 @@ static class Launcher
     /// <param name="vmm">The VMM, started beforehand; asked for only once nothing is wrong with the request.</param>
     /// <param name="startedAt">CLOCK_MONOTONIC nanoseconds at which the command line began.</param>
     /// <returns>The command line's exit status.</returns>
-    public static int Run(RunOptions options, Func<VmmProcess> vmm, long startedAt)
+    public static int Run(RunOptions options, EarlyVmm vmm, long startedAt)
     {
         PolicyModel policy = PolicyOpener.Load(options.PolicyFile);
         using CallersTerminal? terminal = options.Terminal ? CallersTerminal.Open() : null;
@@ -31,17 +31,36 @@ static class Launcher
         PlannedLaunch launch = PlanBuilder.Build(options, policy, host, opened.Mounts, startedAt);
         FileDescriptor[] descriptors = opened.Open(launch.Grants, options);
 
-        VmmProcess process = vmm();
+        VmmProcess process = vmm.Process;
         process.Confirm();
+        using GrantedFolders? folders = Adapt(ref process, vmm, launch, descriptors);
         RequiredWalls.Check(policy.Isolation, process.Jail);
         if (process.Jail.Missing != JailWalls.None)
             StandardStreams.WriteError($"warning: {process.Jail}");
-        (int status, string? line) = ExitReport.For(launch.Plan, Watch(process, launch.Plan, terminal, descriptors));
+        (int status, string? line) = ExitReport.For(
+            launch.Plan, Watch(process, launch.Plan, terminal, folders?.Descriptors ?? descriptors));
         terminal?.Restore();
         opened.Result?.Publish();
         if (line is not null)
             StandardStreams.WriteError(line);
         return status;
+    }
+
+    /// <summary>
+    /// Gives a VMM with a user of its own the granted folders in a form that this user can use. Where a file system cannot
+    /// be had so, the VMM is started again as the caller.
+    /// </summary>
+    static GrantedFolders? Adapt(ref VmmProcess process, EarlyVmm vmm, PlannedLaunch launch, FileDescriptor[] descriptors)
+    {
+        if (!process.Jail.Walls.HasFlag(JailWalls.OwnUser))
+            return null;
+        var folders = new GrantedFolders(launch.Plan, descriptors,
+            index => launch.Grants[index] is Grant.SystemPath, VmmUser.Of(Environment.ProcessId));
+        if (folders.Failure is not string failure)
+            return folders;
+        folders.Dispose();
+        process = vmm.Restart(JailWalls.OwnUser, failure);
+        return null;
     }
 
     static Outcome Watch(VmmProcess process, LaunchPlan plan, CallersTerminal? terminal, FileDescriptor[] descriptors)

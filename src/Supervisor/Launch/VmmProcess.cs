@@ -60,6 +60,10 @@ sealed unsafe class VmmProcess : IDisposable
     /// <exception cref="HostException">The program cannot be executed.</exception>
     public void Confirm() => _jailed.Confirm();
 
+    /// <summary>Notes what was left out on purpose: it is missing all the same.</summary>
+    public void Lacks(JailWalls walls, string reason) =>
+        _jailed.Built = Jail with { Missing = Jail.Missing | walls, Reason = Jail.Reason ?? reason };
+
     /// <summary>Sends a signal; one that is already dead is left alone.</summary>
     public void Signal(int signal) => pidfd_send_signal(EndDescriptor.Value, signal);
 

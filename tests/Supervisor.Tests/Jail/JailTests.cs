@@ -5,21 +5,19 @@ namespace Sandbox.Supervisor.Tests.Jail;
 
 public class JailTests
 {
-    [Fact]
-    public void RootGivesUpTheUserNamespaceFirst()
-    {
-        Assert.Equal(
-            [JailWalls.All, JailWalls.All & ~JailWalls.User, JailWalls.All & ~JailWalls.Namespaces],
-            JailedProgram.Ladder(JailWalls.All, isRoot: true));
-    }
+    const JailWalls Bare = JailWalls.NoNewPrivileges | JailWalls.Limits | JailWalls.Landlock;
 
     [Fact]
-    public void OthersCannotDropWhatTheyDoNotHave()
-    {
-        Assert.Equal(
-            [JailWalls.All, JailWalls.NoNewPrivileges | JailWalls.Limits | JailWalls.Landlock],
-            JailedProgram.Ladder(JailWalls.All, isRoot: false));
-    }
+    public void RootGivesUpOneWallBeforeMany() => Assert.Equal(
+        [
+            JailWalls.All, JailWalls.All & ~JailWalls.OwnUser, JailWalls.All & ~JailWalls.User,
+            JailWalls.All & ~(JailWalls.User | JailWalls.OwnUser), Bare | JailWalls.Capabilities,
+        ],
+        JailedProgram.Ladder(JailWalls.All, isRoot: true));
+
+    [Fact]
+    public void OthersCannotDropWhatTheyDoNotHave() => Assert.Equal(
+        [JailWalls.All & ~JailWalls.OwnUser, Bare], JailedProgram.Ladder(JailWalls.All, isRoot: false));
 
     [Fact]
     public void WhereNoNamespaceWasWantedNothingLessIsTried() =>
