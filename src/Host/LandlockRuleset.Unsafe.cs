@@ -18,6 +18,13 @@ public sealed unsafe class LandlockRuleset : IDisposable
     /// <summary>Of the host's Landlock; 0 without.</summary>
     public static int HostVersion { get; } = Math.Max(landlock_create_ruleset(null, 0, LANDLOCK_CREATE_RULESET_VERSION), 0);
 
+    /// <summary>
+    /// False where LANDLOCK_SCOPE_SIGNAL also stops signals between threads of one process that were restricted one by
+    /// one: erratum 2 of landlock(7), in kernels before 6.15 and 6.12.23.
+    /// </summary>
+    public static bool ThreadsMaySignalEachOther { get; } =
+        (Math.Max(landlock_create_ruleset(null, 0, LANDLOCK_CREATE_RULESET_ERRATA), 0) & 1 << 1) != 0;
+
     public FileDescriptor Descriptor { get; }
 
     /// <summary>Handles what is named here as far as the host knows of it, and allows nothing of it yet.</summary>

@@ -14,6 +14,7 @@ public struct landlock_path_beneath_attr
 public static unsafe partial class Libc
 {
     public const int LANDLOCK_CREATE_RULESET_VERSION = 1;
+    public const int LANDLOCK_CREATE_RULESET_ERRATA = 2;
     public const int LANDLOCK_RULE_PATH_BENEATH = 1;
 
     public const ulong LANDLOCK_ACCESS_FS_EXECUTE = 1 << 0;

@@ -15,10 +15,8 @@ static unsafe class JailScript
     /// <summary>Of the process that the script runs in: the VMM's own program, to be executed.</summary>
     const int ProgramDescriptor = StartDescriptors.Kvm + 1;
 
-    const int RulesetDescriptor = ProgramDescriptor + 1;
-
     /// <summary>Descriptors from here on are free while the script runs.</summary>
-    public const int FirstFreeDescriptor = RulesetDescriptor + 1;
+    public const int FirstFreeDescriptor = ProgramDescriptor + 1;
 
     /// <summary>The name of the last step: it fails for the program's sake, not for the jail's.</summary>
     public const string ExecuteStep = "execve";
@@ -46,8 +44,6 @@ static unsafe class JailScript
             SetLimits(script);
         if (walls.HasFlag(JailWalls.NoNewPrivileges))
             script.Add("prctl PR_SET_NO_NEW_PRIVS", SYS_prctl, PR_SET_NO_NEW_PRIVS, 1);
-        if (walls.HasFlag(JailWalls.Landlock))
-            script.Add("landlock_restrict_self", SYS_landlock_restrict_self, RulesetDescriptor);
         if (walls.HasFlag(JailWalls.Capabilities))
             LockCapabilities(script);
         if (walls.HasFlag(JailWalls.OwnUser))
@@ -77,10 +73,7 @@ static unsafe class JailScript
         script.Add("dup2 channel", SYS_dup2, from.Channel, StartDescriptors.Channel);
         script.Add("dup2 kvm", SYS_dup2, from.Kvm, StartDescriptors.Kvm);
         script.Add("dup3 program", SYS_dup3, from.Program, ProgramDescriptor, O_CLOEXEC);
-        if (from.Ruleset >= 0)
-            script.Add("dup3 ruleset", SYS_dup3, from.Ruleset, RulesetDescriptor, O_CLOEXEC);
-        int first = from.Ruleset >= 0 ? FirstFreeDescriptor : RulesetDescriptor;
-        script.Add("close_range", SYS_close_range, first, unchecked((nint)uint.MaxValue));
+        script.Add("close_range", SYS_close_range, FirstFreeDescriptor, unchecked((nint)uint.MaxValue));
     }
 
     static void Unshare(ChildScript script, JailWalls walls)

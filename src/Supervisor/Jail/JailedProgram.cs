@@ -25,14 +25,13 @@ sealed class JailedProgram : IDisposable
     {
         _program = program;
         _held = held;
-        _descriptors = new JailDescriptors(
-            held[0].Value, held[1].Value, held[2].Value, held[3].Value, held.Length > 4 ? held[4].Value : -1);
+        _descriptors = new JailDescriptors(held[0].Value, held[1].Value, held[2].Value, held[3].Value);
         bool isRoot = geteuid() == 0;
         // Nobody else can have it, so that nobody misses it.
         if (!isRoot)
             wanted &= ~JailWalls.OwnUser;
         _wanted = wanted;
-        if (_descriptors.Ruleset < 0 && wanted.HasFlag(JailWalls.Landlock))
+        if (LandlockRuleset.HostVersion == 0 && wanted.HasFlag(JailWalls.Landlock))
         {
             wanted &= ~JailWalls.Landlock;
             _reason = "this kernel has no Landlock";
@@ -80,12 +79,6 @@ sealed class JailedProgram : IDisposable
                 "sandbox-vmm belongs beside sandbox; build both with ./sandbox, or install both");
             foreach (FileDescriptor source in (FileDescriptor[])[nowhere, channel, kvm, file])
                 held.Add(CopyAbove(source));
-            if (walls.HasFlag(JailWalls.Landlock) && LandlockRuleset.HostVersion > 0)
-            {
-                using LandlockRuleset rules = JailRules.ForEveryVmm(file);
-                held.Add(CopyAbove(rules.Descriptor));
-            }
-
             var jailed = new JailedProgram(program, [.. held], walls);
             jailed.TryNext();
             return jailed;

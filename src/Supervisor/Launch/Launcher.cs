@@ -33,12 +33,12 @@ static class Launcher
 
         VmmProcess process = vmm.Process;
         process.Confirm();
-        using GrantedFolders? folders = Adapt(ref process, vmm, launch, descriptors);
+        using GrantedFiles? granted = Adapt(ref process, vmm, launch, descriptors);
         RequiredWalls.Check(policy.Isolation, process.Jail);
         if (process.Jail.Missing != JailWalls.None)
             StandardStreams.WriteError($"warning: {process.Jail}");
         (int status, string? line) = ExitReport.For(
-            launch.Plan, Watch(process, launch.Plan, terminal, folders?.Descriptors ?? descriptors));
+            launch.Plan, Watch(process, launch.Plan, terminal, granted?.Descriptors ?? descriptors));
         terminal?.Restore();
         opened.Result?.Publish();
         if (line is not null)
@@ -47,18 +47,18 @@ static class Launcher
     }
 
     /// <summary>
-    /// Gives a VMM with a user of its own the granted folders in a form that this user can use. Where a file system cannot
+    /// Gives a VMM with a user of its own what is granted in a form that this user can use. Where a file system cannot
     /// be had so, the VMM is started again as the caller.
     /// </summary>
-    static GrantedFolders? Adapt(ref VmmProcess process, EarlyVmm vmm, PlannedLaunch launch, FileDescriptor[] descriptors)
+    static GrantedFiles? Adapt(ref VmmProcess process, EarlyVmm vmm, PlannedLaunch launch, FileDescriptor[] descriptors)
     {
         if (!process.Jail.Walls.HasFlag(JailWalls.OwnUser))
             return null;
-        var folders = new GrantedFolders(launch.Plan, descriptors,
+        var granted = new GrantedFiles(launch.Plan, descriptors,
             index => launch.Grants[index] is Grant.SystemPath, VmmUser.Of(Environment.ProcessId));
-        if (folders.Failure is not string failure)
-            return folders;
-        folders.Dispose();
+        if (granted.Failure is not string failure)
+            return granted;
+        granted.Dispose();
         process = vmm.Restart(JailWalls.OwnUser, failure);
         return null;
     }
