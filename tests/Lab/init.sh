@@ -27,7 +27,8 @@ mount -t tmpfs tmpfs /host/dev/shm
 run_case() {
     work=/tmp/run-$1
     mkdir "/host$work"
-    chroot /host /bin/sh -c "cd $work && exec /bin/sh /tmp/cases/$1/run" \
+    # The root of a mount namespace, not only of a process: the kernel gives no user namespace to a chroot.
+    unshare -m /bin/busybox sh -c "cd /host && mount --move . / && exec chroot . /bin/sh -c 'cd $work && exec /bin/sh /tmp/cases/$1/run'" \
         <"/host/tmp/cases/$1/input" >"/stdout-$1" 2>"/stderr-$1" 3>&-
     echo $? >"/host/tmp/cases/$1/status"
     mv "/stdout-$1" "/host/tmp/cases/$1/stdout"

@@ -27,7 +27,10 @@ enum JailWalls
     /// <summary>It does not see which control groups it is in: cgroup_namespaces(7).</summary>
     Cgroup = 1 << 6,
 
-    /// <summary>No clock of the host's can be set: time_namespaces(7).</summary>
+    /// <summary>
+    /// Clocks of its own, which without a capability nobody can set anyway: time_namespaces(7). From Linux 6.2 on;
+    /// earlier kernels move a process there by a fork only, not by its execve.
+    /// </summary>
     Time = 1 << 7,
 
     /// <summary>All five capability sets are empty and stay so: capabilities(7).</summary>

@@ -10,6 +10,8 @@ namespace Sandbox.Supervisor.Jail;
 /// </summary>
 sealed class JailedProgram : IDisposable
 {
+    static readonly Version s_timeNamespaceByExecve = new(6, 2);
+
     readonly string _program;
     readonly FileDescriptor[] _held;
     readonly JailDescriptors _descriptors;
@@ -27,9 +29,11 @@ sealed class JailedProgram : IDisposable
         _held = held;
         _descriptors = new JailDescriptors(held[0].Value, held[1].Value, held[2].Value, held[3].Value);
         bool isRoot = geteuid() == 0;
-        // Nobody else can have it, so that nobody misses it.
+        // Who cannot have them does not miss them.
         if (!isRoot)
             wanted &= ~JailWalls.OwnUser;
+        if (Environment.OSVersion.Version < s_timeNamespaceByExecve)
+            wanted &= ~JailWalls.Time;
         _wanted = wanted;
         if (LandlockRuleset.HostVersion == 0 && wanted.HasFlag(JailWalls.Landlock))
         {

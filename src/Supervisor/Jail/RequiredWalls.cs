@@ -8,7 +8,7 @@ static class RequiredWalls
     /// <summary>What has to stand for a policy's wall; null for one that this version cannot build.</summary>
     public static JailWalls? For(Wall wall) => wall switch
     {
-        Wall.Namespaces => JailWalls.Namespaces,
+        Wall.Namespaces => JailWalls.Namespaces & ~JailWalls.Time,
         Wall.Landlock => JailWalls.Landlock,
         Wall.NoNetwork => JailWalls.Network,
         Wall.UserMapping => JailWalls.User,
