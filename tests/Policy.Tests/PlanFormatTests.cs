@@ -174,7 +174,7 @@ public class PlanFormatTests
         int at = LengthBefore("/home/sandbox"u8);
         foreach (int length in (int[])[-1, int.MinValue, int.MaxValue, Bytes.Length - at - sizeof(int) + 1])
             Refuses(With(Bytes, at, BitConverter.GetBytes(length)), "a length beyond");
-        // Three arguments take 12 bytes at least: as many as the whole plan has bytes are too many.
+        // A text takes four bytes at least, and there is more in the plan than arguments.
         Refuses(With(Bytes, VersionAt + sizeof(int), BitConverter.GetBytes(Bytes.Length / 4)), "a length beyond");
     }
 
