@@ -105,7 +105,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     {
         if (start.Version != ChannelMessage.CurrentVersion || start.Kind != MessageKind.Start || sent.Length == 0
             || start.Value != sent.Length - 1)
-            throw new PlanException($"the channel does not begin with a Start message of version {ChannelMessage.CurrentVersion}");
+            throw new PlanException($"no Start message of version {ChannelMessage.CurrentVersion} before it");
         using FileDescriptor file = sent[0];
         int error = file.GetStatus(out stat status);
         if (error != 0 || status.st_size is <= 0 or > MaximumPlanBytes)

@@ -22,7 +22,8 @@ sealed class FilledPlan(int round)
     public static IEnumerable<PropertyInfo> Members(Type record) =>
         record.GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(property => property.CanWrite);
 
-    public static bool IsRecord(Type type) => type is { IsClass: true, IsArray: false } && type.Assembly == typeof(LaunchPlan).Assembly;
+    public static bool IsRecord(Type type) =>
+        type is { IsClass: true, IsArray: false } && type.Assembly == typeof(LaunchPlan).Assembly;
 
     object Value(NullabilityInfoContext nulls, Type type, string name)
     {

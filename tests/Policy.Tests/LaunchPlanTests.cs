@@ -212,7 +212,8 @@ public class LaunchPlanTests
     };
 
     [Theory, MemberData(nameof(BadLimits), DisableDiscoveryEnumeration = true)]
-    public void RefusesLimitsOutOfRange(string reason, GuestLimits limits) => Refuses(Plan with { Limits = limits }, reason);
+    public void RefusesLimitsOutOfRange(string reason, GuestLimits limits) =>
+        Refuses(Plan with { Limits = limits }, reason);
 
     public static TheoryData<string, LaunchPlan> BadTexts => new()
     {
@@ -225,7 +226,7 @@ public class LaunchPlanTests
         { "working directory", Plan with { WorkingDirectory = "tmp" } },
         { "working directory", Plan with { WorkingDirectory = "/" + new string('n', 256) } },
         { "working directory", Plan with { WorkingDirectory = "/" + new string('\u00e4', 128) } },
-        { "working directory", Plan with { WorkingDirectory = string.Concat(Enumerable.Repeat("/\u00e4\u00e4\u00e4", 600)) } },
+        { "working directory", Plan with { WorkingDirectory = string.Concat(Enumerable.Repeat("/\u00e4\u00e4", 900)) } },
         { "host name", Plan with { Hostname = "" } },
         { "host name", Plan with { Hostname = new string('h', 65) } },
         { "host name", Plan with { Hostname = "h\u00f4te" } },

@@ -102,7 +102,8 @@ public class PlanFormatTests
     public void ReadsEmptyListsAndLargeTables()
     {
         int[] decisions = [.. Enumerable.Range(0, 1 << 20)];
-        LaunchPlan plan = Plan with { Arguments = [], Files = [], PathRules = Plan.PathRules! with { Decisions = decisions } };
+        PathTables tables = Plan.PathRules! with { Decisions = decisions };
+        LaunchPlan plan = Plan with { Arguments = [], Files = [], PathRules = tables };
         LaunchPlan read = PlanFormat.Read(PlanFormat.Write(plan));
         Assert.Empty(read.Arguments);
         Assert.Empty(read.Files);
@@ -251,7 +252,8 @@ public class PlanFormatTests
     {
         Refuses((Plan with { Version = version }).Serialize(), $"version {version}");
         // Before it looks at anything that another version may have meant otherwise.
-        Refuses(With(Bytes, VersionAt, BitConverter.GetBytes(version)).AsSpan(0, VersionAt + sizeof(int)), $"version {version}");
+        byte[] changed = With(Bytes, VersionAt, BitConverter.GetBytes(version));
+        Refuses(changed.AsSpan(0, VersionAt + sizeof(int)), $"version {version}");
     }
 
     [Theory]

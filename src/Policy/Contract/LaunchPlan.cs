@@ -53,7 +53,7 @@ public sealed record LaunchPlan
 
     /// <summary>Reads a plan and holds it to <see cref="LaunchPlanRules"/>.</summary>
     /// <exception cref="PlanException">
-    /// Anything missing, cut, behind the end or not in its one form; another version; a value out of its documented range.
+    /// Anything missing, cut, behind the end or not in its one form; another version; a value that breaks a rule.
     /// </exception>
     public static LaunchPlan Deserialize(ReadOnlySpan<byte> bytes)
     {

@@ -51,7 +51,9 @@ ref struct PlanReader(ReadOnlySpan<byte> bytes)
     public int Count(int leastBytes)
     {
         int count = Int32();
-        return count >= 0 && count <= _rest.Length / leastBytes ? count : throw new PlanException("a length beyond its end");
+        if (count < 0 || count > _rest.Length / leastBytes)
+            throw new PlanException("a length beyond its end");
+        return count;
     }
 
     public string Text()
