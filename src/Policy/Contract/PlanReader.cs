@@ -18,13 +18,13 @@ ref struct PlanReader(ReadOnlySpan<byte> bytes)
     public readonly void End()
     {
         if (!_rest.IsEmpty)
-            throw new PlanException("something behind its end");
+            throw new PlanException("there is something behind its end");
     }
 
     public void Literal(ReadOnlySpan<byte> expected)
     {
         if (!Next(expected.Length).SequenceEqual(expected))
-            throw new PlanException("something else");
+            throw new PlanException("it is something else");
     }
 
     public bool Flag() => Choice(1) != 0;
