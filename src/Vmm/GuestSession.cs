@@ -1,5 +1,3 @@
-using System.Text;
-using System.Text.Json;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Personality;
@@ -32,7 +30,7 @@ sealed class GuestSession(SeqpacketChannel channel)
             _phases.Mark("plan");
             return Run(plan, descriptors, platform);
         }
-        catch (Exception failure) when (failure is HostException or JsonException)
+        catch (Exception failure) when (failure is HostException or PlanException)
         {
             return Report(failure);
         }
@@ -80,7 +78,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     }
 
     /// <returns>False when the supervisor has gone without a word: the command line was wrong after all.</returns>
-    /// <exception cref="JsonException">What came is no plan.</exception>
+    /// <exception cref="PlanException">What came is no plan.</exception>
     internal bool ReceivePlan(out LaunchPlan plan, out FileDescriptor[] descriptors)
     {
         plan = null!;
@@ -113,15 +111,15 @@ sealed class GuestSession(SeqpacketChannel channel)
     {
         if (start.Version != ChannelMessage.CurrentVersion || start.Kind != MessageKind.Start || sent.Length == 0
             || start.Detail32 > 1 || start.Value != sent.Length - 1 - start.Detail32)
-            throw new JsonException($"the channel does not begin with a Start message of version {ChannelMessage.CurrentVersion}");
+            throw new PlanException($"no Start message of version {ChannelMessage.CurrentVersion} before it");
         using FileDescriptor file = sent[0];
         int error = file.GetStatus(out stat status);
         if (error != 0 || status.st_size is <= 0 or > MaximumPlanBytes)
-            throw new JsonException("the launch plan has no sensible size");
-        byte[] json = new byte[status.st_size];
-        if (file.ReadAt(json, 0) != json.Length)
-            throw new JsonException("the launch plan cannot be read");
-        return LaunchPlan.Deserialize(json);
+            throw new PlanException("it has no sensible size");
+        byte[] bytes = new byte[status.st_size];
+        if (file.ReadAt(bytes, 0) != bytes.Length)
+            throw new PlanException("it cannot be read");
+        return LaunchPlan.Deserialize(bytes);
     }
 
     /// <summary>Obeys the supervisor from now on; when it is gone, so is the guest.</summary>

@@ -6,8 +6,9 @@ namespace Sandbox.Policy.Contract;
 public enum MessageKind : uint
 {
     /// <summary>
-    /// Supervisor to VMM, first and once: carries descriptors, the first of which is a memfd with the plan as JSON,
-    /// the rest the plan's descriptors in order. <see cref="ChannelMessage.Value"/> is their number without the memfd.
+    /// Supervisor to VMM, first and once: carries descriptors, the first of which is a memfd with the plan as
+    /// <see cref="LaunchPlan.Serialize"/> writes it, the rest the plan's descriptors in order.
+    /// <see cref="ChannelMessage.Value"/> is their number without the memfd.
     /// With <see cref="ChannelMessage.Detail32"/> 1, a Landlock ruleset that the VMM has to put on stands before them.
     /// </summary>
     Start = 1,

@@ -1,16 +1,17 @@
-using System.Text.Json;
-using System.Text.Json.Serialization;
-
 namespace Sandbox.Policy.Contract;
 
 /// <summary>
 /// Everything one guest may do and be given, as plain data. The supervisor fills it (from a policy and
 /// flags) and the VMM obeys it; nothing that is not in the plan exists for the guest.
 /// </summary>
+/// <remarks>
+/// A new member, here or in one of the records below, goes into <see cref="PlanFormat"/> twice (written and read, at
+/// the same place of both lists), its bounds into <see cref="LaunchPlanRules"/>, and <see cref="CurrentVersion"/> up.
+/// </remarks>
 public sealed record LaunchPlan
 {
-    /// <summary>Raised whenever a member changes meaning; a VMM refuses a plan of another version.</summary>
-    public const int CurrentVersion = 1;
+    /// <summary>Raised whenever members or their meaning change; a VMM refuses a plan of another version.</summary>
+    public const int CurrentVersion = 2;
 
     public required int Version { get; init; }
 
@@ -33,11 +34,9 @@ public sealed record LaunchPlan
     public required GuestFile[] Files { get; init; }
 
     /// <summary>What may be done to which paths, beyond what the tree itself enforces; null when nothing is.</summary>
-    [JsonRequired]
     public PathTables? PathRules { get; init; }
 
     /// <summary>Which system calls are served; null for all.</summary>
-    [JsonRequired]
     public SystemCallTables? SystemCallRules { get; init; }
 
     public required GuestStreams Streams { get; init; }
@@ -48,16 +47,17 @@ public sealed record LaunchPlan
     /// <summary>CLOCK_MONOTONIC nanoseconds at which the command line began; start-up phases count from here.</summary>
     public required long StartedAtNanoseconds { get; init; }
 
-    public byte[] Serialize() => JsonSerializer.SerializeToUtf8Bytes(this, LaunchPlanJson.Default.LaunchPlan);
+    /// <summary>The plan as <see cref="Deserialize"/> reads it.</summary>
+    /// <exception cref="PlanException">A text holds half a surrogate pair.</exception>
+    public byte[] Serialize() => PlanFormat.Write(this);
 
-    /// <summary>
-    /// Reads a plan; throws <see cref="JsonException"/> on anything unknown, duplicate, missing, null or out of its
-    /// documented range.
-    /// </summary>
-    public static LaunchPlan Deserialize(ReadOnlySpan<byte> utf8)
+    /// <summary>Reads a plan and holds it to <see cref="LaunchPlanRules"/>.</summary>
+    /// <exception cref="PlanException">
+    /// Anything missing, cut, behind the end or not in its one form; another version; a value that breaks a rule.
+    /// </exception>
+    public static LaunchPlan Deserialize(ReadOnlySpan<byte> bytes)
     {
-        LaunchPlan plan = JsonSerializer.Deserialize(utf8, LaunchPlanJson.Default.LaunchPlan)
-            ?? throw new JsonException("the launch plan is null");
+        LaunchPlan plan = PlanFormat.Read(bytes);
         LaunchPlanRules.Check(plan);
         return plan;
     }
@@ -100,7 +100,6 @@ public sealed record GuestLimits
     public required int OpenFiles { get; init; }
 }
 
-[JsonConverter(typeof(GuestFileKindConverter))]
 public enum GuestFileKind
 {
     /// <summary>
@@ -127,18 +126,14 @@ public sealed record GuestFile
     public required string Path { get; init; }
 
     /// <summary>For <see cref="GuestFileKind.Host"/>: index into the descriptors sent with the plan. Else -1.</summary>
-    [JsonRequired]
     public int Descriptor { get; init; } = -1;
 
-    [JsonRequired]
     public bool Writable { get; init; }
 
     /// <summary>The text of a <see cref="GuestFileKind.Text"/> file or the target of a symlink.</summary>
-    [JsonRequired]
     public string? Content { get; init; }
 
     /// <summary>Permission bits of a text file or directory; 0 for the kind's default.</summary>
-    [JsonRequired]
     public uint Mode { get; init; }
 }
 
@@ -155,9 +150,7 @@ public sealed record GuestStreams
     /// </summary>
     public required bool Terminal { get; init; }
 
-    [JsonRequired]
     public ushort Rows { get; init; }
-    [JsonRequired]
     public ushort Columns { get; init; }
 
     /// <summary>The result record as JSON.</summary>
@@ -166,12 +159,3 @@ public sealed record GuestStreams
     /// <summary>One line per system call.</summary>
     public required int Trace { get; init; }
 }
-
-[JsonSourceGenerationOptions(
-    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-    AllowDuplicateProperties = false,
-    RespectNullableAnnotations = true,
-    RespectRequiredConstructorParameters = true,
-    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
-[JsonSerializable(typeof(LaunchPlan))]
-public sealed partial class LaunchPlanJson : JsonSerializerContext;

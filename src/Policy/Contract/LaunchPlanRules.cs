@@ -1,10 +1,9 @@
 using System.Text;
-using System.Text.Json;
 
 namespace Sandbox.Policy.Contract;
 
 /// <summary>
-/// What a well-formed plan keeps to beyond its JSON shape. Checked once, when the plan is read, so that the VMM can
+/// What a well-formed plan keeps to beyond its wire form. Checked once, when the plan is read, so that the VMM can
 /// rely on it everywhere else.
 /// </summary>
 static class LaunchPlanRules
@@ -29,7 +28,6 @@ static class LaunchPlanRules
 
     public static void Check(LaunchPlan plan)
     {
-        Require(plan.Version == LaunchPlan.CurrentVersion, $"launch plan version {plan.Version}, expected {LaunchPlan.CurrentVersion}");
         Require(plan.Arguments.Length > 0, "no program");
         foreach (string argument in plan.Arguments)
             RequireText(argument, "argument");
@@ -46,7 +44,10 @@ static class LaunchPlanRules
         CheckUser(plan.User);
         CheckLimits(plan.Limits);
         CheckFiles(plan.Files);
-        CheckRules(plan);
+        if (plan.PathRules is not null)
+            PathTablesCheck.Check(plan.PathRules);
+        if (plan.SystemCallRules is not null)
+            SystemCallTablesCheck.Check(plan.SystemCallRules);
         CheckStreams(plan.Streams);
     }
 
@@ -75,8 +76,7 @@ static class LaunchPlanRules
         var seen = new HashSet<string>(StringComparer.Ordinal);
         foreach (GuestFile file in files)
         {
-            Require(file is not null, "null in files");
-            RequirePath(file!.Path, "file");
+            RequirePath(file.Path, "file");
             Require(file.Path != "/", "the root is not an entry");
             Require(seen.Add(file.Path), "two files at one path");
             Require(file.Mode <= 0xfff, "file mode");
@@ -86,7 +86,7 @@ static class LaunchPlanRules
             Require(content == file.Content is not null, "file content");
             if (file.Kind == GuestFileKind.Symlink)
             {
-                RequireText(file.Content, "symlink");
+                RequireText(file.Content!, "symlink");
                 Require(file.Content!.Length > 0 && Encoding.UTF8.GetByteCount(file.Content) <= MaximumPath,
                     "symlink length");
             }
@@ -110,21 +110,6 @@ static class LaunchPlanRules
         }
     }
 
-    static void CheckRules(LaunchPlan plan)
-    {
-        try
-        {
-            if (plan.PathRules is not null)
-                PathTablesCheck.Check(plan.PathRules);
-            if (plan.SystemCallRules is not null)
-                SystemCallTablesCheck.Check(plan.SystemCallRules);
-        }
-        catch (FormatException outside)
-        {
-            throw new JsonException("launch plan: " + outside.Message);
-        }
-    }
-
     static void CheckStreams(GuestStreams streams)
     {
         foreach (int stream in (ReadOnlySpan<int>)[streams.Stdin, streams.Stdout, streams.Stderr, streams.Result, streams.Trace])
@@ -134,28 +119,37 @@ static class LaunchPlanRules
 
     static bool IsDescriptor(int index) => index is >= 0 and < MaximumDescriptors;
 
-    static void RequireText(string? text, string what)
+    static void RequireText(string text, string what)
     {
-        Require(text is not null, $"{what} is null");
-        Require(!text!.Contains('\0', StringComparison.Ordinal), $"{what} holds a NUL");
+        if (text.Contains('\0'))
+            throw new PlanException(what + " holds a NUL");
     }
 
     static void RequirePath(string path, string what)
     {
         RequireText(path, what);
-        bool normal = path.Length > 0 && Encoding.UTF8.GetByteCount(path) <= MaximumPath && path[0] == '/';
-        if (normal && path != "/")
-            foreach (Range range in path.AsSpan(1).Split('/'))
-            {
-                ReadOnlySpan<char> name = path.AsSpan(1)[range];
-                normal &= name is not ("" or "." or "..") && Encoding.UTF8.GetByteCount(name) <= MaximumName;
-            }
-        Require(normal, $"{what} is not an absolute, normalised path");
+        if (!IsNormalPath(path))
+            throw new PlanException(what + " is not an absolute, normalised path");
+    }
+
+    static bool IsNormalPath(string path)
+    {
+        if (path.Length == 0 || Encoding.UTF8.GetByteCount(path) > MaximumPath || path[0] != '/')
+            return false;
+        if (path == "/")
+            return true;
+        foreach (Range range in path.AsSpan(1).Split('/'))
+        {
+            ReadOnlySpan<char> name = path.AsSpan(1)[range];
+            if (name is "" or "." or ".." || Encoding.UTF8.GetByteCount(name) > MaximumName)
+                return false;
+        }
+        return true;
     }
 
     static void Require(bool condition, string what)
     {
         if (!condition)
-            throw new JsonException("launch plan: " + what);
+            throw new PlanException(what);
     }
 }

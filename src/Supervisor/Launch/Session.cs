@@ -80,17 +80,17 @@ sealed unsafe class Session
     }
 
     // Sealed: what the VMM checks is what it later reads.
-    static FileDescriptor PlanInMemory(ReadOnlySpan<byte> json)
+    static FileDescriptor PlanInMemory(ReadOnlySpan<byte> rest)
     {
         FileDescriptor file = FileDescriptor.CreateMemory("launch plan", 0, MFD_ALLOW_SEALING);
         try
         {
-            while (!json.IsEmpty)
+            while (!rest.IsEmpty)
             {
-                nint written = file.Write(json);
+                nint written = file.Write(rest);
                 if (written is <= 0 and not -EINTR)
                     throw new HostException((int)-written, "write", "launch plan");
-                json = json[(int)Math.Max(written, 0)..];
+                rest = rest[(int)Math.Max(written, 0)..];
             }
 
             file.Seek(0, SEEK_SET);

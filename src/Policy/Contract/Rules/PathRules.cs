@@ -12,7 +12,7 @@ public sealed class PathRules
     readonly int _edgePlaces;
     readonly int _namePlaces;
 
-    /// <exception cref="FormatException">An index in the tables leads outside them.</exception>
+    /// <exception cref="PlanException">An index in the tables leads outside them.</exception>
     public PathRules(PathTables tables)
     {
         PathTablesCheck.Check(tables);

@@ -70,6 +70,6 @@ static class PathTablesCheck
     static void Require(bool condition, string what)
     {
         if (!condition)
-            throw new FormatException("path rules: " + what);
+            throw new PlanException("path rules: " + what);
     }
 }

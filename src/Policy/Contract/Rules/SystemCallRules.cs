@@ -39,7 +39,7 @@ public sealed class SystemCallRules
     readonly SystemCallTables _tables;
     readonly ArgumentCondition[] _conditions;
 
-    /// <exception cref="FormatException">An index in the tables leads outside them.</exception>
+    /// <exception cref="PlanException">An index in the tables leads outside them.</exception>
     public SystemCallRules(SystemCallTables tables)
     {
         SystemCallTablesCheck.Check(tables);

@@ -26,6 +26,6 @@ static class SystemCallTablesCheck
     static void Require(bool condition, string what)
     {
         if (!condition)
-            throw new FormatException("system call rules: " + what);
+            throw new PlanException("system call rules: " + what);
     }
 }

@@ -1,0 +1,231 @@
+namespace Sandbox.Policy.Contract;
+
+/// <summary>
+/// The plan's wire form: its members in order, each record written and read side by side. Plain code instead of a
+/// serialiser: both ends do this once in a process that has just begun, where a serialiser's preparations cost a
+/// hundred times more than its work.
+/// </summary>
+/// <remarks>
+/// A new member is one line in its record's Write and one at the same place in its Read; the compiler misses it in
+/// the latter when it is <c>required</c>, the tests in both.
+/// </remarks>
+static class PlanFormat
+{
+    static ReadOnlySpan<byte> Magic => "sandbox\0"u8;
+
+    /// <summary>A kind, an empty path, a descriptor, two flags and a mode.</summary>
+    const int LeastFileBytes = sizeof(byte) + sizeof(int) + sizeof(int) + 2 * sizeof(byte) + sizeof(uint);
+
+    /// <exception cref="PlanException">A text holds half a surrogate pair.</exception>
+    public static byte[] Write(LaunchPlan plan)
+    {
+        var to = new PlanWriter();
+        to.Literal(Magic);
+        to.Int32(plan.Version);
+        to.Texts(plan.Arguments);
+        to.Texts(plan.Environment);
+        to.Text(plan.WorkingDirectory);
+        to.Text(plan.Hostname);
+        Write(ref to, plan.User);
+        Write(ref to, plan.Limits);
+        Write(ref to, plan.Files);
+        WriteOrNull(ref to, plan.PathRules);
+        WriteOrNull(ref to, plan.SystemCallRules);
+        Write(ref to, plan.Streams);
+        to.Flag(plan.Handoff);
+        to.Int64(plan.StartedAtNanoseconds);
+        return to.ToArray();
+    }
+
+    /// <summary>Without the rules on what the values may be.</summary>
+    /// <exception cref="PlanException">Whatever is not exactly what <see cref="Write(LaunchPlan)"/> writes.</exception>
+    public static LaunchPlan Read(ReadOnlySpan<byte> bytes)
+    {
+        var from = new PlanReader(bytes);
+        from.Literal(Magic);
+        int version = from.Int32();
+        if (version != LaunchPlan.CurrentVersion)
+            throw new PlanException($"version {version}, expected {LaunchPlan.CurrentVersion}");
+        var plan = new LaunchPlan
+        {
+            Version = version,
+            Arguments = from.Texts(),
+            Environment = from.Texts(),
+            WorkingDirectory = from.Text(),
+            Hostname = from.Text(),
+            User = ReadUser(ref from),
+            Limits = ReadLimits(ref from),
+            Files = ReadFiles(ref from),
+            PathRules = from.Flag() ? ReadPathTables(ref from) : null,
+            SystemCallRules = from.Flag() ? ReadSystemCallTables(ref from) : null,
+            Streams = ReadStreams(ref from),
+            Handoff = from.Flag(),
+            StartedAtNanoseconds = from.Int64(),
+        };
+        from.End();
+        return plan;
+    }
+
+    static void Write(ref PlanWriter to, GuestUser user)
+    {
+        to.Text(user.Name);
+        to.UInt32(user.Uid);
+        to.UInt32(user.Gid);
+        to.Text(user.Home);
+    }
+
+    static GuestUser ReadUser(ref PlanReader from) => new()
+    {
+        Name = from.Text(),
+        Uid = from.UInt32(),
+        Gid = from.UInt32(),
+        Home = from.Text(),
+    };
+
+    static void Write(ref PlanWriter to, GuestLimits limits)
+    {
+        to.UInt64(limits.MemoryBytes);
+        to.Int32(limits.Cpus);
+        to.Int64(limits.WallMilliseconds);
+        to.Int64(limits.CpuMilliseconds);
+        to.Int32(limits.Processes);
+        to.Int64(limits.OutputBytes);
+        to.UInt64(limits.TmpBytes);
+        to.Int32(limits.OpenFiles);
+    }
+
+    static GuestLimits ReadLimits(ref PlanReader from) => new()
+    {
+        MemoryBytes = from.UInt64(),
+        Cpus = from.Int32(),
+        WallMilliseconds = from.Int64(),
+        CpuMilliseconds = from.Int64(),
+        Processes = from.Int32(),
+        OutputBytes = from.Int64(),
+        TmpBytes = from.UInt64(),
+        OpenFiles = from.Int32(),
+    };
+
+    static void Write(ref PlanWriter to, GuestFile[] files)
+    {
+        to.Int32(files.Length);
+        foreach (GuestFile file in files)
+            Write(ref to, file);
+    }
+
+    static GuestFile[] ReadFiles(ref PlanReader from)
+    {
+        var files = new GuestFile[from.Count(LeastFileBytes)];
+        for (int i = 0; i < files.Length; i++)
+            files[i] = ReadFile(ref from);
+        return files;
+    }
+
+    static void Write(ref PlanWriter to, GuestFile file)
+    {
+        to.Choice((int)file.Kind);
+        to.Text(file.Path);
+        to.Int32(file.Descriptor);
+        to.Flag(file.Writable);
+        to.TextOrNull(file.Content);
+        to.UInt32(file.Mode);
+    }
+
+    static GuestFile ReadFile(ref PlanReader from) => new()
+    {
+        Kind = (GuestFileKind)from.Choice(last: (int)GuestFileKind.Directory),
+        Path = from.Text(),
+        Descriptor = from.Int32(),
+        Writable = from.Flag(),
+        Content = from.TextOrNull(),
+        Mode = from.UInt32(),
+    };
+
+    static void WriteOrNull(ref PlanWriter to, PathTables? tables)
+    {
+        to.Flag(tables is not null);
+        if (tables is null)
+            return;
+        to.Int32(tables.Start);
+        to.Int32s(tables.Bases);
+        to.Int32s(tables.Rows);
+        to.Int32s(tables.Tails);
+        to.Int32s(tables.Shown);
+        to.Int32s(tables.ShownExactly);
+        to.Int32s(tables.ShownAccess);
+        to.Int32s(tables.Decisions);
+        to.Int32s(tables.Edges);
+        to.Bytes(tables.NameBytes);
+        to.Int32s(tables.Names);
+        to.Int32s(tables.Classes);
+        to.Bytes(tables.Columns);
+        to.Int32(tables.ColumnCount);
+        to.Int32s(tables.WildcardSteps);
+        to.Int32s(tables.WildcardSymbols);
+    }
+
+    static PathTables ReadPathTables(ref PlanReader from) => new()
+    {
+        Start = from.Int32(),
+        Bases = from.Int32s(),
+        Rows = from.Int32s(),
+        Tails = from.Int32s(),
+        Shown = from.Int32s(),
+        ShownExactly = from.Int32s(),
+        ShownAccess = from.Int32s(),
+        Decisions = from.Int32s(),
+        Edges = from.Int32s(),
+        NameBytes = from.Bytes(),
+        Names = from.Int32s(),
+        Classes = from.Int32s(),
+        Columns = from.Bytes(),
+        ColumnCount = from.Int32(),
+        WildcardSteps = from.Int32s(),
+        WildcardSymbols = from.Int32s(),
+    };
+
+    static void WriteOrNull(ref PlanWriter to, SystemCallTables? tables)
+    {
+        to.Flag(tables is not null);
+        if (tables is null)
+            return;
+        to.Int32s(tables.Offsets);
+        to.Int32s(tables.Rules);
+        to.Int32s(tables.Answers);
+        to.Int32s(tables.ConditionOffsets);
+        to.UInt64s(tables.Conditions);
+    }
+
+    static SystemCallTables ReadSystemCallTables(ref PlanReader from) => new()
+    {
+        Offsets = from.Int32s(),
+        Rules = from.Int32s(),
+        Answers = from.Int32s(),
+        ConditionOffsets = from.Int32s(),
+        Conditions = from.UInt64s(),
+    };
+
+    static void Write(ref PlanWriter to, GuestStreams streams)
+    {
+        to.Int32(streams.Stdin);
+        to.Int32(streams.Stdout);
+        to.Int32(streams.Stderr);
+        to.Flag(streams.Terminal);
+        to.UInt16(streams.Rows);
+        to.UInt16(streams.Columns);
+        to.Int32(streams.Result);
+        to.Int32(streams.Trace);
+    }
+
+    static GuestStreams ReadStreams(ref PlanReader from) => new()
+    {
+        Stdin = from.Int32(),
+        Stdout = from.Int32(),
+        Stderr = from.Int32(),
+        Terminal = from.Flag(),
+        Rows = from.UInt16(),
+        Columns = from.UInt16(),
+        Result = from.Int32(),
+        Trace = from.Int32(),
+    };
+}
