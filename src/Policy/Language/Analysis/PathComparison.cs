@@ -10,19 +10,28 @@ namespace Sandbox.Policy.Language;
 sealed class PathComparison
 {
     const int MaximumPairs = 500_000;
-    const long MaximumSteps = 20_000_000;
+    const int MaximumSteps = 5_000_000;
 
     readonly Side _old;
     readonly Side _new;
 
-    /// <summary>A name for each way in which both sides can take a name.</summary>
-    readonly List<Letter> _letters = [];
-
-    /// <summary>Letters by symbol of a side, for names that rules spell out.</summary>
+    /// <summary>For names that rules spell out.</summary>
     readonly Dictionary<string, Letter> _literals = new(StringComparer.Ordinal);
+
+    /// <summary>For all other names.</summary>
     readonly List<Letter> _classes = [];
 
-    sealed record Letter(byte[] Name, int OldSymbol, int NewSymbol);
+    sealed class Letter(byte[] name, int oldSymbol, int newSymbol)
+    {
+        public byte[] Name => name;
+
+        public int OldSymbol => oldSymbol;
+
+        public int NewSymbol => newSymbol;
+
+        /// <summary>The last pair that it was taken at.</summary>
+        public int TakenAt { get; set; } = -1;
+    }
 
     PathComparison(CompiledPolicy old, CompiledPolicy @new)
     {
@@ -41,8 +50,8 @@ sealed class PathComparison
         var start = new Pair(_old.Enter(_old.Tables.Start, _old.Nothing), _new.Enter(_new.Tables.Start, _new.Nothing));
         var reached = new Dictionary<Pair, (Pair From, Letter? By)> { [start] = (start, null) };
         var queue = new Queue<Pair>([start]);
-        long steps = 0;
-        while (queue.TryDequeue(out Pair pair))
+        int steps = 0;
+        for (int number = 0; queue.TryDequeue(out Pair pair); number++)
         {
             foreach (PathAccess access in (ReadOnlySpan<PathAccess>)
                 [PathAccess.Read, PathAccess.Write, PathAccess.Execute, PathAccess.Create, PathAccess.Delete])
@@ -50,6 +59,9 @@ sealed class PathComparison
                     () => $"open {PathTo(reached, pair)} for {AccessText.Format(access)}");
             foreach (Letter letter in LettersAt(pair.Old.State, pair.New.State))
             {
+                if (letter.TakenAt == number)
+                    continue;
+                letter.TakenAt = number;
                 if (++steps > MaximumSteps)
                     return false;
                 var next = new Pair(_old.Step(pair.Old, letter.OldSymbol), _new.Step(pair.New, letter.NewSymbol));
@@ -77,13 +89,17 @@ sealed class PathComparison
         return "/" + string.Join('/', names);
     }
 
-    /// <summary>All classes, and of the names that are spelt out those that one of the two states knows.</summary>
+    /// <summary>All classes, and of the names that are spelt out those that one of the two states knows; some more than once.</summary>
     IEnumerable<Letter> LettersAt(int old, int @new)
     {
-        var seen = new HashSet<Letter>(ReferenceEqualityComparer.Instance);
-        foreach (string name in _old.NamesAt(old).Concat(_new.NamesAt(@new)))
-            seen.Add(_literals[name]);
-        return seen.Concat(_classes);
+        foreach (List<Letter> letters in _old.LettersAt(old))
+            foreach (Letter letter in letters)
+                yield return letter;
+        foreach (List<Letter> letters in _new.LettersAt(@new))
+            foreach (Letter letter in letters)
+                yield return letter;
+        foreach (Letter letter in _classes)
+            yield return letter;
     }
 
     /// <summary>
@@ -98,6 +114,8 @@ sealed class PathComparison
             _literals.Add(name, new Letter(bytes, _old.Rules.SymbolOf(bytes), _new.Rules.SymbolOf(bytes)));
         }
 
+        _old.FindLetters(_literals);
+        _new.FindLetters(_literals);
         // What no path holds is no letter either.
         Trie spelt = Trie.Of(_literals.Values.Select(letter => letter.Name).Append("."u8.ToArray()).Append(".."u8.ToArray()));
         byte[] alphabet = Alphabet(spelt);
@@ -137,26 +155,27 @@ sealed class PathComparison
     sealed class Side
     {
         readonly CompiledPolicy _policy;
-        readonly Dictionary<int, List<string>> _namesByState = [];
+        readonly Dictionary<int, List<Letter>> _lettersByState = [];
 
         public Side(CompiledPolicy policy)
         {
             _policy = policy;
-            var bySymbol = new Dictionary<int, string>();
             for (int place = 0; place < Tables.Names.Length; place += 3)
                 if (Tables.Names[place + 1] != 0)
-                {
-                    string name = Encoding.UTF8.GetString(Tables.NameBytes, Tables.Names[place], Tables.Names[place + 1]);
-                    Literals.Add(name, Tables.Names[place + 2]);
-                    bySymbol.Add(Tables.Names[place + 2], name);
-                }
+                    Literals.Add(
+                        Encoding.UTF8.GetString(Tables.NameBytes, Tables.Names[place], Tables.Names[place + 1]), Tables.Names[place + 2]);
+        }
 
+        /// <summary>By state: the letters of names that have an edge there.</summary>
+        public void FindLetters(Dictionary<string, Letter> literals)
+        {
+            Dictionary<int, Letter> bySymbol = Literals.ToDictionary(literal => literal.Value, literal => literals[literal.Key]);
             for (int place = 0; place < Tables.Edges.Length; place += 3)
-                if (Tables.Edges[place] >= 0 && bySymbol.TryGetValue(Tables.Edges[place + 1], out string? name))
+                if (Tables.Edges[place] >= 0 && bySymbol.TryGetValue(Tables.Edges[place + 1], out Letter? letter))
                 {
-                    if (!_namesByState.TryGetValue(Tables.Edges[place], out List<string>? names))
-                        _namesByState.Add(Tables.Edges[place], names = []);
-                    names.Add(name);
+                    if (!_lettersByState.TryGetValue(Tables.Edges[place], out List<Letter>? letters))
+                        _lettersByState.Add(Tables.Edges[place], letters = []);
+                    letters.Add(letter);
                 }
         }
 
@@ -200,13 +219,16 @@ sealed class PathComparison
 
         public int WildcardStep(int state, byte b) => Tables.WildcardSteps[state * Tables.ColumnCount + Tables.Columns[b]];
 
-        public IEnumerable<string> NamesAt(int state)
+        /// <summary>Of the state and of its base.</summary>
+        public IEnumerable<List<Letter>> LettersAt(int state)
         {
             if (state == PathTables.Dead)
-                return [];
-            IEnumerable<string> own = _namesByState.GetValueOrDefault(state) ?? [];
+                yield break;
+            if (_lettersByState.TryGetValue(state, out List<Letter>? own))
+                yield return own;
             int below = Tables.Bases[state];
-            return below == PathTables.Dead || below == state ? own : own.Concat(_namesByState.GetValueOrDefault(below) ?? []);
+            if (below != state && _lettersByState.TryGetValue(below, out List<Letter>? known))
+                yield return known;
         }
 
         public Decision Decide(Place place, PathAccess access)
