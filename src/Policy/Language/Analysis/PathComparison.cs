@@ -9,7 +9,7 @@ namespace Sandbox.Policy.Language;
 /// </summary>
 sealed class PathComparison
 {
-    const int MaximumPairs = 500_000;
+    const int MaximumPairs = 200_000;
     const int MaximumSteps = 5_000_000;
 
     readonly Side _old;
@@ -117,21 +117,24 @@ sealed class PathComparison
         _old.FindLetters(_literals);
         _new.FindLetters(_literals);
         // What no path holds is no letter either.
-        Trie spelt = Trie.Of(_literals.Values.Select(letter => letter.Name).Append("."u8.ToArray()).Append(".."u8.ToArray()));
+        var spelt = new SpeltNames([.. _literals.Values.Select(letter => letter.Name), "."u8.ToArray(), ".."u8.ToArray()]);
         byte[] alphabet = Alphabet(spelt);
         var classes = new HashSet<(int, int)>();
-        var reached = new HashSet<(int, int, Trie?)> { (0, 0, spelt) };
-        var queue = new Queue<(int Old, int New, Trie? Spelt, byte[] Name)>([(0, 0, spelt, [])]);
-        while (queue.TryDequeue(out (int Old, int New, Trie? Spelt, byte[] Name) at))
+        var reached = new HashSet<(int, int, SpeltNames.Prefix)> { (0, 0, spelt.All) };
+        var queue = new Queue<(int Old, int New, SpeltNames.Prefix Spelt, byte[] Name)>([(0, 0, spelt.All, [])]);
+        while (queue.TryDequeue(out (int Old, int New, SpeltNames.Prefix Spelt, byte[] Name) at))
         {
             var symbols = (_old.Tables.WildcardSymbols[at.Old], _new.Tables.WildcardSymbols[at.New]);
-            if (at.Name.Length > 0 && at.Spelt?.IsEnd != true && classes.Add(symbols))
+            if (at.Name.Length > 0 && !spelt.IsWhole(at.Spelt) && classes.Add(symbols))
                 _classes.Add(new Letter(at.Name, symbols.Item1, symbols.Item2));
             foreach (byte b in alphabet)
             {
-                var next = (_old.WildcardStep(at.Old, b), _new.WildcardStep(at.New, b), at.Spelt?[b]);
-                if (reached.Add(next))
-                    queue.Enqueue((next.Item1, next.Item2, next.Item3, [.. at.Name, b]));
+                (int, int, SpeltNames.Prefix Spelt) next =
+                    (_old.WildcardStep(at.Old, b), _new.WildcardStep(at.New, b), spelt.Then(at.Spelt, b));
+                // Whatever a name that no rule begins with leads to, one that a rule begins with leads to no more.
+                if (reached.Contains((next.Item1, next.Item2, default)) || !reached.Add(next))
+                    continue;
+                queue.Enqueue((next.Item1, next.Item2, next.Spelt, [.. at.Name, b]));
             }
 
             if (reached.Count > MaximumPairs)
@@ -142,7 +145,7 @@ sealed class PathComparison
     }
 
     /// <summary>A byte for each kind that wildcards and spelt names tell apart; readable ones first.</summary>
-    byte[] Alphabet(Trie spelt)
+    byte[] Alphabet(SpeltNames spelt)
     {
         var kinds = new HashSet<(byte, byte, bool, byte)>();
         HashSet<byte> inNames = spelt.Bytes();
@@ -187,17 +190,16 @@ sealed class PathComparison
 
         /// <summary>Rows of rules that hold, and behind them what is shown, by their numbers.</summary>
         readonly List<int[]> _holdings = [];
-        readonly Dictionary<string, int> _holdingIds = new(StringComparer.Ordinal);
+        readonly Dictionary<int[], int> _holdingIds = new(NumbersComparer.Instance);
 
         /// <summary>At the beginning no rule holds.</summary>
         public int Nothing => Intern([.. Enumerable.Repeat(Verdict.NoRule, PathTables.DecisionWidth + 1)]);
 
         int Intern(int[] holding)
         {
-            string key = string.Join(',', holding);
-            if (!_holdingIds.TryGetValue(key, out int id))
+            if (!_holdingIds.TryGetValue(holding, out int id))
             {
-                _holdingIds.Add(key, id = _holdings.Count);
+                _holdingIds.Add(holding, id = _holdings.Count);
                 _holdings.Add(holding);
             }
 
@@ -233,7 +235,8 @@ sealed class PathComparison
 
         public Decision Decide(Place place, PathAccess access)
         {
-            Span<int> row = [.. _holdings[place.Holding]];
+            Span<int> row = stackalloc int[PathTables.DecisionWidth + 1];
+            _holdings[place.Holding].CopyTo(row);
             int shown = row[^1];
             if (place.State != PathTables.Dead)
             {
@@ -249,49 +252,6 @@ sealed class PathComparison
                 return new Decision(true, _policy.PathRuleList[shown]);
             int allowed = row[PathTables.AccessCount + column];
             return new Decision(allowed >= 0, allowed >= 0 ? _policy.PathRuleList[allowed] : null);
-        }
-    }
-
-    /// <summary>The names that rules spell out, by their bytes.</summary>
-    sealed class Trie
-    {
-        readonly Dictionary<byte, Trie> _children = [];
-
-        public bool IsEnd { get; private set; }
-
-        public Trie? this[byte b] => _children.GetValueOrDefault(b);
-
-        public static Trie Of(IEnumerable<byte[]> names)
-        {
-            var root = new Trie();
-            foreach (byte[] name in names)
-            {
-                Trie at = root;
-                foreach (byte b in name)
-                {
-                    if (!at._children.TryGetValue(b, out Trie? next))
-                        at._children.Add(b, next = new Trie());
-                    at = next;
-                }
-
-                at.IsEnd = true;
-            }
-
-            return root;
-        }
-
-        public HashSet<byte> Bytes()
-        {
-            var bytes = new HashSet<byte>();
-            var open = new Stack<Trie>([this]);
-            while (open.TryPop(out Trie? node))
-                foreach ((byte b, Trie child) in node._children)
-                {
-                    bytes.Add(b);
-                    open.Push(child);
-                }
-
-            return bytes;
         }
     }
 }
