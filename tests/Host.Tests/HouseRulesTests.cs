@@ -14,6 +14,7 @@ public partial class HouseRulesTests
         ["src/Gate/Sandbox.Gate.csproj"] = [],
         ["src/Policy/Contract/Sandbox.Policy.Contract.csproj"] = [],
         ["src/Policy/Language/Sandbox.Policy.Language.csproj"] = ["src/Policy/Contract/Sandbox.Policy.Contract.csproj"],
+        ["src/Policy/Precompile/Sandbox.Policy.Precompile.csproj"] = ["src/Policy/Language/Sandbox.Policy.Language.csproj"],
         ["src/Vmm/Sandbox.Vmm.csproj"] =
             ["src/Host/Sandbox.Host.csproj", "src/Policy/Contract/Sandbox.Policy.Contract.csproj"],
         ["src/Supervisor/Sandbox.Supervisor.csproj"] =

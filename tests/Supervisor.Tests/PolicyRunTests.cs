@@ -136,4 +136,31 @@ public sealed class PolicyRunTests : IDisposable
             return policy;
         }
     }
+    [Fact]
+    public void ACeilingThatIsThereAndCannotBeReadRefuses()
+    {
+        string ceiling = Path.Combine(_folder, "gone.yaml");
+        File.CreateSymbolicLink(ceiling, Path.Combine(_folder, "nothing.yaml"));
+        OneLine.Refuses("cannot be read", () =>
+        {
+            Ceiling.Check(FakeHost.DefaultPolicy, ceiling);
+            return ceiling;
+        });
+    }
+
+    [Theory]
+    [InlineData("[{allow: '@all', because: x}]", true)]
+    [InlineData("[{allow: ptrace, because: x}]", true)]
+    [InlineData("[{deny: ptrace}]", false)]
+    [InlineData("[{deny: open, when: {argument: 1, as: int, is: ==, value: 1}}]", false)]
+    public void CallRulesTravelOnlyWhereSomeCallIsRefused(string rules, bool all) =>
+        Assert.Equal(all, PlanRules.SystemCalls(Policy($"syscalls: {rules}")) is null);
+
+    [Fact]
+    public void CallsAreNotAllServedWhereARuleNamesOneOften()
+    {
+        string often = string.Join(", ", Enumerable.Repeat("read", SystemCallTables.Limit));
+        PolicyModel policy = PolicyOpener.Load(Write("p.yaml", $"version: 1\nfragment: true\nsyscalls: [{{allow: [{often}]}}]"));
+        Assert.False(new SystemCallRules(PlanRules.SystemCalls(policy)!).Decide(1, new ulong[6]).Allowed);
+    }
 }

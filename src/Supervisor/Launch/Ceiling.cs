@@ -1,4 +1,6 @@
+using Sandbox.Host;
 using Sandbox.Policy.Language;
+using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Launch;
 
@@ -11,7 +13,10 @@ static class Ceiling
     /// <exception cref="UsageException">The policy allows something that the ceiling does not; or cannot be compared.</exception>
     public static void Check(PolicyModel policy, string file = File)
     {
-        if (!System.IO.Path.Exists(file))
+        // Not following: a link that leads nowhere is a ceiling that cannot be read.
+        int error = FileDescriptor.TryOpen(file, O_PATH | O_NOFOLLOW, 0, out FileDescriptor? there);
+        there?.Dispose();
+        if (error is -ENOENT or -ENOTDIR)
             return;
         PolicyModel ceiling = PolicyOpener.Load(file);
         PolicyComparison comparison = PolicyComparer.Compare(Compile(ceiling), Compile(policy));

@@ -12,8 +12,6 @@ sealed class PolicyOpener : IPolicyFiles
     /// <summary>One byte more than the language takes, so that it sees that a file is too large.</summary>
     const int MaximumBytes = (1 << 20) + 1;
 
-    const string Default = "default.yaml";
-
     public SourceText? Read(string name, out string problem)
     {
         problem = "";
@@ -70,13 +68,15 @@ sealed class PolicyOpener : IPolicyFiles
     }
 
     /// <summary>The policy for a run, in one piece.</summary>
-    /// <param name="file">Null for the built-in default.</param>
+    /// <param name="file">Null for the built-in default, which was read when this program was built.</param>
     /// <exception cref="UsageException">It cannot be read or is wrong; the message names the first mistake.</exception>
     public static PolicyModel Load(string? file)
     {
+        if (file is null)
+            return DefaultPolicy.Model;
         var opener = new PolicyOpener();
-        SourceText source = opener.Read(file ?? BuiltinPolicies.Prefix + Default, out string problem)
-            ?? throw new UsageException($"--policy: {Quote.Value(file ?? Default)} {problem}");
+        SourceText source = opener.Read(file, out string problem)
+            ?? throw new UsageException($"--policy: {Quote.Value(file)} {problem}");
         var diagnostics = new Diagnostics();
         PolicyModel? model = PolicyLoader.Load(source, opener, diagnostics);
         if (model is not null)

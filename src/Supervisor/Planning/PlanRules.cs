@@ -25,10 +25,10 @@ static class PlanRules
     /// <summary>Null when every call is served.</summary>
     public static SystemCallTables? SystemCalls(PolicyModel policy)
     {
-        SystemCallTables tables = SystemCallCompiler.Compile(policy.SystemCallRules);
-        bool all = tables.Conditions.Length == 0 && tables.Rules.Length == SystemCallTables.Limit
-            && tables.Answers.All(answer => answer == SystemCallTables.Allow);
-        return all ? null : tables;
+        IReadOnlyList<SystemCallRule> rules = policy.SystemCallRules;
+        bool all = rules.All(rule => rule.Allow)
+            && rules.Any(rule => rule.Conditions.Count == 0 && rule.Numbers.Distinct().Count() == SystemCallTables.Limit);
+        return all ? null : SystemCallCompiler.Compile(rules);
     }
 
     /// <summary>Whether the guest may change anything in what is shown, so that it is opened for writing.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
@@ -6,59 +7,85 @@ using Xunit;
 namespace Sandbox.Policy.Tests;
 
 /// <summary>
-/// The compiled engine against the reference, decision and deciding rule. SANDBOX_POLICY_REQUESTS sets how many
-/// requests are compared; 10 million take minutes.
+/// The compiled engine against the reference, decision and deciding rule, for as many requests as seconds allow, or for
+/// as many as SANDBOX_POLICY_REQUESTS says: tests/compare-policies.
 /// </summary>
 public class DifferentialTests
 {
-    const int RequestsPerPolicy = 250;
+    static readonly long? s_requests =
+        Environment.GetEnvironmentVariable("SANDBOX_POLICY_REQUESTS") is string requests ? long.Parse(requests) : null;
 
-    static readonly long s_requests = long.TryParse(Environment.GetEnvironmentVariable("SANDBOX_POLICY_REQUESTS"), out long requests)
-        ? requests
-        : 200_000;
+    const int SecondsByDefault = 5, LeastRequests = 100_000;
+
+    /// <summary>Of each kind: how many were compared, and how many were allowed.</summary>
+    readonly Dictionary<string, (long Compared, long Allowed)> _counts = [];
 
     [Fact]
     public void TheCompiledEngineDecidesAsTheReference()
     {
-        long allowed = 0, compared = 0;
-        for (int seed = 1; compared < s_requests; seed++)
+        var clock = Stopwatch.StartNew();
+        long compared = 0;
+        for (int seed = 1; s_requests is long wanted
+             ? compared < wanted
+             : compared < LeastRequests || clock.Elapsed.TotalSeconds < SecondsByDefault; seed++)
         {
-            var random = new RandomPolicy(seed);
-            string text = random.Text();
-            CompiledPolicy policy = MemoryFiles.Fragment(text);
-            string home = CompiledPolicy.UserOf(policy.Model).Home;
-            for (int i = 0; i < RequestsPerPolicy; i += 5)
-            {
-                string path = random.Path(7);
-                var access = (PathAccess)(1 << (i / 5 % 5));
-                Same(ReferenceEvaluator.Path(policy.Model, home, path, access),
-                    policy.Paths.Decide(ReferenceEvaluator.Bytes(path), access), $"{access} {path}", seed, text);
-                foreach (NetworkAction action in (NetworkAction[])[NetworkAction.Connect, NetworkAction.Listen])
-                {
-                    IPAddress address = random.AnyAddress();
-                    ushort port = random.AnyPort();
-                    var protocol = (NetworkProtocol)(i / 5 % 2);
-                    Verdict expected = ReferenceEvaluator.Address(policy.Model, action, protocol, address, port);
-                    Same(expected, policy.Network.Decide(action, protocol, address, port), $"{action} {protocol} {address} {port}", seed, text);
-                    allowed += expected.Allowed ? 1 : 0;
-                }
-
-                uint number = random.Number();
-                ulong[] arguments = random.Arguments();
-                Same(ReferenceEvaluator.SystemCall(policy.Model, number, arguments),
-                    policy.SystemCalls.Decide(number, arguments), $"call {number}", seed, text);
-                string host = random.AnyHost();
-                Same(ReferenceEvaluator.Resolve(policy.Model, host), policy.Network.Resolve(host), $"resolve {host}", seed, text);
-            }
-
-            compared += RequestsPerPolicy;
+            Compare(seed);
+            compared = _counts.Values.Sum(count => count.Compared);
         }
 
-        Assert.InRange(allowed, compared / 100, compared / 2);
+        foreach ((string kind, (long all, long allowed)) in _counts)
+        {
+            TestContext.Current.TestOutputHelper!.WriteLine($"{kind}: {all} requests, {allowed} allowed");
+            Assert.InRange(allowed, all / 100, all / 2);
+        }
+
+        TestContext.Current.TestOutputHelper!.WriteLine($"together {compared} requests, no difference, {clock.Elapsed.TotalSeconds:0} s");
     }
 
-    static void Same<T>(T expected, T actual, string request, int seed, string text) =>
-        Assert.True(Equals(expected, actual), $"seed {seed}: {request}: {actual} instead of {expected}\n{text}");
+    void Compare(int seed)
+    {
+        const int rounds = 50;
+        var random = new RandomPolicy(seed);
+        string text = random.Text();
+        CompiledPolicy policy = MemoryFiles.Fragment(text);
+        string home = CompiledPolicy.UserOf(policy.Model).Home;
+        Dictionary<string, IReadOnlyList<IPAddress>> pins = random.Pins();
+        NetworkRules network = policy.Pin(pins);
+        for (int i = 0; i < rounds; i++)
+        {
+            string path = random.Path(7);
+            var access = (PathAccess)(1 << (i % 5));
+            Same("open", ReferenceEvaluator.Path(policy.Model, home, path, access),
+                policy.Paths.Decide(ReferenceEvaluator.Bytes(path), access), $"{access} {path}");
+            var protocol = (NetworkProtocol)(i % 2);
+            foreach (NetworkAction action in (NetworkAction[])[NetworkAction.Connect, NetworkAction.Listen])
+            {
+                IPAddress address = random.AnyAddress();
+                ushort port = random.AnyPort();
+                Same($"{action}".ToLowerInvariant(), ReferenceEvaluator.Address(policy.Model, action, protocol, address, port, pins),
+                    network.Decide(action, protocol, address, port), $"{protocol} {address} {port}");
+            }
+
+            string host = random.AnyHost();
+            ushort hostPort = random.AnyPort();
+            Same("connect to a name", ReferenceEvaluator.Host(policy.Model, protocol, host, hostPort),
+                policy.Network.Connect(protocol, host, hostPort), $"{protocol} {host} {hostPort}");
+            Same("resolve", ReferenceEvaluator.Resolve(policy.Model, host), policy.Network.Resolve(host), host);
+            uint number = random.Number();
+            ulong[] arguments = random.Arguments();
+            SystemCallVerdict expected = ReferenceEvaluator.SystemCall(policy.Model, number, arguments);
+            SystemCallVerdict actual = policy.SystemCalls.Decide(number, arguments);
+            Assert.True(expected.Answer == actual.Answer, $"seed {seed}: call {number} answers {actual.Answer} instead of {expected.Answer}\n{text}");
+            Same("system call", new Verdict(expected.Allowed, expected.Rule), new Verdict(actual.Allowed, actual.Rule), $"{number}");
+        }
+
+        void Same(string kind, Verdict expected, Verdict actual, string request)
+        {
+            Assert.True(expected == actual, $"seed {seed}: {kind} {request}: {actual} instead of {expected}\n{text}");
+            (long all, long allowed) = _counts.GetValueOrDefault(kind);
+            _counts[kind] = (all + 1, allowed + (expected.Allowed ? 1 : 0));
+        }
+    }
 
     [Fact]
     public void DecidingAllocatesNothing()

@@ -17,6 +17,8 @@ sealed class RandomPolicy(int seed)
     ];
     static readonly string[] s_hosts = ["example.org", "a.example.org", "b.a.example.org", "example.com", "org"];
 
+    static readonly string[] s_targets = [.. s_blocks, .. s_hosts];
+
     readonly Random _random = new(seed);
 
     T Any<T>(IReadOnlyList<T> list) => list[_random.Next(list.Count)];
@@ -51,7 +53,8 @@ sealed class RandomPolicy(int seed)
         {
             string protocol = _random.Next(3) switch { 0 => ", protocol: tcp", 1 => ", protocol: udp", _ => "" };
             string port = _random.Next(2) == 0 ? "" : $", port: ['{Port()}', '{Port()}']";
-            text.Append($"  - {{{Action()}: {(_random.Next(4) == 0 ? "listen" : "connect")}, to: {Some(s_blocks)}{protocol}{port}}}\n");
+            bool listen = _random.Next(4) == 0;
+            text.Append($"  - {{{Action()}: {(listen ? "listen" : "connect")}, to: {Some(listen ? s_blocks : s_targets)}{protocol}{port}}}\n");
         }
 
         for (int i = _random.Next(0, 5); i > 0; i--)
@@ -73,6 +76,12 @@ sealed class RandomPolicy(int seed)
     public ushort AnyPort() => Any<ushort>([0, 1, 2, 3, 4, 80, 65534, 65535]);
 
     public string AnyHost() => _random.Next(2) == 0 ? Any(s_hosts) : "x." + Any(s_hosts);
+
+    /// <summary>What the names of hosts were found to stand for; nothing for one of them.</summary>
+    public Dictionary<string, IReadOnlyList<IPAddress>> Pins() => s_hosts.Skip(1).ToDictionary(
+        host => host, _ => (IReadOnlyList<IPAddress>)[.. Enumerable.Range(0, _random.Next(1, 4)).Select(_ => Unmapped(AnyAddress()))]);
+
+    static IPAddress Unmapped(IPAddress address) => address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
 
     public IPAddress AnyAddress()
     {

@@ -84,7 +84,10 @@ static class ReferenceEvaluator
 
     static readonly IPNetwork[] s_reservedBlocks = [.. s_reserved.Select(block => IPNetwork.Parse(block))];
 
-    public static Verdict Address(PolicyModel model, NetworkAction action, NetworkProtocol protocol, IPAddress address, ushort port)
+    /// <param name="pins">Addresses that the names of hosts stand for.</param>
+    public static Verdict Address(
+        PolicyModel model, NetworkAction action, NetworkProtocol protocol, IPAddress address, ushort port,
+        Dictionary<string, IReadOnlyList<IPAddress>> pins)
     {
         if (address.IsIPv4MappedToIPv6)
             address = address.MapToIPv4();
@@ -97,11 +100,14 @@ static class ReferenceEvaluator
                 continue;
             foreach (NetworkTarget target in rule.Targets)
             {
-                if (target.Name is not null || !target.Block.Contains(address))
+                bool about = target.Name is null
+                    ? target.Block.Contains(address)
+                    : pins.TryGetValue(target.Name, out IReadOnlyList<IPAddress>? addresses) && addresses.Contains(address);
+                if (!about)
                     continue;
                 if (!rule.Allow)
                     denied = i;
-                else if (action == NetworkAction.Listen || IsNamed(target.Block, address))
+                else if (action == NetworkAction.Listen || (target.Name is null ? IsNamed(target.Block, address) : !IsReserved(address)))
                     allowed = i;
             }
         }
@@ -112,6 +118,27 @@ static class ReferenceEvaluator
     /// <summary>Every reserved block that holds the address holds the rule's block too, or is it.</summary>
     static bool IsNamed(IPNetwork block, IPAddress address) =>
         s_reservedBlocks.Where(reserved => reserved.Contains(address)).All(reserved => block.PrefixLength >= reserved.PrefixLength);
+
+    static bool IsReserved(IPAddress address) => s_reservedBlocks.Any(reserved => reserved.Contains(address));
+
+    public static Verdict Host(PolicyModel model, NetworkProtocol protocol, string host, ushort port)
+    {
+        int denied = -1, allowed = -1;
+        for (int i = model.NetworkRules.Count - 1; i >= 0; i--)
+        {
+            NetworkRule rule = model.NetworkRules[i];
+            if (rule.Action != NetworkAction.Connect || (rule.Protocol is not null && rule.Protocol != protocol)
+                || rule.Targets.All(target => target.Name != host)
+                || !rule.Ports.Any(range => port >= range.First && port <= range.Last))
+                continue;
+            if (rule.Allow)
+                allowed = i;
+            else
+                denied = i;
+        }
+
+        return denied >= 0 ? new Verdict(false, denied) : new Verdict(allowed >= 0, allowed);
+    }
 
     public static SystemCallVerdict SystemCall(PolicyModel model, uint number, ulong[] arguments)
     {

@@ -9,20 +9,29 @@ namespace Sandbox.Policy.Language;
 /// </summary>
 sealed class PathComparison
 {
-    const int MaximumPairs = 500_000;
-    const long MaximumSteps = 20_000_000;
+    const int MaximumPairs = 200_000;
+    const int MaximumSteps = 5_000_000;
 
     readonly Side _old;
     readonly Side _new;
 
-    /// <summary>A name for each way in which both sides can take a name.</summary>
-    readonly List<Letter> _letters = [];
-
-    /// <summary>Letters by symbol of a side, for names that rules spell out.</summary>
+    /// <summary>For names that rules spell out.</summary>
     readonly Dictionary<string, Letter> _literals = new(StringComparer.Ordinal);
+
+    /// <summary>For all other names.</summary>
     readonly List<Letter> _classes = [];
 
-    sealed record Letter(byte[] Name, int OldSymbol, int NewSymbol);
+    sealed class Letter(byte[] name, int oldSymbol, int newSymbol)
+    {
+        public byte[] Name => name;
+
+        public int OldSymbol => oldSymbol;
+
+        public int NewSymbol => newSymbol;
+
+        /// <summary>The last pair that it was taken at.</summary>
+        public int TakenAt { get; set; } = -1;
+    }
 
     PathComparison(CompiledPolicy old, CompiledPolicy @new)
     {
@@ -41,8 +50,8 @@ sealed class PathComparison
         var start = new Pair(_old.Enter(_old.Tables.Start, _old.Nothing), _new.Enter(_new.Tables.Start, _new.Nothing));
         var reached = new Dictionary<Pair, (Pair From, Letter? By)> { [start] = (start, null) };
         var queue = new Queue<Pair>([start]);
-        long steps = 0;
-        while (queue.TryDequeue(out Pair pair))
+        int steps = 0;
+        for (int number = 0; queue.TryDequeue(out Pair pair); number++)
         {
             foreach (PathAccess access in (ReadOnlySpan<PathAccess>)
                 [PathAccess.Read, PathAccess.Write, PathAccess.Execute, PathAccess.Create, PathAccess.Delete])
@@ -50,6 +59,9 @@ sealed class PathComparison
                     () => $"open {PathTo(reached, pair)} for {AccessText.Format(access)}");
             foreach (Letter letter in LettersAt(pair.Old.State, pair.New.State))
             {
+                if (letter.TakenAt == number)
+                    continue;
+                letter.TakenAt = number;
                 if (++steps > MaximumSteps)
                     return false;
                 var next = new Pair(_old.Step(pair.Old, letter.OldSymbol), _new.Step(pair.New, letter.NewSymbol));
@@ -77,13 +89,17 @@ sealed class PathComparison
         return "/" + string.Join('/', names);
     }
 
-    /// <summary>All classes, and of the names that are spelt out those that one of the two states knows.</summary>
+    /// <summary>All classes, and of the names that are spelt out those that one of the two states knows; some more than once.</summary>
     IEnumerable<Letter> LettersAt(int old, int @new)
     {
-        var seen = new HashSet<Letter>(ReferenceEqualityComparer.Instance);
-        foreach (string name in _old.NamesAt(old).Concat(_new.NamesAt(@new)))
-            seen.Add(_literals[name]);
-        return seen.Concat(_classes);
+        foreach (List<Letter> letters in _old.LettersAt(old))
+            foreach (Letter letter in letters)
+                yield return letter;
+        foreach (List<Letter> letters in _new.LettersAt(@new))
+            foreach (Letter letter in letters)
+                yield return letter;
+        foreach (Letter letter in _classes)
+            yield return letter;
     }
 
     /// <summary>
@@ -98,22 +114,27 @@ sealed class PathComparison
             _literals.Add(name, new Letter(bytes, _old.Rules.SymbolOf(bytes), _new.Rules.SymbolOf(bytes)));
         }
 
+        _old.FindLetters(_literals);
+        _new.FindLetters(_literals);
         // What no path holds is no letter either.
-        Trie spelt = Trie.Of(_literals.Values.Select(letter => letter.Name).Append("."u8.ToArray()).Append(".."u8.ToArray()));
+        var spelt = new SpeltNames([.. _literals.Values.Select(letter => letter.Name), "."u8.ToArray(), ".."u8.ToArray()]);
         byte[] alphabet = Alphabet(spelt);
         var classes = new HashSet<(int, int)>();
-        var reached = new HashSet<(int, int, Trie?)> { (0, 0, spelt) };
-        var queue = new Queue<(int Old, int New, Trie? Spelt, byte[] Name)>([(0, 0, spelt, [])]);
-        while (queue.TryDequeue(out (int Old, int New, Trie? Spelt, byte[] Name) at))
+        var reached = new HashSet<(int, int, SpeltNames.Prefix)> { (0, 0, spelt.All) };
+        var queue = new Queue<(int Old, int New, SpeltNames.Prefix Spelt, byte[] Name)>([(0, 0, spelt.All, [])]);
+        while (queue.TryDequeue(out (int Old, int New, SpeltNames.Prefix Spelt, byte[] Name) at))
         {
             var symbols = (_old.Tables.WildcardSymbols[at.Old], _new.Tables.WildcardSymbols[at.New]);
-            if (at.Name.Length > 0 && at.Spelt?.IsEnd != true && classes.Add(symbols))
+            if (at.Name.Length > 0 && !spelt.IsWhole(at.Spelt) && classes.Add(symbols))
                 _classes.Add(new Letter(at.Name, symbols.Item1, symbols.Item2));
             foreach (byte b in alphabet)
             {
-                var next = (_old.WildcardStep(at.Old, b), _new.WildcardStep(at.New, b), at.Spelt?[b]);
-                if (reached.Add(next))
-                    queue.Enqueue((next.Item1, next.Item2, next.Item3, [.. at.Name, b]));
+                (int, int, SpeltNames.Prefix Spelt) next =
+                    (_old.WildcardStep(at.Old, b), _new.WildcardStep(at.New, b), spelt.Then(at.Spelt, b));
+                // Whatever a name that no rule begins with leads to, one that a rule begins with leads to no more.
+                if (reached.Contains((next.Item1, next.Item2, default)) || !reached.Add(next))
+                    continue;
+                queue.Enqueue((next.Item1, next.Item2, next.Spelt, [.. at.Name, b]));
             }
 
             if (reached.Count > MaximumPairs)
@@ -124,7 +145,7 @@ sealed class PathComparison
     }
 
     /// <summary>A byte for each kind that wildcards and spelt names tell apart; readable ones first.</summary>
-    byte[] Alphabet(Trie spelt)
+    byte[] Alphabet(SpeltNames spelt)
     {
         var kinds = new HashSet<(byte, byte, bool, byte)>();
         HashSet<byte> inNames = spelt.Bytes();
@@ -137,26 +158,27 @@ sealed class PathComparison
     sealed class Side
     {
         readonly CompiledPolicy _policy;
-        readonly Dictionary<int, List<string>> _namesByState = [];
+        readonly Dictionary<int, List<Letter>> _lettersByState = [];
 
         public Side(CompiledPolicy policy)
         {
             _policy = policy;
-            var bySymbol = new Dictionary<int, string>();
             for (int place = 0; place < Tables.Names.Length; place += 3)
                 if (Tables.Names[place + 1] != 0)
-                {
-                    string name = Encoding.UTF8.GetString(Tables.NameBytes, Tables.Names[place], Tables.Names[place + 1]);
-                    Literals.Add(name, Tables.Names[place + 2]);
-                    bySymbol.Add(Tables.Names[place + 2], name);
-                }
+                    Literals.Add(
+                        Encoding.UTF8.GetString(Tables.NameBytes, Tables.Names[place], Tables.Names[place + 1]), Tables.Names[place + 2]);
+        }
 
+        /// <summary>By state: the letters of names that have an edge there.</summary>
+        public void FindLetters(Dictionary<string, Letter> literals)
+        {
+            Dictionary<int, Letter> bySymbol = Literals.ToDictionary(literal => literal.Value, literal => literals[literal.Key]);
             for (int place = 0; place < Tables.Edges.Length; place += 3)
-                if (Tables.Edges[place] >= 0 && bySymbol.TryGetValue(Tables.Edges[place + 1], out string? name))
+                if (Tables.Edges[place] >= 0 && bySymbol.TryGetValue(Tables.Edges[place + 1], out Letter? letter))
                 {
-                    if (!_namesByState.TryGetValue(Tables.Edges[place], out List<string>? names))
-                        _namesByState.Add(Tables.Edges[place], names = []);
-                    names.Add(name);
+                    if (!_lettersByState.TryGetValue(Tables.Edges[place], out List<Letter>? letters))
+                        _lettersByState.Add(Tables.Edges[place], letters = []);
+                    letters.Add(letter);
                 }
         }
 
@@ -168,17 +190,16 @@ sealed class PathComparison
 
         /// <summary>Rows of rules that hold, and behind them what is shown, by their numbers.</summary>
         readonly List<int[]> _holdings = [];
-        readonly Dictionary<string, int> _holdingIds = new(StringComparer.Ordinal);
+        readonly Dictionary<int[], int> _holdingIds = new(NumbersComparer.Instance);
 
         /// <summary>At the beginning no rule holds.</summary>
         public int Nothing => Intern([.. Enumerable.Repeat(Verdict.NoRule, PathTables.DecisionWidth + 1)]);
 
         int Intern(int[] holding)
         {
-            string key = string.Join(',', holding);
-            if (!_holdingIds.TryGetValue(key, out int id))
+            if (!_holdingIds.TryGetValue(holding, out int id))
             {
-                _holdingIds.Add(key, id = _holdings.Count);
+                _holdingIds.Add(holding, id = _holdings.Count);
                 _holdings.Add(holding);
             }
 
@@ -200,18 +221,22 @@ sealed class PathComparison
 
         public int WildcardStep(int state, byte b) => Tables.WildcardSteps[state * Tables.ColumnCount + Tables.Columns[b]];
 
-        public IEnumerable<string> NamesAt(int state)
+        /// <summary>Of the state and of its base.</summary>
+        public IEnumerable<List<Letter>> LettersAt(int state)
         {
             if (state == PathTables.Dead)
-                return [];
-            IEnumerable<string> own = _namesByState.GetValueOrDefault(state) ?? [];
+                yield break;
+            if (_lettersByState.TryGetValue(state, out List<Letter>? own))
+                yield return own;
             int below = Tables.Bases[state];
-            return below == PathTables.Dead || below == state ? own : own.Concat(_namesByState.GetValueOrDefault(below) ?? []);
+            if (below != state && _lettersByState.TryGetValue(below, out List<Letter>? known))
+                yield return known;
         }
 
         public Decision Decide(Place place, PathAccess access)
         {
-            Span<int> row = [.. _holdings[place.Holding]];
+            Span<int> row = stackalloc int[PathTables.DecisionWidth + 1];
+            _holdings[place.Holding].CopyTo(row);
             int shown = row[^1];
             if (place.State != PathTables.Dead)
             {
@@ -227,49 +252,6 @@ sealed class PathComparison
                 return new Decision(true, _policy.PathRuleList[shown]);
             int allowed = row[PathTables.AccessCount + column];
             return new Decision(allowed >= 0, allowed >= 0 ? _policy.PathRuleList[allowed] : null);
-        }
-    }
-
-    /// <summary>The names that rules spell out, by their bytes.</summary>
-    sealed class Trie
-    {
-        readonly Dictionary<byte, Trie> _children = [];
-
-        public bool IsEnd { get; private set; }
-
-        public Trie? this[byte b] => _children.GetValueOrDefault(b);
-
-        public static Trie Of(IEnumerable<byte[]> names)
-        {
-            var root = new Trie();
-            foreach (byte[] name in names)
-            {
-                Trie at = root;
-                foreach (byte b in name)
-                {
-                    if (!at._children.TryGetValue(b, out Trie? next))
-                        at._children.Add(b, next = new Trie());
-                    at = next;
-                }
-
-                at.IsEnd = true;
-            }
-
-            return root;
-        }
-
-        public HashSet<byte> Bytes()
-        {
-            var bytes = new HashSet<byte>();
-            var open = new Stack<Trie>([this]);
-            while (open.TryPop(out Trie? node))
-                foreach ((byte b, Trie child) in node._children)
-                {
-                    bytes.Add(b);
-                    open.Push(child);
-                }
-
-            return bytes;
         }
     }
 }

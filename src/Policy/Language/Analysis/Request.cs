@@ -96,9 +96,10 @@ public abstract record Request
 
     static SystemCall? ParseCall(string call, string[] arguments, out string problem)
     {
-        var numbers = new List<int>();
+        Span<bool> calls = stackalloc bool[SystemCallNames.Limit];
+        calls.Clear();
         problem = $"there is no system call {Quote.Value(call)}";
-        if (!SystemCallNames.TryFind(call, numbers) || numbers.Count != 1)
+        if (!SystemCallNames.TryFind(call, calls) || calls.Count(true) != 1)
             return null;
         problem = "a system call has up to six numbers as arguments";
         ulong[] values = new ulong[arguments.Length];
@@ -110,7 +111,7 @@ public abstract record Request
                 return null;
         }
 
-        return values.Length <= 6 ? new SystemCall(numbers[0], values) : null;
+        return values.Length <= 6 ? new SystemCall(calls.IndexOf(true), values) : null;
     }
 }
 

@@ -54,6 +54,9 @@ public sealed class CompiledPolicy
     {
         var rules = new List<CompiledPathRule>();
         string[] places = [.. model.Shown.Select(shown => ExpandHome(shown.Path, home))];
+        // The folders that lead to something shown and that nothing else shows: they can be looked at.
+        var above = new HashSet<string>(StringComparer.Ordinal);
+        var covering = new HashSet<string>(places, StringComparer.Ordinal);
         for (int i = 0; i < places.Length; i++)
         {
             ShownFile shown = model.Shown[i];
@@ -61,7 +64,7 @@ public sealed class CompiledPolicy
             // Links and made-up files hold nothing; of the others everything below is shown too.
             bool leaf = shown.Kind is ShownKind.Text or ShownKind.Link or ShownKind.Generated;
             rules.Add(new CompiledPathRule(i, true, shown.Access, [leaf ? path : [.. path, NamePattern.AnyNames]], IsShown: true));
-            rules.Add(new CompiledPathRule(i, true, PathAccess.Read, [.. FoldersAbove(places, i, path)]));
+            rules.Add(new CompiledPathRule(i, true, PathAccess.Read, [.. FoldersAbove(places[i], path, covering, above)]));
         }
 
         for (int i = 0; i < model.PathRules.Count; i++)
@@ -71,14 +74,23 @@ public sealed class CompiledPolicy
         return rules;
     }
 
-    /// <summary>The folders that lead to something shown and that nothing else shows: they can be looked at.</summary>
-    static IEnumerable<NamePattern[]> FoldersAbove(string[] places, int place, NamePattern[] path)
+    /// <param name="covering">All that is shown: what lies below one of them is no folder of this kind.</param>
+    /// <param name="known">Folders found so far: each is the first's that leads through it, and so are those above it.</param>
+    static IEnumerable<NamePattern[]> FoldersAbove(
+        string place, NamePattern[] path, HashSet<string> covering, HashSet<string> known)
     {
-        string above = places[place];
-        for (int length = path.Length - 1; length >= 0; length--)
+        for (string above = place; above != "/";)
         {
             above = GuestPath.Parent(above);
-            if (places.Any(other => GuestPath.IsWithin(above, other)))
+            if (covering.Contains(above))
+                yield break;
+        }
+
+        string folder = place;
+        for (int length = path.Length - 1; length >= 0; length--)
+        {
+            folder = GuestPath.Parent(folder);
+            if (!known.Add(folder))
                 yield break;
             yield return path[..length];
         }

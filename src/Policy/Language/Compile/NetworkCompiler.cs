@@ -58,32 +58,35 @@ static class NetworkCompiler
         return blocks;
     }
 
+    /// <summary>Of <see cref="Entry"/>: no rule, but a reserved block.</summary>
+    const int ReservedEntry = -1;
+
+    /// <summary>A block that a rule names. Sorted, outer blocks stand before the inner ones that begin with them.</summary>
+    readonly record struct Entry(UInt128 First, int Length, int Rule) : IComparable<Entry>
+    {
+        public int CompareTo(Entry other) =>
+            First != other.First ? First.CompareTo(other.First) : (Length, Rule).CompareTo((other.Length, other.Rule));
+    }
+
     static AddressTable Table(
         IReadOnlyList<NetworkRule> rules, List<(IPNetwork Block, int Rule)> blocks, AddressFamily family, bool reserved)
     {
         int bits = family == AddressFamily.InterNetwork ? 32 : 128;
-        // Outer blocks before the inner ones that begin with them.
-        var sorted = new SortedDictionary<(UInt128 First, int Length), (List<int> Rules, bool Reserved)>();
-        foreach ((IPNetwork block, int rule) in blocks.Where(block => block.Block.BaseAddress.AddressFamily == family))
-        {
-            var key = (Number(block.BaseAddress), block.PrefixLength);
-            if (!sorted.TryGetValue(key, out (List<int> Rules, bool) found))
-                sorted.Add(key, found = ([], false));
-            found.Rules.Add(rule);
-        }
-
+        var entries = new List<Entry>();
+        foreach ((IPNetwork block, int rule) in blocks)
+            if (block.BaseAddress.AddressFamily == family)
+                entries.Add(new Entry(Number(block.BaseAddress), block.PrefixLength, rule));
         if (reserved)
-            foreach (IPNetwork block in ReservedBlocks.All.Where(block => block.BaseAddress.AddressFamily == family))
-            {
-                var key = (Number(block.BaseAddress), block.PrefixLength);
-                sorted[key] = (sorted.TryGetValue(key, out (List<int> Rules, bool) found) ? found.Rules : [], true);
-            }
-
+            foreach (IPNetwork block in ReservedBlocks.All)
+                if (block.BaseAddress.AddressFamily == family)
+                    entries.Add(new Entry(Number(block.BaseAddress), block.PrefixLength, ReservedEntry));
+        entries.Sort();
         var starts = new List<UInt128> { 0 };
         var innermost = new List<int> { AddressTable.NoBlock };
         var around = new List<int>();
+        var isReserved = new List<bool>();
+        var ports = new List<PortTable?>();
         var open = new Stack<(int Block, UInt128 Last)>();
-        var keys = sorted.Keys.ToArray();
 
         void Begin(UInt128 start, int block)
         {
@@ -103,13 +106,22 @@ static class NetworkCompiler
                 Begin(last + 1, open.TryPeek(out (int Block, UInt128) outer) ? outer.Block : AddressTable.NoBlock);
         }
 
-        for (int i = 0; i < keys.Length; i++)
+        for (int next, i = 0; i < entries.Count; i = next)
         {
-            while (open.TryPeek(out (int, UInt128 Last) top) && top.Last < keys[i].First)
+            Entry first = entries[i];
+            next = i + 1;
+            while (next < entries.Count && entries[next].First == first.First && entries[next].Length == first.Length)
+                next++;
+            while (open.TryPeek(out (int, UInt128 Last) top) && top.Last < first.First)
                 Close();
+            int block = around.Count;
             around.Add(open.TryPeek(out (int Block, UInt128) parent) ? parent.Block : AddressTable.NoBlock);
-            open.Push((i, Last(keys[i].First, keys[i].Length, bits)));
-            Begin(keys[i].First, i);
+            // Of the entries of one block the reserved one comes first.
+            isReserved.Add(first.Rule == ReservedEntry);
+            int[] members = [.. entries[(first.Rule == ReservedEntry ? i + 1 : i)..next].Select(entry => entry.Rule)];
+            ports.Add(members.Length == 0 ? null : Ports(rules, members));
+            open.Push((block, Last(first.First, first.Length, bits)));
+            Begin(first.First, block);
         }
 
         while (open.Count > 0)
@@ -119,15 +131,16 @@ static class NetworkCompiler
             Starts = [.. starts],
             Innermost = [.. innermost],
             Around = [.. around],
-            Reserved = [.. sorted.Values.Select(value => value.Reserved)],
-            Ports = [.. sorted.Values.Select(value => value.Rules.Count == 0 ? null : Ports(rules, value.Rules))],
+            Reserved = [.. isReserved],
+            Ports = [.. ports],
         };
     }
 
     public static UInt128 Number(IPAddress address)
     {
-        byte[] bytes = address.GetAddressBytes();
-        return bytes.Length == 4 ? BinaryPrimitives.ReadUInt32BigEndian(bytes) : BinaryPrimitives.ReadUInt128BigEndian(bytes);
+        Span<byte> bytes = stackalloc byte[16];
+        address.TryWriteBytes(bytes, out int length);
+        return length == 4 ? BinaryPrimitives.ReadUInt32BigEndian(bytes) : BinaryPrimitives.ReadUInt128BigEndian(bytes);
     }
 
     static UInt128 Last(UInt128 first, int length, int bits) =>
@@ -148,7 +161,7 @@ static class NetworkCompiler
             }
         }
 
-        return byName.ToDictionary(pair => pair.Key, pair => Ports(rules, pair.Value), StringComparer.Ordinal);
+        return byName.ToDictionary(pair => pair.Key, pair => Ports(rules, [.. pair.Value]), StringComparer.Ordinal);
     }
 
     static Dictionary<string, (int Deny, int Allow)> Names(IReadOnlyList<NetworkRule> rules)
@@ -173,47 +186,58 @@ static class NetworkCompiler
         return names;
     }
 
-    /// <summary>Sweeps over where the ranges of some rules begin and end.</summary>
-    static PortTable Ports(IReadOnlyList<NetworkRule> rules, List<int> members)
+    /// <param name="members">Rules, ascending; one that names a block more than once may be there as often.</param>
+    static PortTable Ports(IReadOnlyList<NetworkRule> rules, int[] members)
     {
-        var changes = new SortedDictionary<int, (List<int> Begin, List<int> End)> { [0] = ([], []) };
-        (List<int> Begin, List<int> End) At(int port)
-        {
-            if (!changes.TryGetValue(port, out (List<int>, List<int>) change))
-                changes.Add(port, change = ([], []));
-            return change;
-        }
-
-        // A rule can name a block, and a port, more than once.
+        var bounds = new List<int> { 0 };
         foreach (int rule in members)
             foreach (PortRange range in rules[rule].Ports)
             {
-                At(range.First).Begin.Add(rule);
-                At(range.Last + 1).End.Add(rule);
+                bounds.Add(range.First);
+                bounds.Add(range.Last + 1);
             }
 
-        var active = new Dictionary<int, int>();
-        var denying = new SortedSet<int>();
-        var allowing = new SortedSet<int>();
+        bounds.Sort();
         var starts = new List<ushort>();
-        var denies = new List<int>();
-        var allows = new List<int>();
-        foreach ((int port, (List<int> begin, List<int> end)) in changes.Where(change => change.Key <= ushort.MaxValue))
+        foreach (int port in bounds)
+            if (port <= ushort.MaxValue && (starts.Count == 0 || starts[^1] != port))
+                starts.Add((ushort)port);
+        ushort[] ranges = [.. starts];
+        return new PortTable
         {
-            foreach (int rule in begin)
-            {
-                active[rule] = active.GetValueOrDefault(rule) + 1;
-                (rules[rule].Allow ? allowing : denying).Add(rule);
-            }
+            Starts = ranges,
+            Denies = Lowest(rules, members, ranges, allow: false),
+            Allows = Lowest(rules, members, ranges, allow: true),
+        };
+    }
 
-            foreach (int rule in end)
-                if (--active[rule] == 0)
-                    (rules[rule].Allow ? allowing : denying).Remove(rule);
-            starts.Add((ushort)port);
-            denies.Add(denying.Count > 0 ? denying.Min : Verdict.NoRule);
-            allows.Add(allowing.Count > 0 ? allowing.Min : Verdict.NoRule);
+    /// <summary>For each range of ports the lowest rule that holds there.</summary>
+    static int[] Lowest(IReadOnlyList<NetworkRule> rules, int[] members, ushort[] starts, bool allow)
+    {
+        int[] lowest = new int[starts.Length];
+        Array.Fill(lowest, Verdict.NoRule);
+        // From a range, the next that has no rule yet: a rule passes over what lower ones have.
+        int[] free = [.. Enumerable.Range(0, starts.Length + 1)];
+        foreach (int rule in members)
+        {
+            if (rules[rule].Allow != allow)
+                continue;
+            foreach (PortRange range in rules[rule].Ports)
+                for (int at = Free(free, Array.BinarySearch(starts, range.First));
+                     at < starts.Length && starts[at] <= range.Last; at = Free(free, at))
+                {
+                    lowest[at] = rule;
+                    free[at] = at + 1;
+                }
         }
 
-        return new PortTable { Starts = [.. starts], Denies = [.. denies], Allows = [.. allows] };
+        return lowest;
+    }
+
+    static int Free(int[] free, int at)
+    {
+        while (free[at] != at)
+            at = free[at] = free[free[at]];
+        return at;
     }
 }

@@ -26,24 +26,27 @@ sealed class PathCompiler
     readonly IReadOnlyList<CompiledPathRule> _rules;
 
     WildcardCompiler.Automaton _automaton = null!;
-    readonly Dictionary<string, int> _stateIds = new(StringComparer.Ordinal);
+    /// <summary>By wildcard: the literals that match it.</summary>
+    List<int>[] _matching = [];
+
+    readonly Dictionary<int[], int> _stateIds = new(NumbersComparer.Instance);
     readonly List<int[]> _members = [];
     readonly List<int> _bases = [];
     readonly List<int> _rows = [];
     readonly List<int> _tails = [];
     readonly List<int> _shown = [];
     readonly List<int> _shownExactly = [];
-    readonly List<Dictionary<int, int>> _edges = [];
-    readonly Dictionary<string, int> _rowIds = new(StringComparer.Ordinal);
+    readonly List<(int State, int Symbol, int Next)> _edges = [];
+    readonly Dictionary<int[], int> _rowIds = new(NumbersComparer.Instance);
     readonly List<int> _decisions = [];
-    int _edgeCount;
     long _work;
 
     /// <summary>A place in the patterns: what may follow, and which rules end here.</summary>
     sealed class Node(bool isAny)
     {
-        public readonly Dictionary<int, int> Literals = [];
-        public readonly Dictionary<int, int> Wildcards = [];
+        /// <summary>Children by literal and by wildcard; null for none.</summary>
+        public Dictionary<int, int>? Literals, Wildcards;
+
         public readonly bool IsAny = isAny;
         public int Any = -1;
 
@@ -67,13 +70,14 @@ sealed class PathCompiler
         if (_wildcards.Compile() is not WildcardCompiler.Automaton automaton)
             return null;
         _automaton = automaton;
+        FindMatching();
         // Row 0 decides nothing.
         RowOf([]);
         int start = StateOf(Closed([0]));
         for (int state = 0; state < _members.Count; state++)
         {
             MakeEdges(state);
-            if (_work > MaximumWork || _members.Count > MaximumStates || _edgeCount > MaximumEdges)
+            if (_work > MaximumWork || _members.Count > MaximumStates || _edges.Count > MaximumEdges)
                 return null;
         }
 
@@ -87,12 +91,13 @@ sealed class PathCompiler
         foreach (NamePattern name in tail ? pattern.SkipLast(1) : pattern)
             at = name.Kind switch
             {
-                NamePatternKind.Literal => Child(_nodes[at].Literals, LiteralOf(name)),
-                NamePatternKind.Glob => Child(_nodes[at].Wildcards, _wildcards.Add(name)),
+                NamePatternKind.Literal => Child(_nodes[at].Literals ??= [], LiteralOf(name)),
+                NamePatternKind.Glob => Child(_nodes[at].Wildcards ??= [], _wildcards.Add(name)),
                 _ => AnyChild(at),
             };
         List<int> rules = tail ? _nodes[at].Tails ??= [] : _nodes[at].Rules ??= [];
-        if (!rules.Contains(rule))
+        // Rules come in order: one that names a place twice has just been added.
+        if (rules is not [.., var last] || last != rule)
             rules.Add(rule);
     }
 
@@ -129,38 +134,60 @@ sealed class PathCompiler
         return _nodes[parent].Any;
     }
 
-    /// <summary>With what ** adds without a name.</summary>
-    SortedSet<int> Closed(IEnumerable<int> nodes)
+    void FindMatching()
     {
-        var closed = new SortedSet<int>();
-        foreach (int node in nodes)
-            for (int at = node; at >= 0 && closed.Add(at); at = _nodes[at].Any)
+        _matching = new List<int>[_wildcards.Count];
+        for (int wildcard = 0; wildcard < _matching.Length; wildcard++)
+            _matching[wildcard] = [];
+        for (int literal = 0; literal < _literalBytes.Count && _work <= MaximumWork; literal++)
+            foreach (int wildcard in _automaton.Wildcards[ClassOf(literal)])
             {
+                _matching[wildcard].Add(literal);
+                _work++;
             }
-
-        return closed;
     }
 
-    int StateOf(SortedSet<int> set)
+    /// <summary>With what ** adds without a name.</summary>
+    int[] Closed(List<int> nodes)
     {
-        if (set.Count == 0)
+        for (int i = 0; i < nodes.Count; i++)
+            if (_nodes[nodes[i]].Any is >= 0 and int any)
+                nodes.Add(any);
+        return Ascending(nodes);
+    }
+
+    /// <summary>Each number once.</summary>
+    static int[] Ascending(List<int> numbers)
+    {
+        numbers.Sort();
+        Span<int> all = CollectionsMarshal.AsSpan(numbers);
+        int count = 0;
+        foreach (int number in all)
+            if (count == 0 || number != all[count - 1])
+                all[count++] = number;
+        return [.. all[..count]];
+    }
+
+    int StateOf(int[] members)
+    {
+        if (members.Length == 0)
             return PathTables.Dead;
-        int[] members = [.. set];
-        string key = new(MemoryMarshal.Cast<int, char>(members));
-        if (_stateIds.TryGetValue(key, out int state))
+        if (_stateIds.TryGetValue(members, out int state))
             return state;
         state = _members.Count;
-        _stateIds.Add(key, state);
+        _stateIds.Add(members, state);
         _members.Add(members);
         CompiledPathRule[] exact = RulesOf(members, node => node.Rules), tails = RulesOf(members, node => node.Tails);
         _rows.Add(RowOf(exact));
         _tails.Add(RowOf(tails));
         _shown.Add(ShownBy(tails));
         _shownExactly.Add(ShownBy(exact));
-        _edges.Add([]);
         _bases.Add(PathTables.Dead);
-        SortedSet<int> open = Closed(members.Where(node => _nodes[node].IsAny));
-        _bases[state] = open.Count == members.Length ? state : StateOf(open);
+        var open = new List<int>();
+        foreach (int node in members)
+            if (_nodes[node].IsAny)
+                open.Add(node);
+        _bases[state] = open.Count == members.Length ? state : StateOf(Closed(open));
         return state;
     }
 
@@ -169,29 +196,50 @@ sealed class PathCompiler
     {
         bool isBase = _bases[state] == state;
         int[] members = _members[state];
-        Node[] own = [.. members.Select(node => _nodes[node]).Where(node => isBase || !node.IsAny)];
-        var literals = new SortedSet<int>(own.SelectMany(node => node.Literals.Keys));
-        var wildcards = new HashSet<int>(own.SelectMany(node => node.Wildcards.Keys));
-        if (wildcards.Count > 0)
+        var literals = new List<int>();
+        var found = new List<int>();
+        foreach (int member in members)
         {
-            // A name that the base spells out may match a wildcard here.
-            literals.UnionWith(members.SelectMany(node => _nodes[node].Literals.Keys));
+            if (_nodes[member].IsAny && !isBase)
+                continue;
+            if (_nodes[member].Literals is Dictionary<int, int> spelled)
+                literals.AddRange(spelled.Keys);
+            if (_nodes[member].Wildcards is Dictionary<int, int> globs)
+                found.AddRange(globs.Keys);
+        }
+
+        int[] wildcards = Ascending(found);
+        if (wildcards.Length > 0)
+        {
+            foreach (int member in members)
+                if (_nodes[member].Literals is Dictionary<int, int> spelled)
+                    AddMatched(literals, spelled, wildcards);
             for (int set = 0; set < _automaton.Wildcards.Count; set++)
-                if (_automaton.Wildcards[set].Any(wildcards.Contains))
+                if (Array.Exists(_automaton.Wildcards[set], wildcard => Array.BinarySearch(wildcards, wildcard) >= 0))
                     AddEdge(state, set, Next(members, -1, set));
         }
 
-        foreach (int literal in literals)
+        foreach (int literal in Ascending(literals))
             AddEdge(state, SymbolOf(literal), Next(members, literal, ClassOf(literal)));
     }
 
-    void AddEdge(int state, int symbol, SortedSet<int> next)
+    /// <summary>Names that the base spells out and that a wildcard here matches: they do not go where the base sends them.</summary>
+    void AddMatched(List<int> literals, Dictionary<int, int> spelled, int[] wildcards)
     {
-        _edges[state].Add(symbol, StateOf(next));
-        _edgeCount++;
+        foreach (int wildcard in wildcards)
+        {
+            List<int> matching = _matching[wildcard];
+            bool fewMatch = matching.Count < spelled.Count;
+            _work += Math.Min(matching.Count, spelled.Count);
+            foreach (int literal in fewMatch ? matching : (IEnumerable<int>)spelled.Keys)
+                if (fewMatch ? spelled.ContainsKey(literal) : matching.BinarySearch(literal) >= 0)
+                    literals.Add(literal);
+        }
     }
 
-    SortedSet<int> Next(int[] members, int literal, int set)
+    void AddEdge(int state, int symbol, int[] next) => _edges.Add((state, symbol, StateOf(next)));
+
+    int[] Next(int[] members, int literal, int set)
     {
         var next = new List<int>();
         if (_work > MaximumWork)
@@ -202,9 +250,9 @@ sealed class PathCompiler
             Node node = _nodes[member];
             if (node.IsAny)
                 next.Add(member);
-            if (literal >= 0 && node.Literals.TryGetValue(literal, out int child))
+            if (literal >= 0 && node.Literals?.TryGetValue(literal, out int child) == true)
                 next.Add(child);
-            if (node.Wildcards.Count > 0)
+            if (node.Wildcards is not null)
                 foreach (int wildcard in _automaton.Wildcards[set])
                     if (node.Wildcards.TryGetValue(wildcard, out child))
                         next.Add(child);
@@ -223,8 +271,14 @@ sealed class PathCompiler
         return _automaton.Symbols[state];
     }
 
-    CompiledPathRule[] RulesOf(int[] members, Func<Node, List<int>?> select) =>
-        [.. members.SelectMany(node => select(_nodes[node]) ?? []).Distinct().Order().Select(rule => _rules[rule])];
+    CompiledPathRule[] RulesOf(int[] members, Func<Node, List<int>?> select)
+    {
+        var rules = new List<int>();
+        foreach (int member in members)
+            if (select(_nodes[member]) is List<int> here)
+                rules.AddRange(here);
+        return rules.Count == 0 ? [] : Array.ConvertAll(Ascending(rules), rule => _rules[rule]);
+    }
 
     static int ShownBy(CompiledPathRule[] rules)
     {
@@ -234,16 +288,15 @@ sealed class PathCompiler
 
     int RowOf(ReadOnlySpan<CompiledPathRule> rules)
     {
-        Span<int> row = stackalloc int[PathTables.DecisionWidth];
-        row.Fill(Verdict.NoRule);
+        int[] row = new int[PathTables.DecisionWidth];
+        Array.Fill(row, Verdict.NoRule);
         foreach (CompiledPathRule rule in rules)
             if (!rule.IsShown)
-                Decide(row[(rule.Allow ? PathTables.AccessCount : 0)..], rule);
-        string key = new(MemoryMarshal.Cast<int, char>(row));
-        if (_rowIds.TryGetValue(key, out int id))
+                Decide(row.AsSpan(rule.Allow ? PathTables.AccessCount : 0), rule);
+        if (_rowIds.TryGetValue(row, out int id))
             return id;
         id = _rowIds.Count;
-        _rowIds.Add(key, id);
+        _rowIds.Add(row, id);
         _decisions.AddRange(row);
         return id;
     }
@@ -281,17 +334,16 @@ sealed class PathCompiler
 
     int[] EdgeTable()
     {
-        int places = Places(_edgeCount);
+        int places = Places(_edges.Count);
         int[] table = new int[3 * places];
         Array.Fill(table, -1);
-        for (int state = 0; state < _edges.Count; state++)
-            foreach ((int symbol, int next) in _edges[state])
-            {
-                int place = PathTables.EdgePlace(state, symbol, places);
-                while (table[3 * place] >= 0)
-                    place = (place + 1) & (places - 1);
-                (table[3 * place], table[3 * place + 1], table[3 * place + 2]) = (state, symbol, next);
-            }
+        foreach ((int state, int symbol, int next) in _edges)
+        {
+            int place = PathTables.EdgePlace(state, symbol, places);
+            while (table[3 * place] >= 0)
+                place = (place + 1) & (places - 1);
+            (table[3 * place], table[3 * place + 1], table[3 * place + 2]) = (state, symbol, next);
+        }
 
         return table;
     }

@@ -3,6 +3,12 @@ namespace Sandbox.Policy.Language;
 /// <summary>What a policy must keep to as a whole, after composition.</summary>
 static class PolicyCheck
 {
+    /// <summary>Paths, and addresses and names of hosts, in all rules together.</summary>
+    const int MaximumPlaces = 20_000;
+
+    /// <summary>System calls in all rules together: a rule on @all has 512.</summary>
+    const int MaximumCalls = 200_000;
+
     public static void Complete(PolicyModel model, Diagnostics diagnostics)
     {
         var shown = new Dictionary<string, ShownFile>(StringComparer.Ordinal);
@@ -10,13 +16,19 @@ static class PolicyCheck
             if (!shown.TryAdd(entry.Path, entry))
                 diagnostics.Add(
                     DiagnosticKind.Conflict, entry.Span, $"{entry.Path} is shown already", $"the other entry is at {shown[entry.Path].Span}");
-        int rules = model.Rules.Count();
-        if (rules > Binder.MaximumRules)
-            diagnostics.Add(
-                DiagnosticKind.TooLarge, new SourceSpan(model.Source, 1, 1, 1),
-                $"with what it extends the policy has {rules} rules; {Binder.MaximumRules} is the most");
+        Bound(model.PathRules.Sum(rule => rule.Patterns.Count) + model.NetworkRules.Sum(rule => rule.Targets.Count),
+            MaximumPlaces, "paths and addresses in its rules");
+        Bound(model.SystemCallRules.Sum(rule => rule.Numbers.Count), MaximumCalls, "system calls in its rules");
         if (!model.IsFragment)
             RequireLimits(model, diagnostics);
+
+        void Bound(int count, int most, string what)
+        {
+            if (count > most)
+                diagnostics.Add(
+                    DiagnosticKind.TooLarge, new SourceSpan(model.Source, 1, 1, 1),
+                    $"with what it extends the policy has {count} {what}; {most} is the most");
+        }
     }
 
     static void RequireLimits(PolicyModel model, Diagnostics diagnostics)

@@ -12,6 +12,9 @@ public static class BuiltinPolicies
 {
     public const string Prefix = "builtin:";
 
+    /// <summary>What applies where no policy is named; without the prefix.</summary>
+    public const string Default = "default.yaml";
+
     public static IEnumerable<string> Names => typeof(BuiltinPolicies).Assembly.GetManifestResourceNames().Order();
 
     /// <param name="name">Without the prefix, as in default.yaml.</param>
@@ -23,4 +26,7 @@ public static class BuiltinPolicies
         using var reader = new StreamReader(stream);
         return new SourceText(Prefix + name, reader.ReadToEnd());
     }
+
+    /// <param name="name">With the prefix, of a policy that is there.</param>
+    public static string TextOf(string name) => Read(name[Prefix.Length..])!.Content;
 }

@@ -6,10 +6,15 @@ public sealed class PolicyLoader
     /// <summary>Files of one policy together.</summary>
     const int MaximumFiles = 32;
 
+    /// <summary>UTF-16 units in the files of one policy together.</summary>
+    const int MaximumText = 4 << 20;
+
     readonly IPolicyFiles _files;
     readonly Diagnostics _diagnostics;
     readonly List<string> _open = [];
     int _count;
+    int _text;
+    int _rules;
 
     PolicyLoader(IPolicyFiles files, Diagnostics diagnostics)
     {
@@ -30,8 +35,10 @@ public sealed class PolicyLoader
     PolicyModel? Read(SourceText source)
     {
         _open.Add(source.Name);
+        if (!IsWithin(ref _text, source.Content.Length, MaximumText, "characters", source))
+            return null;
         PolicyModel? own = Binder.Read(source, _diagnostics);
-        if (own is null || _diagnostics.HasErrors)
+        if (own is null || _diagnostics.HasErrors || !IsWithin(ref _rules, own.Rules.Count(), Binder.MaximumRules, "rules", source))
             return null;
         PolicyModel? beneath = null;
         foreach (Sourced<string> extended in own.Extends)
@@ -43,6 +50,18 @@ public sealed class PolicyLoader
 
         _open.RemoveAt(_open.Count - 1);
         return beneath is null ? own : Composition.Extend(beneath, own, _diagnostics);
+    }
+
+    /// <summary>Adds to what has been read so far. Reading ends at a bound, not behind it.</summary>
+    bool IsWithin(ref int sum, int more, int most, string what, SourceText source)
+    {
+        sum += more;
+        if (sum <= most)
+            return true;
+        _diagnostics.Add(
+            DiagnosticKind.TooLarge, new SourceSpan(source, 1, 1, 1),
+            $"with this file the policy has more than {most} {what}", "let it extend less");
+        return false;
     }
 
     PolicyModel? Extended(SourceText from, Sourced<string> extended)

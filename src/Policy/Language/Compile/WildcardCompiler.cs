@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace Sandbox.Policy.Language;
 
 /// <summary>
@@ -21,10 +19,14 @@ sealed class WildcardCompiler
 
     sealed class Node(bool isStar)
     {
-        public readonly SortedDictionary<int, int> Children = [];
+        /// <summary>By byte or star; null for none.</summary>
+        public Dictionary<int, int>? Children;
         public readonly bool IsStar = isStar;
         public int Wildcard = -1;
     }
+
+    /// <summary>One above the highest number of a wildcard.</summary>
+    public int Count => _ids.Count;
 
     /// <summary>Adds a wildcard name, once; its number.</summary>
     public int Add(NamePattern name)
@@ -50,11 +52,11 @@ sealed class WildcardCompiler
 
     int Child(int parent, int symbol)
     {
-        if (!_nodes[parent].Children.TryGetValue(symbol, out int child))
+        Dictionary<int, int> children = _nodes[parent].Children ??= [];
+        if (!children.TryGetValue(symbol, out int child))
         {
-            child = _nodes.Count;
+            children.Add(symbol, child = _nodes.Count);
             _nodes.Add(new Node(symbol == Star));
-            _nodes[parent].Children.Add(symbol, child);
         }
 
         return child;
@@ -64,8 +66,8 @@ sealed class WildcardCompiler
     public Automaton? Compile()
     {
         byte[] columns = Columns(out List<byte> samples);
-        var sets = new Dictionary<string, int>(StringComparer.Ordinal);
-        var symbols = new Dictionary<string, int>(StringComparer.Ordinal);
+        var sets = new Dictionary<int[], int>(NumbersComparer.Instance);
+        var symbols = new Dictionary<int[], int>(NumbersComparer.Instance);
         var wildcards = new List<int[]>();
         var members = new List<int[]>();
         var steps = new List<int>();
@@ -74,16 +76,14 @@ sealed class WildcardCompiler
         int Intern(SortedSet<int> set)
         {
             int[] sorted = [.. set];
-            string key = Key(sorted);
-            if (sets.TryGetValue(key, out int state))
+            if (sets.TryGetValue(sorted, out int state))
                 return state;
-            sets.Add(key, members.Count);
+            sets.Add(sorted, members.Count);
             members.Add(sorted);
             int[] matched = [.. sorted.Select(node => _nodes[node].Wildcard).Where(id => id >= 0).Order()];
-            string matchedKey = Key(matched);
-            if (!symbols.TryGetValue(matchedKey, out int symbol))
+            if (!symbols.TryGetValue(matched, out int symbol))
             {
-                symbols.Add(matchedKey, symbol = wildcards.Count);
+                symbols.Add(matched, symbol = wildcards.Count);
                 wildcards.Add(matched);
             }
 
@@ -107,7 +107,7 @@ sealed class WildcardCompiler
                 {
                     if (_nodes[node].IsStar)
                         Enter(next, node);
-                    if (_nodes[node].Children.TryGetValue(sample, out int child))
+                    if (_nodes[node].Children?.TryGetValue(sample, out int child) == true)
                         Enter(next, child);
                 }
 
@@ -129,18 +129,16 @@ sealed class WildcardCompiler
 
     void Enter(SortedSet<int> set, int node)
     {
-        if (set.Add(node) && _nodes[node].Children.TryGetValue(Star, out int star))
+        if (set.Add(node) && _nodes[node].Children?.TryGetValue(Star, out int star) == true)
             Enter(set, star);
     }
-
-    static string Key(int[] numbers) => new(MemoryMarshal.Cast<int, char>(numbers));
 
     /// <summary>Bytes that no wildcard mentions share a column, whose sample is one that people can read.</summary>
     byte[] Columns(out List<byte> samples)
     {
         var used = new bool[256];
         foreach (Node node in _nodes)
-            foreach (int symbol in node.Children.Keys)
+            foreach ((int symbol, int _) in node.Children ?? [])
                 if (symbol < Star)
                     used[symbol] = true;
         var columns = new byte[256];

@@ -11,11 +11,12 @@ sealed partial class Binder
         if (OneOf(map, "allow", "deny") is not { } given)
             return null;
         bool allow = given.Key.Value == "allow";
-        var numbers = new List<int>();
+        Span<bool> calls = stackalloc bool[SystemCallNames.Limit];
+        calls.Clear();
         var names = new List<string>();
         foreach (YamlScalar word in Scalars(given.Value))
         {
-            if (SystemCallNames.TryFind(word.Value, numbers))
+            if (SystemCallNames.TryFind(word.Value, calls))
                 names.Add(word.Value);
             else
                 Add(DiagnosticKind.BadValue, word.Span, $"there is no system call {Quote.Value(word.Value)}",
@@ -39,10 +40,13 @@ sealed partial class Binder
                     Closest.Advice(text.Value, ErrnoNames.Known) ?? $"it is one of {string.Join(", ", ErrnoNames.Known)}, kill");
         }
 
-        return numbers.Count == 0
-            ? null
-            : new SystemCallRule(
-                map.Span, Text(map["because"]), allow, [.. numbers.Distinct().Order()], names, conditions, answer);
+        if (names.Count == 0)
+            return null;
+        var numbers = new List<int>();
+        for (int number = 0; number < calls.Length; number++)
+            if (calls[number])
+                numbers.Add(number);
+        return new SystemCallRule(map.Span, Text(map["because"]), allow, numbers, names, conditions, answer);
     }
 
     ArgumentCondition? ReadCondition(YamlMap map)

@@ -9,7 +9,16 @@ abstract record Schema(string Description);
 /// <summary>A map of known keys.</summary>
 sealed record ObjectSchema(string Description, params IReadOnlyList<Field> Fields) : Schema(Description)
 {
-    public Field? this[string name] => Fields.FirstOrDefault(field => field.Name == name);
+    public Field? this[string name]
+    {
+        get
+        {
+            foreach (Field field in Fields)
+                if (field.Name == name)
+                    return field;
+            return null;
+        }
+    }
 }
 
 sealed record Field(string Name, Schema Schema, bool Required = false);

@@ -13,6 +13,8 @@ public static class Closest
         (string? Name, int Distance) best = (null, int.MaxValue);
         foreach (string name in known)
         {
+            if (name.Length > MaximumLength)
+                continue;
             int distance = Distance(word, name);
             if (distance < best.Distance)
                 best = (name, distance);
@@ -29,22 +31,24 @@ public static class Closest
     /// <summary>Optimal string alignment: insertions, deletions, replacements and swaps of neighbours.</summary>
     static int Distance(string a, string b)
     {
-        int[,] cost = new int[a.Length + 1, b.Length + 1];
+        int width = b.Length + 1;
+        Span<int> cost = stackalloc int[(a.Length + 1) * width];
         for (int i = 0; i <= a.Length; i++)
-            cost[i, 0] = i;
+            cost[i * width] = i;
         for (int j = 0; j <= b.Length; j++)
-            cost[0, j] = j;
+            cost[j] = j;
         for (int i = 1; i <= a.Length; i++)
         {
             for (int j = 1; j <= b.Length; j++)
             {
-                int replace = cost[i - 1, j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
-                cost[i, j] = Math.Min(replace, Math.Min(cost[i - 1, j], cost[i, j - 1]) + 1);
+                int at = i * width + j;
+                int replace = cost[at - width - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+                cost[at] = Math.Min(replace, Math.Min(cost[at - width], cost[at - 1]) + 1);
                 if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                    cost[i, j] = Math.Min(cost[i, j], cost[i - 2, j - 2] + 1);
+                    cost[at] = Math.Min(cost[at], cost[at - 2 * width - 2] + 1);
             }
         }
 
-        return cost[a.Length, b.Length];
+        return cost[^1];
     }
 }

@@ -25,17 +25,19 @@ static partial class SystemCallNames
 
     public static IEnumerable<string> Known => s_numbers.Keys.Concat(s_groups.Keys).Append("@all");
 
-    /// <summary>The calls that a word stands for: a name, a number, or a group.</summary>
-    public static bool TryFind(string word, List<int> numbers)
+    /// <summary>Marks the calls that a word stands for: a name, a number, or a group.</summary>
+    /// <param name="calls">By number.</param>
+    public static bool TryFind(string word, Span<bool> calls)
     {
         if (word == "@all")
-            numbers.AddRange(Enumerable.Range(0, Limit));
+            calls.Fill(true);
         else if (s_groups.TryGetValue(word, out string[]? group))
-            numbers.AddRange(group.Select(name => s_numbers[name]));
+            foreach (string name in group)
+                calls[s_numbers[name]] = true;
         else if (s_numbers.TryGetValue(word, out int known))
-            numbers.Add(known);
+            calls[known] = true;
         else if (int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number < Limit)
-            numbers.Add(number);
+            calls[number] = true;
         else
             return false;
         return true;

@@ -148,24 +148,42 @@ sealed class YamlReader
         SourceSpan span = SpanOf(_text, _parser.Current!.Start, _parser.Current.Start);
         Advance();
         var entries = new List<KeyValuePair<YamlScalar, YamlNode>>();
-        var seen = new Dictionary<string, SourceSpan>(StringComparer.Ordinal);
+        Dictionary<string, SourceSpan>? seen = null;
         while (_parser.Current is not MappingEnd)
         {
             ParsingEvent at = _parser.Current!;
             if (ReadNode(depth + 1) is not YamlScalar key)
                 throw Refuse(DiagnosticKind.Syntax, at, "a key must be a word");
             YamlNode value = ReadNode(depth + 1);
-            if (seen.TryGetValue(key.Value, out SourceSpan first))
+            if (FirstOf(key.Value, entries, ref seen) is SourceSpan first)
                 _diagnostics.Add(DiagnosticKind.DuplicateKey, key.Span, $"{Quote.Value(key.Value)} is given twice; the first is on line {first.Line}");
             else
             {
-                seen.Add(key.Value, key.Span);
+                seen?.Add(key.Value, key.Span);
                 entries.Add(new(key, value));
             }
         }
 
         Advance();
         return new YamlMap(span, entries);
+    }
+
+    /// <summary>Where a key stands already. Few are gone through; the maps of policies are small, and there are many.</summary>
+    /// <param name="seen">Made once there are more.</param>
+    static SourceSpan? FirstOf(
+        string key, List<KeyValuePair<YamlScalar, YamlNode>> entries, ref Dictionary<string, SourceSpan>? seen)
+    {
+        const int few = 16;
+        if (entries.Count < few)
+        {
+            foreach ((YamlScalar known, YamlNode _) in entries)
+                if (known.Value == key)
+                    return known.Span;
+            return null;
+        }
+
+        seen ??= entries.ToDictionary(entry => entry.Key.Value, entry => entry.Key.Span, StringComparer.Ordinal);
+        return seen.TryGetValue(key, out SourceSpan first) ? first : null;
     }
 
     void Next<T>() where T : ParsingEvent

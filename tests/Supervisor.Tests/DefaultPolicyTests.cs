@@ -1,0 +1,83 @@
+using System.Collections;
+using System.Globalization;
+using System.Text;
+using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
+using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.Planning;
+using Xunit;
+
+namespace Sandbox.Supervisor.Tests;
+
+/// <summary>What was read when the program was built is what reading gives now.</summary>
+public class DefaultPolicyTests
+{
+    static readonly PolicyModel s_read = PolicyOpener.Load(BuiltinPolicies.Prefix + BuiltinPolicies.Default);
+
+    [Fact]
+    public void ItIsTheModelThatTheLanguageReads()
+    {
+        Assert.NotSame(s_read, DefaultPolicy.Model);
+        string expected = Everything(s_read);
+        Assert.Contains("Span: builtin:base.yaml:16:7+", expected, StringComparison.Ordinal);
+        Assert.Equal(expected, Everything(DefaultPolicy.Model));
+        Assert.Equal(PolicyText.Write(s_read), PolicyText.Write(DefaultPolicy.Model));
+    }
+
+    [Fact]
+    public void ItCompilesToTheSameRules()
+    {
+        CompiledPolicy read = Compile(s_read), built = Compile(DefaultPolicy.Model);
+        Assert.Equal(Everything(read.Paths.Tables), Everything(built.Paths.Tables));
+        Assert.Equal(Everything(read.SystemCallTables), Everything(built.SystemCallTables));
+        Assert.Equal(read.PathRuleList.Select(rule => rule.Text), built.PathRuleList.Select(rule => rule.Text));
+        Assert.True(PolicyComparer.Compare(read, built).IsEqual);
+    }
+
+    [Fact]
+    public void ItMakesTheSamePlan()
+    {
+        static byte[] Plan(PolicyModel policy)
+        {
+            var options = new RunOptions { Arguments = ["true"] };
+            PolicyBounds.Check(options, policy);
+            return PlanBuilder.Build(options, policy, new FakeHost().Facts, [], 0).Plan.Serialize();
+        }
+
+        Assert.Equal(Encoding.UTF8.GetString(Plan(s_read)), Encoding.UTF8.GetString(Plan(DefaultPolicy.Model)));
+    }
+
+    [Fact]
+    public void ItsPlacesShowTheirLines()
+    {
+        SourceSpan place = DefaultPolicy.Model.Shown[0].Span;
+        Assert.Equal("    - path: /usr", place.Text.Line(place.Line).ToString());
+    }
+
+    static CompiledPolicy Compile(PolicyModel model) =>
+        CompiledPolicy.Compile(model, CompiledPolicy.UserOf(model).Home, new Diagnostics())!;
+
+    /// <summary>All that an object holds, as text.</summary>
+    static string Everything(object? value)
+    {
+        switch (value)
+        {
+            case null:
+                return "null";
+            case string text:
+                return $"'{text}'";
+            case SourceSpan span:
+                return $"{span}+{span.Length}";
+            case SourceText file:
+                return $"{file.Name} {file.Content.Length}";
+            case IEnumerable items:
+                return $"[{string.Join(", ", items.Cast<object?>().Select(Everything))}]";
+            case IConvertible simple:
+                return simple.ToString(CultureInfo.InvariantCulture);
+            default:
+                var parts = value.GetType().GetProperties().Where(property => property.GetIndexParameters().Length == 0);
+                return $"{{{string.Join(", ", parts.Select(part => $"{part.Name}: {Everything(part.GetValue(value))}"))}}}\n";
+        }
+    }
+}
