@@ -19,13 +19,15 @@ static class PolicyTool
     {
         Command verb = parsed.CommandResult.Command;
         if (verb == model.Check)
-            return Check(parsed.GetRequiredValue(model.Files), parsed.GetValue(model.Format) ?? "human");
+            return Check(parsed.GetRequiredValue(model.Files), parsed.GetValue(model.ReportFormat) ?? "human");
         if (verb == model.Test)
             return CaseRunner.Run(parsed.GetRequiredValue(model.Folder), parsed.GetValue(model.JUnit), Percent("--cover", parsed.GetValue(model.Cover)));
         if (verb == model.Schema)
             return Print(SchemaReport.Write(), 0);
         if (verb == model.Diff || verb == model.Implies || verb == model.Equivalent)
             return Compare(model, verb, parsed);
+        if (verb == model.Format)
+            return FormatTool.Run(parsed.GetRequiredValue(model.Files), parsed.GetValue(model.CheckOnly), parsed.GetValue(model.Write));
         if (verb == model.MakeKey)
             return SigningTool.MakeKey(parsed.GetRequiredValue(model.NewKey));
         if (verb == model.Sign)
