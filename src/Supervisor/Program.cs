@@ -7,6 +7,7 @@ using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.PolicyTools;
+using Sandbox.Supervisor.Trust;
 
 namespace Sandbox.Supervisor;
 
@@ -58,7 +59,7 @@ static class Program
         if (parsed.Errors.Count > 0 || command == model.Root)
             throw ParseMistake.Describe(model, parsed);
         if (command == model.Run.Command && parsed.GetValue(model.Run.ShowPolicy))
-            return Print(PolicyText.Write(PolicyOpener.Load(model.Run.PolicyFile(parsed))));
+            return Print(PolicyText.Write(TrustedPolicy.OfThisHost.Load(model.Run.PolicyFile(parsed))));
         if (command == model.Run.Command)
             return Launcher.Run(model.Run.Read(parsed, program, Environment.GetEnvironmentVariable), vmm, startedAt);
         if (program is not null)

@@ -5,6 +5,7 @@ using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Planning;
 using Xunit;
+using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Tests;
 
@@ -124,15 +125,15 @@ public sealed class PolicyRunTests : IDisposable
     {
         string ceiling = Write("ceiling.yaml", "version: 1\nextends: builtin:default.yaml\nguest: {memory: 512M}\nfiles: {rules: [{deny: execute, path: /tmp/**}]}\ncommand-line: [mount]\n");
         PolicyModel within = PolicyOpener.Load(Write("w.yaml", "version: 1\nextends: ceiling.yaml\nguest: {memory: 64M}\n"));
-        Ceiling.Check(within, ceiling);
+        Ceiling.Check(within, ceiling, geteuid());
         OneLine.Refuses("memory: 512 MiB -> 1 GiB", () => Beyond(FakeHost.DefaultPolicy));
         PolicyModel beyond = Policy("guest: {memory: 512M}\ncommand-line: [mount]\n");
         OneLine.Refuses("open /tmp for execute", () => Beyond(beyond));
-        Ceiling.Check(FakeHost.DefaultPolicy, Path.Combine(_folder, "none.yaml"));
+        Ceiling.Check(FakeHost.DefaultPolicy, Path.Combine(_folder, "none.yaml"), geteuid());
 
         object Beyond(PolicyModel policy)
         {
-            Ceiling.Check(policy, ceiling);
+            Ceiling.Check(policy, ceiling, geteuid());
             return policy;
         }
     }

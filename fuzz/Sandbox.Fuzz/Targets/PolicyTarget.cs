@@ -36,11 +36,16 @@ sealed class PolicyTarget : FuzzTarget
         if (!Utf8.IsValid(input))
             return false;
         var diagnostics = new Diagnostics();
-        CompiledPolicy? policy = CompiledPolicy.Load(new SourceText("input", Encoding.UTF8.GetString(input)), new NoFiles(), diagnostics);
+        var source = new SourceText("input", Encoding.UTF8.GetString(input));
+        CompiledPolicy? policy = CompiledPolicy.Load(source, new NoFiles(), diagnostics);
         OracleException.Check(policy is null == diagnostics.HasErrors, "a policy with errors, or none without");
         DiagnosticReports.Human(diagnostics.List, diagnostics.Dropped);
+        string? formatted = PolicyFormat.Format(source, new Diagnostics());
+        OracleException.Check(formatted is null || PolicyFormat.Format(new SourceText("formatted", formatted), new Diagnostics()) == formatted,
+            "what was formatted is not in canonical layout");
         if (policy is null)
             return false;
+        OracleException.Check(formatted is not null, "a policy cannot be formatted");
         Lint.Check(policy, diagnostics);
         var again = new Diagnostics();
         CompiledPolicy? written = CompiledPolicy.Load(new SourceText("written", PolicyText.Write(policy.Model)), new NoFiles(), again);

@@ -45,7 +45,7 @@ sealed class CommandModel
     public static FlagValue ValueOf(Option option) => option.Name switch
     {
         "--json" when option.Arity.MaximumNumberOfValues == 0 => FlagValue.None,
-        "--mount" or "--json" or "--policy" or "--junit" => FlagValue.File,
+        "--mount" or "--json" or "--policy" or "--junit" or "--key" or "--out" or "--signature" or "--trust" => FlagValue.File,
         "--trace" => FlagValue.OptionalFile,
         "--handoff" => FlagValue.OnOff,
         "--workdir" => FlagValue.Directory,

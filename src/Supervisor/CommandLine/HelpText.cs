@@ -132,13 +132,14 @@ static class HelpText
           device KIND
 
         Exit status: 0 good, 1 the answer is no (a warning, a denied request, a failed
-        case, a difference), 3 a policy is wrong, 125 the command line is.
+        case, a difference, no good signature), 3 a policy is wrong, 125 the command line is.
 
         Examples:
           sandbox policy check my.yaml
           sandbox policy explain --request 'open /etc/shadow for read' my.yaml
           sandbox policy diff --fail-on-widening old.yaml new.yaml
           sandbox policy test --cover 100 policies/tests
+          sandbox policy sign --key release.key --revision 4 my.yaml
 
         """;
 

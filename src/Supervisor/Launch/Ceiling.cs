@@ -1,24 +1,23 @@
-using Sandbox.Host;
 using Sandbox.Policy.Language;
-using static Sandbox.Host.Libc;
+using Sandbox.Supervisor.Trust;
 
 namespace Sandbox.Supervisor.Launch;
 
 /// <summary>The operator's ceiling: a policy that nothing which runs on this host may exceed.</summary>
 static class Ceiling
 {
-    /// <summary>Where the operator keeps it. A folder that only root can write to, or it would be no ceiling.</summary>
+    /// <summary>Where the operator keeps it.</summary>
     public const string File = "/etc/sandbox/ceiling.yaml";
 
-    /// <exception cref="UsageException">The policy allows something that the ceiling does not; or cannot be compared.</exception>
-    public static void Check(PolicyModel policy, string file = File)
+    /// <param name="owner">Who must own it.</param>
+    /// <exception cref="UsageException">
+    /// The policy allows something that the ceiling does not, or cannot be compared; or others could change the ceiling.
+    /// </exception>
+    public static void Check(PolicyModel policy, string file = File, uint owner = OperatorFile.Root)
     {
-        // Not following: a link that leads nowhere is a ceiling that cannot be read.
-        int error = FileDescriptor.TryOpen(file, O_PATH | O_NOFOLLOW, 0, out FileDescriptor? there);
-        there?.Dispose();
-        if (error is -ENOENT or -ENOTDIR)
+        if (OperatorFile.Read(file, owner) is not SourceText source)
             return;
-        PolicyModel ceiling = PolicyOpener.Load(file);
+        PolicyModel ceiling = PolicyOpener.Load(source, new PolicyOpener());
         PolicyComparison comparison = PolicyComparer.Compare(Compile(ceiling), Compile(policy));
         if (comparison.IsNoWider)
             return;

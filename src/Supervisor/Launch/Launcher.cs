@@ -4,6 +4,7 @@ using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Planning;
+using Sandbox.Supervisor.Trust;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Launch;
@@ -16,7 +17,7 @@ static class Launcher
     /// <returns>The command line's exit status.</returns>
     public static int Run(RunOptions options, EarlyVmm vmm, long startedAt)
     {
-        PolicyModel policy = PolicyOpener.Load(options.PolicyFile);
+        PolicyModel policy = TrustedPolicy.OfThisHost.Load(options.PolicyFile);
         using CallersTerminal? terminal = options.Terminal ? CallersTerminal.Open() : null;
         HostFacts host = HostQuestions.Ask(options.Terminal);
         Ceiling.Check(policy);

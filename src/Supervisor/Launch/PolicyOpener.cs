@@ -33,7 +33,8 @@ sealed class PolicyOpener : IPolicyFiles
             return Read(name, file!, out problem);
     }
 
-    static SourceText? Read(string name, FileDescriptor file, out string problem)
+    /// <summary>What an open file holds, up to the bound.</summary>
+    public static SourceText? Read(string name, FileDescriptor file, out string problem)
     {
         problem = "";
         byte[] buffer = new byte[4096];
@@ -77,8 +78,15 @@ sealed class PolicyOpener : IPolicyFiles
         var opener = new PolicyOpener();
         SourceText source = opener.Read(file, out string problem)
             ?? throw new UsageException($"--policy: {Quote.Value(file)} {problem}");
+        return Load(source, opener);
+    }
+
+    /// <summary>A policy whose own text has been read.</summary>
+    /// <exception cref="UsageException">It is wrong; the message names the first mistake.</exception>
+    public static PolicyModel Load(SourceText source, IPolicyFiles files)
+    {
         var diagnostics = new Diagnostics();
-        PolicyModel? model = PolicyLoader.Load(source, opener, diagnostics);
+        PolicyModel? model = PolicyLoader.Load(source, files, diagnostics);
         if (model is not null)
             return model;
         Diagnostic first = diagnostics.List.First(found => found.Kind.Severity == Severity.Error);

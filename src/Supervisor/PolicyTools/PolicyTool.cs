@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.Trust;
 
 namespace Sandbox.Supervisor.PolicyTools;
 
@@ -9,22 +10,30 @@ namespace Sandbox.Supervisor.PolicyTools;
 static class PolicyTool
 {
     /// <summary>The answer is no: a warning, a failed case, a widening, a score above the threshold.</summary>
-    const int No = 1;
+    public const int No = 1;
 
     /// <summary>A policy, or a file of cases, cannot be used.</summary>
-    const int Wrong = 3;
+    public const int Wrong = 3;
 
     public static int Run(PolicyCommand model, ParseResult parsed)
     {
         Command verb = parsed.CommandResult.Command;
         if (verb == model.Check)
-            return Check(parsed.GetRequiredValue(model.Files), parsed.GetValue(model.Format) ?? "human");
+            return Check(parsed.GetRequiredValue(model.Files), parsed.GetValue(model.ReportFormat) ?? "human");
         if (verb == model.Test)
             return CaseRunner.Run(parsed.GetRequiredValue(model.Folder), parsed.GetValue(model.JUnit), Percent("--cover", parsed.GetValue(model.Cover)));
         if (verb == model.Schema)
             return Print(SchemaReport.Write(), 0);
         if (verb == model.Diff || verb == model.Implies || verb == model.Equivalent)
             return Compare(model, verb, parsed);
+        if (verb == model.Format)
+            return FormatTool.Run(parsed.GetRequiredValue(model.Files), parsed.GetValue(model.CheckOnly), parsed.GetValue(model.Write));
+        if (verb == model.MakeKey)
+            return SigningTool.MakeKey(parsed.GetRequiredValue(model.NewKey));
+        if (verb == model.Sign)
+            return SigningTool.Sign(model, parsed, TrustedPolicy.OfThisHost);
+        if (verb == model.Verify)
+            return SigningTool.Verify(model, parsed, TrustedPolicy.OfThisHost);
         if (TryLoad(parsed.GetRequiredValue(model.File)) is not CompiledPolicy policy)
             return Wrong;
         if (verb == model.Show)
@@ -41,7 +50,7 @@ static class PolicyTool
         foreach (string file in files)
         {
             var diagnostics = new Diagnostics();
-            if (Load(file, diagnostics) is CompiledPolicy policy)
+            if (Load(file, new PolicyOpener(), diagnostics) is CompiledPolicy policy)
                 Lint.Check(policy, diagnostics);
             findings.AddRange(diagnostics.List);
             dropped += diagnostics.Dropped;
@@ -106,20 +115,22 @@ static class PolicyTool
     }
 
     /// <summary>Null after its findings were written to stderr.</summary>
-    public static CompiledPolicy? TryLoad(string file)
+    public static CompiledPolicy? TryLoad(string file) => TryLoad(file, new PolicyOpener());
+
+    /// <summary>Null after its findings were written to stderr.</summary>
+    public static CompiledPolicy? TryLoad(string file, IPolicyFiles files)
     {
         var diagnostics = new Diagnostics();
-        CompiledPolicy? policy = Load(file, diagnostics);
+        CompiledPolicy? policy = Load(file, files, diagnostics);
         if (policy is null)
             StandardStreams.WriteText(DiagnosticReports.Human(diagnostics.List, diagnostics.Dropped));
         return policy;
     }
 
-    static CompiledPolicy? Load(string file, Diagnostics diagnostics)
+    static CompiledPolicy? Load(string file, IPolicyFiles files, Diagnostics diagnostics)
     {
-        var opener = new PolicyOpener();
-        SourceText source = opener.Read(file, out string problem) ?? throw new UsageException($"policy: {Quote.Value(file)} {problem}");
-        return CompiledPolicy.Load(source, opener, diagnostics);
+        SourceText source = files.Read(file, out string problem) ?? throw new UsageException($"policy: {Quote.Value(file)} {problem}");
+        return CompiledPolicy.Load(source, files, diagnostics);
     }
 
     public static int Print(string text, int status) => StandardStreams.WriteOutput(text) ? status : Sandbox.Policy.Contract.ExitStatus.SandboxFailed;

@@ -41,7 +41,7 @@ public class ReadyMadePolicyTests
     [InlineData(
         "looks-harmless.yaml", "10 no-limit", "14 no-limit", "16 super-user", "20 secret-path", "20 writable-host-folder",
         "20 write-and-execute", "25 write-and-execute", "26 over-broad", "30 over-broad")]
-    [InlineData("false-safety.yaml", "15 impossible-rule", "20 shadowed-rule")]
+    [InlineData("false-safety.yaml", "24 impossible-rule", "29 shadowed-rule")]
     public void ABadExampleIsFlagged(string name, params string[] expected)
     {
         var diagnostics = new Diagnostics();

@@ -4,7 +4,7 @@ namespace Sandbox.Policy.Language;
 public sealed class PolicyLoader
 {
     /// <summary>Files of one policy together.</summary>
-    const int MaximumFiles = 32;
+    internal const int MaximumFiles = 32;
 
     /// <summary>UTF-16 units in the files of one policy together.</summary>
     const int MaximumText = 4 << 20;

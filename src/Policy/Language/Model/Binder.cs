@@ -98,7 +98,7 @@ sealed partial class Binder
 
     static bool Flag(YamlNode? node) => node is YamlScalar { Value: "true" };
 
-    static IEnumerable<YamlScalar> Scalars(YamlNode? node) => node switch
+    public static IEnumerable<YamlScalar> Scalars(YamlNode? node) => node switch
     {
         YamlList list => list.Items.Cast<YamlScalar>(),
         YamlScalar scalar => [scalar],
