@@ -42,7 +42,10 @@ enum JailWalls
     /// <summary>Nothing is opened beyond what was granted, and by nobody else's socket or signal: landlock(7).</summary>
     Landlock = 1 << 11,
 
+    /// <summary>Memory, CPU time, processes and threads of the host: cgroups(7).</summary>
+    CgroupLimits = 1 << 13,
+
     Namespaces = User | Pid | Root | Network | Ipc | Uts | Cgroup | Time,
 
-    All = Namespaces | Capabilities | NoNewPrivileges | Limits | Landlock,
+    All = Namespaces | Capabilities | NoNewPrivileges | Limits | Landlock | CgroupLimits,
 }

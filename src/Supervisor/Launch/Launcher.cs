@@ -3,6 +3,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
+using Sandbox.Supervisor.Jail.Cgroups;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
 
@@ -33,8 +34,9 @@ static class Launcher
 
         VmmProcess process = vmm();
         process.Confirm();
+        process.Limit(GroupLimits.For(launch.Plan.Limits, host.Cpus));
         RequiredWalls.Check(policy.Isolation, process.Jail);
-        if (process.Jail.Missing != JailWalls.None)
+        if (process.Jail.DeservesWarning(isRoot: geteuid() == 0))
             StandardStreams.WriteError($"warning: {process.Jail}");
         (int status, string? line) = ExitReport.For(launch.Plan, Watch(process, launch.Plan, terminal, descriptors));
         terminal?.Restore();

@@ -17,7 +17,7 @@ public class JailTests
     public void OthersCannotDropWhatTheyDoNotHave()
     {
         Assert.Equal(
-            [JailWalls.All, JailWalls.NoNewPrivileges | JailWalls.Limits | JailWalls.Landlock],
+            [JailWalls.All, JailWalls.NoNewPrivileges | JailWalls.Limits | JailWalls.Landlock | JailWalls.CgroupLimits],
             JailedProgram.Ladder(JailWalls.All, isRoot: false));
     }
 
@@ -32,5 +32,20 @@ public class JailTests
         Assert.Equal(
             "the jail around the VMM lacks walls (user namespace, Landlock), since this host refused clone3: no; see sandbox doctor",
             jail.ToString());
+    }
+
+    [Fact]
+    public void AControlGroupThatLacksALimitIsNoWall()
+    {
+        BuiltJail jail = new BuiltJail(JailWalls.All, JailWalls.None, null).WithoutGroupLimits("cpu: no");
+        Assert.Equal(JailWalls.CgroupLimits, jail.Missing);
+        Assert.Equal(JailWalls.All & ~JailWalls.CgroupLimits, jail.Walls);
+        Assert.Equal(
+            "the jail around the VMM lacks walls (control group), since this host refused a control group with limits (cpu: no); see sandbox doctor",
+            jail.ToString());
+        // The usual case of an ordinary user.
+        Assert.False(jail.DeservesWarning(isRoot: false));
+        Assert.True(jail.DeservesWarning(isRoot: true));
+        Assert.True(new BuiltJail(JailWalls.All, JailWalls.Landlock | JailWalls.CgroupLimits, "x").DeservesWarning(isRoot: false));
     }
 }
