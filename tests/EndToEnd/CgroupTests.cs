@@ -49,7 +49,7 @@ public sealed class CgroupTests
     [InlineData("family")]
     public void A_VMM_that_eats_memory_is_stopped_at_the_guests_limit_and_the_reason_told(string mode) =>
         RunHostile(mode, "--memory", "32M", "--timeout", "60s").Ended(137)
-            .Says("the memory limit of 32M (--memory) was reached", "control group's limit of 226 MiB");
+            .Says("the memory limit of 32M (--memory) was reached", "control group's limit of 354 MiB");
 
     [Fact]
     public void A_VMM_that_forks_is_refused_at_the_guests_limit_and_the_reason_told() =>
@@ -76,7 +76,7 @@ public sealed class CgroupTests
                 () => (vmm = ProcessTable.All().FirstOrDefault(row => row.Parent == child.Pid && row.Name == "sandbox-vmm").Pid) != 0, 20_000), "no VMM");
             ulong Number(string controller, string file) =>
                 ulong.Parse(File.ReadAllText($"{GroupOf(vmm, controller)}/{file}"), CultureInfo.InvariantCulture);
-            const ulong memory = (64 + 4 + 192) << 20;
+            const ulong memory = (64 + 4 + 128 + 15) << 20;
             Assert.True(SpinWait.SpinUntil(() => Number("pids", "pids.max") == 84, 20_000), "no limit");
             Assert.Equal(memory, Number("memory", "memory.limit_in_bytes"));
             if (File.Exists($"{GroupOf(vmm, "memory")}/memory.memsw.limit_in_bytes"))

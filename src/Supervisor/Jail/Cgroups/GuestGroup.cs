@@ -120,7 +120,10 @@ sealed class GuestGroup : IDisposable
         return Lacks;
     }
 
-    /// <summary>Stops every process in it, and waits until they have stopped.</summary>
+    /// <summary>
+    /// Stops every process in it, and waits until they have stopped. In version 1 a frozen process does not die of a signal
+    /// before it is thawed.
+    /// </summary>
     /// <returns>0, or a negative error number: -ENODEV without a freezer, -ETIMEDOUT when they did not stop in a second.</returns>
     public int Freeze()
     {

@@ -75,7 +75,7 @@ sealed class FakeCgroups : ICgroupFiles
     {
         if (_refused.TryGetValue(path, out int errno))
             return -errno;
-        if (!_files.ContainsKey(path))
+        if (!_files.TryGetValue(path, out string? old))
             return -ENOENT;
         string folder = Path.GetDirectoryName(path)!;
         switch (Path.GetFileName(path))
@@ -86,7 +86,7 @@ sealed class FakeCgroups : ICgroupFiles
                 string[] names = [.. text.Split(' ').Select(name => name[1..])];
                 if (names.Any(name => !_files[$"{folder}/cgroup.controllers"].Split(' ').Contains(name)))
                     return -ENOENT;
-                _files[path] = string.Join(' ', _files[path].Split(' ', StringSplitOptions.RemoveEmptyEntries).Union(names));
+                _files[path] = string.Join(' ', old.Split(' ', StringSplitOptions.RemoveEmptyEntries).Union(names));
                 return 0;
             case "cgroup.procs" when text == "0":
                 // Whoever writes is in one group.
