@@ -22,11 +22,11 @@ public sealed class CgroupTests
     private static string WithHostileVmm(string mode)
     {
         string folder = Case.NewFolder("hostile");
-        string sandbox = Path.Combine(folder, "sandbox");
-        File.Copy(Ring.Sandbox, sandbox);
+        foreach (string file in Directory.GetFiles(Path.GetDirectoryName(Ring.Sandbox)!))
+            File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
         Native.Run(["gcc", "-O1", "-static", $"-DMODE={mode}", "-o", Path.Combine(folder, "sandbox-vmm"),
             Path.Combine(Ring.Repository, "tests/EndToEnd/hostile-vmm.c")], folder).Ended(0);
-        return sandbox;
+        return Path.Combine(folder, "sandbox");
     }
 
     private static Outcome RunHostile(string mode, params string[] flags)
@@ -40,7 +40,8 @@ public sealed class CgroupTests
     /// <summary>Where the kernel says that a process is, by controller.</summary>
     private static string GroupOf(int pid, string controller)
     {
-        string line = File.ReadLines($"/proc/{pid}/cgroup").Single(line => line.Split(':')[1].Split(',').Contains(controller));
+        string line = File.ReadLines($"/proc/{pid}/cgroup")
+            .Single(line => line.Split(':')[1].Split(',').Contains(controller));
         return $"/sys/fs/cgroup/{controller}{line.Split(':', 3)[2]}";
     }
 
@@ -49,7 +50,7 @@ public sealed class CgroupTests
     [InlineData("family")]
     public void A_VMM_that_eats_memory_is_stopped_at_the_guests_limit_and_the_reason_told(string mode) =>
         RunHostile(mode, "--memory", "32M", "--timeout", "60s").Ended(137)
-            .Says("the memory limit of 32M (--memory) was reached", "control group's limit of 354 MiB");
+            .Says("the memory limit of 32 MiB (--memory) was reached", "control group's limit of 354 MiB");
 
     [Fact]
     public void A_VMM_that_forks_is_refused_at_the_guests_limit_and_the_reason_told() =>
@@ -73,7 +74,9 @@ public sealed class CgroupTests
         {
             int vmm = 0;
             Assert.True(SpinWait.SpinUntil(
-                () => (vmm = ProcessTable.All().FirstOrDefault(row => row.Parent == child.Pid && row.Name == "sandbox-vmm").Pid) != 0, 20_000), "no VMM");
+                () => (vmm = ProcessTable.All()
+                    .FirstOrDefault(row => row.Parent == child.Pid && row.Name == "sandbox-vmm").Pid) != 0,
+                20_000), "no VMM");
             ulong Number(string controller, string file) =>
                 ulong.Parse(File.ReadAllText($"{GroupOf(vmm, controller)}/{file}"), CultureInfo.InvariantCulture);
             const ulong memory = (64 + 4 + 128 + 15) << 20;
@@ -100,7 +103,8 @@ public sealed class CgroupTests
         int left = 0;
         for (int i = 0; i < 30; i++)
         {
-            using Process supervisor = Process.Start(new ProcessStartInfo(Ring.Sandbox, ["run", "--", "sleep", "100"]) { RedirectStandardError = true })!;
+            ProcessStartInfo start = new(Ring.Sandbox, ["run", "--", "sleep", "100"]) { RedirectStandardError = true };
+            using Process supervisor = Process.Start(start)!;
             Thread.Sleep(random.Next(i < 20 ? 30 : 300));
             supervisor.Kill();
             supervisor.WaitForExit();
@@ -133,7 +137,8 @@ public sealed class CgroupTests
     {
         SandboxRun.Need();
         Assert.SkipUnless(Environment.UserName == "root", "only root can lend another user /dev/kvm");
-        string folder = Case.NewFolder("user"), node = Path.Combine(folder, "kvm"), policy = Path.Combine(folder, "walls.yaml");
+        string folder = Case.NewFolder("user"), node = Path.Combine(folder, "kvm");
+        string policy = Path.Combine(folder, "walls.yaml");
         foreach (string file in Directory.GetFiles(Path.GetDirectoryName(Ring.Sandbox)!))
             File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
         File.WriteAllText(policy, "version: 1\nextends: builtin:default.yaml\nisolation: [cgroup]\n");
@@ -156,7 +161,8 @@ public sealed class CgroupTests
     {
         NeedGroups();
         Outcome told = Native.Run(["unshare", "-m", "bash", "-c",
-            "for tree in memory cpu pids freezer; do mount -o remount,bind,ro /sys/fs/cgroup/$tree || exit 99; done; exec \"$0\" run -- echo hello",
+            "for tree in memory cpu pids freezer; do mount -o remount,bind,ro /sys/fs/cgroup/$tree || exit 99; done; "
+                + "exec \"$0\" run -- echo hello",
             Ring.Sandbox], "/").Ended(0);
         Assert.Equal("hello\n", told.Text);
         told.Says("warning: the jail around the VMM lacks walls (control group)", "EROFS", "sandbox doctor");

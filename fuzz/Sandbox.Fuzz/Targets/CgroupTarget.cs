@@ -21,8 +21,8 @@ sealed class CgroupTarget : FuzzTarget
 
     public override IReadOnlyList<byte[]> Dictionary { get; } =
     [
-        .. "0::/|4:memory:/|1:cpu,cpuacct:/|8:pids:/|\n%\n| - cgroup2 x rw|memory pids cpu|\\040|/../|oom_kill 1|max 3|sandbox-1-2-3|/sys/fs/cgroup"
-            .Split('|').Select(Encoding.UTF8.GetBytes),
+        .. ("0::/|4:memory:/|1:cpu,cpuacct:/|8:pids:/|\n%\n| - cgroup2 x rw|memory pids cpu|\\040|/../|oom_kill 1|max 3|"
+            + "sandbox-1-2-3|/sys/fs/cgroup").Split('|').Select(Encoding.UTF8.GetBytes),
     ];
 
     public override IEnumerable<(string, byte[])> Seeds()
@@ -47,7 +47,9 @@ sealed class CgroupTarget : FuzzTarget
             {
                 OracleException.Check(files.Made.Contains(folder), "a folder that was not made is used");
                 OracleException.Check(!folder.Split('/').Contains(".."), "a folder leads upwards");
-                OracleException.Check(GroupName.Parse(folder[(folder.LastIndexOf('/') + 1)..])?.Pid == Environment.ProcessId, "a group does not bear its maker's name");
+                OracleException.Check(
+                    GroupName.Parse(folder[(folder.LastIndexOf('/') + 1)..])?.Pid == Environment.ProcessId,
+                    "a group does not bear its maker's name");
             }
 
             foreach (int pid in CgroupText.Processes(files.Content))
@@ -61,7 +63,8 @@ sealed class CgroupTarget : FuzzTarget
     private static void CheckNumber(string content, GroupUsage usage)
     {
         if (usage.MemoryPeakBytes is ulong peak)
-            OracleException.Check(BigInteger.TryParse(content.Trim(), out BigInteger value) && value == peak, "a number is read otherwise");
+            OracleException.Check(
+                BigInteger.TryParse(content.Trim(), out BigInteger value) && value == peak, "a number is read otherwise");
         if (usage.OomKills > 0)
             OracleException.Check(content.Contains("oom_kill ", StringComparison.Ordinal), "a kill that was not told");
     }
@@ -96,8 +99,7 @@ sealed class CgroupTarget : FuzzTarget
         // Either version, or neither, wherever it looks.
         public long FileSystem(string path) =>
             path.Contains("unified", StringComparison.Ordinal) ? 0
-            : path.Contains("memory", StringComparison.Ordinal) || path.Contains("cpu", StringComparison.Ordinal)
-                || path.Contains("pids", StringComparison.Ordinal) || path.Contains("freezer", StringComparison.Ordinal) ? CGROUP_SUPER_MAGIC
+            : CgroupText.NamesOf(Controllers.Limits | Controllers.Freezer).Any(path.Contains) ? CGROUP_SUPER_MAGIC
             : CGROUP2_SUPER_MAGIC;
 
         public bool IsProcess(int pid) => pid == 1;

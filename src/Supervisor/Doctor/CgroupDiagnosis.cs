@@ -13,9 +13,11 @@ static class CgroupDiagnosis
         return jail.Missing.HasFlag(JailWalls.CgroupLimits)
             ? new Finding(subject, Verdict.Note,
                 $"no limit of the host's holds a VMM that has fallen: {group?.Lacks ?? jail.Reason}", Remedy(isRoot))
-            : new Finding(subject, Verdict.Ok, $"limits memory, CPU time and processes, as {string.Join(", ", group?.Folders ?? [])}");
+            : new Finding(subject, Verdict.Ok,
+                $"limits memory, CPU time and processes, as {string.Join(", ", group?.Folders ?? [])}");
     }
 
     static string Remedy(bool isRoot) =>
-        $"give the command a group of its own: systemd-run {(isRoot ? "" : "--user ")}--scope -p Delegate=yes sandbox run ...; in a container, make /sys/fs/cgroup writable";
+        $"give the command a group of its own: systemd-run {(isRoot ? "" : "--user ")}--scope -p Delegate=yes "
+        + "sandbox run ...; in a container, make /sys/fs/cgroup writable";
 }

@@ -47,7 +47,7 @@ static class Examination
             vmm.Limit(s_limits);
             Finding jail = vmm.Jail.Missing == JailWalls.None
                 ? new Finding(subject, Verdict.Ok, vmm.Jail.ToString())
-                : new Finding(subject, Verdict.Note, vmm.Jail.ToString(), (vmm.Jail.Missing & ~JailWalls.CgroupLimits) == JailWalls.None
+                : new Finding(subject, Verdict.Note, vmm.Jail.ToString(), vmm.Jail.Missing == JailWalls.CgroupLimits
                     ? null
                     : "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or a kernel with Landlock");
             return [jail, CgroupDiagnosis.Of(vmm.Group, vmm.Jail, isRoot: geteuid() == 0)];

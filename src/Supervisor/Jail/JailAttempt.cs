@@ -32,7 +32,8 @@ sealed class JailAttempt : IDisposable
         attempt = null;
         ChildScript script = new();
         JailScript.Write(script, walls, descriptors, program, group);
-        int error = script.Start(JailScript.CloneFlags(walls, group), group?.Into?.Value ?? -1, out int pid, out FileDescriptor? pidfd);
+        int error = script.Start(
+            JailScript.CloneFlags(walls, group), group?.Into?.Value ?? -1, out int pid, out FileDescriptor? pidfd);
         if (error != 0)
         {
             script.Dispose();

@@ -36,7 +36,8 @@ static unsafe class JailScript
         | (group?.Into is null ? 0L : CLONE_INTO_CGROUP);
 
     /// <param name="descriptors">All numbers above those that they get in the VMM.</param>
-    public static void Write(ChildScript script, JailWalls walls, in JailDescriptors descriptors, string program, GuestGroup? group)
+    public static void Write(
+        ChildScript script, JailWalls walls, in JailDescriptors descriptors, string program, GuestGroup? group)
     {
         // The supervisor's death is the VMM's end, from here on.
         script.Add("prctl PR_SET_PDEATHSIG", SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);

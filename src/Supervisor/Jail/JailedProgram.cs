@@ -167,7 +167,7 @@ sealed class JailedProgram : IDisposable
                 if (building.WaitUntilBuilt() is not (string step, int errno))
                 {
                     _built = new BuiltJail(_walls, _wanted & ~_walls, _reason);
-                    if (_walls.HasFlag(JailWalls.CgroupLimits) && (_group is null ? _groupLacks : _group.Lacks) is string lacks)
+                    if (_walls.HasFlag(JailWalls.CgroupLimits) && (_group?.Lacks ?? _groupLacks) is string lacks)
                         _built = _built.WithoutGroupLimits(lacks);
                     _building = null;
                     Release();
@@ -194,7 +194,10 @@ sealed class JailedProgram : IDisposable
         _pidfd = null;
     }
 
-    /// <summary>Once built: holds the program, and all that it starts, to limits. What a host refuses is missing in <see cref="Built"/>.</summary>
+    /// <summary>
+    /// Once built: holds the program, and all that it starts, to limits. What a host refuses is missing in
+    /// <see cref="Built"/>.
+    /// </summary>
     public void Limit(in GroupLimits limits)
     {
         if (_group?.Limit(limits) is string lacks && Built.Walls.HasFlag(JailWalls.CgroupLimits))

@@ -8,7 +8,8 @@ static class ControlGroups
     const string Root = "/sys/fs/cgroup";
 
     /// <summary>The least memory limit of the groups above this process in bytes; ulong.MaxValue without.</summary>
-    public static ulong MemoryLimit() => MemoryLimit(HostCgroupFiles.Instance.Read("/proc/self/cgroup") ?? "", HostCgroupFiles.Instance.Read);
+    public static ulong MemoryLimit() =>
+        MemoryLimit(HostCgroupFiles.Instance.Read("/proc/self/cgroup") ?? "", HostCgroupFiles.Instance.Read);
 
     /// <param name="memberships">As /proc/self/cgroup has them, one "hierarchy:controllers:path" a line.</param>
     /// <param name="read">The content of a file, or null when it cannot be read.</param>

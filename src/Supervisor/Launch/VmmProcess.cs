@@ -35,7 +35,8 @@ sealed unsafe class VmmProcess : IDisposable
     public GuestGroup? Group => _jailed.Group;
 
     /// <summary>
-    /// CPU time in microseconds, of the process and, if it has a PID namespace, of all that it started; 0 until it has ended.
+    /// CPU time in microseconds, of the process and, if it has a PID namespace, of all that it started; 0 until it has
+    /// ended.
     /// </summary>
     public long CpuMicroseconds { get; private set; }
 
@@ -69,7 +70,9 @@ sealed unsafe class VmmProcess : IDisposable
     /// <exception cref="HostException">The program cannot be executed.</exception>
     public void Confirm() => _jailed.Confirm();
 
-    /// <summary>Holds it, and all that it starts, to limits; once confirmed. See <see cref="Jail"/> for whether they hold.</summary>
+    /// <summary>
+    /// Once confirmed: holds it, and all that it starts, to limits. See <see cref="Jail"/> for whether they hold.
+    /// </summary>
     public void Limit(in GroupLimits limits) => _jailed.Limit(limits);
 
     /// <summary>Sends a signal; one that is already dead is left alone.</summary>

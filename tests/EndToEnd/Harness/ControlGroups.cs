@@ -14,5 +14,6 @@ static class ControlGroups
     public static string[] Abandoned() =>
         [.. Named("sandbox-*").Where(folder => !Directory.Exists($"/proc/{Path.GetFileName(folder).Split('-')[1]}"))];
 
-    static string[] Named(string pattern) => Directory.Exists(Root) ? Directory.GetDirectories(Root, pattern, s_all) : [];
+    static string[] Named(string pattern) =>
+        Directory.Exists(Root) ? Directory.GetDirectories(Root, pattern, s_all) : [];
 }

@@ -41,7 +41,7 @@ public class JailTests
         Assert.Equal(JailWalls.CgroupLimits, jail.Missing);
         Assert.Equal(JailWalls.All & ~JailWalls.CgroupLimits, jail.Walls);
         Assert.Equal(
-            "the jail around the VMM lacks walls (control group), since this host refused a control group with limits (cpu: no); see sandbox doctor",
+            "the jail around the VMM lacks walls (control group), since this host refused a control group with limits: cpu: no; see sandbox doctor",
             jail.ToString());
         // The usual case of an ordinary user.
         Assert.False(jail.DeservesWarning(isRoot: false));

@@ -54,32 +54,37 @@ static class CgroupText
     public static ulong? Number(string? text) =>
         ulong.TryParse(text?.Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out ulong value) ? value : null;
 
-    /// <summary>The number behind a name, in a file of such lines (memory.events, memory.oom_control); null without.</summary>
+    /// <summary>The number behind a name, in a file of such lines (memory.events, pids.events); null without.</summary>
     public static ulong? Number(string? text, string name)
     {
         foreach (string line in (text ?? "").Split('\n'))
-            if (line.StartsWith(name, StringComparison.Ordinal) && line.Length > name.Length && line[name.Length] == ' ')
+            if (line.StartsWith(name + ' ', StringComparison.Ordinal))
                 return Number(line[name.Length..]);
         return null;
     }
 
     /// <summary>From cgroup.controllers or cgroup.subtree_control.</summary>
-    public static Controllers Names(string? text) => Names((text ?? "").Split([' ', '\n'], StringSplitOptions.RemoveEmptyEntries));
+    public static Controllers Names(string? text) =>
+        Names((text ?? "").Split([' ', '\n'], StringSplitOptions.RemoveEmptyEntries));
 
     public static Controllers Names(ReadOnlySpan<string> names)
     {
         Controllers all = Controllers.None;
         foreach (string name in names)
-            all |= name switch
-            {
-                "memory" => Controllers.Memory,
-                "cpu" => Controllers.Cpu,
-                "pids" => Controllers.Pids,
-                "freezer" => Controllers.Freezer,
-                _ => Controllers.None,
-            };
+            foreach ((string its, Controllers controller) in s_controllers)
+                if (its == name)
+                    all |= controller;
         return all;
     }
+
+    /// <summary>The kernel's names of them.</summary>
+    public static IEnumerable<string> NamesOf(Controllers controllers) =>
+        s_controllers.Where(one => controllers.HasFlag(one.Controller)).Select(one => one.Name);
+
+    static readonly (string Name, Controllers Controller)[] s_controllers =
+    [
+        ("memory", Controllers.Memory), ("cpu", Controllers.Cpu), ("pids", Controllers.Pids), ("freezer", Controllers.Freezer),
+    ];
 
     /// <summary>Process numbers, one a line.</summary>
     public static IEnumerable<int> Processes(string? text)

@@ -1,6 +1,6 @@
 namespace Sandbox.Supervisor.Jail.Cgroups;
 
-/// <summary>What control groups are used for here: the names of controllers(7), and the freezer of either version.</summary>
+/// <summary>What control groups are used for here: names of controllers in cgroups(7), and the freezer of either version.</summary>
 [Flags]
 enum Controllers
 {

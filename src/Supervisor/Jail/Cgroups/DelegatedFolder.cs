@@ -17,7 +17,8 @@ static class DelegatedFolder
     /// <param name="given">Which of them groups in the folder get.</param>
     /// <returns>0, or the error number of what stands in the way.</returns>
     public static int Find(
-        ICgroupFiles files, Hierarchy tree, Controllers wanted, GroupName supervisors, out string folder, out Controllers given)
+        ICgroupFiles files, Hierarchy tree, Controllers wanted, GroupName supervisors, out string folder,
+        out Controllers given)
     {
         string own = tree.Own;
         folder = own;
@@ -40,14 +41,7 @@ static class DelegatedFolder
     {
         string file = $"{folder}/cgroup.subtree_control";
         Controllers missing = controllers & ~CgroupText.Names(files.Read(file));
-        return missing == Controllers.None ? 0 : files.Write(file, string.Join(' ', Names(missing)));
-    }
-
-    static IEnumerable<string> Names(Controllers controllers)
-    {
-        foreach (string name in (string[])["memory", "cpu", "pids"])
-            if ((CgroupText.Names([name]) & controllers) != Controllers.None)
-                yield return "+" + name;
+        return missing == Controllers.None ? 0 : files.Write(file, string.Join(' ', CgroupText.NamesOf(missing).Select(name => "+" + name)));
     }
 
     static bool IsAlone(ICgroupFiles files, string folder, int pid) =>

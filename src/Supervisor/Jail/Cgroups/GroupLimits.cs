@@ -10,18 +10,18 @@ namespace Sandbox.Supervisor.Jail.Cgroups;
 readonly record struct GroupLimits(ulong MemoryBytes, int Cpus, int Weight, int Processes)
 {
     /// <summary>
-    /// Bytes for the VMM itself and its runtime (14 MiB for a guest that does nothing), and the guest's page tables (at most
-    /// 64 MiB).
+    /// Bytes for the VMM itself and its runtime (14 MiB for a guest that does nothing), and the guest's page tables (at
+    /// most 64 MiB).
     /// </summary>
     public const ulong OwnMemory = 128UL << 20;
 
     /// <summary>
-    /// KVM's page tables and reverse maps grow with the guest's memory: this part of it. 100 processes that share 180 MiB
-    /// need 35 MiB, most of it among <see cref="OwnMemory"/>.
+    /// KVM's page tables and reverse maps grow with the guest's memory: this part of it. 100 processes that share
+    /// 180 MiB need 35 MiB, most of it among <see cref="OwnMemory"/>.
     /// </summary>
     public const int KernelShare = 16;
 
-    /// <summary>Bytes for each guest thread, its vCPU and its host thread: 1,000 of them were measured to need 460 KiB each.</summary>
+    /// <summary>Bytes for each guest thread, its vCPU and its host thread: of 1,000, each needed 460 KiB.</summary>
     public const ulong ThreadMemory = 768UL << 10;
 
     /// <summary>Threads of the VMM that serve no single guest thread.</summary>

@@ -14,13 +14,17 @@ readonly record struct GroupName(int Pid, ulong StartTime, int Number)
     static int s_made;
 
     /// <summary>The next one of this process.</summary>
-    public static GroupName Next(ICgroupFiles files) =>
-        new(Environment.ProcessId, CgroupText.StartTime(files.Read("/proc/self/stat")) ?? 0, Interlocked.Increment(ref s_made));
+    public static GroupName Next(ICgroupFiles files)
+    {
+        ulong startTime = CgroupText.StartTime(files.Read("/proc/self/stat")) ?? 0;
+        return new GroupName(Environment.ProcessId, startTime, Interlocked.Increment(ref s_made));
+    }
 
     /// <summary>Where version 2 makes the supervisor move out of the way of its guests.</summary>
     public GroupName Supervisors => this with { Number = 0 };
 
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"sandbox-{Pid}-{StartTime}-{Number}");
+    public override string ToString() =>
+        string.Create(CultureInfo.InvariantCulture, $"sandbox-{Pid}-{StartTime}-{Number}");
 
     public static GroupName? Parse(string name)
     {

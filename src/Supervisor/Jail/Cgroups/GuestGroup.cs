@@ -4,11 +4,11 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Supervisor.Jail.Cgroups;
 
 /// <summary>
-/// The control group of one guest: the VMM's process and all that it starts, below the supervisor's own group and apart
-/// from it. Made before the process, without limits; the limits come with the plan. A group in version 1 is one folder
-/// in each hierarchy that serves; where both versions are mounted, in both.
+/// The control group of one guest: the VMM's process and all that it starts, below the supervisor's own group and
+/// apart from it. Made before the process, without limits; the limits come with the plan. A group in version 1 is one
+/// folder in each hierarchy that serves; where both versions are mounted, in both.
 /// </summary>
-/// <remarks>The process enters version 1's folders by itself before it does anything else, version 2's by clone3.</remarks>
+/// <remarks>The process enters version 1's folders by itself, before anything else; version 2's by clone3.</remarks>
 sealed class GuestGroup : IDisposable
 {
     /// <summary>How often a group that is still busy is tried again to be removed, a millisecond apart.</summary>
@@ -69,8 +69,7 @@ sealed class GuestGroup : IDisposable
         }
 
         if ((missing & Controllers.Limits) != 0)
-            Lacks ??= "no controller for " + string.Join(", ", ((Controllers[])[Controllers.Memory, Controllers.Cpu, Controllers.Pids])
-                .Where(one => missing.HasFlag(one)).Select(one => one.ToString().ToLowerInvariant()));
+            Lacks ??= "no controller for " + string.Join(", ", CgroupText.NamesOf(missing & Controllers.Limits));
     }
 
     Controllers AddVersionTwo(Hierarchy tree, Controllers missing, GroupName name)
@@ -109,22 +108,24 @@ sealed class GuestGroup : IDisposable
         return Controllers.None;
     }
 
-    /// <summary>Sets limits, or other ones.</summary>
-    /// <returns>What the host refused, for people; null when all hold.</returns>
+    /// <summary>Sets as many of the limits as the host lets it.</summary>
+    /// <returns>What the host refused, now or before, for people; null when all hold.</returns>
     public string? Limit(in GroupLimits limits)
     {
         Limits = limits;
         foreach (GroupPart part in _parts)
             if (part.Limit(limits) is (string file, int error))
-                return Lacks = $"{part.Folder}/{file}: {Errno.Describe(error)}";
+                Lacks ??= $"{part.Folder}/{file}: {Errno.Describe(error)}";
         return Lacks;
     }
 
     /// <summary>
-    /// Stops every process in it, and waits until they have stopped. In version 1 a frozen process does not die of a signal
-    /// before it is thawed.
+    /// Stops every process in it, and waits until they have stopped. In version 1 a frozen process does not die of a
+    /// signal before it is thawed.
     /// </summary>
-    /// <returns>0, or a negative error number: -ENODEV without a freezer, -ETIMEDOUT when they did not stop in a second.</returns>
+    /// <returns>
+    /// 0, or a negative error number: -ENODEV without a freezer, -ETIMEDOUT when they did not stop in a second.
+    /// </returns>
     public int Freeze()
     {
         int error = SetFrozen(true, out GroupPart? part);

@@ -47,7 +47,8 @@ sealed unsafe class HostCgroupFiles : ICgroupFiles
             return (int)Math.Min(file!.Write(Encoding.ASCII.GetBytes(text)), 0);
     }
 
-    public int Open(string path, int flags, out FileDescriptor? file) => FileDescriptor.TryOpen(path, flags, 0, out file);
+    public int Open(string path, int flags, out FileDescriptor? file) =>
+        FileDescriptor.TryOpen(path, flags, 0, out file);
 
     public int MakeFolder(string path)
     {

@@ -13,7 +13,8 @@ sealed record VersionOnePart(ICgroupFiles Files, string Parent, string Name, Con
 
     // Into cgroup.procs a parent would write a process, and wait tens of milliseconds for every fork of the host to pass
     // by; a thread that moves itself, by writing 0 here, waits for nobody.
-    public override int OpenEntry(out FileDescriptor? entry) => Files.Open($"{Folder}/tasks", O_WRONLY, out entry);
+    public override int OpenEntry(out FileDescriptor? entry) =>
+        Files.Open($"{Folder}/tasks", O_WRONLY, out entry);
 
     public override (string File, int Errno)? Limit(in GroupLimits limits)
     {
@@ -24,7 +25,8 @@ sealed record VersionOnePart(ICgroupFiles Files, string Parent, string Name, Con
         {
             failure ??= WriteAll(("cpu.shares", (limits.Weight * 1024L / 100).ToString(CultureInfo.InvariantCulture)));
             if (limits.Cpus > 0)
-                failure ??= WriteAll(("cpu.cfs_quota_us", (limits.Cpus * Period).ToString(CultureInfo.InvariantCulture)));
+                failure ??= WriteAll(
+                    ("cpu.cfs_quota_us", (limits.Cpus * Period).ToString(CultureInfo.InvariantCulture)));
         }
 
         if (Controllers.HasFlag(Controllers.Pids))
@@ -48,7 +50,8 @@ sealed record VersionOnePart(ICgroupFiles Files, string Parent, string Name, Con
     public override bool IsFrozen => Read("freezer.state")?.TrimEnd() == "FROZEN";
 
     public override GroupUsage Usage => new(
-        CgroupText.Number(Read("memory.memsw.max_usage_in_bytes")) ?? CgroupText.Number(Read("memory.max_usage_in_bytes")),
+        CgroupText.Number(Read("memory.memsw.max_usage_in_bytes"))
+            ?? CgroupText.Number(Read("memory.max_usage_in_bytes")),
         CgroupText.Number(Read("memory.oom_control"), "oom_kill") ?? 0,
         CgroupText.Number(Read("pids.events"), "max") ?? 0);
 }

@@ -22,7 +22,8 @@ sealed record VersionTwoPart(ICgroupFiles Files, string Parent, string Name, Con
         {
             failure ??= WriteAll(("cpu.weight", limits.Weight.ToString(CultureInfo.InvariantCulture)));
             if (limits.Cpus > 0)
-                failure ??= WriteAll(("cpu.max", string.Create(CultureInfo.InvariantCulture, $"{limits.Cpus * Period} {Period}")));
+                failure ??= WriteAll(
+                    ("cpu.max", string.Create(CultureInfo.InvariantCulture, $"{limits.Cpus * Period} {Period}")));
         }
 
         if (Controllers.HasFlag(Controllers.Pids))
@@ -35,7 +36,8 @@ sealed record VersionTwoPart(ICgroupFiles Files, string Parent, string Name, Con
         if (WriteAll(("memory.max", bytes)) is (string, int) failure)
             return failure;
         // Missing without swap accounting or in kernels before 4.19: neither changes how much there may be.
-        foreach ((string file, string text) in (ReadOnlySpan<(string, string)>)[("memory.swap.max", "0"), ("memory.oom.group", "1")])
+        (string, string)[] more = [("memory.swap.max", "0"), ("memory.oom.group", "1")];
+        foreach ((string file, string text) in more)
             if (Write(file, text) is < 0 and not -ENOENT and int error)
                 return (file, -error);
         return null;

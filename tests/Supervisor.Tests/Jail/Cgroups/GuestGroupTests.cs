@@ -79,6 +79,9 @@ public sealed class GuestGroupTests
         Assert.Null(group.Lacks);
         host.Refuse(group.Folders.First(folder => folder.Contains("/pids/")) + "/pids.max", EINVAL);
         Assert.Contains("/pids.max: ", group.Limit(s_limits), StringComparison.Ordinal);
+        // The others hold all the same.
+        Assert.Equal("1000", host[group.Folders.First(folder => folder.Contains("/memory/")) + "/memory.limit_in_bytes"]);
+        Assert.Equal("200000", host[group.Folders.First(folder => folder.Contains("/cpu/")) + "/cpu.cfs_quota_us"]);
     }
 
     [Fact]
@@ -265,7 +268,11 @@ public sealed class GuestGroupTests
         host.Alive.Add(60);
         host[$"/proc/{Environment.ProcessId}/stat"] = FakeCgroups.Stat(77);
         string[] gone = ["sandbox-40-1000-1", "sandbox-50-999-0"];
-        string[] kept = ["sandbox-50-1000-3", "sandbox-60-5-1", "sandbox-0-0-0", "sandbox-40-1000", "sandbox-040-1000-1", "Sandbox-40-1000-1", "other"];
+        string[] kept =
+        [
+            "sandbox-50-1000-3", "sandbox-60-5-1", "sandbox-0-0-0", "sandbox-40-1000", "sandbox-040-1000-1",
+            "Sandbox-40-1000-1", "other",
+        ];
         foreach (string name in gone.Concat(kept))
             host.Two($"{Root}/a/{name}", "", "");
         host.Two(Root + "/a/sandbox-41-1-1", "", "", "77\n");

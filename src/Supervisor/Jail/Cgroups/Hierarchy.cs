@@ -2,7 +2,7 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Jail.Cgroups;
 
-/// <summary>Where this process's own groups are: one folder for each hierarchy that controls something of use.</summary>
+/// <summary>Where this process's own group is in a hierarchy, of those that control something of use.</summary>
 /// <param name="Top">Where the hierarchy is mounted.</param>
 /// <param name="Own">This process's group, below it or the same.</param>
 /// <param name="Controllers">Version 1's; version 2 tells by folder.</param>
@@ -30,7 +30,10 @@ readonly record struct Hierarchy(bool IsVersionTwo, string Top, string Own, Cont
         string path = membership.Path.TrimEnd('/');
         // Nearly every host has them where systemd puts them. Only others are asked for all their mounts, which can be
         // thousands.
-        foreach (string top in two ? [Root, Root + "/unified"] : (string[])[$"{Root}/{membership.Names.First(name => CgroupText.Names([name]) != 0)}"])
+        string[] usual = two
+            ? [Root, Root + "/unified"]
+            : [$"{Root}/{membership.Names.First(name => CgroupText.Names([name]) != Controllers.None)}"];
+        foreach (string top in usual)
             if (files.FileSystem(top) == kind && (path.Length == 0 || files.FileSystem(top + path) == kind))
                 return new Hierarchy(two, top, top + path, controllers);
         foreach (CgroupMount mount in CgroupText.Mounts(files.Read("/proc/self/mountinfo") ?? ""))
