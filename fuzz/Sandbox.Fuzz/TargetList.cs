@@ -16,6 +16,7 @@ static class TargetList
         ["signals"] = static () => new SignalTarget(),
         ["terminal"] = static () => new TerminalTarget(),
         ["plan"] = static () => new PlanTarget(),
+        ["cgroup"] = static () => new CgroupTarget(),
         ["channel"] = static () => new ChannelTarget(),
         ["self-test"] = static () => new SelfTestTarget(),
     };

@@ -19,6 +19,7 @@ share repository /host/tmp/repository ro,cache=loose
 share cases /host/tmp/cases cache=none
 mount --bind /proc /host/proc
 mount --bind /sys /host/sys
+mount -t cgroup2 cgroup2 /host/sys/fs/cgroup
 mount --bind /dev /host/dev
 mkdir -p /host/dev/pts /host/dev/shm
 mount -t devpts devpts /host/dev/pts

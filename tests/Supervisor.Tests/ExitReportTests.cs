@@ -93,6 +93,9 @@ public class ExitReportTests
         Says(125, "signal 11 (SIGSEGV)", ExitReport.For(Plan, new Outcome.VmmDied(11)));
         Says(125, "exit status 3", ExitReport.For(Plan, new Outcome.VmmDied(3 << 8)));
         Says(125, "not known", ExitReport.For(Plan, new Outcome.VmmDied(null)));
+        Says(125, "refused it more than 74 threads",
+            ExitReport.For(Plan, new Outcome.VmmDied(3 << 8) { ProcessLimit = 74 }));
+        Says(ExitStatus.MemoryLimit, "control group's limit of 90 MiB", ExitReport.For(Plan, new Outcome.HostMemoryLimit(90 << 20)));
         Says(125, "within 30 s", ExitReport.For(Plan, new Outcome.VmmSilent()));
         Says(125, "did a thing", ExitReport.For(Plan, new Outcome.VmmMisbehaved("did a thing")));
         Says(124, "by force", ExitReport.For(Plan, new Outcome.WallTimeEnforced()));

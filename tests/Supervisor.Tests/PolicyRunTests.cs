@@ -99,6 +99,7 @@ public sealed class PolicyRunTests : IDisposable
     [Theory]
     [InlineData(Wall.Namespaces, (int)JailWalls.Time)]
     [InlineData(Wall.Landlock, (int)JailWalls.Landlock)]
+    [InlineData(Wall.Cgroup, (int)JailWalls.CgroupLimits)]
     [InlineData(Wall.NoNetwork, (int)JailWalls.Network)]
     [InlineData(Wall.UserMapping, (int)JailWalls.User)]
     public void ARequiredWallThatIsMissingRefusesTheStart(Wall required, int number)

@@ -24,5 +24,8 @@ public unsafe struct statfs
 public static unsafe partial class Libc
 {
     [LibraryImport(Library, SetLastError = true)]
+    public static partial int statfs(byte* path, statfs* buffer);
+
+    [LibraryImport(Library, SetLastError = true)]
     public static partial int fstatfs(int fd, statfs* buffer);
 }

@@ -1,6 +1,7 @@
 using System.Text;
 using Sandbox.Host;
 using Sandbox.Supervisor.Jail;
+using Sandbox.Supervisor.Jail.Cgroups;
 using Sandbox.Supervisor.Launch;
 using static Sandbox.Host.Libc;
 
@@ -13,7 +14,7 @@ static class Examination
 
     public static int Run()
     {
-        Finding[] findings = [.. Host(), .. KvmDiagnosis.Of(KvmFacts.Ask()), Vmm(), Jail(), s_filter];
+        Finding[] findings = [.. Host(), .. KvmDiagnosis.Of(KvmFacts.Ask()), Vmm(), .. Jail(), s_filter];
         bool healthy = Array.TrueForAll(findings, finding => finding.Verdict != Verdict.Missing);
         StandardStreams.WriteOutput(Report(findings));
         return healthy ? 0 : 1;
@@ -35,7 +36,7 @@ static class Examination
     }
 
     /// <summary>Builds one, as a guest would get it.</summary>
-    static Finding Jail()
+    static Finding[] Jail()
     {
         const string subject = "jail around the VMM";
         try
@@ -43,16 +44,22 @@ static class Examination
             using EarlyVmm early = EarlyVmm.Start();
             VmmProcess vmm = early.Process;
             vmm.Confirm();
-            return vmm.Jail.Missing == JailWalls.None
+            vmm.Limit(s_limits);
+            Finding jail = vmm.Jail.Missing == JailWalls.None
                 ? new Finding(subject, Verdict.Ok, vmm.Jail.ToString())
-                : new Finding(subject, Verdict.Note, vmm.Jail.ToString(),
-                    "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or a kernel with Landlock");
+                : new Finding(subject, Verdict.Note, vmm.Jail.ToString(), vmm.Jail.Missing == JailWalls.CgroupLimits
+                    ? null
+                    : "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or a kernel with Landlock");
+            return [jail, CgroupDiagnosis.Of(vmm.Group, vmm.Jail, isRoot: geteuid() == 0)];
         }
         catch (HostException failure)
         {
-            return new Finding(subject, Verdict.Missing, failure.Message, failure.Advice);
+            return [new Finding(subject, Verdict.Missing, failure.Message, failure.Advice)];
         }
     }
+
+    /// <summary>Any that a guest could have.</summary>
+    static readonly GroupLimits s_limits = new(1UL << 30, Cpus: 1, Weight: 100, Processes: 100);
 
     static readonly Finding s_filter = new("seccomp filter", Verdict.Note,
         "not built yet: a VMM that has fallen can make every system call that its jail leaves any use (see SECURITY.md)");

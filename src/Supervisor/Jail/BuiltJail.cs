@@ -5,9 +5,26 @@ namespace Sandbox.Supervisor.Jail;
 /// <summary>What became of a jail.</summary>
 /// <param name="Walls">What stands.</param>
 /// <param name="Missing">What was wanted and could not be built.</param>
-/// <param name="Reason">The first thing that failed, for people; null when nothing is missing.</param>
+/// <param name="Reason">
+/// The first thing that failed, and what a control group lacks, for people; null when nothing is missing.
+/// </param>
 sealed record BuiltJail(JailWalls Walls, JailWalls Missing, string? Reason)
 {
+    /// <summary>
+    /// Whether a start should say what is missing. An ordinary user has no control group to give away on most hosts,
+    /// unless he asks for one: that alone is told by doctor, and refused where a policy requires it.
+    /// </summary>
+    public bool DeservesWarning(bool isRoot) =>
+        (isRoot ? Missing : Missing & ~JailWalls.CgroupLimits) != JailWalls.None;
+
+    /// <summary>The same jail without limits in its control group.</summary>
+    /// <param name="lacks">Why, for people.</param>
+    public BuiltJail WithoutGroupLimits(string lacks) => new(
+        Walls & ~JailWalls.CgroupLimits, Missing | JailWalls.CgroupLimits,
+        Reason is null ? GroupReason(lacks) : $"{Reason}; {GroupReason(lacks)}");
+
+    static string GroupReason(string lacks) => $"a control group with limits: {lacks}";
+
     public static string Describe(string step, int errno) => $"{step}: {Errno.Describe(errno)}";
 
     public override string ToString() => Missing == JailWalls.None
@@ -24,5 +41,6 @@ sealed record BuiltJail(JailWalls Walls, JailWalls Missing, string? Reason)
         (JailWalls.Cgroup, "cgroup namespace"), (JailWalls.Time, "time namespace"), (JailWalls.Capabilities, "capabilities"),
         (JailWalls.NoNewPrivileges, "no new privileges"), (JailWalls.Limits, "limits"), (JailWalls.Landlock, "Landlock"),
         (JailWalls.OwnUser, "a user of its own"),
+        (JailWalls.CgroupLimits, "control group"),
     ];
 }

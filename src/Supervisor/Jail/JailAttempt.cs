@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Supervisor.Jail.Cgroups;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Jail;
@@ -25,12 +26,13 @@ sealed class JailAttempt : IDisposable
     /// <returns>0, or a negative error number when there is no process.</returns>
     /// <exception cref="HostException">The host has no memory left.</exception>
     public static int TryStart(
-        JailWalls walls, in JailDescriptors descriptors, string program, out JailAttempt? attempt)
+        JailWalls walls, in JailDescriptors descriptors, string program, GuestGroup? group, out JailAttempt? attempt)
     {
         attempt = null;
         ChildScript script = new();
-        JailScript.Write(script, walls, descriptors, program);
-        int error = script.Start(JailScript.CloneFlags(walls), cgroup: -1, out int pid, out FileDescriptor? pidfd);
+        JailScript.Write(script, walls, descriptors, program, group);
+        int error = script.Start(
+            JailScript.CloneFlags(walls, group), group?.Into?.Value ?? -1, out int pid, out FileDescriptor? pidfd);
         if (error != 0)
         {
             script.Dispose();

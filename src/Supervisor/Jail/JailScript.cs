@@ -1,5 +1,6 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Supervisor.Jail.Cgroups;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Jail;
@@ -21,18 +22,25 @@ static unsafe class JailScript
     /// <summary>The name of the last step: it fails for the program's sake, not for the jail's.</summary>
     public const string ExecuteStep = "execve";
 
+    /// <summary>The name of the steps that enter version 1's control groups.</summary>
+    public const string EnterGroupStep = "write to a control group's tasks";
+
     /// <summary>CAP_LAST_CAP of kernels to come; beyond the host's last one, dropping says EINVAL.</summary>
     const int LastCapability = 63;
 
     /// <summary>Namespaces that clone3 must make: the process cannot enter them later by itself.</summary>
-    public static long CloneFlags(JailWalls walls) =>
-        (walls.HasFlag(JailWalls.User) ? CLONE_NEWUSER : 0L) | (walls.HasFlag(JailWalls.Pid) ? CLONE_NEWPID : 0L);
+    public static long CloneFlags(JailWalls walls, GuestGroup? group) =>
+        (walls.HasFlag(JailWalls.User) ? CLONE_NEWUSER : 0L) | (walls.HasFlag(JailWalls.Pid) ? CLONE_NEWPID : 0L)
+        | (group?.Into is null ? 0L : CLONE_INTO_CGROUP);
 
     /// <param name="descriptors">All numbers above those that they get in the VMM.</param>
-    public static void Write(ChildScript script, JailWalls walls, in JailDescriptors descriptors, string program)
+    public static void Write(
+        ChildScript script, JailWalls walls, in JailDescriptors descriptors, string program, GuestGroup? group)
     {
         // The supervisor's death is the VMM's end, from here on.
         script.Add("prctl PR_SET_PDEATHSIG", SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+        if (group is not null)
+            EnterGroup(script, group);
         if (walls.HasFlag(JailWalls.User))
             script.AddHold(); // for its user and group maps
         ResetSignals(script);
@@ -51,6 +59,14 @@ static unsafe class JailScript
         if (walls.HasFlag(JailWalls.Capabilities))
             DropCapabilities(script);
         Execute(script, walls, program);
+    }
+
+    // Before anything costs something, and before the group is all that it sees of control groups.
+    static void EnterGroup(ChildScript script, GuestGroup group)
+    {
+        nint itself = script.PlaceText("0");
+        foreach (FileDescriptor entry in group.Entries)
+            script.Add(EnterGroupStep, SYS_write, entry.Value, itself, 1);
     }
 
     // A session of its own: Ctrl-C at the caller's terminal goes to the command line alone, which passes it on, and

@@ -48,7 +48,10 @@ enum JailWalls
     /// <summary>On the host it is a user that owns nothing; only root can give it one. See <see cref="VmmUser"/>.</summary>
     OwnUser = 1 << 12,
 
+    /// <summary>Memory, CPU time, processes and threads of the host: cgroups(7).</summary>
+    CgroupLimits = 1 << 13,
+
     Namespaces = User | Pid | Root | Network | Ipc | Uts | Cgroup | Time,
 
-    All = Namespaces | Capabilities | NoNewPrivileges | Limits | Landlock | OwnUser,
+    All = Namespaces | Capabilities | NoNewPrivileges | Limits | Landlock | OwnUser | CgroupLimits,
 }

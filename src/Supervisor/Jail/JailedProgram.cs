@@ -1,5 +1,6 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Supervisor.Jail.Cgroups;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Jail;
@@ -11,6 +12,7 @@ namespace Sandbox.Supervisor.Jail;
 sealed class JailedProgram : IDisposable
 {
     static readonly Version s_timeNamespaceByExecve = new(6, 2);
+    const string CloneStep = "clone3";
 
     readonly string _program;
     readonly FileDescriptor[] _held;
@@ -20,11 +22,15 @@ sealed class JailedProgram : IDisposable
     JailAttempt? _building;
     JailWalls _walls;
     string? _reason;
+    GuestGroup? _group;
+    string? _groupLacks;
+    bool _retry;
     BuiltJail? _built;
     FileDescriptor? _pidfd;
 
-    JailedProgram(string program, FileDescriptor[] held, JailWalls wanted)
+    JailedProgram(string program, FileDescriptor[] held, JailWalls wanted, GuestGroup? group)
     {
+        _group = group;
         _program = program;
         _held = held;
         _descriptors = new JailDescriptors(held[0].Value, held[1].Value, held[2].Value, held[3].Value);
@@ -76,6 +82,7 @@ sealed class JailedProgram : IDisposable
     public static JailedProgram Start(string program, FileDescriptor channel, FileDescriptor kvm, JailWalls walls)
     {
         List<FileDescriptor> held = [];
+        GuestGroup? group = null;
         try
         {
             using FileDescriptor nowhere = FileDescriptor.Open("/dev/null", O_RDWR);
@@ -83,12 +90,15 @@ sealed class JailedProgram : IDisposable
                 "sandbox-vmm belongs beside sandbox; build both with ./sandbox, or install both");
             foreach (FileDescriptor source in (FileDescriptor[])[nowhere, channel, kvm, file])
                 held.Add(CopyAbove(source));
-            var jailed = new JailedProgram(program, [.. held], walls);
+            if (walls.HasFlag(JailWalls.CgroupLimits))
+                group = GuestGroup.Create(HostCgroupFiles.Instance);
+            var jailed = new JailedProgram(program, [.. held], walls, group);
             jailed.TryNext();
             return jailed;
         }
         catch
         {
+            group?.Dispose();
             held.ForEach(descriptor => descriptor.Dispose());
             throw;
         }
@@ -105,8 +115,11 @@ sealed class JailedProgram : IDisposable
     {
         while (true)
         {
-            _walls = _attempts.Dequeue();
-            int error = JailAttempt.TryStart(_walls, _descriptors, _program, out _building);
+            if (_retry)
+                _retry = false;
+            else
+                _walls = _attempts.Dequeue();
+            int error = JailAttempt.TryStart(_walls, _descriptors, _program, _group, out _building);
             if (error == 0)
             {
                 Pid = _building!.Pid;
@@ -114,17 +127,30 @@ sealed class JailedProgram : IDisposable
                 return;
             }
 
-            Fail("clone3", -error);
+            Fail(CloneStep, -error);
         }
     }
 
     /// <summary>Notes why; throws when nothing less is left to try, or would not help.</summary>
     void Fail(string step, int errno)
     {
+        if (_group is not null && IsOfGroup(step, errno))
+        {
+            _groupLacks = BuiltJail.Describe(step, errno);
+            _group.Dispose();
+            _group = null;
+            _retry = true;
+            return;
+        }
+
         _reason ??= BuiltJail.Describe(step, errno);
         if (_attempts.Count == 0 || step is JailScript.ExecuteStep)
             throw new HostException(errno, step, _program, AdviceFor(errno));
     }
+
+    /// <summary>Whether it was the group that could not be entered. clone3 fails for namespaces with other errors.</summary>
+    bool IsOfGroup(string step, int errno) => step is JailScript.EnterGroupStep
+        || (step is CloneStep && _group!.Into is not null && errno is EACCES or EBUSY or EOPNOTSUPP or ENODEV or ENOENT);
 
     static string? AdviceFor(int error) => error switch
     {
@@ -144,6 +170,8 @@ sealed class JailedProgram : IDisposable
                 if (building.WaitUntilBuilt() is not (string step, int errno))
                 {
                     _built = new BuiltJail(_walls, _wanted & ~_walls, _reason);
+                    if (_walls.HasFlag(JailWalls.CgroupLimits) && (_group?.Lacks ?? _groupLacks) is string lacks)
+                        _built = _built.WithoutGroupLimits(lacks);
                     _building = null;
                     Release();
                     return;
@@ -169,11 +197,25 @@ sealed class JailedProgram : IDisposable
         _pidfd = null;
     }
 
+    /// <summary>
+    /// Once built: holds the program, and all that it starts, to limits. What a host refuses is missing in
+    /// <see cref="Built"/>.
+    /// </summary>
+    public void Limit(in GroupLimits limits)
+    {
+        if (_group?.Limit(limits) is string lacks && Built.Walls.HasFlag(JailWalls.CgroupLimits))
+            _built = Built.WithoutGroupLimits(lacks);
+    }
+
+    /// <summary>The program's control group; null where there is none.</summary>
+    public GuestGroup? Group => _group;
+
     // A copy of the channel's other end would hide that the VMM has closed its own.
     void Release()
     {
         foreach (FileDescriptor descriptor in _held)
             descriptor.Dispose();
+        _group?.CloseEntries();
     }
 
     /// <summary>The program has ended.</summary>
@@ -187,5 +229,6 @@ sealed class JailedProgram : IDisposable
 
         _pidfd?.Dispose();
         Release();
+        _group?.Dispose();
     }
 }

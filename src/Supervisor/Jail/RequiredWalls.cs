@@ -10,6 +10,7 @@ static class RequiredWalls
     {
         Wall.Namespaces => JailWalls.Namespaces & ~JailWalls.Time,
         Wall.Landlock => JailWalls.Landlock,
+        Wall.Cgroup => JailWalls.CgroupLimits,
         Wall.NoNetwork => JailWalls.Network,
         Wall.UserMapping => JailWalls.User,
         _ => null,

@@ -13,6 +13,11 @@ static class ExitReport
     public static (int Status, string? Line) For(LaunchPlan plan, Outcome outcome) => outcome switch
     {
         Outcome.Ended ended => Ended(plan, ended),
+        Outcome.HostMemoryLimit limit => (ExitStatus.MemoryLimit, HostMemory(plan, limit.Bytes)),
+        Outcome.VmmDied { ProcessLimit: int processes } died => Failed(
+            $"the VMM ended unexpectedly ({Describe(died.WaitStatus)}) after its control group had refused it more than "
+            + $"{processes} threads (--processes {plan.Limits.Processes}); "
+            + "this is a bug in sandbox or an attack by the guest, please report it"),
         Outcome.VmmDied died => Failed($"the VMM ended unexpectedly ({Describe(died.WaitStatus)}); this is a bug in sandbox, please report it"),
         Outcome.VmmMisbehaved bad => Failed($"the VMM was stopped because it {bad.What}; this is a bug in sandbox or an attack by the guest, please report it"),
         Outcome.VmmSilent => Failed("the VMM did not start the guest within 30 s and was stopped; is the host overloaded?"),
@@ -56,6 +61,10 @@ static class ExitReport
 
     static string WallTime(LaunchPlan plan) =>
         $"the time limit of {Duration.Format(plan.Limits.WallMilliseconds)} was reached (--timeout); the guest was stopped";
+
+    static string HostMemory(LaunchPlan plan, ulong bytes) =>
+        $"the memory limit of {ByteSize.Format(plan.Limits.MemoryBytes)} (--memory) was reached by guest and VMM together: "
+        + $"the host's kernel stopped them at their control group's limit of {bytes >> 20} MiB";
 
     static string NotFound(LaunchPlan plan, Outcome.Ended ended)
     {

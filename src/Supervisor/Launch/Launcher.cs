@@ -3,6 +3,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
+using Sandbox.Supervisor.Jail.Cgroups;
 using Sandbox.Supervisor.Planning;
 using Sandbox.Supervisor.Trust;
 using static Sandbox.Host.Libc;
@@ -35,8 +36,9 @@ static class Launcher
         VmmProcess process = vmm.Process;
         process.Confirm();
         using GrantedFiles? granted = Adapt(ref process, vmm, launch, descriptors);
+        process.Limit(GroupLimits.For(launch.Plan.Limits, host.Cpus));
         RequiredWalls.Check(policy.Isolation, process.Jail);
-        if (process.Jail.Missing != JailWalls.None)
+        if (process.Jail.DeservesWarning(isRoot: geteuid() == 0))
             StandardStreams.WriteError($"warning: {process.Jail}");
         (int status, string? line) = ExitReport.For(
             launch.Plan, Watch(process, launch.Plan, terminal, granted?.Descriptors ?? descriptors));

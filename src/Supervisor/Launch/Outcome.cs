@@ -10,7 +10,15 @@ abstract record Outcome
 
     /// <summary>The VMM ended without a word.</summary>
     /// <param name="WaitStatus">Of waitpid(2), or null if it is not known.</param>
-    public sealed record VmmDied(int? WaitStatus) : Outcome;
+    public sealed record VmmDied(int? WaitStatus) : Outcome
+    {
+        /// <summary>The limit of host threads, if the VMM had wanted more of them before.</summary>
+        public int? ProcessLimit { get; init; }
+    }
+
+    /// <summary>The host's kernel killed the VMM because its control group had no more memory.</summary>
+    /// <param name="Bytes">The group's limit: the guest's, and what the VMM may need for itself.</param>
+    public sealed record HostMemoryLimit(ulong Bytes) : Outcome;
 
     /// <summary>The VMM said something that no VMM says, and was stopped.</summary>
     public sealed record VmmMisbehaved(string What) : Outcome;

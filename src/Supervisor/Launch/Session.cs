@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Supervisor.Jail;
+using Sandbox.Supervisor.Jail.Cgroups;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Launch;
@@ -41,6 +42,8 @@ sealed unsafe class Session
     public Outcome Run(ReadOnlySpan<FileDescriptor> descriptors)
     {
         Start(descriptors);
+        // While the guest starts, this processor has nothing else to do.
+        _vmm.Group?.RemoveAbandoned();
         while (!Step())
         {
         }
@@ -53,7 +56,19 @@ sealed unsafe class Session
 
         if (_signals.ForcedBy is int signal && _outcome is null)
             return new Outcome.Interrupted(signal);
-        return _outcome ?? new Outcome.VmmDied(_vmm.WaitStatus);
+        return _outcome ?? Died();
+    }
+
+    /// <summary>Without a word: at a limit of its group, or for no reason that is known.</summary>
+    Outcome Died()
+    {
+        GroupUsage usage = _vmm.Group?.Usage ?? default;
+        if (usage.OomKills > 0)
+            return new Outcome.HostMemoryLimit(_vmm.Group!.Limits.MemoryBytes);
+        return new Outcome.VmmDied(_vmm.WaitStatus)
+        {
+            ProcessLimit = usage.ForksRefused > 0 ? _vmm.Group!.Limits.Processes : null,
+        };
     }
 
     void Start(ReadOnlySpan<FileDescriptor> descriptors)

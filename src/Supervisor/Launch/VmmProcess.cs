@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Supervisor.Jail;
+using Sandbox.Supervisor.Jail.Cgroups;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Launch;
@@ -29,6 +30,15 @@ sealed unsafe class VmmProcess : IDisposable
 
     /// <summary>What stands around it.</summary>
     public BuiltJail Jail => _jailed.Built;
+
+    /// <summary>The control group that limits it; null where there is none.</summary>
+    public GuestGroup? Group => _jailed.Group;
+
+    /// <summary>
+    /// CPU time in microseconds, of the process and, if it has a PID namespace, of all that it started; 0 until it has
+    /// ended.
+    /// </summary>
+    public long CpuMicroseconds { get; private set; }
 
     /// <summary>The wait status of waitpid(2), once ended; null if somebody else took it (SIGCHLD ignored).</summary>
     public int? WaitStatus { get; private set; }
@@ -64,6 +74,11 @@ sealed unsafe class VmmProcess : IDisposable
     public void Lacks(JailWalls walls, string reason) =>
         _jailed.Built = Jail with { Missing = Jail.Missing | walls, Reason = Jail.Reason ?? reason };
 
+    /// <summary>
+    /// Once confirmed: holds it, and all that it starts, to limits. See <see cref="Jail"/> for whether they hold.
+    /// </summary>
+    public void Limit(in GroupLimits limits) => _jailed.Limit(limits);
+
     /// <summary>Sends a signal; one that is already dead is left alone.</summary>
     public void Signal(int signal) => pidfd_send_signal(EndDescriptor.Value, signal);
 
@@ -82,13 +97,17 @@ sealed unsafe class VmmProcess : IDisposable
         if (ready == 0)
             return false;
         int status, reaped;
+        rusage usage;
         do
-            reaped = waitpid(Pid, &status, 0);
+            reaped = wait4(Pid, &status, 0, &usage);
         while (reaped < 0 && errno == EINTR);
         _ended = true;
         WaitStatus = reaped == Pid ? status : null;
+        CpuMicroseconds = reaped == Pid ? Microseconds(usage.ru_utime) + Microseconds(usage.ru_stime) : 0;
         return true;
     }
+
+    static long Microseconds(timeval time) => time.tv_sec * 1_000_000 + time.tv_usec;
 
     /// <summary>Nothing of a sandbox survives its command line, whichever way this is left.</summary>
     public void Dispose()

@@ -4,7 +4,7 @@ namespace Sandbox.EndToEnd.Harness;
 
 /// <summary>
 /// Runs the program under test: <c>sandbox run FLAGS -- COMMAND</c> or any other of its commands. After each run
-/// nothing of it may be left: no process, no file, no mount.
+/// nothing of it may be left: no process, no file, no mount, no control group.
 /// </summary>
 static class SandboxRun
 {
@@ -84,5 +84,8 @@ static class SandboxRun
     ];
 
     static IReadOnlyList<string> Leftovers(ChildProcess child) =>
-        [.. ProcessTable.LeftBehind(child.Pid, TimeSpan.FromMilliseconds(500)).Select(row => row.ToString())];
+    [
+        .. ProcessTable.LeftBehind(child.Pid, TimeSpan.FromMilliseconds(500)).Select(row => row.ToString()),
+        .. ControlGroups.MadeBy(child.Pid),
+    ];
 }

@@ -5,7 +5,7 @@ namespace Sandbox.Supervisor.Tests.Jail;
 
 public class JailTests
 {
-    const JailWalls Bare = JailWalls.NoNewPrivileges | JailWalls.Limits | JailWalls.Landlock;
+    const JailWalls Bare = JailWalls.NoNewPrivileges | JailWalls.Limits | JailWalls.Landlock | JailWalls.CgroupLimits;
 
     [Fact]
     public void RootGivesUpOneWallBeforeMany() => Assert.Equal(
@@ -30,5 +30,20 @@ public class JailTests
         Assert.Equal(
             "the jail around the VMM lacks walls (user namespace, Landlock), since this host refused clone3: no; see sandbox doctor",
             jail.ToString());
+    }
+
+    [Fact]
+    public void AControlGroupThatLacksALimitIsNoWall()
+    {
+        BuiltJail jail = new BuiltJail(JailWalls.All, JailWalls.None, null).WithoutGroupLimits("cpu: no");
+        Assert.Equal(JailWalls.CgroupLimits, jail.Missing);
+        Assert.Equal(JailWalls.All & ~JailWalls.CgroupLimits, jail.Walls);
+        Assert.Equal(
+            "the jail around the VMM lacks walls (control group), since this host refused a control group with limits: cpu: no; see sandbox doctor",
+            jail.ToString());
+        // The usual case of an ordinary user.
+        Assert.False(jail.DeservesWarning(isRoot: false));
+        Assert.True(jail.DeservesWarning(isRoot: true));
+        Assert.True(new BuiltJail(JailWalls.All, JailWalls.Landlock | JailWalls.CgroupLimits, "x").DeservesWarning(isRoot: false));
     }
 }

@@ -1,0 +1,208 @@
+using Sandbox.Host;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.Jail.Cgroups;
+
+/// <summary>
+/// The control group of one guest: the VMM's process and all that it starts, below the supervisor's own group and
+/// apart from it. Made before the process, without limits; the limits come with the plan. A group in version 1 is one
+/// folder in each hierarchy that serves; where both versions are mounted, in both.
+/// </summary>
+/// <remarks>The process enters version 1's folders by itself, before anything else; version 2's by clone3.</remarks>
+sealed class GuestGroup : IDisposable
+{
+    /// <summary>How often a group that is still busy is tried again to be removed, a millisecond apart.</summary>
+    const int RemovalTries = 200;
+
+    /// <summary>How long <see cref="Freeze"/> waits, in milliseconds.</summary>
+    const int FreezeMilliseconds = 1_000;
+
+    readonly ICgroupFiles _files;
+    readonly List<GroupPart> _parts = [];
+    readonly List<FileDescriptor> _entries = [];
+
+    GuestGroup(ICgroupFiles files) => _files = files;
+
+    /// <summary>Version 1's "tasks", opened for writing: whoever writes "0" there is in.</summary>
+    public IReadOnlyList<FileDescriptor> Entries => _entries;
+
+    /// <summary>Version 2's folder, for CLONE_INTO_CGROUP; null without.</summary>
+    public FileDescriptor? Into { get; private set; }
+
+    /// <summary>What the group controls.</summary>
+    public Controllers Controllers => _parts.Aggregate(Controllers.None, (all, part) => all | part.Controllers);
+
+    /// <summary>What keeps it from limiting memory, CPU and processes, for people; null when nothing does.</summary>
+    public string? Lacks { get; private set; }
+
+    /// <summary>The last limits that were set.</summary>
+    public GroupLimits Limits { get; private set; }
+
+    /// <summary>Its folders on the host.</summary>
+    public IEnumerable<string> Folders => _parts.Select(part => part.Folder);
+
+    /// <summary>As much of a group as the host lets this process make; perhaps nothing.</summary>
+    public static GuestGroup Create(ICgroupFiles files)
+    {
+        var group = new GuestGroup(files);
+        try
+        {
+            group.Make(Hierarchy.Find(files), GroupName.Next(files));
+            return group;
+        }
+        catch
+        {
+            group.Dispose();
+            throw;
+        }
+    }
+
+    void Make(List<Hierarchy> hierarchies, GroupName name)
+    {
+        Controllers missing = Controllers.Limits | Controllers.Freezer;
+        foreach (Hierarchy tree in hierarchies)
+        {
+            if (!tree.IsVersionTwo)
+                missing &= ~Add(new VersionOnePart(_files, tree.Own, name.ToString(), tree.Controllers & missing));
+            else if ((missing & Controllers.Limits) != 0)
+                missing &= ~AddVersionTwo(tree, missing, name);
+        }
+
+        if ((missing & Controllers.Limits) != 0)
+            Lacks ??= "no controller for " + string.Join(", ", CgroupText.NamesOf(missing & Controllers.Limits));
+    }
+
+    Controllers AddVersionTwo(Hierarchy tree, Controllers missing, GroupName name)
+    {
+        int error = DelegatedFolder.Find(_files, tree, missing & Controllers.Limits, name.Supervisors,
+            out string folder, out Controllers given);
+        // Where version 1 has every controller, version 2's tree has none left to give.
+        if (error == 0)
+            return Add(new VersionTwoPart(_files, folder, name.ToString(), given | (missing & Controllers.Freezer)));
+        if (error != ENOENT)
+            Lacks ??= $"{folder}: {Errno.Describe(error)}";
+        return Controllers.None;
+    }
+
+    /// <returns>What it adds to the group.</returns>
+    Controllers Add(GroupPart part)
+    {
+        if (part.Controllers == Controllers.None)
+            return Controllers.None;
+        int error = _files.MakeFolder(part.Folder);
+        if (error == 0)
+        {
+            _parts.Add(part);
+            error = part.OpenEntry(out FileDescriptor? entry);
+            if (error == 0)
+            {
+                if (part is VersionTwoPart)
+                    Into = entry;
+                else
+                    _entries.Add(entry!);
+                return part.Controllers;
+            }
+        }
+
+        Lacks ??= $"{part.Folder}: {Errno.Describe(-error)}";
+        return Controllers.None;
+    }
+
+    /// <summary>Sets as many of the limits as the host lets it.</summary>
+    /// <returns>What the host refused, now or before, for people; null when all hold.</returns>
+    public string? Limit(in GroupLimits limits)
+    {
+        Limits = limits;
+        foreach (GroupPart part in _parts)
+            if (part.Limit(limits) is (string file, int error))
+                Lacks ??= $"{part.Folder}/{file}: {Errno.Describe(error)}";
+        return Lacks;
+    }
+
+    /// <summary>
+    /// Stops every process in it, and waits until they have stopped. In version 1 a frozen process does not die of a
+    /// signal before it is thawed.
+    /// </summary>
+    /// <returns>
+    /// 0, or a negative error number: -ENODEV without a freezer, -ETIMEDOUT when they did not stop in a second.
+    /// </returns>
+    public int Freeze()
+    {
+        int error = SetFrozen(true, out GroupPart? part);
+        if (error != 0)
+            return error;
+        for (int waited = 0; !part!.IsFrozen; waited++)
+        {
+            if (waited == FreezeMilliseconds)
+                return -ETIMEDOUT;
+            Thread.Sleep(1);
+        }
+
+        return 0;
+    }
+
+    /// <summary>Lets them go on.</summary>
+    /// <returns>0 or a negative error number.</returns>
+    public int Thaw() => SetFrozen(false, out _);
+
+    int SetFrozen(bool frozen, out GroupPart? part)
+    {
+        part = _parts.Find(part => part.Controllers.HasFlag(Controllers.Freezer));
+        return part?.Freeze(frozen) ?? -ENODEV;
+    }
+
+    /// <summary>Until the group is removed.</summary>
+    public GroupUsage Usage
+    {
+        get
+        {
+            GroupUsage all = default;
+            foreach (GroupPart part in _parts)
+            {
+                GroupUsage usage = part.Usage;
+                all = new GroupUsage(usage.MemoryPeakBytes ?? all.MemoryPeakBytes,
+                    all.OomKills + usage.OomKills, all.ForksRefused + usage.ForksRefused);
+            }
+
+            return all;
+        }
+    }
+
+    /// <summary>Removes what supervisors that were killed have left beside it.</summary>
+    public void RemoveAbandoned()
+    {
+        foreach (GroupPart part in _parts)
+            AbandonedGroups.Remove(_files, part.Parent);
+    }
+
+    /// <summary>No process enters it any more through what was opened.</summary>
+    public void CloseEntries()
+    {
+        _entries.ForEach(entry => entry.Dispose());
+        _entries.Clear();
+        Into?.Dispose();
+        Into = null;
+    }
+
+    /// <summary>
+    /// Removes it. Whatever is still in it is killed: nothing, where the VMM had a PID namespace. A group that stays
+    /// busy is left to those who come later.
+    /// </summary>
+    public void Dispose()
+    {
+        CloseEntries();
+        // The first one last: it is by this that a removal which was interrupted is noticed.
+        for (int i = _parts.Count - 1; i >= 0; i--)
+            Remove(_parts[i]);
+        _parts.Clear();
+    }
+
+    void Remove(GroupPart part)
+    {
+        for (int tries = 0; _files.RemoveFolder(part.Folder) == -EBUSY && tries < RemovalTries; tries++)
+        {
+            part.Kill();
+            Thread.Sleep(1);
+        }
+    }
+}

@@ -1,0 +1,302 @@
+using Sandbox.Policy.Contract;
+using Sandbox.Supervisor.Jail.Cgroups;
+using Xunit;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.Tests.Jail.Cgroups;
+
+public sealed class GuestGroupTests
+{
+    const string Root = "/sys/fs/cgroup";
+    static readonly string s_me = $"{Environment.ProcessId}\n";
+    static readonly GroupLimits s_limits = new(1000, Cpus: 2, Weight: 200, Processes: 30);
+
+    static FakeCgroups VersionOne() => new FakeCgroups()
+        .One(Root + "/memory/jobs/a", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.swappiness",
+            "memory.oom_control", "memory.max_usage_in_bytes")
+        .One(Root + "/memory").One(Root + "/cpu", "cpu.shares", "cpu.cfs_quota_us")
+        .One(Root + "/pids", "pids.max", "pids.events").One(Root + "/freezer", "freezer.state")
+        .Memberships("8:pids:/\n6:freezer:/\n5:devices:/\n4:memory:/jobs/a\n2:cpuacct:/\n1:cpu,cpuset:/\n9:name=systemd:/\n0::/\n");
+
+    static FakeCgroups VersionTwo(string own, string memberships = "0::/a/b\n") =>
+        new FakeCgroups().Two(Root, "cpu memory pids io", "memory pids cpu", root: true).Memberships(memberships)
+            .Two(Root + "/a", "cpu memory pids", "cpu memory pids").Two(Root + "/a/b", "cpu memory pids", "", own);
+
+    static string Single(GuestGroup group) => Assert.Single(group.Folders);
+
+    [Fact]
+    public void VersionOneHasAFolderInEachHierarchyThatServesAndNoOther()
+    {
+        FakeCgroups host = VersionOne();
+        using (GuestGroup group = GuestGroup.Create(host))
+        {
+            Assert.Null(group.Lacks);
+            Assert.Null(group.Into);
+            Assert.Equal(4, group.Entries.Count);
+            Assert.Equal([Root + "/cpu", Root + "/freezer", Root + "/memory/jobs/a", Root + "/pids"],
+                group.Folders.Select(folder => Path.GetDirectoryName(folder)!).Order(StringComparer.Ordinal));
+            Assert.Null(group.Limit(s_limits));
+            string name = Path.GetFileName(group.Folders.First());
+            Assert.Equal("1000", host[$"{Root}/memory/jobs/a/{name}/memory.limit_in_bytes"]);
+            Assert.Equal("1000", host[$"{Root}/memory/jobs/a/{name}/memory.memsw.limit_in_bytes"]);
+            Assert.Equal("2048", host[$"{Root}/cpu/{name}/cpu.shares"]);
+            Assert.Equal("200000", host[$"{Root}/cpu/{name}/cpu.cfs_quota_us"]);
+            Assert.Equal("30", host[$"{Root}/pids/{name}/pids.max"]);
+        }
+
+        Assert.Equal(4, host.Log.Count(line => line.StartsWith("rmdir", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public void WithoutSwapAccountingItDoesNotSwap()
+    {
+        FakeCgroups host = VersionOne();
+        using GuestGroup group = GuestGroup.Create(host);
+        string folder = group.Folders.First(folder => folder.Contains("/memory/"));
+        host.Refuse(folder + "/memory.memsw.limit_in_bytes", ENOENT);
+        Assert.Null(group.Limit(s_limits));
+        Assert.Equal("0", host[folder + "/memory.swappiness"]);
+    }
+
+    [Fact]
+    public void AHierarchyThatIsReadOnlyIsNamed()
+    {
+        FakeCgroups host = VersionOne();
+        host.Refuse(Root + "/cpu", EROFS);
+        using GuestGroup group = GuestGroup.Create(host);
+        Assert.StartsWith(Root + "/cpu/sandbox-", group.Lacks, StringComparison.Ordinal);
+        Assert.Contains("EROFS", group.Lacks, StringComparison.Ordinal);
+        // What can be limited is.
+        Assert.NotNull(group.Limit(s_limits));
+        Assert.Equal("1000", host[group.Folders.First(folder => folder.Contains("/memory/")) + "/memory.limit_in_bytes"]);
+    }
+
+    [Fact]
+    public void ALimitThatIsRefusedIsNamed()
+    {
+        FakeCgroups host = VersionOne();
+        using GuestGroup group = GuestGroup.Create(host);
+        Assert.Null(group.Lacks);
+        host.Refuse(group.Folders.First(folder => folder.Contains("/pids/")) + "/pids.max", EINVAL);
+        Assert.Contains("/pids.max: ", group.Limit(s_limits), StringComparison.Ordinal);
+        // The others hold all the same.
+        Assert.Equal("1000", host[group.Folders.First(folder => folder.Contains("/memory/")) + "/memory.limit_in_bytes"]);
+        Assert.Equal("200000", host[group.Folders.First(folder => folder.Contains("/cpu/")) + "/cpu.cfs_quota_us"]);
+    }
+
+    [Fact]
+    public void WithoutAnyTreeThereIsNoGroup()
+    {
+        using GuestGroup group = GuestGroup.Create(new FakeCgroups());
+        Assert.Empty(group.Folders);
+        Assert.Equal("no controller for memory, cpu, pids", group.Lacks);
+        Assert.Equal(-ENODEV, group.Freeze());
+        Assert.Equal(default, group.Usage);
+    }
+
+    [Fact]
+    public void VersionTwosRootGivesItsControllersAway()
+    {
+        FakeCgroups host = new FakeCgroups().Two(Root, "cpu memory pids io", "", s_me + "1\n", root: true).Memberships("0::/\n");
+        using GuestGroup group = GuestGroup.Create(host);
+        Assert.Null(group.Lacks);
+        Assert.NotNull(group.Into);
+        Assert.Empty(group.Entries);
+        Assert.Equal(Root, Path.GetDirectoryName(Single(group)));
+        Assert.Null(group.Limit(s_limits));
+        Assert.Equal("1000", host[Single(group) + "/memory.max"]);
+        Assert.Equal("0", host[Single(group) + "/memory.swap.max"]);
+        Assert.Equal("200000 100000", host[Single(group) + "/cpu.max"]);
+        Assert.Equal("200", host[Single(group) + "/cpu.weight"]);
+        Assert.Equal("30", host[Single(group) + "/pids.max"]);
+    }
+
+    [Fact]
+    public void AloneInItsGroupTheSupervisorMovesBelow()
+    {
+        FakeCgroups host = VersionTwo(s_me);
+        using GuestGroup group = GuestGroup.Create(host);
+        Assert.Null(group.Lacks);
+        Assert.Equal(Root + "/a/b", Path.GetDirectoryName(Single(group)));
+        Assert.Equal(s_me, host[$"{Root}/a/b/sandbox-{Environment.ProcessId}-77-0/cgroup.procs"]);
+        Assert.Equal("", host[Root + "/a/b/cgroup.procs"]);
+    }
+
+    [Fact]
+    public void WithOthersInItsGroupTheGuestsIsBesideIt()
+    {
+        FakeCgroups host = VersionTwo(s_me + "99999\n");
+        using GuestGroup group = GuestGroup.Create(host);
+        Assert.Null(group.Lacks);
+        Assert.Equal(Root + "/a", Path.GetDirectoryName(Single(group)));
+        Assert.Equal(s_me + "99999\n", host[Root + "/a/b/cgroup.procs"]);
+    }
+
+    [Theory]
+    [InlineData(EACCES)]
+    [InlineData(EROFS)]
+    public void WithoutDelegationThereIsNoGroup(int errno)
+    {
+        FakeCgroups host = VersionTwo(s_me);
+        foreach (string path in (string[])["/a/b", "/a/b/cgroup.subtree_control", "/a", "/a/cgroup.subtree_control"])
+            host.Refuse(Root + path, errno);
+        using GuestGroup group = GuestGroup.Create(host);
+        Assert.Empty(group.Folders);
+        Assert.Contains(Sandbox.Host.Errno.Describe(errno), group.Lacks, StringComparison.Ordinal);
+        Assert.Empty(host.Log);
+    }
+
+    [Fact]
+    public void AContainersOwnRootIsNoRoot()
+    {
+        FakeCgroups host = new FakeCgroups().Two(Root, "cpu memory pids", "", s_me + "5\n").Memberships("0::/\n");
+        using GuestGroup group = GuestGroup.Create(host);
+        Assert.Empty(group.Folders);
+        Assert.Contains("EBUSY", group.Lacks, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void AControllerThatWasNotGivenIsNamed()
+    {
+        FakeCgroups host = new FakeCgroups().Two(Root, "memory pids", "", s_me, root: true).Memberships("0::/\n");
+        using GuestGroup group = GuestGroup.Create(host);
+        Assert.Equal("no controller for cpu", group.Lacks);
+        Assert.Equal("no controller for cpu", group.Limit(s_limits));
+        Assert.Equal("1000", host[Single(group) + "/memory.max"]);
+    }
+
+    [Fact]
+    public void WhatVersionOneLacksVersionTwoGives()
+    {
+        FakeCgroups host = new FakeCgroups().One(Root + "/memory", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+            .Two(Root + "/unified", "cpu pids hugetlb", "", s_me, root: true).Memberships("0::/\n4:memory:/\n");
+        using GuestGroup group = GuestGroup.Create(host);
+        Assert.Null(group.Lacks);
+        Assert.Single(group.Entries);
+        Assert.NotNull(group.Into);
+        Assert.Null(group.Limit(s_limits));
+        Assert.Equal("30", host[group.Folders.First(folder => folder.Contains("/unified/")) + "/pids.max"]);
+    }
+
+    [Fact]
+    public void AnOddPlaceIsFoundByItsMount()
+    {
+        FakeCgroups host = new FakeCgroups().Two("/mnt/my groups/c", "cpu memory pids", "", s_me, root: true)
+            .Memberships("0::/docker/abc/c\n");
+        host["/proc/self/mountinfo"] = """
+            20 1 0:5 / /proc rw - proc proc rw
+            broken line
+            31 23 0:30 /other /mnt/other rw - cgroup2 cgroup2 rw
+            30 23 0:29 /docker/abc /mnt/my\040groups rw,relatime shared:9 - cgroup2 cgroup2 rw
+            """;
+        using GuestGroup group = GuestGroup.Create(host);
+        Assert.Null(group.Lacks);
+        Assert.Equal("/mnt/my groups/c", Path.GetDirectoryName(Single(group)));
+    }
+
+    [Theory]
+    [InlineData("0::/../x\n")]
+    [InlineData("0::relative\n")]
+    [InlineData("0:memory:/\n")]
+    [InlineData("x::/\n")]
+    public void AGroupWithoutAPlaceIsNone(string memberships)
+    {
+        FakeCgroups host = VersionTwo(s_me, memberships);
+        using GuestGroup group = GuestGroup.Create(host);
+        Assert.Empty(group.Folders);
+    }
+
+    [Fact]
+    public void UsageIsReadWhateverTheFilesHold()
+    {
+        FakeCgroups host = VersionTwo(s_me);
+        using GuestGroup group = GuestGroup.Create(host);
+        string folder = Single(group);
+        host[folder + "/memory.events"] = "low 0\noom 7\noom_kill 3\noom_group_kill 9";
+        host[folder + "/memory.peak"] = "123456";
+        host[folder + "/pids.events"] = "max 4\n";
+        Assert.Equal(new GroupUsage(123456, 3, 4), group.Usage);
+        host[folder + "/memory.events"] = "oom_kill -1\noom_killer 5\noom_kill";
+        host[folder + "/memory.peak"] = "99999999999999999999999";
+        host[folder + "/pids.events"] = new string('x', 100_000);
+        Assert.Equal(new GroupUsage(null, 0, 0), group.Usage);
+    }
+
+    [Fact]
+    public void FreezingIsWaitedFor()
+    {
+        FakeCgroups host = VersionTwo(s_me);
+        using GuestGroup group = GuestGroup.Create(host);
+        Assert.Equal(0, group.Freeze());
+        Assert.Equal("1", host[Single(group) + "/cgroup.freeze"]);
+        Assert.Equal(0, group.Thaw());
+        Assert.Equal("0", host[Single(group) + "/cgroup.freeze"]);
+    }
+
+    [Fact]
+    public void WhatIsLeftInAGroupIsKilled()
+    {
+        FakeCgroups host = VersionTwo(s_me + "9\n");
+        string folder;
+        using (GuestGroup group = GuestGroup.Create(host))
+        {
+            folder = Single(group);
+            host[folder + "/cgroup.procs"] = "4000\n";
+        }
+
+        Assert.Contains("kill 4000", host.Log);
+        Assert.False(host.Has(folder));
+    }
+
+    [Fact]
+    public void AGroupThatStaysBusyIsLeftAfterABoundedWait()
+    {
+        FakeCgroups host = VersionTwo(s_me + "9\n");
+        GuestGroup group = GuestGroup.Create(host);
+        string folder = Single(group);
+        host[folder + "/cgroup.procs"] = "unkillable";
+        group.Dispose();
+        Assert.True(host.Has(folder));
+    }
+
+    [Fact]
+    public void GroupsOfTheDeadAreRemovedAndNoOthers()
+    {
+        FakeCgroups host = VersionTwo(s_me + "9\n");
+        using GuestGroup group = GuestGroup.Create(host);
+        host["/proc/50/stat"] = FakeCgroups.Stat(1000);
+        host.Alive.Add(60);
+        host[$"/proc/{Environment.ProcessId}/stat"] = FakeCgroups.Stat(77);
+        string[] gone = ["sandbox-40-1000-1", "sandbox-50-999-0"];
+        string[] kept =
+        [
+            "sandbox-50-1000-3", "sandbox-60-5-1", "sandbox-0-0-0", "sandbox-40-1000", "sandbox-040-1000-1",
+            "Sandbox-40-1000-1", "other",
+        ];
+        foreach (string name in gone.Concat(kept))
+            host.Two($"{Root}/a/{name}", "", "");
+        host.Two(Root + "/a/sandbox-41-1-1", "", "", "77\n");
+        group.RemoveAbandoned();
+        Assert.All(gone, name => Assert.False(host.Has($"{Root}/a/{name}"), name));
+        Assert.All(kept, name => Assert.True(host.Has($"{Root}/a/{name}"), name));
+        Assert.True(host.Has(Root + "/a/sandbox-41-1-1"), "not empty");
+        Assert.True(host.Has(Single(group)));
+    }
+
+    [Fact]
+    public void LimitsComeFromTheGuests()
+    {
+        GuestLimits guest = new()
+        {
+            MemoryBytes = 1 << 30, Cpus = 2, WallMilliseconds = 0, CpuMilliseconds = 0, Processes = 10, OutputBytes = 0,
+            TmpBytes = 0, OpenFiles = 64,
+        };
+        GroupLimits limits = GroupLimits.For(guest, hostCpus: 8);
+        Assert.Equal(2, limits.Cpus);
+        Assert.Equal(200, limits.Weight);
+        Assert.Equal(74, limits.Processes);
+        Assert.Equal((1UL << 30) + (64UL << 20) + (128UL << 20) + 10 * (768UL << 10), limits.MemoryBytes);
+        // All that there are need no quota.
+        Assert.Equal(0, GroupLimits.For(guest, hostCpus: 2).Cpus);
+    }
+}
