@@ -42,6 +42,10 @@ public sealed record LaunchPlan
 
     public required GuestStreams Streams { get; init; }
 
+    /// <summary>Null for a guest without any network.</summary>
+    [JsonRequired]
+    public GuestNetwork? Network { get; init; }
+
     /// <summary>Answer system calls over shared memory while a spare CPU allows it.</summary>
     public required bool Handoff { get; init; }
 
@@ -165,6 +169,18 @@ public sealed record GuestStreams
 
     /// <summary>One line per system call.</summary>
     public required int Trace { get; init; }
+}
+
+/// <summary>A guest that has something of the network. What, the supervisor decides, request by request.</summary>
+public sealed record GuestNetwork
+{
+    /// <summary>Index of the descriptor that carries <see cref="NetworkRequest"/>s and their answers.</summary>
+    public required int Broker { get; init; }
+
+    /// <summary>Whether a name server of the guest's own listens at <see cref="NameServerAddress"/>, port 53.</summary>
+    public required bool NameServer { get; init; }
+
+    public const string NameServerAddress = "127.0.0.53";
 }
 
 [JsonSourceGenerationOptions(

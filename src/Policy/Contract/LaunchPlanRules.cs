@@ -48,6 +48,7 @@ static class LaunchPlanRules
         CheckFiles(plan.Files);
         CheckRules(plan);
         CheckStreams(plan.Streams);
+        Require(plan.Network is null || IsDescriptor(plan.Network.Broker), "network descriptor");
     }
 
     static void CheckUser(GuestUser user)
