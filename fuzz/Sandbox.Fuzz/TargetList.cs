@@ -17,6 +17,8 @@ static class TargetList
         ["terminal"] = static () => new TerminalTarget(),
         ["plan"] = static () => new PlanTarget(),
         ["channel"] = static () => new ChannelTarget(),
+        ["broker"] = static () => new BrokerTarget(),
+        ["dns"] = static () => new DnsTarget(),
         ["self-test"] = static () => new SelfTestTarget(),
     };
 

@@ -40,6 +40,7 @@ public class LaunchPlanTests
         PathRules = Rules.Paths.Tables,
         SystemCallRules = Rules.SystemCallTables,
         Streams = new GuestStreams { Stdin = 1, Stdout = 2, Stderr = 3, Terminal = false, Result = -1, Trace = -1 },
+        Network = new GuestNetwork { Broker = 4, NameServer = true },
         Handoff = true,
         StartedAtNanoseconds = 123,
     };
@@ -96,8 +97,8 @@ public class LaunchPlanTests
     {
         (JsonObject owner, string name, JsonObject root) = Find(member);
         owner[name] = null;
-        // A plan without rules: all that its tree allows, and all calls.
-        if (member is "pathRules" or "systemCallRules")
+        // A plan without rules: all that its tree allows, all calls, and no network.
+        if (member is "pathRules" or "systemCallRules" or "network")
             Read(root.ToJsonString());
         else
             Refuses(root.ToJsonString());
@@ -339,6 +340,8 @@ public class LaunchPlanTests
         RefusesPlan(Plan with { Streams = Plan.Streams with { Stdin = -2 } });
         RefusesPlan(Plan with { Streams = Plan.Streams with { Trace = 252 } });
         RefusesPlan(Plan with { Streams = Plan.Streams with { Stdin = -1, Terminal = true } });
+        RefusesPlan(Plan with { Network = Plan.Network! with { Broker = -1 } });
+        RefusesPlan(Plan with { Network = Plan.Network with { Broker = 252 } });
     }
 
     static void RefusesPlan(LaunchPlan plan) => Assert.ThrowsAny<JsonException>(() => LaunchPlan.Deserialize(plan.Serialize()));

@@ -125,6 +125,9 @@ sealed unsafe class Session
             return Receive();
         if (watched[1].revents != 0)
             return true;
+        // A VMM that asks without end must not keep the bounds from being looked at.
+        if (MillisecondsLeft() == 0)
+            return TimedOut();
         _networkOpen = _network!.Serve(out string? problem);
         return problem is not null && Misbehaved(problem);
     }

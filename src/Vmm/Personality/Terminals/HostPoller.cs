@@ -82,9 +82,11 @@ public sealed unsafe class HostPoller : IDisposable
     private void ArmLocked(Registration registration, PollEvents events)
     {
         registration.Armed = events;
+        // The end of a stream can be read: those who wait for nothing but the end hear of it too.
+        PollEvents end = (events & PollEvents.In) != 0 ? PollEvents.ReadHangUp : PollEvents.None;
         epoll_event wanted = new()
         {
-            events = (uint)(events & (PollEvents.In | PollEvents.Out)) | (uint)EPOLLONESHOT,
+            events = (uint)((events & (PollEvents.In | PollEvents.Out)) | end) | (uint)EPOLLONESHOT,
             data = registration.Number,
         };
         if (epoll_ctl(_epoll!.Value, EPOLL_CTL_MOD, registration.File.Value, &wanted) != 0)

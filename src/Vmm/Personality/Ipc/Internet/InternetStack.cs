@@ -9,7 +9,7 @@ namespace Sandbox.Vmm.Personality.Ipc;
 sealed class InternetStack
 {
     /// <summary>Sockets of the host that the guest may hold at once; beyond that it hears ENOBUFS.</summary>
-    public const int HostSocketLimit = 1024;
+    public const int HostSocketLimit = 512;
 
     private readonly LinuxPersonality _personality;
 
