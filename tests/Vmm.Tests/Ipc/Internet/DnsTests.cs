@@ -175,7 +175,7 @@ public sealed class DnsTests : IDisposable
         byte[] query = Query("a.example");
         // Two queries, in pieces that end anywhere.
         byte[] bytes = [0, (byte)query.Length, .. query, 0, (byte)query.Length, .. query];
-        foreach (Range piece in (Range[])[..1, 1..9, 9..(query.Length + 3), (query.Length + 3)..])
+        foreach (Range piece in (Range[])[0..1, 1..9, 9..(query.Length + 3), (query.Length + 3)..])
         {
             _guest.Guest.Write(InternetGuest.Data, bytes[piece]);
             Assert.Equal(bytes[piece].Length, _guest.Call(SYS_write, socket, InternetGuest.Data, (ulong)bytes[piece].Length));

@@ -14,6 +14,7 @@ sealed unsafe class TestBroker : IDisposable
 {
     private readonly SeqpacketChannel _channel;
     private readonly Thread _thread;
+    private bool _disposed;
 
     public TestBroker()
     {
@@ -114,8 +115,12 @@ sealed unsafe class TestBroker : IDisposable
     /// <summary>The host's port of the socket opened last.</summary>
     public int BoundPort { get; private set; }
 
+    /// <summary>The supervisor ends: its channel closes, and what it was asked has no answer.</summary>
     public void Dispose()
     {
+        if (_disposed)
+            return;
+        _disposed = true;
         MayAnswer.Set();
         // Wakes the thread, which the other end's closing does too.
         shutdown(_channel.Socket.Value, SHUT_RDWR);
