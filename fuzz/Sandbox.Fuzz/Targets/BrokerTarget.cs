@@ -75,7 +75,7 @@ sealed unsafe class BrokerTarget : FuzzTarget
     {
         yield return ("connect", [.. Packet(NetworkAction.Connect, 0, "127.0.0.1", FirstPort), .. Packet(NetworkAction.Connect, 1, "127.0.0.9", FirstPort)]);
         yield return ("listen", [.. Packet(NetworkAction.Listen, 0, "127.0.0.1", FirstPort), .. Packet(NetworkAction.Listen, 1, "::", LastPort)]);
-        yield return ("names", [.. Name("a.example"), .. Name("x.b.example"), .. Name("c.b.example")]);
+        yield return ("names", [.. Lookup("a.example"), .. Lookup("x.b.example"), .. Lookup("c.b.example")]);
         yield return ("to-nowhere", [.. Packet(NetworkAction.Connect, 0, "0.0.0.0", FirstPort), .. Packet(NetworkAction.Connect, 0, "169.254.169.254", 80)]);
         yield return ("framing", [.. Packet(NetworkAction.Connect, 0, "127.0.0.1", FirstPort), .. Packet(NetworkAction.Listen, 0, "127.0.0.1", 1, descriptors: 1)]);
     }
@@ -87,7 +87,7 @@ sealed unsafe class BrokerTarget : FuzzTarget
             Endpoint = NetworkEndpoint.Of(IPAddress.Parse(address), port),
         }, descriptors);
 
-    private static byte[] Name(string name)
+    private static byte[] Lookup(string name)
     {
         NetworkRequest request = new()
         {
