@@ -18,6 +18,8 @@ static class TargetList
         ["plan"] = static () => new PlanTarget(),
         ["cgroup"] = static () => new CgroupTarget(),
         ["channel"] = static () => new ChannelTarget(),
+        ["broker"] = static () => new BrokerTarget(),
+        ["dns"] = static () => new DnsTarget(),
         ["self-test"] = static () => new SelfTestTarget(),
     };
 

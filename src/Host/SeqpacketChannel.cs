@@ -40,6 +40,17 @@ public sealed unsafe class SeqpacketChannel : IDisposable
     public void Send<T>(in T message, params ReadOnlySpan<FileDescriptor> descriptors)
         where T : unmanaged
     {
+        if (!TrySend(message, wait: true, descriptors))
+            throw new InvalidOperationException("a send that waits has not waited");
+    }
+
+    /// <summary>Sends one structure if the peer's queue has room for it.</summary>
+    /// <param name="wait">Waits for room, and never answers false.</param>
+    /// <returns>False when there is none: the peer does not read what it is sent.</returns>
+    /// <exception cref="HostException">sendmsg failed; EPIPE when the peer has gone.</exception>
+    public bool TrySend<T>(in T message, bool wait, params ReadOnlySpan<FileDescriptor> descriptors)
+        where T : unmanaged
+    {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, MaxDescriptors, nameof(descriptors));
         var controlLength = descriptors.IsEmpty ? 0 : CMSG_SPACE((nuint)(descriptors.Length * sizeof(int)));
         // Eight bytes each: ancillary data is aligned like a size_t.
@@ -67,8 +78,10 @@ public sealed unsafe class SeqpacketChannel : IDisposable
             };
             nint sent;
             do
-                sent = sendmsg(hold.Number, &envelope, MSG_NOSIGNAL);
+                sent = sendmsg(hold.Number, &envelope, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
             while (sent < 0 && errno == EINTR);
+            if (sent < 0 && errno == EAGAIN)
+                return false;
             if (sent < 0)
                 throw HostException.Last("sendmsg", "channel");
             if (sent != sizeof(T))
@@ -77,6 +90,7 @@ public sealed unsafe class SeqpacketChannel : IDisposable
         // The numbers above are the callers' until the kernel has taken its own references.
         foreach (var descriptor in descriptors)
             GC.KeepAlive(descriptor);
+        return true;
     }
 
     /// <summary>Waits for one structure that carries no descriptors.</summary>

@@ -52,6 +52,7 @@ sealed class GuestSession(SeqpacketChannel channel)
             return Report(EndCause.Failed, -error, (long)VmmFailure.WorkingDirectory);
         GuestThread first = personality.CreateFirstProcess(new DescriptorTable(plan.Limits.OpenFiles), context!);
         personality.OpenStandardStreams(first.Process, descriptors);
+        personality.OpenNetwork(descriptors);
         _phases.Mark("personality");
 
         personality.FirstProcessStopped = stopped =>

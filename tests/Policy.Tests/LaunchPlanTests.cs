@@ -38,6 +38,7 @@ public class LaunchPlanTests
         PathRules = Rules.Paths.Tables,
         SystemCallRules = Rules.SystemCallTables,
         Streams = new GuestStreams { Stdin = 1, Stdout = 2, Stderr = 3, Terminal = false, Result = -1, Trace = -1 },
+        Network = new GuestNetwork { Broker = 4, NameServer = true },
         Handoff = true,
         StartedAtNanoseconds = 123,
     };
@@ -240,6 +241,12 @@ public class LaunchPlanTests
 
     [Theory, MemberData(nameof(BadTexts), DisableDiscoveryEnumeration = true)]
     public void RefusesTextThatNoProgramCouldReceive(string reason, LaunchPlan plan) => Refuses(plan, reason);
+
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(252)]
+    public void RefusesABrokerThatIsNoDescriptor(int broker) =>
+        Refuses(Plan with { Network = Plan.Network! with { Broker = broker } }, "network descriptor");
 
     public static TheoryData<string, GuestStreams> BadStreams => new()
     {

@@ -42,7 +42,7 @@ public class DefaultPolicyTests
         {
             var options = new RunOptions { Arguments = ["true"] };
             PolicyBounds.Check(options, policy);
-            return PlanBuilder.Build(options, policy, new FakeHost().Facts, [], 0).Plan.Serialize();
+            return PlanBuilder.Build(options, policy, new FakeHost().Facts, [], null, 0).Plan.Serialize();
         }
 
         Assert.Equal(Encoding.UTF8.GetString(Plan(s_read)), Encoding.UTF8.GetString(Plan(DefaultPolicy.Model)));

@@ -11,7 +11,7 @@ public class ExitReportTests
 {
     static LaunchPlan Plan { get; } = PlanBuilder.Build(
         new RunOptions { Arguments = ["prog\x1bram"], Timeout = 10_000, CpuTime = 5_000, OutputLimit = 1 << 20 }, FakeHost.DefaultPolicy,
-        new FakeHost().Facts, [], 0).Plan;
+        new FakeHost().Facts, [], null, 0).Plan;
 
     static (int Status, string? Line) Ended(EndCause cause, long value = 0, long detail = 0) =>
         ExitReport.For(Plan, new Outcome.Ended(cause, 0, value, detail));

@@ -11,7 +11,7 @@ public class PlanBuilderTests
     static readonly RunOptions s_plain = new() { Arguments = ["true"] };
 
     static PlannedLaunch Build(RunOptions? options = null, FakeHost? host = null, params MountSource[] mounts) =>
-        PlanBuilder.Build(options ?? s_plain, FakeHost.DefaultPolicy, (host ?? new FakeHost()).Facts, mounts, 42);
+        PlanBuilder.Build(options ?? s_plain, FakeHost.DefaultPolicy, (host ?? new FakeHost()).Facts, mounts, null, 42);
 
     static MountSource Folder(string real, string? guest = null, bool writable = false) =>
         new(real, real, guest ?? real, IsDirectory: true, writable);
@@ -158,17 +158,17 @@ public class PlanBuilderTests
     public void ALargeHostGivesWhatAPlanTakes()
     {
         HostFacts facts = new FakeHost().Facts with { Memory = 1UL << 40 };
-        GuestLimits limits = PlanBuilder.Build(s_plain with { Memory = 252UL << 30 }, FakeHost.DefaultPolicy, facts, [], 0).Plan.Limits;
+        GuestLimits limits = PlanBuilder.Build(s_plain with { Memory = 252UL << 30 }, FakeHost.DefaultPolicy, facts, [], null, 0).Plan.Limits;
         Assert.Equal(252UL << 30, limits.MemoryBytes);
         OneLine.Refuses("give at most 252 GiB",
-            () => PlanBuilder.Build(s_plain with { Memory = 253UL << 30 }, FakeHost.DefaultPolicy, facts, [], 0));
+            () => PlanBuilder.Build(s_plain with { Memory = 253UL << 30 }, FakeHost.DefaultPolicy, facts, [], null, 0));
     }
 
     [Fact]
     public void ASmallHostGivesHalfOfItself()
     {
         HostFacts facts = new FakeHost().Facts with { Memory = 600UL << 20 };
-        GuestLimits limits = PlanBuilder.Build(s_plain, FakeHost.DefaultPolicy, facts, [], 0).Plan.Limits;
+        GuestLimits limits = PlanBuilder.Build(s_plain, FakeHost.DefaultPolicy, facts, [], null, 0).Plan.Limits;
         Assert.Equal(300UL << 20, limits.MemoryBytes);
         Assert.Equal(150UL << 20, limits.TmpBytes);
     }

@@ -30,7 +30,7 @@ public sealed class PolicyRunTests : IDisposable
     static LaunchPlan Plan(PolicyModel policy, RunOptions? options = null)
     {
         PolicyBounds.Check(options ?? s_plain, policy);
-        return PlanBuilder.Build(options ?? s_plain, policy, new FakeHost().Facts, [], 0).Plan;
+        return PlanBuilder.Build(options ?? s_plain, policy, new FakeHost().Facts, [], null, 0).Plan;
     }
 
     [Fact]
@@ -66,7 +66,7 @@ public sealed class PolicyRunTests : IDisposable
     {
         PolicyModel policy = Policy("files: {rules: [{deny: read, path: /tmp/secret}]}");
         var mount = new MountSource("/m", "/m", "/m", IsDirectory: true, Writable: false);
-        LaunchPlan plan = PlanBuilder.Build(s_plain, policy, new FakeHost().Facts, [mount], 0).Plan;
+        LaunchPlan plan = PlanBuilder.Build(s_plain, policy, new FakeHost().Facts, [mount], null, 0).Plan;
         var rules = new PathRules(plan.PathRules!);
         Assert.Equal(PathAccess.Read | PathAccess.Execute, rules.Allowed("/m/x"u8));
     }
@@ -88,7 +88,6 @@ public sealed class PolicyRunTests : IDisposable
     }
 
     [Theory]
-    [InlineData("network: [{allow: connect, to: 192.0.2.1, because: x}]", "asks for the network")]
     [InlineData("isolation: [seccomp]", "asks for the wall seccomp")]
     [InlineData("audit: {record: denials, to: /l, when-full: stop}", "asks for an audit log")]
     [InlineData("guest: {kind: machine}", "asks for a machine guest")]

@@ -223,6 +223,32 @@ public static unsafe partial class Libc
     public const int IPPROTO_IPV6 = 41;
     public const int IPPROTO_RAW = 255;
     public const int IPPROTO_ICMPV6 = 58;
+    public const int SOL_TCP = 6;
+    public const int TCP_NODELAY = 1;
+    public const int TCP_MAXSEG = 2;
+    public const int TCP_CORK = 3;
+    public const int TCP_KEEPIDLE = 4;
+    public const int TCP_KEEPINTVL = 5;
+    public const int TCP_KEEPCNT = 6;
+    public const int TCP_SYNCNT = 7;
+    public const int TCP_LINGER2 = 8;
+    public const int TCP_DEFER_ACCEPT = 9;
+    public const int TCP_WINDOW_CLAMP = 10;
+    public const int TCP_QUICKACK = 12;
+    public const int TCP_USER_TIMEOUT = 18;
+
+    public const int IP_TOS = 1;
+    public const int IP_TTL = 2;
+    public const int IP_MTU_DISCOVER = 10;
+    public const int IP_RECVERR = 11;
+    public const int IP_BIND_ADDRESS_NO_PORT = 24;
+
+    public const int IPV6_UNICAST_HOPS = 16;
+    public const int IPV6_MTU_DISCOVER = 23;
+    public const int IPV6_RECVERR = 25;
+    public const int IPV6_V6ONLY = 26;
+    public const int IPV6_TCLASS = 67;
+
     public const int INADDR_ANY = 0x0;
     public const uint INADDR_BROADCAST = 0xFFFFFFFFu;
     public const uint INADDR_NONE = 0xFFFFFFFFu;

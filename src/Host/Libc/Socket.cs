@@ -10,6 +10,27 @@ public unsafe struct sockaddr_un
     public fixed byte sun_path[108];
 }
 
+/// <summary>Address and port over IPv4: netinet/in.h. Port and address in network order.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public unsafe struct sockaddr_in
+{
+    public ushort sin_family;
+    public ushort sin_port;
+    public uint sin_addr;
+    public fixed byte sin_zero[8];
+}
+
+/// <summary>Address and port over IPv6: netinet/in.h. Port, flow and address in network order.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public unsafe struct sockaddr_in6
+{
+    public ushort sin6_family;
+    public ushort sin6_port;
+    public uint sin6_flowinfo;
+    public fixed byte sin6_addr[16];
+    public uint sin6_scope_id;
+}
+
 /// <summary>A message of sendmsg(2) and recvmsg(2): sys/socket.h, the kernel's struct user_msghdr.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public unsafe struct msghdr
@@ -77,6 +98,24 @@ public static unsafe partial class Libc
 
     [LibraryImport(Library, SetLastError = true)]
     public static partial nint recv(int fd, void* buffer, nuint length, int flags);
+
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial nint recvfrom(int fd, void* buffer, nuint length, int flags, void* address, uint* addressLength);
+
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial int bind(int fd, void* address, uint length);
+
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial int connect(int fd, void* address, uint length);
+
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial int listen(int fd, int backlog);
+
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial int accept4(int fd, void* address, uint* length, int flags);
+
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial int getsockname(int fd, void* address, uint* length);
 
     [LibraryImport(Library, SetLastError = true)]
     public static partial int shutdown(int fd, int how);

@@ -11,7 +11,7 @@ namespace Sandbox.Policy.Contract;
 public sealed record LaunchPlan
 {
     /// <summary>Raised whenever members or their meaning change; a VMM refuses a plan of another version.</summary>
-    public const int CurrentVersion = 2;
+    public const int CurrentVersion = 3;
 
     public required int Version { get; init; }
 
@@ -40,6 +40,9 @@ public sealed record LaunchPlan
     public SystemCallTables? SystemCallRules { get; init; }
 
     public required GuestStreams Streams { get; init; }
+
+    /// <summary>Null for a guest without any network.</summary>
+    public GuestNetwork? Network { get; init; }
 
     /// <summary>Answer system calls over shared memory while a spare CPU allows it.</summary>
     public required bool Handoff { get; init; }
@@ -158,4 +161,16 @@ public sealed record GuestStreams
 
     /// <summary>One line per system call.</summary>
     public required int Trace { get; init; }
+}
+
+/// <summary>A guest that has something of the network. What, the supervisor decides, request by request.</summary>
+public sealed record GuestNetwork
+{
+    /// <summary>Index of the descriptor that carries <see cref="NetworkRequest"/>s and their answers.</summary>
+    public required int Broker { get; init; }
+
+    /// <summary>Whether a name server of the guest's own listens at <see cref="NameServerAddress"/>, port 53.</summary>
+    public required bool NameServer { get; init; }
+
+    public const string NameServerAddress = "127.0.0.53";
 }

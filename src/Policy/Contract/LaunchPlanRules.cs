@@ -49,6 +49,7 @@ static class LaunchPlanRules
         if (plan.SystemCallRules is not null)
             SystemCallTablesCheck.Check(plan.SystemCallRules);
         CheckStreams(plan.Streams);
+        Require(plan.Network is null || IsDescriptor(plan.Network.Broker), "network descriptor");
     }
 
     static void CheckUser(GuestUser user)

@@ -32,6 +32,7 @@ static class PlanFormat
         WriteOrNull(ref to, plan.PathRules);
         WriteOrNull(ref to, plan.SystemCallRules);
         Write(ref to, plan.Streams);
+        WriteOrNull(ref to, plan.Network);
         to.Flag(plan.Handoff);
         to.Int64(plan.StartedAtNanoseconds);
         return to.ToArray();
@@ -59,6 +60,7 @@ static class PlanFormat
             PathRules = from.Flag() ? ReadPathTables(ref from) : null,
             SystemCallRules = from.Flag() ? ReadSystemCallTables(ref from) : null,
             Streams = ReadStreams(ref from),
+            Network = from.Flag() ? ReadNetwork(ref from) : null,
             Handoff = from.Flag(),
             StartedAtNanoseconds = from.Int64(),
         };
@@ -227,5 +229,20 @@ static class PlanFormat
         Columns = from.UInt16(),
         Result = from.Int32(),
         Trace = from.Int32(),
+    };
+
+    static void WriteOrNull(ref PlanWriter to, GuestNetwork? network)
+    {
+        to.Flag(network is not null);
+        if (network is null)
+            return;
+        to.Int32(network.Broker);
+        to.Flag(network.NameServer);
+    }
+
+    static GuestNetwork ReadNetwork(ref PlanReader from) => new()
+    {
+        Broker = from.Int32(),
+        NameServer = from.Flag(),
     };
 }

@@ -1,9 +1,11 @@
+using System.Net;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.Network;
 using Sandbox.Supervisor.Planning;
 using Sandbox.Supervisor.Trust;
 using static Sandbox.Host.Libc;
@@ -24,13 +26,15 @@ static class Launcher
         Ceiling.Check(policy);
         // Before anything is opened that the policy may not allow to be opened.
         PolicyBounds.Check(options, policy);
+        NetworkGrant? network = NetworkGrant.Prepare(
+            policy, static name => (HostNames.Look(name, out IPAddress[] addresses), addresses));
         using var opened = new OpenedGrants();
         string home = (options.User ?? CompiledPolicy.UserOf(policy)).Home;
         foreach ((ShownFile shown, MountArgument mount) in PolicyOpener.Mounts(policy, home, host.Tree))
             opened.AddMount(MountOpener.Open(mount, host.WorkingDirectory), shown);
         foreach (MountArgument mount in options.Mounts)
             opened.AddMount(MountOpener.Open(mount, host.WorkingDirectory), null);
-        PlannedLaunch launch = PlanBuilder.Build(options, policy, host, opened.Mounts, startedAt);
+        PlannedLaunch launch = PlanBuilder.Build(options, policy, host, opened.Mounts, network, startedAt);
         FileDescriptor[] descriptors = opened.Open(launch.Grants, options);
 
         VmmProcess process = vmm.Process;
@@ -40,8 +44,9 @@ static class Launcher
         RequiredWalls.Check(policy.Isolation, process.Jail);
         if (process.Jail.DeservesWarning(isRoot: geteuid() == 0))
             StandardStreams.WriteError($"warning: {process.Jail}");
-        (int status, string? line) = ExitReport.For(
-            launch.Plan, Watch(process, launch.Plan, terminal, granted?.Descriptors ?? descriptors));
+        using NetworkBroker? broker = network is null ? null : new NetworkBroker(network, opened.TakeBroker());
+        Outcome outcome = Watch(process, launch.Plan, terminal, granted?.Descriptors ?? descriptors, broker);
+        (int status, string? line) = ExitReport.For(launch.Plan, outcome);
         terminal?.Restore();
         opened.Result?.Publish();
         if (line is not null)
@@ -66,13 +71,15 @@ static class Launcher
         return null;
     }
 
-    static Outcome Watch(VmmProcess process, LaunchPlan plan, CallersTerminal? terminal, FileDescriptor[] descriptors)
+    static Outcome Watch(
+        VmmProcess process, LaunchPlan plan, CallersTerminal? terminal, FileDescriptor[] descriptors,
+        NetworkBroker? broker)
     {
         using SignalForwarder signals = SignalForwarder.Start(process, terminal);
         try
         {
             terminal?.MakeRaw();
-            return new Session(process, plan, signals).Run(descriptors);
+            return new Session(process, plan, signals, broker).Run(descriptors);
         }
         catch
         {

@@ -15,6 +15,16 @@ sealed class OpenedGrants : IDisposable
 
     public IReadOnlyList<MountSource> Mounts => _mounts;
 
+    SeqpacketChannel? _broker;
+
+    /// <summary>The supervisor's end of the network channel, from then on the caller's to close.</summary>
+    public SeqpacketChannel TakeBroker()
+    {
+        SeqpacketChannel broker = _broker ?? throw new InvalidOperationException("no network was granted");
+        _broker = null;
+        return broker;
+    }
+
     /// <summary>The result file, once opened and if the caller wants one.</summary>
     public ResultFile? Result { get; private set; }
 
@@ -37,6 +47,7 @@ sealed class OpenedGrants : IDisposable
                 Grant.SystemPath path => Keep(OpenSystem(path)),
                 Grant.StandardStream stream => Keep(Copy(stream.Number)),
                 Grant.Result => (Result = ResultFile.Open(options.ResultFile!)).File,
+                Grant.Broker => Keep(OpenBroker()),
                 Grant.Trace => Keep(OpenTrace(options.TraceFile!)),
                 _ => throw new InvalidOperationException($"unknown grant {grants[i]}"),
             };
@@ -50,12 +61,20 @@ sealed class OpenedGrants : IDisposable
         foreach (FileDescriptor file in _mountFiles.Concat(_others))
             file.Dispose();
         Result?.Dispose();
+        _broker?.Dispose();
     }
 
     FileDescriptor Keep(FileDescriptor file)
     {
         _others.Add(file);
         return file;
+    }
+
+    FileDescriptor OpenBroker()
+    {
+        (FileDescriptor mine, FileDescriptor theirs) = SeqpacketChannel.CreatePair();
+        _broker = new SeqpacketChannel(mine);
+        return theirs;
     }
 
     static FileDescriptor OpenSystem(Grant.SystemPath path) =>

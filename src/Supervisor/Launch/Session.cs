@@ -2,6 +2,7 @@ using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.Network;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Launch;
@@ -24,16 +25,21 @@ sealed unsafe class Session
     readonly VmmProcess _vmm;
     readonly LaunchPlan _plan;
     readonly SignalForwarder _signals;
+    readonly NetworkBroker? _network;
     readonly VmmDialogue _dialogue;
     readonly long _startedAt = Milliseconds();
     bool _channelOpen = true;
+    bool _networkOpen;
     Outcome? _outcome;
 
-    public Session(VmmProcess vmm, LaunchPlan plan, SignalForwarder signals)
+    /// <param name="network">Serves a guest that has something of the network; it stays the caller's.</param>
+    public Session(VmmProcess vmm, LaunchPlan plan, SignalForwarder signals, NetworkBroker? network = null)
     {
         _vmm = vmm;
         _plan = plan;
         _signals = signals;
+        _network = network;
+        _networkOpen = network is not null;
         _dialogue = new VmmDialogue(plan);
     }
 
@@ -123,11 +129,12 @@ sealed unsafe class Session
     /// <summary>Waits for one thing to happen; true when nothing more is to be waited for.</summary>
     bool Step()
     {
-        pollfd* watched = stackalloc pollfd[2];
+        pollfd* watched = stackalloc pollfd[3];
         // poll(2) passes over negative descriptors.
         watched[0] = new pollfd { fd = _channelOpen ? _vmm.Channel.Socket.Value : -1, events = POLLIN };
         watched[1] = new pollfd { fd = _vmm.EndDescriptor.Value, events = POLLIN };
-        int ready = poll(watched, 2, MillisecondsLeft());
+        watched[2] = new pollfd { fd = _networkOpen ? _network!.Socket.Value : -1, events = POLLIN };
+        int ready = poll(watched, 3, MillisecondsLeft());
         if (ready < 0)
             return errno == EINTR ? false : throw HostException.Last("poll");
         if (ready == 0)
@@ -135,7 +142,13 @@ sealed unsafe class Session
         // Messages first: the last one may have arrived together with the end.
         if (watched[0].revents != 0)
             return Receive();
-        return true;
+        if (watched[1].revents != 0)
+            return true;
+        // A VMM that asks without end must not keep the bounds from being looked at.
+        if (MillisecondsLeft() == 0)
+            return TimedOut();
+        _networkOpen = _network!.Serve(out string? problem);
+        return problem is not null && Misbehaved(problem);
     }
 
     bool Receive()

@@ -1,6 +1,7 @@
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Network;
 
 namespace Sandbox.Supervisor.Planning;
 
@@ -11,13 +12,15 @@ namespace Sandbox.Supervisor.Planning;
 static class PlanBuilder
 {
     /// <param name="mounts">What the policy and the command line show of the host, opened.</param>
+    /// <param name="network">Null for none.</param>
     public static PlannedLaunch Build(
-        RunOptions options, PolicyModel policy, HostFacts host, IReadOnlyList<MountSource> mounts, long startedAtNanoseconds)
+        RunOptions options, PolicyModel policy, HostFacts host, IReadOnlyList<MountSource> mounts, NetworkGrant? network,
+        long startedAtNanoseconds)
     {
         GuestLimits limits = Limits(options, policy, host);
         GuestUser user = options.User ?? CompiledPolicy.UserOf(policy);
         string hostname = options.Hostname ?? policy.Hostname?.Value ?? HostnameText.Default;
-        GuestTree tree = PolicyTree(policy, user, hostname, host.Tree, mounts);
+        GuestTree tree = PolicyTree(policy, new SyntheticEtc(user, hostname, network), host.Tree, mounts);
         // In the order of their guest paths, so that a mount inside another one does not depend on who was named first.
         foreach ((MountSource source, int index) in mounts.Select((mount, index) => (mount, index))
                      .Where(mount => mount.mount.Shown is null)
@@ -29,6 +32,8 @@ static class PlanBuilder
             ?? user.Home;
         (GuestFile[] files, List<Grant> grants) = tree.Finish();
         GuestStreams streams = Streams(options, host, grants);
+        if (network is not null)
+            grants.Add(new Grant.Broker());
         return new PlannedLaunch(
             new LaunchPlan
             {
@@ -43,6 +48,9 @@ static class PlanBuilder
                 PathRules = PlanRules.Paths(policy, user.Home, mounts),
                 SystemCallRules = PlanRules.SystemCalls(policy),
                 Streams = streams,
+                Network = network is null
+                    ? null
+                    : new GuestNetwork { Broker = grants.Count - 1, NameServer = network.HasNameServer },
                 Handoff = options.Handoff,
                 StartedAtNanoseconds = startedAtNanoseconds,
             },
@@ -50,10 +58,10 @@ static class PlanBuilder
     }
 
     static GuestTree PolicyTree(
-        PolicyModel policy, GuestUser user, string hostname, IHostTree host, IReadOnlyList<MountSource> mounts)
+        PolicyModel policy, SyntheticEtc etc, IHostTree host, IReadOnlyList<MountSource> mounts)
     {
         var tree = new GuestTree();
-        string Place(ShownFile shown) => CompiledPolicy.ExpandHome(shown.Path, user.Home);
+        string Place(ShownFile shown) => CompiledPolicy.ExpandHome(shown.Path, etc.User.Home);
         foreach (ShownFile shown in policy.Shown.OrderBy(Place, StringComparer.Ordinal))
         {
             string path = Place(shown);
@@ -66,7 +74,8 @@ static class PlanBuilder
                     tree.AddSymlink(path, shown.Content!);
                     break;
                 case ShownKind.Generated:
-                    tree.AddText(path, SyntheticEtc.Content(shown.Generated, user, hostname));
+                    if (etc.Content(shown.Generated) is string content)
+                        tree.AddText(path, content);
                     break;
                 case ShownKind.Memory:
                     tree.AddTemporary(path, shown.Mode);

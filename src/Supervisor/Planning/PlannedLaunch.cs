@@ -21,6 +21,9 @@ abstract record Grant
     /// <summary>Where the result record goes.</summary>
     public sealed record Result : Grant;
 
+    /// <summary>The VMM's end of the network channel.</summary>
+    public sealed record Broker : Grant;
+
     /// <summary>The trace file.</summary>
     public sealed record Trace : Grant;
 }

@@ -63,8 +63,6 @@ static class PolicyBounds
             throw NotYet(kind.Span, "a machine guest");
         if (policy.Platforms.Count > 0 && policy.Platforms.All(platform => platform.Value != "kvm"))
             throw NotYet(policy.Platforms[0].Span, "the platform lite");
-        if (policy.NetworkRules.FirstOrDefault(rule => rule.Allow) is NetworkRule network)
-            throw NotYet(network.Span, "the network");
         if (policy.Devices.Count > 0)
             throw NotYet(policy.Devices[0].Span, "a device");
         if (policy.Isolation.FirstOrDefault(wall => RequiredWalls.For(wall.Value) is null) is Sourced<Wall> missing)

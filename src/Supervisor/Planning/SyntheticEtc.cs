@@ -1,30 +1,48 @@
+using System.Net;
 using System.Text;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Network;
 
 namespace Sandbox.Supervisor.Planning;
 
 /// <summary>The guest's own small /etc: what programs read to learn who they are, and nothing of the host's.</summary>
-static class SyntheticEtc
+/// <param name="network">Null for a guest without one.</param>
+sealed class SyntheticEtc(GuestUser user, string hostname, NetworkGrant? network)
 {
     const uint Nobody = 65534;
 
-    public static string Content(GeneratedFile file, GuestUser user, string hostname) => file switch
+    public GuestUser User => user;
+
+    /// <summary>Null for a file that this guest has no use for.</summary>
+    public string? Content(GeneratedFile file) => file switch
     {
         GeneratedFile.Passwd => Passwd(user),
         GeneratedFile.Group => Group(user),
         GeneratedFile.Hostname => hostname + "\n",
-        GeneratedFile.Hosts => $"127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n",
-        GeneratedFile.NameServices => NameServices,
+        GeneratedFile.Hosts => Hosts(),
+        GeneratedFile.NameServices => NameServices(network?.HasNameServer == true ? "files dns" : "files"),
+        GeneratedFile.Resolver => network?.HasNameServer == true ? $"nameserver {GuestNetwork.NameServerAddress}\n" : null,
         _ => throw new ArgumentOutOfRangeException(nameof(file), file, null),
     };
 
-    // Only sources that read files: there is no network to ask and no daemon to connect to.
-    const string NameServices = """
+    /// <summary>The hosts that rules name are found without DNS, at the addresses that the rules were applied to.</summary>
+    string Hosts()
+    {
+        var text = new StringBuilder($"127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+        if (network is not null)
+            foreach ((string name, IReadOnlyList<IPAddress> addresses) in network.Pins.OrderBy(pin => pin.Key, StringComparer.Ordinal))
+                foreach (IPAddress address in addresses)
+                    text.Append($"{address}\t{name}\n");
+        return text.ToString();
+    }
+
+    // Only sources that read files, and DNS where it may be asked: there is no daemon to connect to.
+    static string NameServices(string hosts) => $"""
         passwd: files
         group: files
         shadow: files
-        hosts: files
+        hosts: {hosts}
         networks: files
         protocols: files
         services: files

@@ -27,6 +27,8 @@ internal static class AbiNames
         ["cmsghdr"] = (Headers.Library, "struct cmsghdr"),
         ["ucred"] = (Headers.Library, "struct ucred"),
         ["linger"] = (Headers.Library, "struct linger"),
+        ["sockaddr_in"] = (Headers.Library, "struct sockaddr_in"),
+        ["sockaddr_in6"] = (Headers.Library, "struct sockaddr_in6"),
 
         // The C library's own.
         ["sigset_t"] = (Headers.Library, "sigset_t"),

@@ -50,7 +50,7 @@ public class DifferentialTests
         CompiledPolicy policy = MemoryFiles.Fragment(text);
         string home = CompiledPolicy.UserOf(policy.Model).Home;
         Dictionary<string, IReadOnlyList<IPAddress>> pins = random.Pins();
-        NetworkRules network = policy.Pin(pins);
+        NetworkRules network = CompiledPolicy.Pin(policy.Model, pins);
         for (int i = 0; i < rounds; i++)
         {
             string path = random.Path(7);

@@ -51,7 +51,7 @@ public class GuideTests
     public void AHostNameMeansTheAddressesItHadAndNoReservedOnes()
     {
         CompiledPolicy policy = MemoryFiles.Fragment("network: [{allow: connect, to: a.example, port: 443}]\n");
-        NetworkRules pinned = policy.Pin(new Dictionary<string, IReadOnlyList<System.Net.IPAddress>>
+        NetworkRules pinned = CompiledPolicy.Pin(policy.Model, new Dictionary<string, IReadOnlyList<System.Net.IPAddress>>
         {
             ["a.example"] = [System.Net.IPAddress.Parse("192.0.2.1"), System.Net.IPAddress.Parse("10.0.0.1"), System.Net.IPAddress.Parse("::1")],
         });

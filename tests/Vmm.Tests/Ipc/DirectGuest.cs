@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality;
@@ -24,10 +25,14 @@ sealed class DirectGuest : IDisposable
     /// <summary>The first byte behind the data.</summary>
     public const ulong Unmapped = Data + DataSize;
 
-    private readonly ScriptedGuest _guest = new(files: [GuestTree.Temporary("/tmp")]);
+    private readonly ScriptedGuest _guest;
 
-    public DirectGuest()
+    /// <param name="broker">The VMM's end of a network channel, for a guest that has something of the network.</param>
+    public DirectGuest(FileDescriptor? broker = null)
     {
+        _guest = new ScriptedGuest(
+            files: [GuestTree.Temporary("/tmp")],
+            network: broker is null ? null : new GuestNetwork { Broker = 0, NameServer = true });
         Memory = _guest.Memory.CreateAddressSpace()!;
         Assert.Equal((long)Data, Memory.Map(
             new VirtualAddress(Data), DataSize, Protection.ReadWrite,
@@ -36,6 +41,8 @@ sealed class DirectGuest : IDisposable
         Thread = Personality.CreateFirstProcess(
             new DescriptorTable(256), Personality.Files.CreateContext(Personality.Files.Root));
         Thread.Process.Memory = Memory;
+        if (broker is not null)
+            Personality.OpenNetwork([broker]);
     }
 
     public LinuxPersonality Personality => _guest.Personality;

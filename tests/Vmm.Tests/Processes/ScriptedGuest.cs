@@ -20,7 +20,8 @@ sealed class ScriptedGuest : IDisposable
     /// <summary>Shared between processes that fork.</summary>
     public const ulong Shared = 0x3000_0000;
 
-    public ScriptedGuest(Action<LimitsBuilder>? configure = null, uint uid = 1000, GuestFile[]? files = null)
+    public ScriptedGuest(Action<LimitsBuilder>? configure = null, uint uid = 1000, GuestFile[]? files = null,
+        GuestNetwork? network = null)
     {
         LimitsBuilder limits = new();
         configure?.Invoke(limits);
@@ -36,6 +37,7 @@ sealed class ScriptedGuest : IDisposable
             Limits = limits.Build(),
             Files = files ?? [],
             Streams = new() { Stdin = -1, Stdout = -1, Stderr = -1, Terminal = false, Result = -1, Trace = -1 },
+            Network = network,
             Handoff = limits.Handoff,
             StartedAtNanoseconds = 0,
         };

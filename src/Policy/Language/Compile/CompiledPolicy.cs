@@ -105,6 +105,6 @@ public sealed class CompiledPolicy
     public static string ExpandHome(string path, string home) => path.StartsWith('~') ? home + path[1..] : path;
 
     /// <summary>The network rules with the addresses that the names of hosts were found to have.</summary>
-    public NetworkRules Pin(IReadOnlyDictionary<string, IReadOnlyList<IPAddress>> addresses) =>
-        NetworkCompiler.Compile(Model.NetworkRules, addresses);
+    public static NetworkRules Pin(PolicyModel model, IReadOnlyDictionary<string, IReadOnlyList<IPAddress>> addresses) =>
+        NetworkCompiler.Compile(model.NetworkRules, addresses);
 }

@@ -8,12 +8,14 @@ public enum GeneratedFile
     Hostname,
     Hosts,
     NameServices,
+    /// <summary>Where to ask DNS; only in guests that may.</summary>
+    Resolver,
 }
 
 static class Generated
 {
     /// <summary>In the enumeration's order.</summary>
-    public static string[] Names { get; } = ["passwd", "group", "hostname", "hosts", "nsswitch"];
+    public static string[] Names { get; } = ["passwd", "group", "hostname", "hosts", "nsswitch", "resolv"];
 }
 
 static class NetworkActions

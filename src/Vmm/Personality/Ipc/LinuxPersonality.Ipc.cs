@@ -1,3 +1,4 @@
+using Sandbox.Host;
 using Sandbox.Vmm.Personality.Ipc;
 
 namespace Sandbox.Vmm.Personality;
@@ -16,6 +17,20 @@ public sealed partial class LinuxPersonality
 
     internal SocketSpace Sockets =>
         _sockets ?? Interlocked.CompareExchange(ref _sockets, new SocketSpace(KernelMemory), null) ?? _sockets;
+
+    /// <summary>Null in a guest without any network.</summary>
+    internal InternetStack? Network { get; private set; }
+
+    /// <summary>Gives the guest what of the network its plan has. Before its first process runs.</summary>
+    /// <param name="descriptors">Those that came with the plan, by index; they must stay open.</param>
+    internal void OpenNetwork(IReadOnlyList<FileDescriptor> descriptors)
+    {
+        if (Plan.Network is not { } network)
+            return;
+        Network = new InternetStack(this, new SeqpacketChannel(descriptors[network.Broker]), network.NameServer);
+        Network.NameServer?.Start(() => new AnonymousInode(
+            Interlocked.Increment(ref _lastAnonymousInode), Devices.Sockets, 0, 0));
+    }
 
     /// <summary>Keeps epoll instances from watching each other in circles.</summary>
     internal EpollNesting EpollNesting { get; } = new();

@@ -46,22 +46,23 @@ static partial class SocketCalls
 
     private static long SendTo(GuestThread thread, in SystemCallArguments a)
     {
-        long result = Acquire(thread, a.Int0, out UnixSocket socket);
+        long result = Acquire(thread, a.Int0, out Socket socket);
         if (result != 0)
             return result;
         result = GuestBuffers.TryCreate(thread.Memory, a.A1, a.A2, out GuestBuffers source);
-        SocketAddress? address = null;
+        Span<byte> buffer = stackalloc byte[Ipc.Socket.MaximumAddress];
         if (result == 0 && a.A4 != 0)
-            result = ReadAddress(thread, a.A4, a.Int5, out address);
-        if (result == 0)
-            result = Send(thread, socket, ref source, a.Int3, address, UnixSocket.CredentialsOf(thread), null);
+            result = ReadAddress(thread, a.A4, a.Int5, buffer);
+        if (result >= 0)
+            result = Send(
+                thread, socket, ref source, a.Int3, buffer[..(int)result], UnixSocket.CredentialsOf(thread), null);
         socket.Release();
         return result;
     }
 
     private static long SendMsg(GuestThread thread, in SystemCallArguments a)
     {
-        long result = Acquire(thread, a.Int0, out UnixSocket socket);
+        long result = Acquire(thread, a.Int0, out Socket socket);
         if (result != 0)
             return result;
         result = SendMessage(thread, socket, a.A1, a.Int2);
@@ -83,16 +84,18 @@ static partial class SocketCalls
                 thread.Memory, header.Vector, header.VectorCount, thread.VectorBuffer, out buffers);
     }
 
-    private static long SendMessage(GuestThread thread, UnixSocket socket, ulong pointer, int flags)
+    private static long SendMessage(GuestThread thread, Socket socket, ulong pointer, int flags)
     {
         long result = ReadHeader(thread, pointer, out GuestMessage header, out GuestBuffers buffers);
         if (result != 0)
             return result;
-        SocketAddress? address = null;
+        Span<byte> buffer = stackalloc byte[Ipc.Socket.MaximumAddress];
+        int addressLength = 0;
         if (header.Name != 0 && header.NameLength > 0)
         {
-            result = ReadAddress(thread, header.Name, Math.Min(header.NameLength, 128), out address);
-            if (result != 0)
+            addressLength = Math.Min(header.NameLength, buffer.Length);
+            result = ReadAddress(thread, header.Name, addressLength, buffer);
+            if (result < 0)
                 return result;
         }
         ucred credentials = UnixSocket.CredentialsOf(thread);
@@ -100,31 +103,31 @@ static partial class SocketCalls
             thread, header.Control, header.ControlLength, ref credentials, out PassedFiles? files);
         if (result != 0)
             return result;
-        return Send(thread, socket, ref buffers, flags, address, credentials, files);
+        return Send(thread, socket, ref buffers, flags, buffer[..addressLength], credentials, files);
     }
 
     /// <summary>Sends to the peer or an address; takes over <paramref name="files"/>.</summary>
+    /// <param name="address">Empty for the peer.</param>
     private static long Send(
-        GuestThread thread, UnixSocket socket, ref GuestBuffers source, int flags, SocketAddress? address,
+        GuestThread thread, Socket socket, ref GuestBuffers source, int flags, scoped ReadOnlySpan<byte> address,
         in ucred credentials, PassedFiles? files)
     {
-        UnixSocket? target = null;
+        ISendTarget? target = null;
         long result = 0;
+        if (socket is not UnixSocket)
+        {
+            // SCM_RIGHTS means nothing to other sockets.
+            files?.Release();
+            files = null;
+        }
         if ((flags & MSG_OOB) != 0)
             result = -EOPNOTSUPP;
-        else if (address is not null && socket.Type != SOCK_DGRAM)
-            result = socket.PeerAddress is null ? -EOPNOTSUPP : -EISCONN;
-        else if (address is not null)
-            result = Find(thread, address, out target);
+        else if (!address.IsEmpty)
+            result = socket.FindTarget(thread, address, out target);
         if (result == 0)
-        {
-            if (target is not null && target.Type != socket.Type)
-                result = -EPROTOTYPE;
-            else
-                result = socket.IsStream
-                    ? SendBytes(thread, socket, ref source, flags, credentials, ref files)
-                    : SendPacket(thread, socket, target, ref source, flags, credentials, ref files);
-        }
+            result = socket.IsStream
+                ? SendBytes(thread, socket, ref source, flags, credentials, ref files)
+                : SendPacket(thread, socket, target, ref source, flags, credentials, ref files);
         target?.Release();
         files?.Release();
         if (result == -EPIPE && socket.IsStream && (flags & MSG_NOSIGNAL) == 0)
@@ -133,7 +136,7 @@ static partial class SocketCalls
     }
 
     private static long SendBytes(
-        GuestThread thread, UnixSocket socket, ref GuestBuffers source, int flags, in ucred credentials,
+        GuestThread thread, Socket socket, ref GuestBuffers source, int flags, in ucred credentials,
         ref PassedFiles? files)
     {
         byte[] buffer = thread.TransferBuffer;
@@ -162,7 +165,7 @@ static partial class SocketCalls
     }
 
     private static long SendPacket(
-        GuestThread thread, UnixSocket socket, UnixSocket? target, ref GuestBuffers source, int flags,
+        GuestThread thread, Socket socket, ISendTarget? target, ref GuestBuffers source, int flags,
         in ucred credentials, ref PassedFiles? files)
     {
         if (source.Remaining > MaximumMessage)
@@ -181,15 +184,15 @@ static partial class SocketCalls
     }
 
     private static long SendOnce(
-        GuestThread thread, UnixSocket socket, UnixSocket? target, ReadOnlySpan<byte> data, int flags,
+        GuestThread thread, Socket socket, ISendTarget? target, ReadOnlySpan<byte> data, int flags,
         in ucred credentials, PassedFiles? files)
     {
-        long result = socket.Send(data, credentials, target, files);
+        long result = socket.Send(data, flags, credentials, target, files);
         if (result != -EAGAIN || (flags & MSG_DONTWAIT) != 0 || socket.IsNonBlocking)
             return result;
         long deadline = socket.WriteDeadline(HostClock.MonotonicNanoseconds());
-        using Blocking wait = new(thread, (target ?? socket).Queue, PollEvents.Writable);
-        while ((result = socket.Send(data, credentials, target, files)) == -EAGAIN)
+        using Blocking wait = new(thread, target?.Queue ?? socket.Queue, PollEvents.Writable);
+        while ((result = socket.Send(data, flags, credentials, target, files)) == -EAGAIN)
         {
             long slept = wait.Sleep(deadline);
             if (slept != 0)
@@ -200,7 +203,7 @@ static partial class SocketCalls
 
     private static long RecvFrom(GuestThread thread, in SystemCallArguments a)
     {
-        long result = Acquire(thread, a.Int0, out UnixSocket socket);
+        long result = Acquire(thread, a.Int0, out Socket socket);
         if (result != 0)
             return result;
         result = GuestBuffers.TryCreate(thread.Memory, a.A1, a.A2, out GuestBuffers destination);
@@ -210,7 +213,7 @@ static partial class SocketCalls
             message.Files?.Release();
             if (result >= 0 && a.A4 != 0)
             {
-                long written = WriteSender(thread, message, a.A4, a.A5);
+                long written = WriteSender(thread, socket, message, a.A4, a.A5);
                 if (written != 0)
                     result = written;
             }
@@ -219,15 +222,20 @@ static partial class SocketCalls
         return result;
     }
 
-    private static long WriteSender(GuestThread thread, in ReceivedMessage message, ulong address, ulong length) =>
+    private static long WriteSender(
+        GuestThread thread, Socket socket, in ReceivedMessage message, ulong address, ulong length)
+    {
+        Span<byte> sender = stackalloc byte[Ipc.Socket.MaximumAddress];
+        int known = socket.FormatSender(message, sender);
         // Streams, and senders without a name, leave the address alone and report a length of zero.
-        message.From is { IsUnnamed: false } from
-            ? WriteAddress(thread, from, address, length)
+        return known > 0
+            ? WriteAddress(thread, sender[..known], address, length)
             : thread.Memory.TryWrite(new VirtualAddress(length), 0) ? 0 : -EFAULT;
+    }
 
     private static long RecvMsg(GuestThread thread, in SystemCallArguments a)
     {
-        long result = Acquire(thread, a.Int0, out UnixSocket socket);
+        long result = Acquire(thread, a.Int0, out Socket socket);
         if (result != 0)
             return result;
         result = ReceiveMessage(thread, socket, a.A1, a.Int2);
@@ -235,7 +243,7 @@ static partial class SocketCalls
         return result;
     }
 
-    private static long ReceiveMessage(GuestThread thread, UnixSocket socket, ulong pointer, int flags)
+    private static long ReceiveMessage(GuestThread thread, Socket socket, ulong pointer, int flags)
     {
         long result = ReadHeader(thread, pointer, out GuestMessage header, out GuestBuffers buffers);
         if (result != 0)
@@ -246,10 +254,11 @@ static partial class SocketCalls
 
         int outFlags = message.IsTruncated ? MSG_TRUNC : 0;
         ulong controlUsed = AncillaryData.Write(
-            thread, header.Control, header.ControlLength, flags, socket.PassCredentials, ref message, ref outFlags);
+            thread, header.Control, header.ControlLength, flags, socket is UnixSocket { PassCredentials: true }, ref message, ref outFlags);
         if (header.Name != 0)
         {
-            long written = WriteSender(thread, message, header.Name, pointer + GuestMessage.NameLengthOffset);
+            long written = WriteSender(
+                thread, socket, message, header.Name, pointer + GuestMessage.NameLengthOffset);
             if (written != 0)
                 return written;
         }
@@ -261,7 +270,7 @@ static partial class SocketCalls
 
     /// <summary>Receives into guest memory; what came along is the caller's to deliver or release.</summary>
     private static long Receive(
-        GuestThread thread, UnixSocket socket, ref GuestBuffers destination, int flags, out ReceivedMessage message)
+        GuestThread thread, Socket socket, ref GuestBuffers destination, int flags, out ReceivedMessage message)
     {
         message = default;
         if ((flags & MSG_OOB) != 0)
@@ -293,7 +302,7 @@ static partial class SocketCalls
     }
 
     private static long ReceiveBytes(
-        GuestThread thread, UnixSocket socket, ref GuestBuffers destination, int flags, ref ReceivedMessage message)
+        GuestThread thread, Socket socket, ref GuestBuffers destination, int flags, ref ReceivedMessage message)
     {
         byte[] buffer = thread.TransferBuffer;
         bool waitAll = (flags & MSG_WAITALL) != 0 && (flags & MSG_PEEK) == 0;
@@ -317,22 +326,21 @@ static partial class SocketCalls
     }
 
     private static long ReceiveOnce(
-        GuestThread thread, UnixSocket socket, ref GuestBuffers destination, Span<byte> buffer, int flags,
+        GuestThread thread, Socket socket, ref GuestBuffers destination, Span<byte> buffer, int flags,
         bool nonBlocking, out ReceivedMessage message)
     {
         message = default;
-        bool peek = (flags & MSG_PEEK) != 0;
         // Data must not leave the queue for an address that cannot take it.
         int room = destination.Accessible(buffer.Length, write: true);
         if (room < buffer.Length && (room == 0 || !socket.IsStream))
             return -EFAULT;
         buffer = buffer[..room];
-        long result = socket.Receive(buffer, peek, out message);
+        long result = socket.Receive(buffer, flags, out message);
         if (result == -EAGAIN && !nonBlocking && (flags & MSG_DONTWAIT) == 0 && !socket.IsNonBlocking)
         {
             long deadline = socket.ReadDeadline(HostClock.MonotonicNanoseconds());
             using Blocking wait = new(thread, socket.Queue, PollEvents.Readable);
-            while ((result = socket.Receive(buffer, peek, out message)) == -EAGAIN)
+            while ((result = socket.Receive(buffer, flags, out message)) == -EAGAIN)
             {
                 long slept = wait.Sleep(deadline);
                 if (slept != 0)
@@ -350,7 +358,7 @@ static partial class SocketCalls
 
     private static long SendMMsg(GuestThread thread, in SystemCallArguments a)
     {
-        long result = Acquire(thread, a.Int0, out UnixSocket socket);
+        long result = Acquire(thread, a.Int0, out Socket socket);
         if (result != 0)
             return result;
         uint count = Math.Min((uint)a.A2, UIO_MAXIOV);
@@ -382,7 +390,7 @@ static partial class SocketCalls
         long result = Timeouts.TryReadTimespec(thread.Memory, a.A4, out long deadline);
         if (result != 0)
             return result;
-        result = Acquire(thread, a.Int0, out UnixSocket socket);
+        result = Acquire(thread, a.Int0, out Socket socket);
         if (result != 0)
             return result;
         uint count = Math.Min((uint)a.A2, UIO_MAXIOV);

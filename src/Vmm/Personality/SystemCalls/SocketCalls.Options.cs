@@ -17,7 +17,7 @@ static partial class SocketCalls
 
     private static long GetSockOpt(GuestThread thread, in SystemCallArguments a)
     {
-        long result = Acquire(thread, a.Int0, out UnixSocket socket);
+        long result = Acquire(thread, a.Int0, out Socket socket);
         if (result != 0)
             return result;
         result = GetOption(thread, socket, a.Int1, a.Int2, a.A3, a.A4);
@@ -26,27 +26,38 @@ static partial class SocketCalls
     }
 
     private static long GetOption(
-        GuestThread thread, UnixSocket socket, int level, int option, ulong address, ulong lengthAddress)
+        GuestThread thread, Socket socket, int level, int option, ulong address, ulong lengthAddress)
     {
-        if (level != SOL_SOCKET)
-            return -EOPNOTSUPP;
         if (!thread.Memory.TryRead(new VirtualAddress(lengthAddress), out int room))
             return -EFAULT;
         if (room < 0)
             return -EINVAL;
 
         Span<byte> value = stackalloc byte[16];
-        int length = sizeof(int);
+        long length = level == SOL_SOCKET
+            ? GetSocketOption(socket, option, value)
+            : socket.GetFamilyOption(level, option, value);
+        if (length < 0)
+            return length;
+        int written = (int)Math.Min(length, room);
+        if (!thread.Memory.TryWrite(new VirtualAddress(address), value[..written]))
+            return -EFAULT;
+        return thread.Memory.TryWrite(new VirtualAddress(lengthAddress), written) ? 0 : -EFAULT;
+    }
+
+    /// <returns>The value's length, or a negative errno.</returns>
+    private static long GetSocketOption(Socket socket, int option, Span<byte> value)
+    {
         switch (option)
         {
             case SO_TYPE:
                 MemoryMarshal.Write(value, socket.Type);
                 break;
             case SO_DOMAIN:
-                MemoryMarshal.Write(value, AF_UNIX);
+                MemoryMarshal.Write(value, socket.Domain);
                 break;
             case SO_PROTOCOL:
-                MemoryMarshal.Write(value, 0);
+                MemoryMarshal.Write(value, socket.Protocol);
                 break;
             case SO_ERROR:
                 MemoryMarshal.Write(value, socket.TakeError());
@@ -60,36 +71,23 @@ static partial class SocketCalls
             case SO_RCVBUF:
                 MemoryMarshal.Write(value, socket.ReceiveBuffer);
                 break;
-            case SO_PASSCRED:
-                MemoryMarshal.Write(value, socket.PassCredentials ? 1 : 0);
-                break;
             case SO_RCVLOWAT:
                 MemoryMarshal.Write(value, 1);
                 break;
-            case SO_PEERCRED:
-                MemoryMarshal.Write(value, socket.PeerCredentials);
-                length = Marshal.SizeOf<ucred>();
-                break;
             case SO_RCVTIMEO:
-                length = WriteTimeout(value, socket.ReceiveTimeout);
-                break;
+                return WriteTimeout(value, socket.ReceiveTimeout);
             case SO_SNDTIMEO:
-                length = WriteTimeout(value, socket.SendTimeout);
-                break;
+                return WriteTimeout(value, socket.SendTimeout);
             case SO_LINGER:
-                length = Marshal.SizeOf<linger>();
-                value[..length].Clear();
-                break;
+                value[..Marshal.SizeOf<linger>()].Clear();
+                return Marshal.SizeOf<linger>();
             default:
-                if (!IsIgnoredSwitch(option))
-                    return -ENOPROTOOPT;
+                if (!IsKeptSwitch(option))
+                    return socket.GetFamilyOption(SOL_SOCKET, option, value);
                 MemoryMarshal.Write(value, socket.GetSwitch(option) ? 1 : 0);
                 break;
         }
-        length = Math.Min(length, room);
-        if (!thread.Memory.TryWrite(new VirtualAddress(address), value[..length]))
-            return -EFAULT;
-        return thread.Memory.TryWrite(new VirtualAddress(lengthAddress), length) ? 0 : -EFAULT;
+        return sizeof(int);
     }
 
     private static int WriteTimeout(Span<byte> value, long nanoseconds)
@@ -102,13 +100,13 @@ static partial class SocketCalls
         return Marshal.SizeOf<timeval>();
     }
 
-    /// <summary>Switches that are kept and shown but change nothing for Unix sockets.</summary>
-    private static bool IsIgnoredSwitch(int option) => option is SO_REUSEADDR or SO_REUSEPORT or SO_KEEPALIVE
+    /// <summary>Switches that are kept and shown; for Unix sockets they change nothing.</summary>
+    private static bool IsKeptSwitch(int option) => option is SO_REUSEADDR or SO_REUSEPORT or SO_KEEPALIVE
         or SO_BROADCAST or SO_DONTROUTE or SO_OOBINLINE or SO_TIMESTAMP_OLD or SO_TIMESTAMPNS_OLD or SO_PASSSEC;
 
     private static long SetSockOpt(GuestThread thread, in SystemCallArguments a)
     {
-        long result = Acquire(thread, a.Int0, out UnixSocket socket);
+        long result = Acquire(thread, a.Int0, out Socket socket);
         if (result != 0)
             return result;
         result = SetOption(thread, socket, a.Int1, a.Int2, a.A3, a.Int4);
@@ -117,18 +115,18 @@ static partial class SocketCalls
     }
 
     private static long SetOption(
-        GuestThread thread, UnixSocket socket, int level, int option, ulong address, int length)
+        GuestThread thread, Socket socket, int level, int option, ulong address, int length)
     {
         if (length < 0)
             return -EINVAL;
-        if (level != SOL_SOCKET)
-            return -EOPNOTSUPP;
-        if (option is SO_RCVTIMEO or SO_SNDTIMEO)
+        if (level == SOL_SOCKET && option is SO_RCVTIMEO or SO_SNDTIMEO)
             return SetTimeout(thread, socket, option, address, length);
         if (length < sizeof(int))
             return -EINVAL;
         if (!thread.Memory.TryRead(new VirtualAddress(address), out int value))
             return -EFAULT;
+        if (level != SOL_SOCKET)
+            return socket.SetFamilyOption(level, option, value);
         switch (option)
         {
             case SO_SNDBUF:
@@ -140,9 +138,6 @@ static partial class SocketCalls
             case SO_SNDBUFFORCE:
             case SO_RCVBUFFORCE:
                 return -EPERM;
-            case SO_PASSCRED:
-                socket.PassCredentials = value != 0;
-                return 0;
             case SO_RCVLOWAT:
             case SO_PRIORITY:
                 return 0;
@@ -153,16 +148,18 @@ static partial class SocketCalls
             case SO_PROTOCOL:
             case SO_ERROR:
             case SO_ACCEPTCONN:
-            case SO_PEERCRED:
+                return -ENOPROTOOPT;
             default:
-                if (!IsIgnoredSwitch(option))
-                    return -ENOPROTOOPT;
-                socket.SetSwitch(option, value != 0);
-                return 0;
+                if (!IsKeptSwitch(option))
+                    return socket.SetFamilyOption(SOL_SOCKET, option, value);
+                long result = socket.OnSwitch(option, value != 0);
+                if (result == 0)
+                    socket.SetSwitch(option, value != 0);
+                return result;
         }
     }
 
-    private static long SetTimeout(GuestThread thread, UnixSocket socket, int option, ulong address, int length)
+    private static long SetTimeout(GuestThread thread, Socket socket, int option, ulong address, int length)
     {
         if (length < Marshal.SizeOf<timeval>())
             return -EINVAL;

@@ -11,14 +11,15 @@ namespace Sandbox.Vmm.Personality.Terminals;
 public sealed unsafe class HostPoller : IDisposable
 {
     private readonly Lock _lock = new();
-    private readonly List<Registration> _registrations = [];
+    private readonly Dictionary<ulong, Registration> _registrations = [];
+    private ulong _lastNumber;
     private FileDescriptor? _epoll;
     private FileDescriptor? _wakeUp;
     private Thread? _thread;
     private bool _stopped;
 
     /// <summary>One descriptor and those who wait for it.</summary>
-    public sealed class Registration
+    public sealed class Registration : IDisposable
     {
         internal Registration(HostPoller poller, FileDescriptor file, WaitQueue waiters)
         {
@@ -30,7 +31,7 @@ public sealed unsafe class HostPoller : IDisposable
         internal HostPoller Poller { get; }
         internal FileDescriptor File { get; }
         internal WaitQueue Waiters { get; }
-        internal int Index { get; set; }
+        internal ulong Number { get; init; }
         internal PollEvents Armed { get; set; }
 
         /// <summary>Called in the poller's thread before the queue hears of it.</summary>
@@ -38,6 +39,9 @@ public sealed unsafe class HostPoller : IDisposable
 
         /// <summary>Asks for one notification when any of these events (or an error) is there, now or later.</summary>
         public void Arm(PollEvents events) => Poller.Arm(this, events);
+
+        /// <summary>Before the descriptor is closed. What is told at this moment may still be heard.</summary>
+        public void Dispose() => Poller.Unregister(this);
     }
 
     /// <summary>Prepares to wait for a descriptor that epoll(7) accepts: not a regular file.</summary>
@@ -46,12 +50,22 @@ public sealed unsafe class HostPoller : IDisposable
         lock (_lock)
         {
             Start();
-            Registration registration = new(this, file, waiters) { Index = _registrations.Count, OnReady = onReady };
-            epoll_event none = new() { events = EPOLLONESHOT, data = (ulong)registration.Index };
+            Registration registration = new(this, file, waiters) { Number = ++_lastNumber, OnReady = onReady };
+            epoll_event none = new() { events = EPOLLONESHOT, data = registration.Number };
             if (epoll_ctl(_epoll!.Value, EPOLL_CTL_ADD, file.Value, &none) != 0)
                 throw HostException.Last("epoll_ctl", "EPOLL_CTL_ADD");
-            _registrations.Add(registration);
+            _registrations.Add(registration.Number, registration);
             return registration;
+        }
+    }
+
+    private void Unregister(Registration registration)
+    {
+        lock (_lock)
+        {
+            if (_registrations.Remove(registration.Number) && !_stopped
+                && epoll_ctl(_epoll!.Value, EPOLL_CTL_DEL, registration.File.Value, null) != 0)
+                throw HostException.Last("epoll_ctl", "EPOLL_CTL_DEL");
         }
     }
 
@@ -59,7 +73,7 @@ public sealed unsafe class HostPoller : IDisposable
     {
         lock (_lock)
         {
-            if (_stopped || (registration.Armed & events) == events)
+            if (_stopped || !_registrations.ContainsKey(registration.Number) || (registration.Armed & events) == events)
                 return;
             ArmLocked(registration, registration.Armed | events);
         }
@@ -68,10 +82,12 @@ public sealed unsafe class HostPoller : IDisposable
     private void ArmLocked(Registration registration, PollEvents events)
     {
         registration.Armed = events;
+        // The end of a stream can be read: those who wait for nothing but the end hear of it too.
+        PollEvents end = (events & PollEvents.In) != 0 ? PollEvents.ReadHangUp : PollEvents.None;
         epoll_event wanted = new()
         {
-            events = (uint)(events & (PollEvents.In | PollEvents.Out)) | (uint)EPOLLONESHOT,
-            data = (ulong)registration.Index,
+            events = (uint)((events & (PollEvents.In | PollEvents.Out)) | end) | (uint)EPOLLONESHOT,
+            data = registration.Number,
         };
         if (epoll_ctl(_epoll!.Value, EPOLL_CTL_MOD, registration.File.Value, &wanted) != 0)
             throw HostException.Last("epoll_ctl", "EPOLL_CTL_MOD");
@@ -110,10 +126,12 @@ public sealed unsafe class HostPoller : IDisposable
                 if (events[i].data == ulong.MaxValue)
                     return;
                 PollEvents ready = Normalise((PollEvents)events[i].events);
-                Registration registration;
+                Registration? registration;
                 lock (_lock)
                 {
-                    registration = _registrations[(int)events[i].data];
+                    // One that was unregistered since.
+                    if (!_registrations.TryGetValue(events[i].data, out registration))
+                        continue;
                     // Reading and writing are waited for independently: one event must not end both waits.
                     PollEvents left = (ready & PollEvents.Always) != 0 ? PollEvents.None : registration.Armed & ~ready;
                     registration.Armed = PollEvents.None;

@@ -11,6 +11,9 @@ struct ReceivedMessage
     /// <summary>The sender's address, for datagrams.</summary>
     public SocketAddress? From;
 
+    /// <summary>The same, for Internet sockets.</summary>
+    public InternetAddress Source;
+
     /// <summary>SCM_RIGHTS: the receiver's to install or release.</summary>
     public PassedFiles? Files;
 

@@ -54,6 +54,17 @@ public sealed class SocketAddress : IEquatable<SocketAddress>
     public static SocketAddress Automatic(uint number) =>
         new([0, .. Encoding.ASCII.GetBytes((number & 0xfffff).ToString("x5"))]);
 
+    /// <summary>The name that the inner socket of an Internet socket has. No guest can bind it: it is in no table.</summary>
+    internal static SocketAddress Internet(InternetAddress address)
+    {
+        byte[] name = new byte[1 + InternetAddress.WrittenSize];
+        address.Write(name.AsSpan(1));
+        return new SocketAddress(name);
+    }
+
+    /// <summary>What <see cref="Internet"/> was made of.</summary>
+    internal InternetAddress ToInternet() => InternetAddress.Read(_name.AsSpan(1));
+
     /// <summary>Writes the address as struct sockaddr_un; paths with their NUL.</summary>
     /// <returns>Its length, as addrlen reports it.</returns>
     public int Format(Span<byte> destination)

@@ -49,6 +49,13 @@ public sealed partial class UnixSocket
         }
     }
 
+    /// <summary>The name of an Internet socket's inner one; it may be bound again after a bind that failed.</summary>
+    internal void Rename(SocketAddress address)
+    {
+        lock (_lock)
+            LocalAddress = address;
+    }
+
     /// <summary>listen(2).</summary>
     public long Listen(int backlog, in ucred credentials)
     {

@@ -13,7 +13,7 @@ namespace Sandbox.Vmm.Personality.Ipc;
 /// Each socket has its own lock for its own state and queue, and no code holds two of them: what concerns the peer is
 /// done under the peer's lock, afterwards. Peers refer to each other without a counted reference; a closed one says so.
 /// </remarks>
-public sealed partial class UnixSocket : OpenFile
+public sealed partial class UnixSocket : Socket, ISendTarget
 {
     /// <summary>net.core.wmem_default and wmem_max.</summary>
     public const int DefaultBuffer = 212992;
@@ -46,17 +46,15 @@ public sealed partial class UnixSocket : OpenFile
     /// <param name="type">SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET.</param>
     /// <param name="space">Its memory was charged <see cref="KernelMemory.ObjectCost"/>; given back at the end.</param>
     public UnixSocket(SocketSpace space, AnonymousInode inode, int type, bool nonBlocking)
-        : base(O_RDWR | (nonBlocking ? O_NONBLOCK : 0))
+        : base(type, nonBlocking)
     {
         _space = space;
         _inode = inode;
-        Type = type;
     }
 
-    /// <summary>SO_TYPE.</summary>
-    public int Type { get; }
+    public override int Domain => AF_UNIX;
 
-    public bool IsStream => Type == SOCK_STREAM;
+    public override int Protocol => 0;
 
     /// <summary>Streams and sequenced packets: an end of the one is known to the other.</summary>
     private bool IsConnectionBased => Type != SOCK_DGRAM;
@@ -65,11 +63,9 @@ public sealed partial class UnixSocket : OpenFile
 
     public override string DisplayName => $"socket:[{_inode.Number}]";
 
-    public override bool IsMessageBased => !IsStream;
+    internal override WaitQueue Queue => _waiters;
 
-    public override WaitQueue? Waiters => _waiters;
-
-    internal WaitQueue Queue => _waiters;
+    WaitQueue ISendTarget.Queue => _waiters;
 
     public override long GetStatus(out stat status)
     {
@@ -77,16 +73,10 @@ public sealed partial class UnixSocket : OpenFile
         return 0;
     }
 
-    /// <summary>SO_RCVTIMEO and SO_SNDTIMEO in nanoseconds; 0 for none.</summary>
-    public long ReceiveTimeout { get; set; }
-
-    public long SendTimeout { get; set; }
-
     /// <summary>SO_PASSCRED.</summary>
     public bool PassCredentials { get; set; }
 
-    /// <summary>SO_SNDBUF as the kernel reports it: twice what was set.</summary>
-    public int SendBuffer
+    public override int SendBuffer
     {
         get => _sendBuffer;
         set => _sendBuffer = Math.Clamp(value, MinimumSendBuffer / 2, DefaultBuffer) * 2;
@@ -95,34 +85,13 @@ public sealed partial class UnixSocket : OpenFile
     private int _receiveBuffer = DefaultBuffer;
 
     /// <summary>SO_RCVBUF; as on Linux it has no effect: the sender's buffer is what bounds a Unix socket.</summary>
-    public int ReceiveBuffer
+    public override int ReceiveBuffer
     {
         get => _receiveBuffer;
         set => _receiveBuffer = Math.Clamp(value, MinimumReceiveBuffer / 2, DefaultBuffer) * 2;
     }
 
-    public override long ReadDeadline(long startedAt) => Deadline(startedAt, ReceiveTimeout);
-
-    public override long WriteDeadline(long startedAt) => Deadline(startedAt, SendTimeout);
-
-    private static long Deadline(long startedAt, long timeout) =>
-        timeout == 0 || timeout > Parker.Forever - startedAt ? Parker.Forever : startedAt + timeout;
-
-    private ulong _switches;
-
-    /// <summary>Options that are on or off and change nothing here, kept to be shown again.</summary>
-    public bool GetSwitch(int option) => (Volatile.Read(ref _switches) >> option & 1) != 0;
-
-    public void SetSwitch(int option, bool value)
-    {
-        if (value)
-            Interlocked.Or(ref _switches, 1UL << option);
-        else
-            Interlocked.And(ref _switches, ~(1UL << option));
-    }
-
-    /// <summary>SO_ERROR: read once.</summary>
-    public int TakeError()
+    public override int TakeError()
     {
         lock (_lock)
         {
@@ -132,8 +101,7 @@ public sealed partial class UnixSocket : OpenFile
         }
     }
 
-    /// <summary>SO_ACCEPTCONN.</summary>
-    public bool IsListening
+    public override bool IsListening
     {
         get
         {
@@ -243,9 +211,7 @@ public sealed partial class UnixSocket : OpenFile
         _waiters.Notify(PollEvents.All);
     }
 
-    /// <summary>shutdown(2).</summary>
-    /// <param name="how">SHUT_RD, SHUT_WR or SHUT_RDWR.</param>
-    public long Shutdown(int how)
+    public override long Shutdown(int how)
     {
         bool read = how is SHUT_RD or SHUT_RDWR, write = how is SHUT_WR or SHUT_RDWR;
         UnixSocket peer;

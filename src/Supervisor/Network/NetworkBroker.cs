@@ -1,0 +1,171 @@
+using System.Net;
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.Network;
+
+/// <summary>
+/// Opens sockets and looks names up for one guest, as far as the policy's rules allow it: they are asked here and
+/// nowhere else. The VMM may have fallen to its guest; what no sound one sends ends it.
+/// </summary>
+/// <remarks>Requests are served by one thread; answers to lookups come from threads of the pool.</remarks>
+sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetworkDecisions? decisions = null) : IDisposable
+{
+    readonly Lock _lock = new();
+    readonly RequestRate _rate = new(NetworkChannel.RequestsPerSecond);
+
+    /// <summary>Numbers of the lookups that have no answer yet.</summary>
+    readonly HashSet<ulong> _lookups = [];
+
+    bool _disposed;
+
+    /// <summary>For poll(2): readable when there is a request, or when the VMM has closed its end.</summary>
+    public FileDescriptor Socket => channel.Socket;
+
+    /// <summary>The host's resolver; tests have others.</summary>
+    public Func<string, (int Error, IPAddress[] Addresses)> Resolver { get; init; } =
+        static name => (HostNames.Look(name, out IPAddress[] addresses), addresses);
+
+    /// <summary>Takes one request, once there is one, and answers it, now or (a lookup) later.</summary>
+    /// <param name="problem">What a VMM has done that no sound one does; null if nothing.</param>
+    /// <returns>False when nothing more is to be heard.</returns>
+    public bool Serve(out string? problem)
+    {
+        problem = null;
+        NetworkRequest request;
+        try
+        {
+            if (!channel.Receive(out request))
+                return false;
+        }
+        catch (HostException bad) when (bad.Errno == EBADMSG)
+        {
+            problem = $"broke the network channel's rules ({bad.Advice ?? bad.Subject})";
+            return false;
+        }
+        catch (HostException gone) when (gone.Errno == ECONNRESET)
+        {
+            return false;
+        }
+
+        if (NetworkQuestion.Read(request, out string wrong) is not NetworkQuestion question)
+            problem = wrong;
+        else if (!_rate.TryTake(HostClock.MonotonicNanoseconds()))
+            problem = Answer(request.Number, -EAGAIN);
+        else
+            problem = question.Action == NetworkAction.Resolve ? Resolve(request, question) : Open(request, question);
+        return problem is null;
+    }
+
+    string? Open(in NetworkRequest request, in NetworkQuestion question)
+    {
+        if (!Allows(question))
+            return Answer(request.Number, -EACCES);
+        int error;
+        FileDescriptor? socket = null;
+        if (question.Action == NetworkAction.Connect)
+        {
+            NetworkQuestion from = new(
+                NetworkAction.Listen, question.Protocol, request.From.ToAddress(), request.From.Port, null);
+            bool isBound = question.Protocol == NetworkProtocol.Udp && from.Port != 0;
+            error = isBound && !Allows(from) ? -EACCES : HostSockets.Connect(
+                question.Protocol, question.Address!, question.Port, isBound ? from.Port : (ushort)0, out socket);
+        }
+        else if (question.Port == 0)
+        {
+            // A port of the kernel's choice is one that no rule has been asked about.
+            error = -EACCES;
+        }
+        else
+        {
+            error = HostSockets.Listen(
+                question.Protocol, question.Address!, question.Port,
+                (request.Flags & NetworkRequestFlags.ReuseAddress) != 0, IsSixOnly(request, question), out socket);
+        }
+
+        using (socket)
+            return Answer(request.Number, error, socket);
+    }
+
+    /// <summary>Both families listen at once only where the rules allow each.</summary>
+    bool IsSixOnly(in NetworkRequest request, in NetworkQuestion question) =>
+        !question.Address!.Equals(IPAddress.IPv6Any) || (request.Flags & NetworkRequestFlags.SixOnly) != 0
+        || !Allows(question with { Address = IPAddress.Any });
+
+    string? Resolve(in NetworkRequest request, in NetworkQuestion question)
+    {
+        if (!Allows(question))
+            return Answer(request.Number, -EACCES);
+        string name = question.Name!;
+        if (grant.Pins.TryGetValue(name, out IReadOnlyList<IPAddress>? pinned))
+            return Answer(request.Number, 0, addresses: [.. pinned.Take(NetworkChannel.MaximumAddresses)]);
+        lock (_lock)
+        {
+            if (_lookups.Count >= NetworkChannel.MaximumLookups)
+                return "asks for too many names at the same time";
+            if (!_lookups.Add(request.Number))
+                return "asks twice under one number";
+        }
+
+        ulong number = request.Number;
+        ThreadPool.QueueUserWorkItem(_ => Look(number, name));
+        return null;
+    }
+
+    /// <summary>In a thread of the pool.</summary>
+    void Look(ulong number, string name)
+    {
+        (int error, IPAddress[] addresses) = Resolver(name);
+        lock (_lock)
+            _lookups.Remove(number);
+        // A VMM that reads no answers gets none; that it did not is found at its next request.
+        Answer(number, error, addresses: addresses);
+    }
+
+    /// <summary>The one place where anything about the network is decided.</summary>
+    bool Allows(in NetworkQuestion question)
+    {
+        Verdict verdict = question.Action == NetworkAction.Resolve
+            ? grant.Rules.Resolve(question.Name)
+            : grant.Rules.Decide(question.Action, question.Protocol, question.Address!, question.Port);
+        decisions?.Decided(question, verdict);
+        return verdict.Allowed;
+    }
+
+    /// <returns>What is wrong with a VMM that does not read its answers; else null.</returns>
+    string? Answer(ulong number, int error, FileDescriptor? socket = null, ReadOnlySpan<IPAddress> addresses = default)
+    {
+        var answer = new NetworkAnswer
+        {
+            Version = NetworkChannel.Version,
+            Number = number,
+            Error = -error,
+            Local = socket is null ? default : HostSockets.LocalOf(socket),
+            AddressCount = (uint)addresses.Length,
+        };
+        Span<byte> room = answer.Addresses;
+        for (int i = 0; i < addresses.Length; i++)
+            addresses[i].MapToIPv6().TryWriteBytes(room[(16 * i)..], out _);
+        try
+        {
+            lock (_lock)
+                return _disposed || channel.TrySend(answer, wait: false, socket is null ? [] : [socket])
+                    ? null
+                    : "does not read the answers to its network requests";
+        }
+        catch (HostException gone) when (gone.Errno is EPIPE or ECONNRESET)
+        {
+            return null;
+        }
+    }
+
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            _disposed = true;
+            channel.Dispose();
+        }
+    }
+}

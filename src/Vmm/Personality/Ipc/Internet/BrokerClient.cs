@@ -1,0 +1,145 @@
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Personality.Waiting;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Personality.Ipc;
+
+/// <summary>
+/// The VMM's end of the network channel. The supervisor decides and opens; here requests are sent, and a thread of its
+/// own, started with the first, hands the answers to those who wait.
+/// </summary>
+/// <param name="channel">Stays open as long as the VMM.</param>
+sealed class BrokerClient(SeqpacketChannel channel)
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<ulong, BrokerCall> _pending = [];
+    private ulong _lastNumber;
+    private int _lookups;
+    private Thread? _listener;
+    private bool _gone;
+
+    /// <summary>Sends a request.</summary>
+    /// <param name="waiters">Told when the answer is there.</param>
+    /// <param name="onDone">Called with it, on the channel's thread; it may only note the fact.</param>
+    /// <returns>Null when too many are without an answer, or nobody is there any more.</returns>
+    public BrokerCall? TryBegin(NetworkRequest request, WaitQueue? waiters, Action<BrokerCall>? onDone = null)
+    {
+        request.Version = NetworkChannel.Version;
+        BrokerCall call = new(request, waiters, onDone);
+        lock (_lock)
+        {
+            bool isLookup = call.IsLookup;
+            if (_gone || _pending.Count >= NetworkChannel.MaximumRequests
+                || (isLookup && _lookups >= NetworkChannel.MaximumLookups))
+                return null;
+            request.Number = ++_lastNumber;
+            _pending.Add(request.Number, call);
+            if (isLookup)
+                _lookups++;
+            StartListener();
+            try
+            {
+                // Never waits: so many requests always have room in the queue.
+                channel.Send(request);
+            }
+            catch (HostException gone) when (gone.Errno is EPIPE or ECONNRESET)
+            {
+                _pending.Remove(request.Number);
+                return null;
+            }
+        }
+        return call;
+    }
+
+    private void StartListener()
+    {
+        if (_listener is not null)
+            return;
+        _listener = new Thread(Listen, maxStackSize: 128 << 10) { IsBackground = true, Name = "network" };
+        _listener.Start();
+    }
+
+    private void Listen()
+    {
+        try
+        {
+            while (channel.Receive(out NetworkAnswer answer, 1, out FileDescriptor[] sockets))
+            {
+                BrokerCall? call;
+                lock (_lock)
+                {
+                    if (_pending.Remove(answer.Number, out call) && call.IsLookup)
+                        _lookups--;
+                }
+                FileDescriptor? socket = sockets.Length > 0 ? sockets[0] : null;
+                if (call is null)
+                    socket?.Dispose();
+                else
+                    call.Finish(answer, socket);
+            }
+        }
+        catch (HostException)
+        {
+            // A broken channel is the same as none.
+        }
+        BrokerCall[] left;
+        lock (_lock)
+        {
+            _gone = true;
+            left = [.. _pending.Values];
+            _pending.Clear();
+        }
+        foreach (BrokerCall call in left)
+            call.Finish(new NetworkAnswer { Error = ENETDOWN }, null);
+    }
+}
+
+/// <summary>One request, until its answer has been used.</summary>
+sealed class BrokerCall(NetworkRequest request, WaitQueue? waiters, Action<BrokerCall>? onDone)
+{
+    private readonly NetworkRequest _request = request;
+    private NetworkAnswer _answer;
+    private FileDescriptor? _socket;
+    private volatile bool _isDone;
+    private int _abandoned;
+
+    public bool IsLookup => _request.Action == (uint)NetworkAction.Resolve;
+
+    public bool IsDone => _isDone;
+
+    /// <summary>Once done: 0 or a negative errno.</summary>
+    public int Error => -_answer.Error;
+
+    /// <summary>Once done.</summary>
+    public ref readonly NetworkAnswer Answer => ref _answer;
+
+    /// <summary>Whether another request asks the same.</summary>
+    public bool Asks(in NetworkRequest other) =>
+        other.Action == _request.Action && other.Protocol == _request.Protocol && other.Flags == _request.Flags
+        && InternetAddress.Of(other.Endpoint) == InternetAddress.Of(_request.Endpoint)
+        && other.From.Port == _request.From.Port;
+
+    /// <summary>The socket that came with the answer: the first caller's.</summary>
+    public FileDescriptor? TakeSocket() => Interlocked.Exchange(ref _socket, null);
+
+    /// <summary>Nobody wants the answer any more.</summary>
+    public void Abandon()
+    {
+        Volatile.Write(ref _abandoned, 1);
+        if (_isDone)
+            TakeSocket()?.Dispose();
+    }
+
+    internal void Finish(in NetworkAnswer answer, FileDescriptor? socket)
+    {
+        _answer = answer;
+        _socket = socket;
+        _isDone = true;
+        Interlocked.MemoryBarrier();
+        if (Volatile.Read(ref _abandoned) != 0)
+            TakeSocket()?.Dispose();
+        onDone?.Invoke(this);
+        waiters?.Notify(PollEvents.All);
+    }
+}
