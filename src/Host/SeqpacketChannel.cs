@@ -79,6 +79,27 @@ public sealed unsafe class SeqpacketChannel : IDisposable
             GC.KeepAlive(descriptor);
     }
 
+    /// <summary>Sends one structure without descriptors. Never throws, allocates or raises SIGPIPE.</summary>
+    /// <param name="wait">Wait while the peer's queue is full; else the answer is -EAGAIN then.</param>
+    /// <returns>0 or a negative error number; -EPIPE when the peer has gone.</returns>
+    public int TrySend<T>(in T message, bool wait)
+        where T : unmanaged
+    {
+        fixed (T* data = &message)
+        {
+            using var hold = new FileDescriptor.Hold(_socket);
+            var part = new iovec { iov_base = data, iov_len = (nuint)sizeof(T) };
+            var envelope = new msghdr { msg_iov = &part, msg_iovlen = 1 };
+            nint sent;
+            do
+                sent = sendmsg(hold.Number, &envelope, wait ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT);
+            while (sent < 0 && errno == EINTR);
+            if (sent < 0)
+                return -errno;
+            return sent == sizeof(T) ? 0 : -EMSGSIZE;
+        }
+    }
+
     /// <summary>Waits for one structure that carries no descriptors.</summary>
     /// <returns>False when the peer has closed its end.</returns>
     /// <exception cref="HostException">recvmsg failed, or the message breaks the rules (EBADMSG).</exception>

@@ -43,6 +43,8 @@ sealed class GuestSession(SeqpacketChannel channel)
         using KvmPlatform platform = new(machine, plan.Limits.MemoryBytes);
         _phases.Mark("platform");
         LinuxPersonality personality = _personality = new(plan, platform.Memory, platform);
+        if (plan.Audit is AuditPlan audit)
+            personality.RecordDecisionsTo(descriptors[audit.Descriptor]);
         personality.BuildFiles(descriptors);
         _phases.Mark("files");
         if (plan.Streams.Trace >= 0)
@@ -187,6 +189,7 @@ sealed class GuestSession(SeqpacketChannel channel)
         // Standard error is the operator's, not the guest's.
         if (message.Length > 0)
             Console.Error.WriteLine($"sandbox-vmm: {message}");
+        _personality?.Recorder?.Finish();
         TrySend(new ChannelMessage
         {
             Kind = MessageKind.Ended, Cause = cause, Detail32 = detail32, Value = value, Detail = detail,

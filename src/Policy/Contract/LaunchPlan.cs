@@ -42,6 +42,10 @@ public sealed record LaunchPlan
 
     public required GuestStreams Streams { get; init; }
 
+    /// <summary>Which decisions are recorded; null for none.</summary>
+    [JsonRequired]
+    public AuditPlan? Audit { get; init; }
+
     /// <summary>Answer system calls over shared memory while a spare CPU allows it.</summary>
     public required bool Handoff { get; init; }
 

@@ -48,6 +48,8 @@ static class LaunchPlanRules
         CheckFiles(plan.Files);
         CheckRules(plan);
         CheckStreams(plan.Streams);
+        if (plan.Audit is not null)
+            Require(IsDescriptor(plan.Audit.Descriptor) && plan.Audit.WhenFull is >= WhenFull.Block and <= WhenFull.Stop, "audit");
     }
 
     static void CheckUser(GuestUser user)

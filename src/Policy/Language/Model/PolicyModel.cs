@@ -1,3 +1,5 @@
+using Sandbox.Policy.Contract;
+
 namespace Sandbox.Policy.Language;
 
 public enum GuestKind
@@ -53,13 +55,6 @@ public enum AuditEvents
     Lifecycle,
     Denials,
     Decisions,
-}
-
-public enum WhenFull
-{
-    Block,
-    Drop,
-    Stop,
 }
 
 public sealed record AuditSection(IReadOnlyList<AuditEvents> Record, string To, WhenFull WhenFull);
