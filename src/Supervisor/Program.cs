@@ -4,6 +4,7 @@ using System.Text;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.PolicyTools;
@@ -65,6 +66,8 @@ static class Program
             throw new UsageException($"{command.Name}: takes no program after --; see sandbox {command.Name} --help");
         if (model.Policy.Command.Subcommands.Contains(command))
             return PolicyTool.Run(model.Policy, parsed);
+        if (model.GroupOf(command) == model.Audit.Command)
+            return AuditTool.Run(model.Audit, parsed);
         if (command == model.Completion)
             return Print(CompletionScript.For(model, parsed.GetRequiredValue(model.Shell)));
         return command == model.Doctor ? Doctor.Examination.Run() : Print(VersionLine);

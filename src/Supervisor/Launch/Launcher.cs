@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
@@ -28,11 +29,19 @@ static class Launcher
         foreach (MountArgument mount in options.Mounts)
             opened.AddMount(MountOpener.Open(mount, host.WorkingDirectory), null);
         PlannedLaunch launch = PlanBuilder.Build(options, policy, host, opened.Mounts, startedAt);
-        FileDescriptor[] descriptors = opened.Open(launch.Grants, options);
+        // Last of what can fail: a log tells of guests, not of mistakes.
+        using AuditTrail? audit = AuditTrail.Open(policy, revision: null, isLearning: false);
+        FileDescriptor[] descriptors = opened.Open(launch.Grants, options, audit?.VmmEnd);
 
         VmmProcess process = vmm();
-        (int status, string? line) = ExitReport.For(launch.Plan, Watch(process, launch.Plan, terminal, descriptors));
+        audit?.Begin(launch, () => process.Signal(SIGKILL));
+        Outcome outcome = Watch(process, launch.Plan, terminal, descriptors);
+        if (audit is not null)
+            outcome = audit.Drain(outcome);
+        (int status, string? line) = ExitReport.For(launch.Plan, outcome);
         terminal?.Restore();
+        if (audit?.End(line ?? "the program exited", status) is string failure && outcome is not Outcome.AuditFailed)
+            (status, line) = ExitReport.For(launch.Plan, new Outcome.AuditFailed(failure));
         opened.Result?.Publish();
         if (line is not null)
             StandardStreams.WriteError(line);

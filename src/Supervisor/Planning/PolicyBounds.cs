@@ -68,8 +68,6 @@ static class PolicyBounds
             throw NotYet(policy.Devices[0].Span, "a device");
         if (policy.Isolation.Count > 0)
             throw NotYet(policy.Isolation[0].Span, $"the wall {Walls.Names[(int)policy.Isolation[0].Value]}");
-        if (policy.Audit is Sourced<AuditSection> audit)
-            throw NotYet(audit.Span, "an audit log");
     }
 
     static UsageException NotYet(SourceSpan span, string what) =>

@@ -9,10 +9,14 @@ namespace Sandbox.Policy.Language;
 public sealed class PolicyText
 {
     readonly StringBuilder _text = new();
+    readonly bool _origins;
 
-    public static string Write(PolicyModel model)
+    PolicyText(bool origins) => _origins = origins;
+
+    /// <param name="origins">Say behind each value where it comes from.</param>
+    public static string Write(PolicyModel model, bool origins = true)
     {
-        var writer = new PolicyText();
+        var writer = new PolicyText(origins);
         writer.WriteModel(model);
         return writer._text.ToString();
     }
@@ -204,7 +208,7 @@ public sealed class PolicyText
     void Line(string text, SourceSpan? origin = null)
     {
         _text.Append(text);
-        if (origin is SourceSpan span)
+        if (_origins && origin is SourceSpan span)
             _text.Append($"  # {span}");
         _text.Append('\n');
     }
