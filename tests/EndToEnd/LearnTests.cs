@@ -79,12 +79,12 @@ public sealed class LearnTests
     public void What_several_invocations_saw_is_added_up()
     {
         string kept = Path.Combine(_folder, "seen");
-        Learn("--append", kept, "--out", Path.Combine(_folder, "first.yaml")).Ended(0);
-        Assert.Contains("runs 1\n", File.ReadAllText(kept));
+        Learn("--runs", "2", "--append", kept, "--out", Path.Combine(_folder, "first.yaml")).Ended(0);
+        Assert.Contains("runs 2\n", File.ReadAllText(kept));
         SandboxRun.Command(
             ["policy", "learn", "--append", kept, "--out", Learned, "--mount", $"{Path.Combine(_folder, "work")}:/work",
                 "--", "python3", "/work/script.py", "other.txt"]).Ended(0);
-        Assert.Contains("runs 2\n", File.ReadAllText(kept));
+        Assert.Contains("runs 3\n", File.ReadAllText(kept));
         string policy = File.ReadAllText(Learned);
         Assert.Contains("/work/other.txt  # 1 time in 1 run", policy);
         Assert.Contains("/work/script.py  # ", policy);

@@ -40,6 +40,7 @@ public class LaunchPlanTests
         PathRules = Rules.Paths.Tables,
         SystemCallRules = Rules.SystemCallTables,
         Streams = new GuestStreams { Stdin = 1, Stdout = 2, Stderr = 3, Terminal = false, Result = -1, Trace = -1 },
+        Audit = new AuditPlan { Descriptor = 4, All = true, WhenFull = WhenFull.Drop },
         Handoff = true,
         StartedAtNanoseconds = 123,
     };
@@ -96,11 +97,23 @@ public class LaunchPlanTests
     {
         (JsonObject owner, string name, JsonObject root) = Find(member);
         owner[name] = null;
-        // A plan without rules: all that its tree allows, and all calls.
-        if (member is "pathRules" or "systemCallRules")
+        // A plan without rules: all that its tree allows, and all calls; and one that records nothing.
+        if (member is "pathRules" or "systemCallRules" or "audit")
             Read(root.ToJsonString());
         else
             Refuses(root.ToJsonString());
+    }
+
+    [Theory]
+    [InlineData("descriptor", -1)]
+    [InlineData("descriptor", 252)]
+    [InlineData("whenFull", -1)]
+    [InlineData("whenFull", 3)]
+    public void RefusesToRecordInAWayThatThereIsNot(string name, int value)
+    {
+        JsonObject root = Json();
+        root["audit"]![name] = value;
+        Refuses(root.ToJsonString());
     }
 
     [Theory, MemberData(nameof(Members))]

@@ -2,6 +2,7 @@ using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.Learning;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
 
@@ -15,6 +16,7 @@ sealed unsafe class AuditTrail : IDecisionSink, IDisposable
     readonly IAuditLog _log;
     readonly AuditWriter _writer;
     readonly DecisionSocket? _socket;
+    readonly ObservationCollector? _learned;
     readonly long _startedAt = HostClock.MonotonicNanoseconds();
     Thread? _reader;
     DecisionCheck? _check;
@@ -25,8 +27,9 @@ sealed unsafe class AuditTrail : IDecisionSink, IDisposable
     long _droppedByVmm;
     long _sequence;
 
-    AuditTrail(AuditSection section, AuditedRun run, IAuditLog log)
+    AuditTrail(AuditSection section, AuditedRun run, IAuditLog log, ObservationCollector? learned)
     {
+        _learned = learned;
         _section = section;
         _run = run;
         _log = log;
@@ -34,15 +37,24 @@ sealed unsafe class AuditTrail : IDecisionSink, IDisposable
         _socket = section.RecordsDecisions ? new DecisionSocket() : null;
     }
 
-    /// <summary>Null when the policy records nothing.</summary>
+    /// <summary>Null when nothing is recorded.</summary>
+    /// <param name="policy">What the lines name.</param>
+    /// <param name="obeyed">What is done: the same, or in a learning run what stands for it.</param>
+    /// <param name="learned">Takes what the guest asks for, in a learning run; else null.</param>
     /// <exception cref="UsageException">The log cannot be continued, or its places cannot be used.</exception>
     /// <exception cref="HostException">The host refused.</exception>
-    public static AuditTrail? Open(PolicyModel policy, long? revision, bool isLearning) => policy.Audit is null
-        ? null
-        : Open(policy.Audit.Value, AuditedRun.Of(policy, revision, isLearning), AuditLog.Open(policy.Audit.Value.To));
+    public static AuditTrail? Open(PolicyModel policy, PolicyModel obeyed, long? revision, ObservationCollector? learned)
+    {
+        if (obeyed.Audit is null)
+            return null;
+        // Who learns under a policy without a log wants to know and keeps nothing.
+        IAuditLog log = policy.Audit is null ? new NoLog() : AuditLog.Open(policy.Audit.Value.To);
+        return Open(obeyed.Audit.Value, AuditedRun.Of(policy, revision, learned is not null), log, learned);
+    }
 
     /// <param name="log">Taken over.</param>
-    public static AuditTrail Open(AuditSection section, AuditedRun run, IAuditLog log) => new(section, run, log);
+    public static AuditTrail Open(AuditSection section, AuditedRun run, IAuditLog log, ObservationCollector? learned = null) =>
+        new(section, run, log, learned);
 
     /// <summary>The VMM's end of the socket; null when no decisions are recorded.</summary>
     public FileDescriptor? VmmEnd => _socket?.VmmEnd;
@@ -142,6 +154,7 @@ sealed unsafe class AuditTrail : IDecisionSink, IDisposable
             return;
         }
 
+        _learned?.Take(message);
         DecisionRecord decision = DecisionText.Of(message, _check.RuleOf(message));
         // With a full queue the socket fills, and the VMM does what the policy says.
         if (_section.Records(decision.Allowed))

@@ -24,9 +24,10 @@ sealed class AuditWriter(IAuditLog log, WhenFull whenFull, Func<long, AuditEvent
     Thread? _thread;
     long _dropped;
     volatile bool _givesUp;
+    volatile string? _failure;
 
     /// <summary>Why the log cannot be written; null while it can.</summary>
-    public string? Failure { get; private set; }
+    public string? Failure => _failure;
 
     /// <summary>How many events were dropped in all.</summary>
     public long Dropped { get; private set; }
@@ -52,7 +53,7 @@ sealed class AuditWriter(IAuditLog log, WhenFull whenFull, Func<long, AuditEvent
         {
             if (whenFull == WhenFull.Stop)
             {
-                Failure ??= "records came faster than they could be written";
+                _failure ??= "records came faster than they could be written";
                 stop();
                 return false;
             }
@@ -125,18 +126,10 @@ sealed class AuditWriter(IAuditLog log, WhenFull whenFull, Func<long, AuditEvent
             }
             catch (Exception failure) when (failure is HostException or UsageException)
             {
-                Failure = failure.Message;
+                _failure = failure.Message;
                 stop();
                 return false;
             }
         }
     }
-}
-
-/// <summary>Where events go.</summary>
-interface IAuditLog : IDisposable
-{
-    /// <exception cref="UsageException">The log is not what it was: somebody changed it.</exception>
-    /// <exception cref="HostException">It cannot be written; then none of the events is in it.</exception>
-    void Append(IReadOnlyList<AuditEvent> events);
 }

@@ -28,18 +28,12 @@ sealed class LogLines(FileDescriptor file, string path, long offset, long end)
     readonly byte[] _buffer = new byte[4 * MaximumLine];
     int _start;
     int _length;
-    int _last;
     long _read = offset;
-
-    /// <summary>Where the line that came last begins.</summary>
-    public long Offset { get; private set; } = offset;
 
     /// <param name="line">Until the next call.</param>
     /// <exception cref="HostException">The file cannot be read.</exception>
     public LogLineKind Next(out ReadOnlySpan<byte> line)
     {
-        Offset += _last;
-        _last = 0;
         while (true)
         {
             ReadOnlySpan<byte> rest = _buffer.AsSpan(_start, _length);
@@ -58,7 +52,6 @@ sealed class LogLines(FileDescriptor file, string path, long offset, long end)
         line = _buffer.AsSpan(_start, length);
         _start += length;
         _length -= length;
-        _last = length;
         return kind;
     }
 

@@ -12,6 +12,7 @@ sealed class CommandModel
 
     public CommandModel()
     {
+        Policy = new PolicyCommand(Run);
         Shell = new Argument<string>("SHELL") { Description = "bash, zsh or fish", Arity = ArgumentArity.ExactlyOne };
         Completion = new Command("completion", "Print a completion script for bash, zsh or fish") { Shell };
         Root = new Command(ProgramName, "Run untrusted Linux programs, each in a KVM virtual machine of its own")
@@ -22,7 +23,7 @@ sealed class CommandModel
 
     public Command Root { get; }
     public RunCommand Run { get; } = new();
-    public PolicyCommand Policy { get; } = new();
+    public PolicyCommand Policy { get; }
     public AuditCommand Audit { get; } = new();
     public Command Doctor { get; } = new("doctor", "Say whether guests can run here, and what to do if not");
     public Command Version { get; } = new("version", "Print the version");
@@ -53,7 +54,7 @@ sealed class CommandModel
     public static FlagValue ValueOf(Option option) => option.Name switch
     {
         "--json" when option.Arity.MaximumNumberOfValues == 0 => FlagValue.None,
-        "--mount" or "--json" or "--policy" or "--junit" or "--key" or "--head" => FlagValue.File,
+        "--mount" or "--json" or "--policy" or "--junit" or "--key" or "--head" or "--out" or "--append" => FlagValue.File,
         "--trace" => FlagValue.OptionalFile,
         "--handoff" => FlagValue.OnOff,
         "--workdir" => FlagValue.Directory,

@@ -33,6 +33,8 @@ static class HelpText
             return "sandbox run [FLAGS] -- PROGRAM [ARGUMENTS]";
         if (model.Groups.Contains(command))
             return $"sandbox {command.Name} COMMAND [FLAGS]";
+        if (command == model.Policy.Learn)
+            return "sandbox policy learn [FLAGS] -- PROGRAM [ARGUMENTS]";
         if (model.GroupOf(command) is Command group)
             return string.Join(' ', new[] { "sandbox", group.Name, command.Name, "[FLAGS]" }.Concat(command.Arguments.Select(argument => argument.Name)));
         return command == model.Completion ? "sandbox completion SHELL" : $"sandbox {command.Name}";
@@ -141,6 +143,7 @@ static class HelpText
           sandbox policy explain --request 'open /etc/shadow for read' my.yaml
           sandbox policy diff --fail-on-widening old.yaml new.yaml
           sandbox policy test --cover 100 policies/tests
+          sandbox policy learn --runs 3 --out new.yaml --mount . -- python3 script.py
 
         """;
 

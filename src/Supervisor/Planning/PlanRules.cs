@@ -54,13 +54,14 @@ static class PlanRules
         _ => true,
     };
 
-    static List<ShownFile> WithMounts(PolicyModel policy, string home, IReadOnlyList<MountSource> mounts)
+    /// <summary>What the policy shows, and the command line's mounts.</summary>
+    public static IReadOnlyList<ShownFile> WithMounts(PolicyModel policy, string home, IReadOnlyList<MountSource> mounts)
     {
         List<ShownFile> shown = [.. policy.Shown];
         foreach (MountSource mount in mounts.Where(mount => mount.Shown is null).OrderBy(mount => mount.GuestPath, StringComparer.Ordinal))
         {
             shown.RemoveAll(hidden => GuestPath.IsWithin(CompiledPolicy.ExpandHome(hidden.Path, home), mount.GuestPath));
-            shown.Add(new ShownFile(new SourceSpan(policy.Source, 1, 1, 1), $"given with {MountArgument.Flag}", mount.GuestPath, ShownKind.Host, mount.Host)
+            shown.Add(new ShownFile(new SourceSpan(policy.Source, 1, 1, 1), $"given with {MountArgument.Flag}", mount.GuestPath, ShownKind.Host, mount.RealPath)
             {
                 Access = mount.Writable ? PathAccess.All : ReadOnly,
             });

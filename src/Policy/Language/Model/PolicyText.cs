@@ -90,7 +90,7 @@ public sealed class PolicyText
             _ => ("own", "true"),
         });
         if (shown.Kind is ShownKind.Host or ShownKind.Memory or ShownKind.Own)
-            keys.Add(("access", List(AccessText.Format(shown.Access).Split(", "))));
+            keys.Add(("access", shown.Access == PathAccess.None ? AccessText.None : List(AccessText.Format(shown.Access).Split(", "))));
         if (shown.Kind == ShownKind.Memory)
             keys.Add(("mode", $"\"{Convert.ToString(shown.Mode, 8).PadLeft(3, '0')}\""));
         if (shown.Optional)
@@ -183,7 +183,7 @@ public sealed class PolicyText
     }
 
     /// <summary>Plain where that is read back as the same text in any place, else in double quotes.</summary>
-    static string Scalar(string text)
+    internal static string Scalar(string text)
     {
         bool plain = text.Length > 0 && (char.IsAsciiLetterOrDigit(text[0]) || text[0] is '/' or '.')
             && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '/' or '.' or '-' or '_' or ' ')

@@ -166,7 +166,7 @@ public sealed partial class GuestThread
         long began = recorder is null ? 0 : HostClock.MonotonicNanoseconds();
         SystemCallVerdict verdict = Personality.CallRules!.Decide(number, registers);
         answer = -verdict.Answer;
-        if (recorder is not null && recorder.Records(verdict.Allowed)
+        if (recorder is not null && recorder.Records(verdict.Allowed) && !IsRecordedAlready(number, arguments)
             && !recorder.RecordCall(number, arguments, verdict, HostClock.MonotonicNanoseconds() - began))
         {
             answer = -EPERM;
