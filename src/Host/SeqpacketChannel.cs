@@ -40,15 +40,17 @@ public sealed unsafe class SeqpacketChannel : IDisposable
     public void Send<T>(in T message, params ReadOnlySpan<FileDescriptor> descriptors)
         where T : unmanaged
     {
-        if (!TrySend(message, wait: true, descriptors))
+        if (!Send(message, wait: true, descriptors))
             throw new InvalidOperationException("a send that waits has not waited");
     }
 
     /// <summary>Sends one structure if the peer's queue has room for it.</summary>
-    /// <param name="wait">Waits for room, and never answers false.</param>
     /// <returns>False when there is none: the peer does not read what it is sent.</returns>
     /// <exception cref="HostException">sendmsg failed; EPIPE when the peer has gone.</exception>
-    public bool TrySend<T>(in T message, bool wait, params ReadOnlySpan<FileDescriptor> descriptors)
+    public bool SendUnlessFull<T>(in T message, params ReadOnlySpan<FileDescriptor> descriptors)
+        where T : unmanaged => Send(message, wait: false, descriptors);
+
+    private bool Send<T>(in T message, bool wait, ReadOnlySpan<FileDescriptor> descriptors)
         where T : unmanaged
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, MaxDescriptors, nameof(descriptors));
@@ -91,6 +93,27 @@ public sealed unsafe class SeqpacketChannel : IDisposable
         foreach (var descriptor in descriptors)
             GC.KeepAlive(descriptor);
         return true;
+    }
+
+    /// <summary>Sends one structure without descriptors. Never throws, allocates or raises SIGPIPE.</summary>
+    /// <param name="wait">Wait while the peer's queue is full; else the answer is -EAGAIN then.</param>
+    /// <returns>0 or a negative error number; -EPIPE when the peer has gone.</returns>
+    public int TrySend<T>(in T message, bool wait)
+        where T : unmanaged
+    {
+        fixed (T* data = &message)
+        {
+            using var hold = new FileDescriptor.Hold(_socket);
+            var part = new iovec { iov_base = data, iov_len = (nuint)sizeof(T) };
+            var envelope = new msghdr { msg_iov = &part, msg_iovlen = 1 };
+            nint sent;
+            do
+                sent = sendmsg(hold.Number, &envelope, wait ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT);
+            while (sent < 0 && errno == EINTR);
+            if (sent < 0)
+                return -errno;
+            return sent == sizeof(T) ? 0 : -EMSGSIZE;
+        }
     }
 
     /// <summary>Waits for one structure that carries no descriptors.</summary>

@@ -4,8 +4,10 @@ using System.Text;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.Learning;
 using Sandbox.Supervisor.PolicyTools;
 using Sandbox.Supervisor.Trust;
 
@@ -62,13 +64,28 @@ static class Program
             return Print(PolicyText.Write(TrustedPolicy.OfThisHost.Load(model.Run.PolicyFile(parsed))));
         if (command == model.Run.Command)
             return Launcher.Run(model.Run.Read(parsed, program, Environment.GetEnvironmentVariable), vmm, startedAt);
+        if (command == model.Policy.Learn)
+            return Learn(model, parsed, program);
         if (program is not null)
             throw new UsageException($"{command.Name}: takes no program after --; see sandbox {command.Name} --help");
         if (model.Policy.Command.Subcommands.Contains(command))
             return PolicyTool.Run(model.Policy, parsed);
+        if (model.GroupOf(command) == model.Audit.Command)
+            return AuditTool.Run(model.Audit, parsed);
         if (command == model.Completion)
             return Print(CompletionScript.For(model, parsed.GetRequiredValue(model.Shell)));
         return command == model.Doctor ? Doctor.Examination.Run() : Print(VersionLine);
+    }
+
+    static int Learn(CommandModel model, ParseResult parsed, string[]? program)
+    {
+        if (program is null or [] or ["", ..])
+            throw new UsageException("policy learn: no program given; write it after --, as in: sandbox policy learn --out new.yaml -- ls -l");
+        const int mostRuns = 1000;
+        var options = new LearnOptions(
+            RunCommand.Count(parsed, model.Policy.Runs, mostRuns) ?? 1, RunCommand.FileName(parsed, model.Policy.NewPolicy),
+            RunCommand.FileName(parsed, model.Policy.Append));
+        return Learner.Run(options, model.Run.Read(parsed, program, Environment.GetEnvironmentVariable));
     }
 
     static string VersionLine => $"sandbox {BuildVersion.Text}\n";

@@ -40,6 +40,8 @@ sealed class GuestSession(SeqpacketChannel channel)
     {
         platform.Memory.Open(plan.Limits.MemoryBytes);
         LinuxPersonality personality = _personality = new(plan, platform.Memory, platform);
+        if (plan.Audit is AuditPlan audit)
+            personality.RecordDecisionsTo(descriptors[audit.Descriptor]);
         personality.BuildFiles(descriptors);
         _phases.Mark("files");
         if (plan.Streams.Trace >= 0)
@@ -191,6 +193,7 @@ sealed class GuestSession(SeqpacketChannel channel)
         // Standard error is the operator's, not the guest's.
         if (message.Length > 0)
             Console.Error.WriteLine($"sandbox-vmm: {message}");
+        _personality?.Recorder?.Finish();
         TrySend(new ChannelMessage
         {
             Kind = MessageKind.Ended, Cause = cause, Detail32 = detail32, Value = value, Detail = detail,

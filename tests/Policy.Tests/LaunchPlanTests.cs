@@ -39,6 +39,7 @@ public class LaunchPlanTests
         SystemCallRules = Rules.SystemCallTables,
         Streams = new GuestStreams { Stdin = 1, Stdout = 2, Stderr = 3, Terminal = false, Result = -1, Trace = -1 },
         Network = new GuestNetwork { Broker = 4, NameServer = true },
+        Audit = new AuditPlan { Descriptor = 4, All = true, WhenFull = WhenFull.Drop },
         Handoff = true,
         StartedAtNanoseconds = 123,
     };
@@ -247,6 +248,14 @@ public class LaunchPlanTests
     [InlineData(252)]
     public void RefusesABrokerThatIsNoDescriptor(int broker) =>
         Refuses(Plan with { Network = Plan.Network! with { Broker = broker } }, "network descriptor");
+
+    [Theory]
+    [InlineData(-1, 0)]
+    [InlineData(252, 0)]
+    [InlineData(4, -1)]
+    [InlineData(4, 3)]
+    public void RefusesToRecordInAWayThatThereIsNot(int descriptor, int whenFull) => Refuses(
+        Plan with { Audit = Plan.Audit! with { Descriptor = descriptor, WhenFull = (WhenFull)whenFull } }, "audit");
 
     public static TheoryData<string, GuestStreams> BadStreams => new()
     {

@@ -89,7 +89,6 @@ public sealed class PolicyRunTests : IDisposable
 
     [Theory]
     [InlineData("isolation: [seccomp]", "asks for the wall seccomp")]
-    [InlineData("audit: {record: denials, to: /l, when-full: stop}", "asks for an audit log")]
     [InlineData("guest: {kind: machine}", "asks for a machine guest")]
     [InlineData("devices: [{device: console, because: x}]", "asks for a device")]
     [InlineData("fragment: true", "is a fragment")]
@@ -114,6 +113,18 @@ public sealed class PolicyRunTests : IDisposable
                 RequiredWalls.Check(policy.Isolation, weak);
                 return null;
             });
+    }
+
+    [Fact]
+    public void WhatIsRecordedIsPartOfThePlan()
+    {
+        AuditPlan? Audit(string record) => Plan(Policy($"audit: {{record: {record}, to: /l, when-full: drop}}")) is var plan
+            && (plan.Audit is null || plan.PathRules is not null) ? plan.Audit : throw new InvalidOperationException("no rules");
+        Assert.Null(Audit("lifecycle"));
+        Assert.Equal((false, WhenFull.Drop), (Audit("denials")!.All, Audit("denials")!.WhenFull));
+        Assert.True(Audit("[lifecycle, decisions]")!.All);
+        Assert.NotNull(Plan(Policy("audit: {record: decisions, to: /l, when-full: stop}")).SystemCallRules);
+        Assert.Null(Plan(Policy("audit: {record: denials, to: /l, when-full: stop}")).SystemCallRules);
     }
 
     [Fact]

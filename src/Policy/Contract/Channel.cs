@@ -50,6 +50,8 @@ public enum EndCause : uint
     NotExecutable = 8,
     /// <summary>The VMM could not do its work; Value is an errno, Detail a <see cref="VmmFailure"/>.</summary>
     Failed = 9,
+    /// <summary>A decision could not be recorded, and the policy says to stop then.</summary>
+    AuditFull = 10,
 }
 
 /// <summary>Why a program could not be executed.</summary>

@@ -44,6 +44,9 @@ public sealed record LaunchPlan
     /// <summary>Null for a guest without any network.</summary>
     public GuestNetwork? Network { get; init; }
 
+    /// <summary>Which decisions are recorded; null for none.</summary>
+    public AuditPlan? Audit { get; init; }
+
     /// <summary>Answer system calls over shared memory while a spare CPU allows it.</summary>
     public required bool Handoff { get; init; }
 

@@ -50,6 +50,8 @@ static class LaunchPlanRules
             SystemCallTablesCheck.Check(plan.SystemCallRules);
         CheckStreams(plan.Streams);
         Require(plan.Network is null || IsDescriptor(plan.Network.Broker), "network descriptor");
+        if (plan.Audit is not null)
+            Require(IsDescriptor(plan.Audit.Descriptor) && plan.Audit.WhenFull is >= WhenFull.Block and <= WhenFull.Stop, "audit");
     }
 
     static void CheckUser(GuestUser user)

@@ -33,6 +33,7 @@ static class PlanFormat
         WriteOrNull(ref to, plan.SystemCallRules);
         Write(ref to, plan.Streams);
         WriteOrNull(ref to, plan.Network);
+        WriteOrNull(ref to, plan.Audit);
         to.Flag(plan.Handoff);
         to.Int64(plan.StartedAtNanoseconds);
         return to.ToArray();
@@ -61,6 +62,7 @@ static class PlanFormat
             SystemCallRules = from.Flag() ? ReadSystemCallTables(ref from) : null,
             Streams = ReadStreams(ref from),
             Network = from.Flag() ? ReadNetwork(ref from) : null,
+            Audit = from.Flag() ? ReadAudit(ref from) : null,
             Handoff = from.Flag(),
             StartedAtNanoseconds = from.Int64(),
         };
@@ -244,5 +246,22 @@ static class PlanFormat
     {
         Broker = from.Int32(),
         NameServer = from.Flag(),
+    };
+
+    static void WriteOrNull(ref PlanWriter to, AuditPlan? audit)
+    {
+        to.Flag(audit is not null);
+        if (audit is null)
+            return;
+        to.Int32(audit.Descriptor);
+        to.Flag(audit.All);
+        to.Int32((int)audit.WhenFull);
+    }
+
+    static AuditPlan ReadAudit(ref PlanReader from) => new()
+    {
+        Descriptor = from.Int32(),
+        All = from.Flag(),
+        WhenFull = (WhenFull)from.Int32(),
     };
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.PolicyTools;
 
 namespace Sandbox.Supervisor.CommandLine;
@@ -11,17 +12,19 @@ sealed class CommandModel
 
     public CommandModel()
     {
+        Policy = new PolicyCommand(Run);
         Shell = new Argument<string>("SHELL") { Description = "bash, zsh or fish", Arity = ArgumentArity.ExactlyOne };
         Completion = new Command("completion", "Print a completion script for bash, zsh or fish") { Shell };
         Root = new Command(ProgramName, "Run untrusted Linux programs, each in a KVM virtual machine of its own")
         {
-            Run.Command, Policy.Command, Doctor, Version, Completion, Help, VersionFlag,
+            Run.Command, Policy.Command, Audit.Command, Doctor, Version, Completion, Help, VersionFlag,
         };
     }
 
     public Command Root { get; }
     public RunCommand Run { get; } = new();
-    public PolicyCommand Policy { get; } = new();
+    public PolicyCommand Policy { get; }
+    public AuditCommand Audit { get; } = new();
     public Command Doctor { get; } = new("doctor", "Say whether guests can run here, and what to do if not");
     public Command Version { get; } = new("version", "Print the version");
     public Command Completion { get; }
@@ -41,11 +44,18 @@ sealed class CommandModel
     /// <summary>The flags a command takes, its parents' included, in the order help shows them.</summary>
     public IEnumerable<Option> FlagsOf(Command command) => command == Root ? Root.Options : [.. command.Options, Help];
 
+    /// <summary>Commands that have commands of their own.</summary>
+    public IReadOnlyList<Command> Groups => [Policy.Command, Audit.Command];
+
+    /// <summary>The group that a command is in; null for the others.</summary>
+    public Command? GroupOf(Command command) => Groups.FirstOrDefault(group => group.Subcommands.Contains(command));
+
     /// <summary>What completion may offer for the value of a flag.</summary>
     public static FlagValue ValueOf(Option option) => option.Name switch
     {
         "--json" when option.Arity.MaximumNumberOfValues == 0 => FlagValue.None,
-        "--mount" or "--json" or "--policy" or "--junit" or "--key" or "--out" or "--signature" or "--trust" => FlagValue.File,
+        "--mount" or "--json" or "--policy" or "--junit" or "--key" or "--out" or "--signature" or "--trust" or "--head" or "--append" =>
+            FlagValue.File,
         "--trace" => FlagValue.OptionalFile,
         "--handoff" => FlagValue.OnOff,
         "--workdir" => FlagValue.Directory,

@@ -56,7 +56,7 @@ static partial class CompletionScript
                 esac
                 [[ $command == run && -z $current ]] && words+=' --'
                 COMPREPLY=($(compgen -W "$words" -- "$current"))
-                if [[ $command == {{model.Policy.Command.Name}} && ${#COMPREPLY[@]} -eq 0 ]]; then
+                if [[ $command == @({{string.Join('|', model.Groups.Select(group => group.Name))}}) && ${#COMPREPLY[@]} -eq 0 ]]; then
                     compopt -o filenames; COMPREPLY=($(compgen -f -- "$current"))
                 fi
                 [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace

@@ -41,11 +41,11 @@ static partial class CompletionScript
         foreach (Command command in model.Root.Subcommands)
             foreach (Option option in model.FlagsOf(command))
                 text.Append($"complete -c sandbox -n '__sandbox_in {command.Name}'{FishFlag(option)}\n");
-        foreach (Command verb in model.Policy.Command.Subcommands)
+        foreach ((Command group, Command verb) in model.Groups.SelectMany(group => group.Subcommands.Select(verb => (group, verb))))
         {
-            text.Append($"complete -c sandbox -n '__sandbox_in policy' -F -a {verb.Name} -d {FishWord(verb.Description!)}\n");
+            text.Append($"complete -c sandbox -n '__sandbox_in {group.Name}' -F -a {verb.Name} -d {FishWord(verb.Description!)}\n");
             foreach (Option option in verb.Options)
-                text.Append($"complete -c sandbox -n '__sandbox_in policy'{FishFlag(option)}\n");
+                text.Append($"complete -c sandbox -n '__sandbox_in {group.Name}'{FishFlag(option)}\n");
         }
 
         text.Append("complete -c sandbox -n '__sandbox_in run' -a -- -d 'the program follows'\n");

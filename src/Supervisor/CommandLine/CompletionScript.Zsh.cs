@@ -10,6 +10,8 @@ static partial class CompletionScript
             $"        {ZshWord($"{command.Name}:{command.Description}")}"));
         string run = string.Join(" \\\n", model.FlagsOf(model.Run.Command).Select(option => "            " + ZshFlag(option)));
         string rest = string.Join(" \\\n", model.FlagsOf(model.Root).Select(option => "        " + ZshFlag(option)));
+        string groups = string.Concat(model.Groups.Select(group =>
+            $"        {group.Name}) _arguments '1:verb:({string.Join(' ', group.Subcommands.Select(verb => verb.Name))})' '*:file:_files' ;;\n"));
         return $$"""
             #compdef sandbox
             # zsh completion for sandbox
@@ -38,8 +40,7 @@ static partial class CompletionScript
                         _arguments \
             {{run}} \
                             '*:program:(--)' ;;
-                    policy) _arguments '1:verb:({{string.Join(' ', model.Policy.Command.Subcommands.Select(verb => verb.Name))}})' '*:file:_files' ;;
-                    completion) _arguments '1:shell:({{string.Join(' ', Shells)}})' ;;
+            {{groups}}                    completion) _arguments '1:shell:({{string.Join(' ', Shells)}})' ;;
                     *) _arguments {{string.Join(' ', Names(model.Help).Select(name => ZshWord($"{name}[{model.Help.Description}]")))}} ;;
                     esac ;;
                 esac

@@ -31,10 +31,12 @@ static class HelpText
             return "sandbox COMMAND [FLAGS]";
         if (command == model.Run.Command)
             return "sandbox run [FLAGS] -- PROGRAM [ARGUMENTS]";
-        if (command == model.Policy.Command)
-            return "sandbox policy COMMAND [FLAGS]";
-        if (model.Policy.Command.Subcommands.Contains(command))
-            return string.Join(' ', new[] { "sandbox policy", command.Name, "[FLAGS]" }.Concat(command.Arguments.Select(argument => argument.Name)));
+        if (model.Groups.Contains(command))
+            return $"sandbox {command.Name} COMMAND [FLAGS]";
+        if (command == model.Policy.Learn)
+            return "sandbox policy learn [FLAGS] -- PROGRAM [ARGUMENTS]";
+        if (model.GroupOf(command) is Command group)
+            return string.Join(' ', new[] { "sandbox", group.Name, command.Name, "[FLAGS]" }.Concat(command.Arguments.Select(argument => argument.Name)));
         return command == model.Completion ? "sandbox completion SHELL" : $"sandbox {command.Name}";
     }
 
@@ -67,8 +69,10 @@ static class HelpText
             return Completion;
         if (command == model.Doctor)
             return Doctor;
-        if (command == model.Policy.Command || model.Policy.Command.Subcommands.Contains(command))
+        if (command == model.Policy.Command || model.GroupOf(command) == model.Policy.Command)
             return Policy;
+        if (command == model.Audit.Command || model.GroupOf(command) == model.Audit.Command)
+            return Audit;
         return command == model.Root ? Root : "";
     }
 
@@ -140,6 +144,24 @@ static class HelpText
           sandbox policy diff --fail-on-widening old.yaml new.yaml
           sandbox policy test --cover 100 policies/tests
           sandbox policy sign --key release.key --revision 4 my.yaml
+          sandbox policy learn --runs 3 --out new.yaml --mount . -- python3 script.py
+
+        """;
+
+    const string Audit = """
+
+        LOG is the file that a policy names under audit: to. What show prints is not
+        proved; verify proves it, with the log's key and head, which are kept apart
+        from it: in $XDG_CONFIG_HOME/sandbox and $XDG_STATE_HOME/sandbox, where these
+        are not set in /etc/sandbox and /var/lib/sandbox for root, and in ~/.config and
+        ~/.local/state for others.
+
+        Exit status: 0 good, 1 a fault, named with its line, 3 the log cannot be
+        checked, 125 the command line is wrong or a file cannot be read.
+
+        Examples:
+          sandbox audit show --denied --since 1h /var/log/sandbox/triage.log
+          sandbox audit verify /var/log/sandbox/triage.log
 
         """;
 

@@ -24,10 +24,10 @@ static class ParseMistake
                 return new UsageException($"{name}: given {flag.Tokens.Count} times; give it once");
         }
 
-        if (command == model.Policy.Command)
-            return new UsageException($"policy: no command given; see {help}");
-        if (model.Policy.Command.Subcommands.Contains(command))
-            return new UsageException($"policy {command.Name}: name {string.Join(" and ", command.Arguments.Select(argument => argument.Name))}; see sandbox policy --help");
+        if (model.Groups.Contains(command))
+            return new UsageException($"{command.Name}: no command given; see {help}");
+        if (model.GroupOf(command) is Command group)
+            return new UsageException($"{group.Name} {command.Name}: name {string.Join(" and ", command.Arguments.Select(argument => argument.Name))}; see sandbox {group.Name} --help");
         if (command == model.Root)
             return new UsageException($"no command given; try sandbox run -- ls -l, or see {help}");
         if (command == model.Completion)

@@ -110,7 +110,7 @@ sealed class RunCommand
     static long? Time(ParseResult flags, Option<string> option) =>
         flags.GetValue(option) is string text ? Duration.ParseMilliseconds(option.Name, text) : null;
 
-    static int? Count(ParseResult flags, Option<string> option, int maximum)
+    internal static int? Count(ParseResult flags, Option<string> option, int maximum)
     {
         if (flags.GetValue(option) is not string text)
             return null;
@@ -119,7 +119,7 @@ sealed class RunCommand
             : throw new UsageException($"{option.Name}: {Quote.Value(text)} is not a whole number from 1 to {maximum}");
     }
 
-    static string? FileName(ParseResult flags, Option<string> option) => flags.GetValue(option) switch
+    internal static string? FileName(ParseResult flags, Option<string> option) => flags.GetValue(option) switch
     {
         "" => throw new UsageException($"{option.Name}: the file name is empty; write {option.Name}=FILE"),
         var name => name,

@@ -22,6 +22,7 @@ static class ExitReport
         Outcome.VmmMisbehaved bad => Failed($"the VMM was stopped because it {bad.What}; this is a bug in sandbox or an attack by the guest, please report it"),
         Outcome.VmmSilent => Failed("the VMM did not start the guest within 30 s and was stopped; is the host overloaded?"),
         Outcome.WallTimeEnforced => (ExitStatus.TimeLimit, WallTime(plan) + " by force"),
+        Outcome.AuditFailed failed => Failed($"the audit log is incomplete and the guest was stopped: {failed.Why}"),
         Outcome.Interrupted interrupted => (ExitStatus.SignalBase + interrupted.Signal, "interrupted twice; the guest was stopped"),
         _ => throw new ArgumentOutOfRangeException(nameof(outcome)),
     };
@@ -44,6 +45,8 @@ static class ExitReport
                 return (ExitStatus.MemoryLimit, $"the memory limit of {ByteSize.Format(limits.MemoryBytes)} was reached (--memory); the guest was stopped");
             case EndCause.OutputLimit:
                 return (ExitStatus.OutputLimit, $"the output limit of {ByteSize.Format((ulong)limits.OutputBytes)} was reached (--output-limit); the guest was stopped");
+            case EndCause.AuditFull:
+                return Failed("decisions came faster than they could be recorded and the guest was stopped, as the policy says (audit: when-full: stop)");
             case EndCause.NotFound:
                 return (ExitStatus.NotFound, NotFound(plan, ended));
             case EndCause.NotExecutable:

@@ -2,15 +2,22 @@ using System.Net;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.Learning;
 using Sandbox.Supervisor.Network;
 using Sandbox.Supervisor.Planning;
 using Sandbox.Supervisor.Trust;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Launch;
+
+/// <summary>What became of a run.</summary>
+/// <param name="Line">For stderr; null for nothing.</param>
+/// <param name="Policy">With the mounts of the command line.</param>
+sealed record LaunchResult(int Status, string? Line, Outcome Outcome, PlannedLaunch Launch, PolicyModel Policy);
 
 /// <summary>Carries out <c>sandbox run</c>: asks the host, plans, opens what the plan grants, and watches the guest.</summary>
 static class Launcher
@@ -19,6 +26,18 @@ static class Launcher
     /// <param name="startedAt">CLOCK_MONOTONIC nanoseconds at which the command line began.</param>
     /// <returns>The command line's exit status.</returns>
     public static int Run(RunOptions options, EarlyVmm vmm, long startedAt)
+    {
+        LaunchResult result = Launch(options, vmm, startedAt, null);
+        if (result.Line is not null)
+            StandardStreams.WriteError(result.Line);
+        return result.Status;
+    }
+
+    /// <param name="learned">
+    /// Takes what the guest asks for, in a run in which only mounts refuse anything; null in all others.
+    /// </param>
+    public static LaunchResult Launch(
+        RunOptions options, EarlyVmm vmm, long startedAt, ObservationCollector? learned)
     {
         PolicyModel policy = TrustedPolicy.OfThisHost.Load(options.PolicyFile);
         using CallersTerminal? terminal = options.Terminal ? CallersTerminal.Open() : null;
@@ -34,8 +53,11 @@ static class Launcher
             opened.AddMount(MountOpener.Open(mount, host.WorkingDirectory), shown);
         foreach (MountArgument mount in options.Mounts)
             opened.AddMount(MountOpener.Open(mount, host.WorkingDirectory), null);
-        PlannedLaunch launch = PlanBuilder.Build(options, policy, host, opened.Mounts, network, startedAt);
-        FileDescriptor[] descriptors = opened.Open(launch.Grants, options);
+        PolicyModel obeyed = learned is null ? policy : LearningPolicy.Of(policy);
+        PlannedLaunch launch = PlanBuilder.Build(options, obeyed, host, opened.Mounts, network, startedAt);
+        // Last of what can fail: a log tells of guests, not of mistakes.
+        using AuditTrail? audit = AuditTrail.Open(policy, obeyed, revision: null, learned);
+        FileDescriptor[] descriptors = opened.Open(launch.Grants, options, audit?.VmmEnd);
 
         VmmProcess process = vmm.Process;
         process.Confirm();
@@ -44,14 +66,18 @@ static class Launcher
         RequiredWalls.Check(policy.Isolation, process.Jail);
         if (process.Jail.DeservesWarning(isRoot: geteuid() == 0))
             StandardStreams.WriteError($"warning: {process.Jail}");
+        audit?.Begin(launch, () => process.Signal(SIGKILL));
         using NetworkBroker? broker = network is null ? null : new NetworkBroker(network, opened.TakeBroker());
         Outcome outcome = Watch(process, launch.Plan, terminal, granted?.Descriptors ?? descriptors, broker);
+        if (audit is not null)
+            outcome = audit.Drain(outcome);
         (int status, string? line) = ExitReport.For(launch.Plan, outcome);
         terminal?.Restore();
+        if (audit?.End(line ?? "the program exited", status) is string failure && outcome is not Outcome.AuditFailed)
+            (status, line) = ExitReport.For(launch.Plan, new Outcome.AuditFailed(failure));
         opened.Result?.Publish();
-        if (line is not null)
-            StandardStreams.WriteError(line);
-        return status;
+        return new LaunchResult(
+            status, line, outcome, launch, policy with { Shown = PlanRules.WithMounts(policy, home, opened.Mounts) });
     }
 
     /// <summary>

@@ -35,8 +35,9 @@ sealed class OpenedGrants : IDisposable
         _mountFiles.Add(mount.File);
     }
 
-    /// <returns>The plan's descriptors in order; they stay this object's.</returns>
-    public FileDescriptor[] Open(IReadOnlyList<Grant> grants, RunOptions options)
+    /// <param name="decisions">The VMM's end of the socket for decisions, which stays the caller's; null when there is none.</param>
+    /// <returns>The plan's descriptors in order; the others stay this object's.</returns>
+    public FileDescriptor[] Open(IReadOnlyList<Grant> grants, RunOptions options, FileDescriptor? decisions)
     {
         var descriptors = new FileDescriptor[grants.Count];
         for (int i = 0; i < descriptors.Length; i++)
@@ -49,6 +50,7 @@ sealed class OpenedGrants : IDisposable
                 Grant.Result => (Result = ResultFile.Open(options.ResultFile!)).File,
                 Grant.Broker => Keep(OpenBroker()),
                 Grant.Trace => Keep(OpenTrace(options.TraceFile!)),
+                Grant.Decisions => decisions!,
                 _ => throw new InvalidOperationException($"unknown grant {grants[i]}"),
             };
         }

@@ -29,6 +29,9 @@ abstract record Outcome
     /// <summary>The wall-clock limit passed and the VMM did not act on it, so that the supervisor did.</summary>
     public sealed record WallTimeEnforced : Outcome;
 
+    /// <summary>What was to be recorded cannot be, and the guest was stopped.</summary>
+    public sealed record AuditFailed(string Why) : Outcome;
+
     /// <summary>The caller interrupted twice, and the guest was stopped.</summary>
     public sealed record Interrupted(int Signal) : Outcome;
 }

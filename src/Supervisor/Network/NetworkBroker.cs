@@ -150,7 +150,7 @@ sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetwor
         try
         {
             lock (_lock)
-                return _disposed || channel.TrySend(answer, wait: false, socket is null ? [] : [socket])
+                return _disposed || channel.SendUnlessFull(answer, socket is null ? [] : [socket])
                     ? null
                     : "does not read the answers to its network requests";
         }

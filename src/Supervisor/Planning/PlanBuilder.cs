@@ -34,6 +34,7 @@ static class PlanBuilder
         GuestStreams streams = Streams(options, host, grants);
         if (network is not null)
             grants.Add(new Grant.Broker());
+        (PathTables? pathTables, IReadOnlyList<IRule> pathRules) = PlanRules.Paths(policy, user.Home, mounts);
         return new PlannedLaunch(
             new LaunchPlan
             {
@@ -45,16 +46,32 @@ static class PlanBuilder
                 User = user,
                 Limits = limits,
                 Files = files,
-                PathRules = PlanRules.Paths(policy, user.Home, mounts),
+                PathRules = pathTables,
                 SystemCallRules = PlanRules.SystemCalls(policy),
                 Streams = streams,
                 Network = network is null
                     ? null
                     : new GuestNetwork { Broker = grants.Count - 1, NameServer = network.HasNameServer },
+                Audit = Audit(policy, grants),
                 Handoff = options.Handoff,
                 StartedAtNanoseconds = startedAtNanoseconds,
             },
-            grants);
+            grants)
+        {
+            PathRules = pathRules,
+            SystemCallRules = policy.SystemCallRules,
+        };
+    }
+
+    static AuditPlan? Audit(PolicyModel policy, List<Grant> grants)
+    {
+        if (policy.Audit is not { Value: { RecordsDecisions: true } section })
+            return null;
+        grants.Add(new Grant.Decisions());
+        return new AuditPlan
+        {
+            Descriptor = grants.Count - 1, All = section.Records(AuditEvents.Decisions), WhenFull = section.WhenFull,
+        };
     }
 
     static GuestTree PolicyTree(

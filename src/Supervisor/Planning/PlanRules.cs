@@ -1,5 +1,6 @@
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.CommandLine;
 
 namespace Sandbox.Supervisor.Planning;
 
@@ -10,23 +11,27 @@ static class PlanRules
 
     static readonly string[] s_ownFolders = ["/proc", "/dev", "/sys"];
 
-    /// <summary>Null when what appears in the guest's tree says it all.</summary>
+    /// <summary>Null tables when what appears in the guest's tree says it all.</summary>
     /// <param name="mounts">The command line's among them count as shown.</param>
-    public static PathTables? Paths(PolicyModel policy, string home, IReadOnlyList<MountSource> mounts)
+    /// <returns>The tables, and what their indexes stand for.</returns>
+    public static (PathTables? Tables, IReadOnlyList<IRule> Rules) Paths(
+        PolicyModel policy, string home, IReadOnlyList<MountSource> mounts)
     {
-        if (policy.PathRules.Count == 0 && policy.Shown.All(IsWhole) && s_ownFolders.All(own => policy.Shown.Any(shown => shown.Path == own)))
-            return null;
+        // A decision that is recorded names its rule.
+        if (policy.Audit is not { Value.RecordsDecisions: true } && policy.PathRules.Count == 0 && policy.Shown.All(IsWhole) && s_ownFolders.All(own => policy.Shown.Any(shown => shown.Path == own)))
+            return (null, []);
         var diagnostics = new Diagnostics();
         PolicyModel whole = policy with { Shown = WithMounts(policy, home, mounts) };
-        return CompiledPolicy.Compile(whole, home, diagnostics)?.Paths.Tables
-            ?? throw new UsageException($"{diagnostics.List[0].Span}: {diagnostics.List[0].Message}");
+        return CompiledPolicy.Compile(whole, home, diagnostics) is CompiledPolicy compiled
+            ? (compiled.Paths.Tables, compiled.PathRuleList)
+            : throw new UsageException($"{diagnostics.List[0].Span}: {diagnostics.List[0].Message}");
     }
 
-    /// <summary>Null when every call is served.</summary>
+    /// <summary>Null when every call is served, and none of them recorded.</summary>
     public static SystemCallTables? SystemCalls(PolicyModel policy)
     {
         IReadOnlyList<SystemCallRule> rules = policy.SystemCallRules;
-        bool all = rules.All(rule => rule.Allow)
+        bool all = policy.Audit?.Value.Records(AuditEvents.Decisions) != true && rules.All(rule => rule.Allow)
             && rules.Any(rule => rule.Conditions.Count == 0 && rule.Numbers.Distinct().Count() == SystemCallTables.Limit);
         return all ? null : SystemCallCompiler.Compile(rules);
     }
@@ -49,13 +54,14 @@ static class PlanRules
         _ => true,
     };
 
-    static List<ShownFile> WithMounts(PolicyModel policy, string home, IReadOnlyList<MountSource> mounts)
+    /// <summary>What the policy shows, and the command line's mounts.</summary>
+    public static IReadOnlyList<ShownFile> WithMounts(PolicyModel policy, string home, IReadOnlyList<MountSource> mounts)
     {
         List<ShownFile> shown = [.. policy.Shown];
         foreach (MountSource mount in mounts.Where(mount => mount.Shown is null).OrderBy(mount => mount.GuestPath, StringComparer.Ordinal))
         {
             shown.RemoveAll(hidden => GuestPath.IsWithin(CompiledPolicy.ExpandHome(hidden.Path, home), mount.GuestPath));
-            shown.Add(new ShownFile(new SourceSpan(policy.Source, 1, 1, 1), null, mount.GuestPath, ShownKind.Host, mount.Host)
+            shown.Add(new ShownFile(new SourceSpan(policy.Source, 1, 1, 1), $"given with {MountArgument.Flag}", mount.GuestPath, ShownKind.Host, mount.RealPath)
             {
                 Access = mount.Writable ? PathAccess.All : ReadOnly,
             });

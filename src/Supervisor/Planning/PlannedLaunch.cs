@@ -1,10 +1,18 @@
 using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
 
 namespace Sandbox.Supervisor.Planning;
 
 /// <summary>A plan, and what to open for each of its descriptors.</summary>
 /// <param name="Grants">Grant i becomes descriptor i of the plan.</param>
-sealed record PlannedLaunch(LaunchPlan Plan, IReadOnlyList<Grant> Grants);
+sealed record PlannedLaunch(LaunchPlan Plan, IReadOnlyList<Grant> Grants)
+{
+    /// <summary>What the indexes of the plan's path rules stand for.</summary>
+    public IReadOnlyList<IRule> PathRules { get; init; } = [];
+
+    /// <summary>What those of its system-call rules stand for.</summary>
+    public IReadOnlyList<IRule> SystemCallRules { get; init; } = [];
+}
 
 /// <summary>One descriptor that the VMM is given.</summary>
 abstract record Grant
@@ -26,4 +34,7 @@ abstract record Grant
 
     /// <summary>The trace file.</summary>
     public sealed record Trace : Grant;
+
+    /// <summary>The socket over which the VMM tells its decisions.</summary>
+    public sealed record Decisions : Grant;
 }

@@ -67,8 +67,6 @@ static class PolicyBounds
             throw NotYet(policy.Devices[0].Span, "a device");
         if (policy.Isolation.FirstOrDefault(wall => RequiredWalls.For(wall.Value) is null) is Sourced<Wall> missing)
             throw NotYet(missing.Span, $"the wall {Walls.Names[(int)missing.Value]}");
-        if (policy.Audit is Sourced<AuditSection> audit)
-            throw NotYet(audit.Span, "an audit log");
     }
 
     static UsageException NotYet(SourceSpan span, string what) =>

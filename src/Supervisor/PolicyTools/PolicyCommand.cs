@@ -1,12 +1,17 @@
 using System.CommandLine;
+using Sandbox.Supervisor.CommandLine;
 
 namespace Sandbox.Supervisor.PolicyTools;
 
 /// <summary><c>sandbox policy</c> and its verbs. None of them needs a guest, KVM or privileges.</summary>
 sealed class PolicyCommand
 {
-    public PolicyCommand()
+    /// <param name="run">Whose flags learning takes too.</param>
+    public PolicyCommand(RunCommand run)
     {
+        Learn = new Command("learn", "Run a program with nothing refused, and write the policy that it needs") { Runs, NewPolicy, Append };
+        foreach (Option flag in run.Command.Options.Where(flag => flag != run.ShowPolicy))
+            Learn.Add(flag);
         Check = new Command("check", "Find what is wrong or remarkable") { Files, ReportFormat };
         Explain = new Command("explain", "Say how a request is decided, by which rule, and why") { File, RequestText };
         Test = new Command("test", "Run the cases of a folder") { Folder, JUnit, Cover };
@@ -22,7 +27,7 @@ sealed class PolicyCommand
         Verify = new Command("verify", "Whether a policy is signed by a trusted key, is valid now, and not older than seen") { File, Signature, Trust };
         Command = new Command("policy", "Check, test, explain, compare and sign policies")
         {
-            Check, Explain, Test, Diff, Implies, Equivalent, Score, Show, Schema, Format, MakeKey, Sign, Verify,
+            Check, Explain, Test, Diff, Implies, Equivalent, Score, Learn, Show, Schema, Format, MakeKey, Sign, Verify,
         };
     }
 
@@ -34,6 +39,7 @@ sealed class PolicyCommand
     public Command Implies { get; }
     public Command Equivalent { get; }
     public Command Score { get; }
+    public Command Learn { get; }
     public Command Show { get; }
     public Command Schema { get; }
     public Command Format { get; }
@@ -50,6 +56,9 @@ sealed class PolicyCommand
     public Option<string> RequestText { get; } = new("--request") { HelpName = "REQUEST", Description = "what to ask, as in 'open /etc/shadow for read'" };
     public Option<string> JUnit { get; } = new("--junit") { HelpName = "FILE", Description = "write the results as JUnit's XML" };
     public Option<string> Cover { get; } = new("--cover") { HelpName = "PERCENT", Description = "fail when fewer of the rules are reached" };
+    public Option<string> Runs { get; } = new("--runs") { HelpName = "N", Description = "how many times to run the program (default 1)" };
+    public Option<string> NewPolicy { get; } = new("--out") { HelpName = "FILE", Description = "where the policy goes, a new file (default: stdout)" };
+    public Option<string> Append { get; } = new("--append") { HelpName = "FILE", Description = "add to what earlier runs kept here, and keep it here" };
     public Option<bool> Json { get; } = new("--json") { Description = "print JSON", Arity = ArgumentArity.Zero };
     public Option<string> Threshold { get; } = new("--threshold") { HelpName = "N", Description = "fail when the score is above N (0 to 100)" };
     public Option<bool> FailOnWidening { get; } =

@@ -1,5 +1,7 @@
+using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Memory;
+using Sandbox.Vmm.Personality.Audit;
 using Sandbox.Vmm.Personality.Handoff;
 using Sandbox.Vmm.Personality.Processes;
 using Sandbox.Vmm.Personality.SystemCalls;
@@ -44,6 +46,14 @@ public sealed partial class LinuxPersonality
 
     /// <summary>The policy's rules on calls; null when all are served.</summary>
     internal SystemCallRules? CallRules { get; }
+
+    /// <summary>Where decisions are recorded; null when the policy records none.</summary>
+    internal DecisionRecorder? Recorder { get; private set; }
+
+    /// <summary>Records decisions, from now on. Before the file tree is built.</summary>
+    /// <param name="socket">The plan's; taken over.</param>
+    internal void RecordDecisionsTo(FileDescriptor socket) =>
+        Recorder = new DecisionRecorder(new SeqpacketChannel(socket), Plan.Audit!, StopForAudit);
 
     /// <summary>Guards the process tree, process groups, sessions, wait states and all pending signals.</summary>
     public Lock TaskLock { get; } = new();

@@ -33,6 +33,7 @@ public class DiagnosticTests
     [InlineData("files:\n  show:\n    - {path: /d, memory: false}", "bad-value", 5, 26, null)]
     [InlineData("files:\n  show:\n    - {path: /d, mode: \"999\", memory: true}", "bad-value", 5, 24, null)]
     [InlineData("files:\n  show:\n    - {path: /proc/x, memory: true}", "bad-value", 5, 31, null)]
+    [InlineData("files:\n  show:\n    - {path: /t, memory: true, access: [none, read]}", "conflict", 5, 41, null)]
     [InlineData("files:\n  show:\n    - {path: /t, text: x, access: write}", "conflict", 5, 35, null)]
     [InlineData("files:\n  show:\n    - path: /d\n    - path: /d", "conflict", 6, 7, "the other entry is at p.yaml:5:7")]
     [InlineData("files:\n  show:\n    - from: /d", "missing-key", 5, 7, null)]

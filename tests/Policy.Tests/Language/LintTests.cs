@@ -25,6 +25,7 @@ public class LintTests
     [InlineData("  rules:\n    - {allow: create, path: /**, because: x}\n", new[] { "7 over-broad" })]
     [InlineData("  rules:\n    - {allow: [write, execute], path: /d/x, because: x}\n", new[] { "7 write-and-execute" })]
     [InlineData("    - {path: /h, access: [read, write, execute], because: x}\n", new[] { "6 writable-host-folder", "6 write-and-execute" })]
+    [InlineData("    - {path: /h, access: none, because: x}\n", new string[0])]
     [InlineData("    - {path: /h, from: /root/.ssh, because: x}\n", new[] { "6 secret-path" })]
     [InlineData("    - {path: /m, memory: true, mode: \"777\", because: x}\n", new[] { "6 writable-host-folder" })]
     [InlineData("network:\n  - {allow: connect, to: 0.0.0.0/0, because: x}\n", new[] { "7 over-broad" })]

@@ -3,6 +3,7 @@ using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality;
+using Sandbox.Vmm.Personality.Audit;
 using Sandbox.Vmm.Personality.Files;
 using Sandbox.Vmm.Tests.Memory;
 using Xunit;
@@ -24,13 +25,24 @@ sealed class GuestTree : IDisposable
     }
 
     public GuestTree(PathRules? rules, ulong temporaryBytes = 4 << 20, params Func<GuestTree, GuestFile>[] files)
+        : this(rules, null, temporaryBytes, files)
+    {
+    }
+
+    public GuestTree(PathRules rules, DecisionRecorder recorder, params Func<GuestTree, GuestFile>[] files)
+        : this(rules, recorder, 4 << 20, files)
+    {
+    }
+
+    private GuestTree(
+        PathRules? rules, DecisionRecorder? recorder, ulong temporaryBytes, Func<GuestTree, GuestFile>[] files)
     {
         HostRoot = Directory.CreateTempSubdirectory("sandbox-files-").FullName;
         _memory = new GuestMemory(64 << 20, new NoSlots());
         List<GuestFile> plan = [Temporary("/tmp")];
         foreach (Func<GuestTree, GuestFile> file in files)
             plan.Add(file(this));
-        Tree = new VirtualFileSystem(null, User, plan, Descriptors, _memory, temporaryBytes, rules);
+        Tree = new VirtualFileSystem(null, User, plan, Descriptors, _memory, temporaryBytes, rules, recorder);
         Caller = new Caller(Tree.Root, Tree.Root, Credentials.Of(Uid, Gid), 0x12, null);
         Superuser = Caller with { Credentials = Credentials.Of(0, 0) };
     }

@@ -15,7 +15,7 @@ public sealed class HandedOverCallTests
     private static ScriptedGuest NewGuest() => new(limits => limits.Handoff = true);
 
     /// <summary>Attends the guest's first thread all the time, however rare its calls.</summary>
-    private sealed class Attending : IDisposable
+    internal sealed class Attending : IDisposable
     {
         private readonly Thread _thread;
         private bool _stop;
@@ -44,7 +44,7 @@ public sealed class HandedOverCallTests
     }
 
     /// <summary>Has the calls handed over, and waits until somebody attends.</summary>
-    private static IEnumerable<GuestExit> Open(ScriptedCpu cpu)
+    internal static IEnumerable<GuestExit> Open(ScriptedCpu cpu)
     {
         cpu.TryOpenExchange();
         do

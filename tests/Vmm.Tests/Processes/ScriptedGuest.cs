@@ -38,6 +38,8 @@ sealed class ScriptedGuest : IDisposable
             Files = files ?? [],
             Streams = new() { Stdin = -1, Stdout = -1, Stderr = -1, Terminal = false, Result = -1, Trace = -1 },
             Network = network,
+            SystemCallRules = limits.Rules,
+            Audit = limits.Audit,
             Handoff = limits.Handoff,
             StartedAtNanoseconds = 0,
         };
@@ -50,6 +52,8 @@ sealed class ScriptedGuest : IDisposable
         public int Cpus { get; set; } = 256;
         public int Processes { get; set; } = 64;
         public bool Handoff { get; set; }
+        public SystemCallTables? Rules { get; set; }
+        public AuditPlan? Audit { get; set; }
         public long WallMilliseconds { get; set; } = 60_000;
         public long CpuMilliseconds { get; set; }
 

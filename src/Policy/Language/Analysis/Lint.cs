@@ -16,7 +16,8 @@ public static class Lint
         HashSet<IRule> used = Effects.RulesThatDecide(policy);
         foreach (IRule rule in model.Rules.Where(rule => rule.Span.Text == model.Source))
         {
-            if (rule is not DeviceRule && !used.Contains(rule))
+            // Without an access of its own it shows something, and decides nothing.
+            if (rule is not (DeviceRule or ShownFile { Access: PathAccess.None }) && !used.Contains(rule))
                 diagnostics.Add(DiagnosticKind.Shadowed, rule.Span, "no request is ever decided by this rule", "delete it, or change what overrides it");
             if (string.IsNullOrWhiteSpace(rule.Because))
                 diagnostics.Add(DiagnosticKind.MissingBecause, rule.Span, $"'{rule.Text}' does not say why", "add because:");

@@ -75,6 +75,12 @@ sealed partial class Binder
             return false;
         }
 
+        if (Scalars(map["access"]).FirstOrDefault(word => word.Value == AccessText.None) is YamlScalar none && Scalars(map["access"]).Count() > 1)
+        {
+            Add(DiagnosticKind.Conflict, none.Span, "none cannot stand beside other accesses", "leave one of them out");
+            return false;
+        }
+
         if (map["mode"] is YamlScalar { Value: string digits } bits && !(digits.Length is 3 or 4 && digits.All(c => c is >= '0' and <= '7')))
         {
             Add(DiagnosticKind.BadValue, bits.Span, $"mode: {Quote.Value(digits)} is not three or four octal digits");
@@ -123,7 +129,7 @@ sealed partial class Binder
     }
 
     static PathAccess ReadAccess(YamlNode node) =>
-        Scalars(node).Aggregate(PathAccess.None, (all, word) => all | AccessText.Parse(word.Value));
+        Scalars(node).Where(word => word.Value != AccessText.None).Aggregate(PathAccess.None, (all, word) => all | AccessText.Parse(word.Value));
 
     PathRule? ReadPathRule(YamlMap map)
     {

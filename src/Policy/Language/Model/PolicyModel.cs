@@ -1,3 +1,5 @@
+using Sandbox.Policy.Contract;
+
 namespace Sandbox.Policy.Language;
 
 public enum GuestKind
@@ -55,14 +57,15 @@ public enum AuditEvents
     Decisions,
 }
 
-public enum WhenFull
+public sealed record AuditSection(IReadOnlyList<AuditEvents> Record, string To, WhenFull WhenFull)
 {
-    Block,
-    Drop,
-    Stop,
-}
+    public bool RecordsDecisions => Records(AuditEvents.Denials) || Records(AuditEvents.Decisions);
 
-public sealed record AuditSection(IReadOnlyList<AuditEvents> Record, string To, WhenFull WhenFull);
+    public bool Records(AuditEvents events) => Record.Contains(events);
+
+    /// <summary>Whether decisions that came to this are recorded.</summary>
+    public bool Records(bool allowed) => Records(AuditEvents.Decisions) || (!allowed && Records(AuditEvents.Denials));
+}
 
 /// <summary>What one file says, or several that extend one another. Lists are in the order of the files and in them.</summary>
 public sealed record PolicyModel

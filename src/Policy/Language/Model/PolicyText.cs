@@ -9,10 +9,14 @@ namespace Sandbox.Policy.Language;
 public sealed class PolicyText
 {
     readonly StringBuilder _text = new();
+    readonly bool _origins;
 
-    public static string Write(PolicyModel model)
+    PolicyText(bool origins) => _origins = origins;
+
+    /// <param name="origins">Say behind each value where it comes from.</param>
+    public static string Write(PolicyModel model, bool origins = true)
     {
-        var writer = new PolicyText();
+        var writer = new PolicyText(origins);
         writer.WriteModel(model);
         return writer._text.ToString();
     }
@@ -86,7 +90,7 @@ public sealed class PolicyText
             _ => ("own", "true"),
         });
         if (shown.Kind is ShownKind.Host or ShownKind.Memory or ShownKind.Own)
-            keys.Add(("access", List(AccessText.Format(shown.Access).Split(", "))));
+            keys.Add(("access", shown.Access == PathAccess.None ? AccessText.None : List(AccessText.Format(shown.Access).Split(", "))));
         if (shown.Kind == ShownKind.Memory)
             keys.Add(("mode", $"\"{Convert.ToString(shown.Mode, 8).PadLeft(3, '0')}\""));
         if (shown.Optional)
@@ -179,7 +183,7 @@ public sealed class PolicyText
     }
 
     /// <summary>Plain where that is read back as the same text in any place, else in double quotes.</summary>
-    static string Scalar(string text)
+    internal static string Scalar(string text)
     {
         bool plain = text.Length > 0 && (char.IsAsciiLetterOrDigit(text[0]) || text[0] is '/' or '.')
             && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '/' or '.' or '-' or '_' or ' ')
@@ -204,7 +208,7 @@ public sealed class PolicyText
     void Line(string text, SourceSpan? origin = null)
     {
         _text.Append(text);
-        if (origin is SourceSpan span)
+        if (_origins && origin is SourceSpan span)
             _text.Append($"  # {span}");
         _text.Append('\n');
     }

@@ -92,6 +92,9 @@ public sealed record DeviceRule(
 
 static class AccessText
 {
+    /// <summary>In place of a list: what is shown can be used only as rules allow.</summary>
+    public const string None = "none";
+
     public static string Format(PathAccess access) => access == PathAccess.None
         ? "nothing"
         : string.Join(", ", PolicySchema.Accesses.Where((_, bit) => ((int)access & (1 << bit)) != 0));

@@ -16,6 +16,10 @@ static class PolicySchema
             + "create: add a name. delete: take a name away. A rename deletes one name and creates another.",
             [.. Accesses]));
 
+    static readonly Schema s_shownAccess = new OneOrMoreSchema(
+        "What may be done, for it and everything below.", new ChoiceSchema(
+            "As in rules; or none, alone: it appears, and only rules allow something.", [.. Accesses, AccessText.None]));
+
     static readonly Schema s_patterns = new OneOrMoreSchema(
         "Which paths.", new TextSchema(
             "An absolute guest path, or one that begins with ~ for the guest user's home. * stands for any part of one "
@@ -30,7 +34,7 @@ static class PolicySchema
         new("link", new TextSchema("A symbolic link with this target.")),
         new("generated", new ChoiceSchema("A file made up for the guest's user and host name.", Generated.Names)),
         new("own", new FlagSchema("true: the guest's own /proc, /dev or /sys.")),
-        new("access", s_access),
+        new("access", s_shownAccess),
         new("mode", new TextSchema("Permission bits of a folder in memory, octal.", "^[0-7]{3,4}$", "1777")),
         new("optional", new FlagSchema("true: nothing appears when the host has no such file; else the start is refused.")),
         new("because", s_because));

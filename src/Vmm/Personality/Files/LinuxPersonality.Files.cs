@@ -19,7 +19,7 @@ public sealed partial class LinuxPersonality
     {
         PathRules? rules = Plan.PathRules is PathTables tables ? new PathRules(tables) : null;
         _files = new VirtualFileSystem(
-            this, Plan.User, Plan.Files, descriptors, Memory, Plan.Limits.TmpBytes, rules);
+            this, Plan.User, Plan.Files, descriptors, Memory, Plan.Limits.TmpBytes, rules, Recorder);
         AttachSpecialFiles(_files);
     }
 }

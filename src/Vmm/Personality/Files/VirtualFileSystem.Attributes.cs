@@ -93,7 +93,7 @@ public sealed partial class VirtualFileSystem
         if (target.Mount.IsReadOnly)
         {
             status = default;
-            return -EROFS;
+            return PathGuard.RefuseReadOnly(target, default, PathAccess.Write);
         }
         long result = PathGuard.Check(target, PathAccess.Write);
         if (result < 0)

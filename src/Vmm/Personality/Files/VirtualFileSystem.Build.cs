@@ -2,6 +2,7 @@ using System.Text;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Memory;
+using Sandbox.Vmm.Personality.Audit;
 using Sandbox.Vmm.Personality.Ipc;
 using static Sandbox.Host.Libc;
 
@@ -22,6 +23,8 @@ public sealed partial class VirtualFileSystem
 
     private readonly PathRules? _pathRules;
 
+    private readonly DecisionRecorder? _recorder;
+
     /// <summary>What open files are charged to; null outside a guest.</summary>
     private readonly KernelMemory? _kernelMemory;
 
@@ -31,13 +34,16 @@ public sealed partial class VirtualFileSystem
     /// <param name="descriptors">What the plan's indexes refer to. The tree takes over those it uses.</param>
     /// <param name="temporaryBytes">For all in-memory directories together.</param>
     /// <param name="pathRules">What may be done to which paths beyond what the tree says; null for no such rules.</param>
+    /// <param name="recorder">Where decisions by the rules are recorded; null when they are not.</param>
     /// <exception cref="HostException">A granted descriptor is not what the plan says.</exception>
     public VirtualFileSystem(
         LinuxPersonality? personality, GuestUser user, IReadOnlyList<GuestFile> files,
-        IReadOnlyList<FileDescriptor> descriptors, GuestMemory? memory, ulong temporaryBytes, PathRules? pathRules = null)
+        IReadOnlyList<FileDescriptor> descriptors, GuestMemory? memory, ulong temporaryBytes, PathRules? pathRules = null,
+        DecisionRecorder? recorder = null)
     {
         _kernelMemory = personality?.KernelMemory;
         _pathRules = pathRules;
+        _recorder = recorder;
         _hostCache = new(maximumFiles: HostDescriptors.RaiseLimit());
         _rootFileSystem = new(NewDevice(), "rootfs", TMPFS_MAGIC);
         _rootMount = AddMount(_rootFileSystem, readOnly: true, "none");
@@ -112,7 +118,7 @@ public sealed partial class VirtualFileSystem
 
     private Mount AddMount(FileSystem fileSystem, bool readOnly, string source)
     {
-        Mount mount = new(_mounts.Count + 1, fileSystem, readOnly, source, Watches) { Rules = _pathRules };
+        Mount mount = new(_mounts.Count + 1, fileSystem, readOnly, source, Watches) { Rules = _pathRules, Recorder = _recorder };
         _mounts.Add(mount);
         return mount;
     }

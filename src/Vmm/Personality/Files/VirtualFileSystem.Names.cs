@@ -26,7 +26,7 @@ public sealed partial class VirtualFileSystem
         // Only a directory may be made under a name with a slash behind it.
         if (walk.TrailingSlash && !directory)
             return -ENOENT;
-        result = MayChange(caller, walk.Current);
+        result = MayChange(caller, walk.Current, walk.Name, PathAccess.Create);
         return result < 0 ? result : PathGuard.Check(walk.Current, walk.Name, PathAccess.Create);
     }
 
@@ -107,7 +107,7 @@ public sealed partial class VirtualFileSystem
         if (walk.Last != LastComponent.Name)
             return -EISDIR;
         if (walk.Current.Mount.IsReadOnly && walk.Current.Inode.IsDirectory)
-            return -EROFS;
+            return PathGuard.RefuseReadOnly(walk.Current, walk.Name, PathAccess.Delete);
         result = walk.LookupLast(out Dentry? child);
         if (result < 0)
             return result;
@@ -144,7 +144,7 @@ public sealed partial class VirtualFileSystem
                 return -EBUSY;
         }
         if (walk.Current.Mount.IsReadOnly && walk.Current.Inode.IsDirectory)
-            return -EROFS;
+            return PathGuard.RefuseReadOnly(walk.Current, walk.Name, PathAccess.Delete);
         lock (_renameLock)
         {
             result = walk.LookupLast(out Dentry? child);
@@ -188,7 +188,7 @@ public sealed partial class VirtualFileSystem
         if (to.Last != LastComponent.Name)
             return noReplace ? -EEXIST : -EBUSY;
         if (from.Current.Mount.IsReadOnly)
-            return -EROFS;
+            return PathGuard.RefuseReadOnly(from.Current, from.Name, PathAccess.Delete);
 
         lock (_renameLock)
         {
@@ -216,7 +216,7 @@ public sealed partial class VirtualFileSystem
                 return result;
             if (replaced is null)
             {
-                result = MayChange(caller, to.Current);
+                result = MayChange(caller, to.Current, to.Name, PathAccess.Create);
             }
             else
             {

@@ -107,7 +107,7 @@ public sealed partial class VirtualFileSystem
             result = walk.LookupLast(out Dentry? child);
             if (result == -ENOENT)
             {
-                result = MayChange(caller, walk.Current);
+                result = MayChange(caller, walk.Current, walk.Name, PathAccess.Create);
                 if (result == 0)
                     result = PathGuard.Check(walk.Current, walk.Name, PathAccess.Create | AccessOf(flags));
                 if (result == 0)
@@ -153,7 +153,7 @@ public sealed partial class VirtualFileSystem
     private static long OpenUnnamed(in Caller caller, Dentry directory, int flags, uint mode, out OpenFile? file)
     {
         file = null;
-        long result = MayChange(caller, directory);
+        long result = MayChange(caller, directory, default, PathAccess.Create);
         if (result == 0)
             result = PathGuard.Check(directory, PathAccess.Create | AccessOf(flags));
         return result < 0

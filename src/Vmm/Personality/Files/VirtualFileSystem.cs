@@ -74,7 +74,7 @@ public sealed partial class VirtualFileSystem
     public static long CheckAccess(in Caller caller, Dentry target, int mask)
     {
         if ((mask & W_OK) != 0 && IsProtected(target))
-            return -EROFS;
+            return PathGuard.RefuseReadOnly(target, default, PathAccess.Write);
         if (mask == 0)
             return 0;
         long result = target.Inode.CheckAccess(target, caller.Credentials, mask);
@@ -100,18 +100,20 @@ public sealed partial class VirtualFileSystem
         && (target.Inode.Type is S_IFREG or S_IFDIR or S_IFLNK) && target.Inode is not LinkedFileInode;
 
     /// <summary>The checks for adding to or removing from a directory.</summary>
-    private static long MayChange(in Caller caller, Dentry directory)
+    /// <param name="name">What is added or removed; empty for what has no name.</param>
+    /// <param name="access">Create or Delete.</param>
+    private static long MayChange(in Caller caller, Dentry directory, ReadOnlySpan<byte> name, PathAccess access)
     {
         if (!directory.Inode.IsDirectory)
             return -ENOTDIR;
         return directory.Mount.IsReadOnly
-            ? -EROFS
+            ? PathGuard.RefuseReadOnly(directory, name, access)
             : directory.Inode.CheckAccess(directory, caller.Credentials, W_OK | X_OK);
     }
 
     private static long MayRemove(in Caller caller, Dentry directory, Dentry child)
     {
-        long result = MayChange(caller, directory);
+        long result = MayChange(caller, directory, child.Name, PathAccess.Delete);
         if (result < 0)
             return result;
         // What the plan pinned, and what is mounted elsewhere, cannot be taken away.

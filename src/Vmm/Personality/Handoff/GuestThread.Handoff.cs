@@ -35,6 +35,23 @@ public sealed partial class GuestThread
     /// <summary>The present call has done something that cannot be done twice: it is finished where it was begun.</summary>
     internal void StayHere() => _mayHandBack = false;
 
+    /// <summary>The call that was handed back and is about to come again; <see cref="NoCall"/> for none.</summary>
+    private uint _handedBackNumber = NoCall;
+
+    private SystemCallArguments _handedBackArguments;
+
+    private const uint NoCall = uint.MaxValue;
+
+    /// <summary>Whether this is a call that was handed back: its decision has been recorded, and it is one call.</summary>
+    private bool IsRecordedAlready(uint number, in SystemCallArguments a)
+    {
+        if (number != _handedBackNumber || number == NoCall)
+            return false;
+        _handedBackNumber = NoCall;
+        SystemCallArguments b = _handedBackArguments;
+        return a.A0 == b.A0 && a.A1 == b.A1 && a.A2 == b.A2 && a.A3 == b.A3 && a.A4 == b.A4 && a.A5 == b.A5;
+    }
+
     /// <summary>Serves the call that waits in the exchange, if there is one. On the attendant's host thread.</summary>
     internal bool TryServeIn(CallExchange exchange)
     {
@@ -53,6 +70,8 @@ public sealed partial class GuestThread
         _current = null;
         if (result == Restart.AtExit)
         {
+            _handedBackNumber = number;
+            _handedBackArguments = new(call.A0, call.A1, call.A2, call.A3, call.A4, call.A5);
             Counters.Uncount(number);
             exchange.HandBack();
             return true;

@@ -1,4 +1,6 @@
+using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Personality.Audit;
 using Sandbox.Vmm.Personality.Handoff;
 using Sandbox.Vmm.Personality.Processes;
 using Sandbox.Vmm.Personality.SystemCalls;
@@ -160,8 +162,16 @@ public sealed partial class GuestThread
     {
         ReadOnlySpan<ulong> registers =
             [arguments.A0, arguments.A1, arguments.A2, arguments.A3, arguments.A4, arguments.A5];
+        DecisionRecorder? recorder = Personality.Recorder;
+        long began = recorder is null ? 0 : HostClock.MonotonicNanoseconds();
         SystemCallVerdict verdict = Personality.CallRules!.Decide(number, registers);
         answer = -verdict.Answer;
+        if (recorder is not null && recorder.Records(verdict.Allowed) && !IsRecordedAlready(number, arguments)
+            && !recorder.RecordCall(number, arguments, verdict, HostClock.MonotonicNanoseconds() - began))
+        {
+            answer = -EPERM;
+            return false;
+        }
         if (!verdict.Allowed && verdict.Answer == SystemCallTables.Kill)
         {
             // As a filter of the kernel ends a process that it is to kill.

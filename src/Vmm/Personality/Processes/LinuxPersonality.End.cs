@@ -14,6 +14,7 @@ public sealed partial class LinuxPersonality
     private readonly Parker _endWaiter = new();
     private GuestEnd _end;
     private volatile bool _ended;
+    private volatile bool _auditIsFull;
     private int _liveThreads;
     private long _endedAt;
 
@@ -35,6 +36,13 @@ public sealed partial class LinuxPersonality
     /// <param name="message">What an operator needs to know.</param>
     public void Fail(VmmFailure failure, int errno, string message) =>
         End(new GuestEnd(EndCause.Failed, errno, (long)failure, message));
+
+    /// <summary>A decision could not be recorded: the thread that waits for the end ends the guest. Takes no lock.</summary>
+    private void StopForAudit()
+    {
+        _auditIsFull = true;
+        _endWaiter.Unpark();
+    }
 
     private void End(in GuestEnd end)
     {
@@ -60,7 +68,12 @@ public sealed partial class LinuxPersonality
     public GuestEnd WaitForEnd()
     {
         while (!_ended)
-            _endWaiter.Park(Parker.Forever);
+        {
+            if (_auditIsFull)
+                End(EndCause.AuditFull, 0, 0);
+            else
+                _endWaiter.Park(Parker.Forever);
+        }
         long deadline = _endedAt + LeaveTime;
         while (Volatile.Read(ref _liveThreads) > 0 && _endWaiter.Park(deadline))
         {

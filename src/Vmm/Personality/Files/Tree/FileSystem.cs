@@ -1,5 +1,6 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Personality.Audit;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -46,6 +47,10 @@ public sealed class Mount(int id, FileSystem fileSystem, bool readOnly, string s
 
     /// <summary>Of the whole tree: who hears of changes.</summary>
     public FileWatches Watches { get; } = watches;
+
     /// <summary>The policy's path rules; null when the plan has none, and for files without a name.</summary>
     public PathRules? Rules { get; init; }
+
+    /// <summary>Where decisions are recorded; null when they are not.</summary>
+    public DecisionRecorder? Recorder { get; init; }
 }

@@ -1,21 +1,23 @@
+using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Personality.Audit;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
 
 /// <summary>
 /// Asks the policy's path rules, after a path has been resolved: links and '..' are gone, and what is asked about is
-/// where the walk ended, by its whole path in the guest's tree. Costs nothing where the plan has no rules.
+/// where the walk ended, by its whole path in the guest's tree. Costs nothing where the plan has no rules. Where decisions are recorded, each access is one.
 /// </summary>
-static class PathGuard
+static partial class PathGuard
 {
     /// <returns>0 when all of the accesses are allowed, else -EACCES.</returns>
     public static long Check(Dentry target, PathAccess access) =>
-        target.Mount.Rules is null ? 0 : Check(target.Mount.Rules, target, default, access);
+        target.Mount.Rules is null ? 0 : Check(target.Mount, target, default, access);
 
     /// <summary>About a name in a directory, whether or not it exists.</summary>
     public static long Check(Dentry directory, ReadOnlySpan<byte> name, PathAccess access) =>
-        directory.Mount.Rules is null ? 0 : Check(directory.Mount.Rules, directory, name, access);
+        directory.Mount.Rules is null ? 0 : Check(directory.Mount, directory, name, access);
 
     /// <summary>What may be used in no way at all cannot be looked at either.</summary>
     public static long CheckVisible(Dentry target)
@@ -23,7 +25,10 @@ static class PathGuard
         if (target.Mount.Rules is not PathRules rules)
             return 0;
         Span<byte> buffer = stackalloc byte[PATH_MAX];
-        return TryPath(target, default, buffer, out ReadOnlySpan<byte> path) && rules.Allowed(path) != PathAccess.None ? 0 : -EACCES;
+        bool isWhole = TryPath(target, default, buffer, out ReadOnlySpan<byte> path);
+        if (target.Mount.Recorder is DecisionRecorder recorder)
+            return CheckVisible(recorder, rules, path, isWhole);
+        return isWhole && rules.Allowed(path) != PathAccess.None ? 0 : -EACCES;
     }
 
     /// <summary>
@@ -34,38 +39,48 @@ static class PathGuard
     {
         if (moved.Mount.Rules is not PathRules rules)
             return 0;
+        DecisionRecorder? recorder = moved.Mount.Recorder;
+        long began = recorder is null ? 0 : HostClock.MonotonicNanoseconds();
         Span<byte> oldBuffer = stackalloc byte[PATH_MAX], newBuffer = stackalloc byte[PATH_MAX];
-        if (!TryPath(moved, default, oldBuffer, out ReadOnlySpan<byte> oldPath)
-            || !TryPath(directory, name, newBuffer, out ReadOnlySpan<byte> newPath))
+        bool areWhole = TryPath(moved, default, oldBuffer, out ReadOnlySpan<byte> oldPath)
+            & TryPath(directory, name, newBuffer, out ReadOnlySpan<byte> newPath);
+        long result = -EACCES;
+        if (areWhole)
+        {
+            bool same = moved.Inode.IsDirectory
+                ? rules.AreAlikeBelow(oldPath, newPath)
+                : (rules.Allowed(newPath) & ~rules.Allowed(oldPath)) == PathAccess.None;
+            result = same ? 0 : -EXDEV;
+        }
+        if (recorder is not null && recorder.Records(result == 0)
+            && !recorder.RecordMove(
+                (int)-result, HostClock.MonotonicNanoseconds() - began, oldPath, newPath, areWhole))
             return -EACCES;
-        bool same = moved.Inode.IsDirectory
-            ? rules.AreAlikeBelow(oldPath, newPath)
-            : (rules.Allowed(newPath) & ~rules.Allowed(oldPath)) == PathAccess.None;
-        return same ? 0 : -EXDEV;
+        return result;
     }
 
-    private static long Check(PathRules rules, Dentry target, ReadOnlySpan<byte> name, PathAccess access)
+    private static long Check(Mount mount, Dentry target, ReadOnlySpan<byte> name, PathAccess access)
     {
         Span<byte> buffer = stackalloc byte[PATH_MAX];
-        bool allowed = TryPath(target, name, buffer, out ReadOnlySpan<byte> path)
-            && (access & ~rules.Allowed(path)) == PathAccess.None;
+        bool isWhole = TryPath(target, name, buffer, out ReadOnlySpan<byte> path);
+        if (mount.Recorder is DecisionRecorder recorder)
+            return Check(recorder, mount.Rules!, path, isWhole, access);
+        bool allowed = isWhole && (access & ~mount.Rules!.Allowed(path)) == PathAccess.None;
         return allowed ? 0 : -EACCES;
     }
 
     /// <summary>Writes the path from its end. False when it does not fit: a rule that cannot be asked denies.</summary>
+    /// <param name="path">As much of its end as fits.</param>
     private static bool TryPath(Dentry target, ReadOnlySpan<byte> name, Span<byte> buffer, out ReadOnlySpan<byte> path)
     {
         int at = buffer.Length;
-        path = default;
-        if (!name.IsEmpty && !TryPrepend(name, buffer, ref at))
-            return false;
-        for (Dentry d = target; d.Parent is not null; d = d.Parent)
-            if (!TryPrepend(d.Name, buffer, ref at))
-                return false;
+        bool fits = name.IsEmpty || TryPrepend(name, buffer, ref at);
+        for (Dentry d = target; fits && d.Parent is not null; d = d.Parent)
+            fits = TryPrepend(d.Name, buffer, ref at);
         if (at == buffer.Length)
             buffer[--at] = (byte)'/';
         path = buffer[at..];
-        return true;
+        return fits;
     }
 
     private static bool TryPrepend(ReadOnlySpan<byte> name, Span<byte> buffer, ref int at)

@@ -1,0 +1,228 @@
+using System.Text;
+using Sandbox.Policy.Contract;
+
+namespace Sandbox.Policy.Language;
+
+/// <summary>
+/// Writes the least policy that covers what was seen: what the base shows and the program used, with no access of its
+/// own, and rules that allow each access by its path, with counts. For review: it says what was, not what should be.
+/// </summary>
+public sealed class LearnedPolicy
+{
+    /// <summary>Files that are renamed so often one after another are followed; longer chains are not covered.</summary>
+    const int MaximumRenames = 64;
+
+    const string Denied = "although the base policy does not allow it";
+
+    static readonly string[] s_ownFolders = ["/proc", "/dev", "/sys"];
+
+    readonly PolicyModel _base;
+    readonly CompiledPolicy _compiledBase;
+    readonly string _home;
+    readonly IReadOnlyList<GuestFile> _files;
+    readonly Observations _seen;
+    readonly StringBuilder _text = new();
+
+    LearnedPolicy(CompiledPolicy @base, IReadOnlyList<GuestFile> files, Observations seen)
+    {
+        _compiledBase = @base;
+        _base = @base.Model;
+        _home = CompiledPolicy.UserOf(_base).Home;
+        _files = files;
+        _seen = seen;
+    }
+
+    /// <param name="base">The policy that was run, with what the command line added; sources of its mounts are absolute.</param>
+    /// <param name="files">What the guest was shown.</param>
+    /// <param name="program">For the description.</param>
+    /// <param name="uncovered">Requests that the result does not cover, as folders that were renamed.</param>
+    /// <param name="problem">Why there can be no such policy, when null is returned: it would be too large.</param>
+    public static string? Write(
+        CompiledPolicy @base, IReadOnlyList<GuestFile> files, Observations seen, string program,
+        out IReadOnlyList<string> uncovered, out string problem)
+    {
+        uncovered = [];
+        var learned = new LearnedPolicy(@base, files, seen);
+        // What can be asked of it already needs no rule: made-up files, links, folders that only lead to others.
+        if (Load(learned.WriteHead(program), out problem) is not CompiledPolicy shown)
+            return null;
+        learned._text.Append(learned.Rules(shown.Paths));
+        learned.WriteCalls();
+        string text = learned._text.ToString();
+        if (Load(text, out problem) is not CompiledPolicy result)
+            return null;
+        uncovered = learned.Uncovered(result);
+        return text;
+    }
+
+    string WriteHead(string program)
+    {
+        _text.Append($"# What {Comment(program)} asked for in {_seen.Runs} run{(_seen.Runs == 1 ? "" : "s")}.\n");
+        _text.Append("# Nothing here was judged: review each rule, and say why in its because.\n");
+        if (_seen.Unnameable.Times > 0)
+            _text.Append($"# Not covered: paths that no policy can name, asked for {_seen.Unnameable}.\n");
+        _text.Append(PolicyText.Write(_base with
+        {
+            Description = $"Learned from {_seen.Runs} run{(_seen.Runs == 1 ? "" : "s")} of {program}; to be reviewed",
+            Extends = [], Shown = [], PathRules = [], NetworkRules = [], SystemCallRules = [], Devices = [], Freedoms = [],
+        }, origins: false));
+        _text.Append("files:\n  show:\n");
+        foreach (ShownFile shown in _base.Shown.OrderBy(shown => shown.Path, StringComparer.Ordinal))
+            Show(shown);
+        return _text.ToString();
+    }
+
+    void Show(ShownFile shown)
+    {
+        string path = CompiledPolicy.ExpandHome(shown.Path, _home);
+        GuestFile? file = _files.FirstOrDefault(file => file.Path == path);
+        bool own = s_ownFolders.Contains(path);
+        // Links lead to what is kept or to nothing; the guest's own folders are the guest's.
+        bool kept = own || shown.Kind is ShownKind.Link or ShownKind.Memory || file?.Kind == GuestFileKind.Symlink
+            || (file is not null && _seen.Paths.Keys.Any(request => GuestPath.IsWithin(request.Path, path)));
+        if (!kept)
+            return;
+        _text.Append($"    - path: {PolicyText.Scalar(shown.Path)}\n");
+        string access = "      access: none\n";
+        _text.Append(shown.Kind switch
+        {
+            ShownKind.Host when file?.Kind == GuestFileKind.Symlink => $"      link: {PolicyText.Scalar(file.Content!)}\n",
+            ShownKind.Host => $"      from: {PolicyText.Scalar(shown.Content!)}\n{access}",
+            ShownKind.Memory => $"      memory: true\n      mode: \"{Convert.ToString(shown.Mode, 8).PadLeft(3, '0')}\"\n{access}",
+            ShownKind.Own => $"      own: true\n{access}",
+            ShownKind.Text => $"      text: {PolicyText.Scalar(shown.Content!)}\n",
+            ShownKind.Link => $"      link: {PolicyText.Scalar(shown.Content!)}\n",
+            _ => $"      generated: {Generated.Names[(int)shown.Generated]}\n",
+        });
+        if (shown.Optional && shown.Kind == ShownKind.Host && file?.Kind != GuestFileKind.Symlink)
+            _text.Append("      optional: true\n");
+        _text.Append($"      because: {PolicyText.Scalar(shown.Because ?? "the base policy shows it")}\n");
+    }
+
+    string Rules(PathRules shown)
+    {
+        StringBuilder rules = new(), comments = new();
+        string[] memory = [.. _base.Shown.Where(entry => entry.Kind == ShownKind.Memory).Select(entry => CompiledPolicy.ExpandHome(entry.Path, _home))];
+        SortedDictionary<PathRequest, Sightings> needed = Needed();
+        for (int bit = 0; bit < PathTables.AccessCount; bit++)
+        {
+            var access = (PathAccess)(1 << bit);
+            var free = new SortedDictionary<string, Sightings>(StringComparer.Ordinal);
+            var denied = new SortedDictionary<string, Sightings>(StringComparer.Ordinal);
+            foreach ((PathRequest request, Sightings seen) in needed.Where(pair => pair.Key.Access == access))
+            {
+                byte[] path = Encoding.UTF8.GetBytes(request.Path);
+                bool isFree = _compiledBase.Paths.Decide(path, access).Allowed;
+                if (shown.Decide(path, access).Allowed)
+                {
+                    if (!isFree)
+                        comments.Append($"  # {Denied}; showing it allows it: {new Request.Open(request.Path, access)}\n");
+                    continue;
+                }
+
+                string pattern = Generalization.PatternOf(request.Path, memory, seen.Runs == _seen.Runs);
+                SortedDictionary<string, Sightings> to = isFree ? free : denied;
+                Sightings before = to.GetValueOrDefault(pattern);
+                to[pattern] = new Sightings(before.Times + seen.Times, Math.Max(before.Runs, seen.Runs));
+            }
+
+            WriteRule(rules, access, free, "asked for");
+            WriteRule(rules, access, denied, "asked for " + Denied);
+        }
+
+        return rules.Length == 0 ? $"{comments}" : $"  rules:\n{comments}{rules}";
+    }
+
+    /// <summary>
+    /// What was asked for, and what that takes: looking needs some access, of which reading is the least; a file may only
+    /// get another name under which no more is allowed than under the old one.
+    /// </summary>
+    SortedDictionary<PathRequest, Sightings> Needed()
+    {
+        var needed = new SortedDictionary<PathRequest, Sightings>(_seen.Paths.Comparer);
+        foreach ((PathRequest request, Sightings seen) in _seen.Paths)
+            if (request.Access != PathAccess.None)
+                needed[request] = seen;
+        var allowed = new Dictionary<string, PathAccess>(StringComparer.Ordinal);
+        foreach (PathRequest request in needed.Keys)
+            allowed[request.Path] = allowed.GetValueOrDefault(request.Path) | request.Access;
+        bool grew = true;
+        for (int round = 0; grew && round < MaximumRenames; round++)
+        {
+            grew = false;
+            foreach (((string old, string renamed), Sightings seen) in _seen.Moves)
+            {
+                PathAccess more = allowed.GetValueOrDefault(renamed) & ~allowed.GetValueOrDefault(old);
+                grew |= more != PathAccess.None;
+                allowed[old] = allowed.GetValueOrDefault(old) | more;
+                for (int bit = 0; bit < PathTables.AccessCount; bit++)
+                    if ((more & (PathAccess)(1 << bit)) != 0)
+                        needed[new PathRequest((PathAccess)(1 << bit), old)] = seen;
+            }
+        }
+
+        foreach ((PathRequest request, Sightings seen) in _seen.Paths)
+            if (request.Access == PathAccess.None && !allowed.ContainsKey(request.Path))
+                needed.TryAdd(request with { Access = PathAccess.Read }, seen);
+        return needed;
+    }
+
+    void WriteRule(StringBuilder rules, PathAccess access, SortedDictionary<string, Sightings> patterns, string because)
+    {
+        if (patterns.Count == 0)
+            return;
+        rules.Append($"    - allow: {AccessText.Format(access)}\n      path:\n");
+        foreach ((string pattern, Sightings seen) in patterns)
+            rules.Append($"        - {PolicyText.Scalar(pattern)}  # {seen}\n");
+        rules.Append($"      because: {because} in {_seen.Runs} run{(_seen.Runs == 1 ? "" : "s")}, to be reviewed\n");
+    }
+
+    void WriteCalls()
+    {
+        if (_seen.Calls.Count == 0)
+            return;
+        _text.Append("syscalls:\n  - allow:\n");
+        foreach ((int call, Sightings seen) in _seen.Calls)
+            _text.Append($"      - {PolicyText.Scalar(SystemCallNames.NameOf(call))}  # {seen}\n");
+        _text.Append($"    because: made in {_seen.Runs} run{(_seen.Runs == 1 ? "" : "s")}, to be reviewed\n");
+    }
+
+    List<string> Uncovered(CompiledPolicy result)
+    {
+        var uncovered = new List<string>();
+        foreach (PathRequest request in _seen.Paths.Keys)
+        {
+            PathAccess allowed = result.Paths.Allowed(Encoding.UTF8.GetBytes(request.Path));
+            if (request.Access == PathAccess.None ? allowed == PathAccess.None : (allowed & request.Access) == PathAccess.None)
+                uncovered.Add(request.Access == PathAccess.None ? $"look at {request.Path}" : new Request.Open(request.Path, request.Access).ToString());
+        }
+
+        foreach ((string old, string renamed) in _seen.Moves.Keys)
+            if ((result.Paths.Allowed(Encoding.UTF8.GetBytes(renamed)) & ~result.Paths.Allowed(Encoding.UTF8.GetBytes(old))) != PathAccess.None)
+                uncovered.Add($"move {old} to {renamed}");
+        foreach (int call in _seen.Calls.Keys)
+            if (!result.SystemCalls.Decide((uint)call, new ulong[6]).Allowed)
+                uncovered.Add(new Request.SystemCall(call, []).ToString());
+        return uncovered;
+    }
+
+    static CompiledPolicy? Load(string text, out string problem)
+    {
+        var diagnostics = new Diagnostics();
+        CompiledPolicy? policy = CompiledPolicy.Load(new SourceText("learned policy", text), new Nothing(), diagnostics);
+        problem = policy is null ? $"{diagnostics.List[0].Span}: {diagnostics.List[0].Message}" : "";
+        return policy;
+    }
+
+    static string Comment(string text) => string.Concat(text.Select(c => char.IsControl(c) ? '?' : c));
+
+    /// <summary>It extends nothing.</summary>
+    sealed class Nothing : IPolicyFiles
+    {
+        public SourceText? Read(string name, out string problem)
+        {
+            problem = "is not there";
+            return null;
+        }
+    }
+}

@@ -1,0 +1,155 @@
+using System.Security.Cryptography;
+using Sandbox.Host;
+using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Launch;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.Audit;
+
+/// <summary>
+/// A log that lines are added to. Several processes may do so at once: a lock on the log's head lets in one after the
+/// other, and each begins where the head says.
+/// </summary>
+sealed class AuditLog : IAuditLog
+{
+    readonly string _path;
+    readonly string _headPath;
+    readonly FileDescriptor _file;
+    readonly FileDescriptor _headFile;
+    readonly AuditKey _key;
+
+    AuditLog(string path, string headPath, FileDescriptor file, FileDescriptor headFile, AuditKey key)
+    {
+        _path = path;
+        _headPath = headPath;
+        _file = file;
+        _headFile = headFile;
+        _key = key;
+    }
+
+    /// <summary>A log in its usual places, made at its first use, as are the folders.</summary>
+    /// <exception cref="UsageException">A file is not what it should be.</exception>
+    /// <exception cref="HostException">The host refused.</exception>
+    public static AuditLog Open(string path)
+    {
+        AuditKey key = AuditKey.LoadOrCreate(AuditPlaces.Key);
+        PrivateFile.MakeFolderOf(path);
+        FileDescriptor file = PrivateFile.Open(path, O_RDWR | O_CREAT)!;
+        try
+        {
+            string real = HostTree.PathOf(file) ?? throw new HostException(ENOENT, "readlink", path, "is /proc mounted?");
+            if (Path.GetDirectoryName(real) == Path.GetDirectoryName(AuditPlaces.Key))
+                throw new UsageException($"audit: {Quote.Value(path)} lies beside the key; keep the log in another folder");
+            return Open(file, real, AuditPlaces.HeadOf(real), key);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <param name="file">Taken over.</param>
+    public static AuditLog Open(FileDescriptor file, string path, string headPath, AuditKey key)
+    {
+        PrivateFile.MakeFolderOf(headPath);
+        return new AuditLog(path, headPath, file, PrivateFile.Open(headPath, O_RDWR | O_CREAT)!, key);
+    }
+
+    /// <summary>Adds lines and waits until they are on the disk. Repairs what an interrupted process left, and says so.</summary>
+    /// <exception cref="UsageException">The log is not what its head says: somebody changed it.</exception>
+    /// <exception cref="HostException">They cannot be written; then none of them is in the log.</exception>
+    public void Append(IReadOnlyList<AuditEvent> events)
+    {
+        Lock(LOCK_EX);
+        try
+        {
+            LogHead head = ReadHead();
+            LogTail tail = Tail(head);
+            if (tail.Torn > 0 && ftruncate(_file.Value, tail.Extent.Bytes) != 0)
+                throw HostException.Last("ftruncate", _path);
+            Write(head with { Committed = tail.Extent, Pending = null }, tail.WasInterrupted ? [AuditEvent.Repaired(tail), .. events] : events);
+        }
+        finally
+        {
+            Lock(LOCK_UN);
+        }
+    }
+
+    public void Dispose()
+    {
+        _file.Dispose();
+        _headFile.Dispose();
+    }
+
+    LogHead ReadHead()
+    {
+        byte[] text = new byte[LogHead.Size];
+        int length = PrivateFile.ReadAt(_headFile, text, 0, _headPath);
+        if (length > 0)
+            return LogHead.Read(text.AsSpan(0, length), _key, out string problem)
+                ?? throw Fault($"its head {Quote.Value(_headPath)} {problem}");
+        if (Size() > 0)
+            throw Fault($"it has lines, but its head {Quote.Value(_headPath)} is gone or was never there");
+        string name = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
+        using var chain = new LogChain(_key, name);
+        return new LogHead(_key.Id, name, new LogExtent(0, 0, Convert.ToHexStringLower(chain.Value)), null);
+    }
+
+    LogTail Tail(LogHead head)
+    {
+        long size = Size();
+        if (size < head.Committed.Bytes)
+            throw Fault($"it ends after {size} bytes, of {head.Committed.Bytes} that were written: it was truncated");
+        if (size == head.Committed.Bytes && head.Pending is null)
+            return new LogTail(head.Committed, 0, 0, 0);
+        return LogTail.Examine(_file, _path, size, head, _key, out long line) ?? throw Fault(LogTail.Fault(line));
+    }
+
+    void Write(LogHead head, IReadOnlyList<AuditEvent> events)
+    {
+        LogExtent from = head.Committed;
+        using var chain = new LogChain(_key, Convert.FromHexString(from.Chain));
+        var text = new MemoryStream();
+        for (int i = 0; i < events.Count; i++)
+            text.Write(chain.Seal(events[i].Write(from.Lines + i + 1)));
+        var to = new LogExtent(from.Lines + events.Count, from.Bytes + text.Length, Convert.ToHexStringLower(chain.Value));
+        WriteHead(head with { Pending = to });
+        int error = PrivateFile.WriteAt(_file, text.GetBuffer().AsSpan(0, (int)text.Length), from.Bytes);
+        // Lines first: a head that knows of lines which are not there would be a truncated log.
+        if (error == 0 && fdatasync(_file.Value) != 0)
+            error = -errno;
+        if (error != 0)
+        {
+            // What cannot be cut off is repaired by whoever writes next.
+            if (ftruncate(_file.Value, from.Bytes) == 0)
+                WriteHead(head);
+            throw new HostException(-error, "write", _path, error == -ENOSPC ? "free some space" : null);
+        }
+
+        WriteHead(head with { Committed = to });
+    }
+
+    void WriteHead(LogHead head)
+    {
+        int error = PrivateFile.WriteAt(_headFile, head.Write(_key), 0);
+        if (error != 0)
+            throw new HostException(-error, "write", _headPath);
+    }
+
+    long Size()
+    {
+        int error = _file.GetStatus(out stat status);
+        return error == 0 ? status.st_size : throw new HostException(-error, "fstat", _path);
+    }
+
+    void Lock(int operation)
+    {
+        while (flock(_headFile.Value, operation) != 0)
+            if (errno != EINTR)
+                throw HostException.Last("flock", _headPath);
+    }
+
+    UsageException Fault(string what) => new(
+        $"audit: the log {Quote.Value(_path)} cannot be continued: {what}; see sandbox audit verify, keep both files, and name a new log");
+}
