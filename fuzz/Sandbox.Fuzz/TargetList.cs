@@ -10,6 +10,7 @@ static class TargetList
         ["elf"] = static () => new ElfTarget(),
         ["policy"] = static () => new PolicyTarget(),
         ["pattern"] = static () => new PatternTarget(),
+        ["diff"] = static () => new DifferenceTarget(),
         ["path"] = static () => new PathTarget(),
         ["syscalls"] = static () => new SystemCallTarget(),
         ["memory"] = static () => new MemoryTarget(),

@@ -9,8 +9,10 @@ namespace Sandbox.Policy.Language;
 /// </summary>
 sealed class PathComparison
 {
-    const int MaximumPairs = 500_000;
-    const long MaximumSteps = 20_000_000;
+    /// <summary>Pairs of states, in each of the two walks. With <see cref="MaximumSteps"/>, a second and 50 MB at most.</summary>
+    const int MaximumPairs = 150_000;
+
+    const int MaximumSteps = 3_000_000;
 
     readonly Side _old;
     readonly Side _new;
@@ -21,6 +23,7 @@ sealed class PathComparison
     /// <summary>Letters by symbol of a side, for names that rules spell out.</summary>
     readonly Dictionary<string, Letter> _literals = new(StringComparer.Ordinal);
     readonly List<Letter> _classes = [];
+    int _steps;
 
     sealed record Letter(byte[] Name, int OldSymbol, int NewSymbol);
 
@@ -41,7 +44,6 @@ sealed class PathComparison
         var start = new Pair(_old.Enter(_old.Tables.Start, _old.Nothing), _new.Enter(_new.Tables.Start, _new.Nothing));
         var reached = new Dictionary<Pair, (Pair From, Letter? By)> { [start] = (start, null) };
         var queue = new Queue<Pair>([start]);
-        long steps = 0;
         while (queue.TryDequeue(out Pair pair))
         {
             foreach (PathAccess access in (ReadOnlySpan<PathAccess>)
@@ -50,7 +52,7 @@ sealed class PathComparison
                     () => $"open {PathTo(reached, pair)} for {AccessText.Format(access)}");
             foreach (Letter letter in LettersAt(pair.Old.State, pair.New.State))
             {
-                if (++steps > MaximumSteps)
+                if (++_steps > MaximumSteps)
                     return false;
                 var next = new Pair(_old.Step(pair.Old, letter.OldSymbol), _new.Step(pair.New, letter.NewSymbol));
                 if (!reached.TryAdd(next, (pair, letter)))
@@ -99,21 +101,28 @@ sealed class PathComparison
         }
 
         // What no path holds is no letter either.
-        Trie spelt = Trie.Of(_literals.Values.Select(letter => letter.Name).Append("."u8.ToArray()).Append(".."u8.ToArray()));
-        byte[] alphabet = Alphabet(spelt);
+        var spelt = new SpeltNames(_literals.Values.Select(letter => letter.Name).Append("."u8.ToArray()).Append(".."u8.ToArray()));
+        byte[][] kinds = Kinds();
         var classes = new HashSet<(int, int)>();
-        var reached = new HashSet<(int, int, Trie?)> { (0, 0, spelt) };
-        var queue = new Queue<(int Old, int New, Trie? Spelt, byte[] Name)>([(0, 0, spelt, [])]);
-        while (queue.TryDequeue(out (int Old, int New, Trie? Spelt, byte[] Name) at))
+        var reached = new List<Prefix> { new(0, 0, spelt.All, -1, 0) };
+        var seen = new HashSet<(int, int, SpeltNames.Range)> { (0, 0, spelt.All) };
+        for (int i = 0; i < reached.Count; i++)
         {
+            Prefix at = reached[i];
             var symbols = (_old.Tables.WildcardSymbols[at.Old], _new.Tables.WildcardSymbols[at.New]);
-            if (at.Name.Length > 0 && at.Spelt?.IsEnd != true && classes.Add(symbols))
-                _classes.Add(new Letter(at.Name, symbols.Item1, symbols.Item2));
-            foreach (byte b in alphabet)
+            if (i > 0 && !spelt.IsEnd(at.Spelt) && classes.Add(symbols))
+                _classes.Add(new Letter(NameOf(reached, i), symbols.Item1, symbols.Item2));
+            byte[] spellings = spelt.Next(at.Spelt);
+            // One of each kind that leaves what is spelt out, and whatever goes on spelling.
+            foreach (byte b in kinds.Select(kind => FirstNotIn(kind, spellings)).Concat(spellings))
             {
-                var next = (_old.WildcardStep(at.Old, b), _new.WildcardStep(at.New, b), at.Spelt?[b]);
-                if (reached.Add(next))
-                    queue.Enqueue((next.Item1, next.Item2, next.Item3, [.. at.Name, b]));
+                if (b == 0)
+                    continue;
+                if (++_steps > MaximumSteps)
+                    return false;
+                var next = new Prefix(_old.WildcardStep(at.Old, b), _new.WildcardStep(at.New, b), spelt.Step(at.Spelt, b), i, b);
+                if (seen.Add((next.Old, next.New, next.Spelt)))
+                    reached.Add(next);
             }
 
             if (reached.Count > MaximumPairs)
@@ -123,14 +132,33 @@ sealed class PathComparison
         return true;
     }
 
-    /// <summary>A byte for each kind that wildcards and spelt names tell apart; readable ones first.</summary>
-    byte[] Alphabet(Trie spelt)
+    /// <summary>The beginning of a name, as both wildcard automata and the names that are spelt out see it.</summary>
+    /// <param name="Before">The prefix that it is one byte longer than.</param>
+    readonly record struct Prefix(int Old, int New, SpeltNames.Range Spelt, int Before, byte Last);
+
+    static byte[] NameOf(List<Prefix> reached, int index)
     {
-        var kinds = new HashSet<(byte, byte, bool, byte)>();
-        HashSet<byte> inNames = spelt.Bytes();
-        byte[] order = [.. Enumerable.Range('a', 26).Concat(Enumerable.Range('0', 10)).Concat(Enumerable.Range(1, 255)).Distinct().Select(b => (byte)b)];
-        return [.. order.Where(b => b != '/' && kinds.Add(
-            (_old.Tables.Columns[b], _new.Tables.Columns[b], inNames.Contains(b), inNames.Contains(b) ? b : (byte)0)))];
+        var name = new List<byte>();
+        for (; index > 0; index = reached[index].Before)
+            name.Add(reached[index].Last);
+        name.Reverse();
+        return [.. name];
+    }
+
+    /// <summary>Bytes that all wildcards take alike, readable ones first.</summary>
+    byte[][] Kinds()
+    {
+        IEnumerable<int> order = Enumerable.Range('a', 26).Concat(Enumerable.Range('0', 10)).Concat(Enumerable.Range(1, 255)).Distinct();
+        return [.. order.Where(b => b != '/').Select(b => (byte)b).GroupBy(b => (_old.Tables.Columns[b], _new.Tables.Columns[b])).Select(kind => kind.ToArray())];
+    }
+
+    /// <summary>0 when there is none.</summary>
+    static byte FirstNotIn(byte[] kind, byte[] taken)
+    {
+        foreach (byte b in kind)
+            if (!taken.AsSpan().Contains(b))
+                return b;
+        return 0;
     }
 
     /// <summary>One policy's automaton, with what the walk needs beside the tables.</summary>
@@ -169,6 +197,7 @@ sealed class PathComparison
         /// <summary>Rows of rules that hold, and behind them what is shown, by their numbers.</summary>
         readonly List<int[]> _holdings = [];
         readonly Dictionary<string, int> _holdingIds = new(StringComparer.Ordinal);
+        readonly Dictionary<(int Holding, int Tail, int Shown), int> _entered = [];
 
         /// <summary>At the beginning no rule holds.</summary>
         public int Nothing => Intern([.. Enumerable.Repeat(Verdict.NoRule, PathTables.DecisionWidth + 1)]);
@@ -189,11 +218,17 @@ sealed class PathComparison
         {
             if (state == PathTables.Dead || (Tables.Tails[state] == 0 && Tables.Shown[state] < 0))
                 return new Place(state, holding);
-            int[] next = [.. _holdings[holding]];
-            Rules.Merge(Tables.Tails[state], next.AsSpan(0, PathTables.DecisionWidth));
-            if (Tables.Shown[state] >= 0)
-                next[^1] = Tables.Shown[state];
-            return new Place(state, Intern(next));
+            var change = (holding, Tables.Tails[state], Tables.Shown[state]);
+            if (!_entered.TryGetValue(change, out int entered))
+            {
+                int[] next = [.. _holdings[holding]];
+                Rules.Merge(Tables.Tails[state], next.AsSpan(0, PathTables.DecisionWidth));
+                if (Tables.Shown[state] >= 0)
+                    next[^1] = Tables.Shown[state];
+                _entered.Add(change, entered = Intern(next));
+            }
+
+            return new Place(state, entered);
         }
 
         public Place Step(Place from, int symbol) => Enter(Rules.Step(from.State, symbol, Tables.Classes[symbol]), from.Holding);
@@ -211,7 +246,8 @@ sealed class PathComparison
 
         public Decision Decide(Place place, PathAccess access)
         {
-            Span<int> row = [.. _holdings[place.Holding]];
+            Span<int> row = stackalloc int[PathTables.DecisionWidth + 1];
+            _holdings[place.Holding].CopyTo(row);
             int shown = row[^1];
             if (place.State != PathTables.Dead)
             {
@@ -227,49 +263,6 @@ sealed class PathComparison
                 return new Decision(true, _policy.PathRuleList[shown]);
             int allowed = row[PathTables.AccessCount + column];
             return new Decision(allowed >= 0, allowed >= 0 ? _policy.PathRuleList[allowed] : null);
-        }
-    }
-
-    /// <summary>The names that rules spell out, by their bytes.</summary>
-    sealed class Trie
-    {
-        readonly Dictionary<byte, Trie> _children = [];
-
-        public bool IsEnd { get; private set; }
-
-        public Trie? this[byte b] => _children.GetValueOrDefault(b);
-
-        public static Trie Of(IEnumerable<byte[]> names)
-        {
-            var root = new Trie();
-            foreach (byte[] name in names)
-            {
-                Trie at = root;
-                foreach (byte b in name)
-                {
-                    if (!at._children.TryGetValue(b, out Trie? next))
-                        at._children.Add(b, next = new Trie());
-                    at = next;
-                }
-
-                at.IsEnd = true;
-            }
-
-            return root;
-        }
-
-        public HashSet<byte> Bytes()
-        {
-            var bytes = new HashSet<byte>();
-            var open = new Stack<Trie>([this]);
-            while (open.TryPop(out Trie? node))
-                foreach ((byte b, Trie child) in node._children)
-                {
-                    bytes.Add(b);
-                    open.Push(child);
-                }
-
-            return bytes;
         }
     }
 }
