@@ -35,7 +35,7 @@ public class LaunchPlanTests
         [
             new GuestFile { Kind = GuestFileKind.Host, Path = "/usr", Descriptor = 0 },
             new GuestFile { Kind = GuestFileKind.Text, Path = "/etc/passwd", Content = "root:x:0:0\n", Mode = 0x1a4 },
-            new GuestFile { Kind = GuestFileKind.Temporary, Path = "/tmp", Writable = true, Mode = 0x3ff },
+            new GuestFile { Kind = GuestFileKind.Temporary, Path = "/tmp", Writable = true, Mode = 0x3ff, Bytes = 4096 },
         ],
         PathRules = Rules.Paths.Tables,
         SystemCallRules = Rules.SystemCallTables,
@@ -167,9 +167,9 @@ public class LaunchPlanTests
     }
 
     [Theory]
-    [InlineData("""{"kind":"Host","path":"/x","descriptor":0,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Text","path":"/x","descriptor":-1,"writable":false,"content":"","mode":420}""")]
-    [InlineData("""{"mode":0,"content":"y","writable":false,"descriptor":-1,"path":"/x","kind":"Symlink"}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x","descriptor":0,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Text","path":"/x","descriptor":-1,"writable":false,"content":"","mode":420}""")]
+    [InlineData("""{"bytes":0,"mode":0,"content":"y","writable":false,"descriptor":-1,"path":"/x","kind":"Symlink"}""")]
     public void ReadsFilesThatAre(string file)
     {
         JsonObject root = Json();
@@ -178,40 +178,42 @@ public class LaunchPlanTests
     }
 
     [Theory]
-    [InlineData("""{"kind":"Device","path":"/x","descriptor":-1,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"host","path":"/x","descriptor":0,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host,Text","path":"/x","descriptor":0,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":0,"path":"/x","descriptor":0,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":"/x"}""")]
-    [InlineData("""{"kind":"Host","path":"/x","descriptor":252,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":"/x","descriptor":-2,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":"x","descriptor":0,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":"/","descriptor":0,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":"/x/","descriptor":0,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":"/x//y","descriptor":0,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":"/x/../y","descriptor":0,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":"/x/.","descriptor":0,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":"/x\u0000","descriptor":0,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":"","descriptor":0,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":"/x","descriptor":0,"content":"c","writable":false,"mode":0}""")]
-    [InlineData("""{"kind":"Text","path":"/x","descriptor":-1,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Text","path":"/x","content":null,"descriptor":-1,"writable":false,"mode":0}""")]
-    [InlineData("""{"kind":"Text","path":"/x","content":"c","descriptor":0,"writable":false,"mode":0}""")]
-    [InlineData("""{"kind":"Text","path":"/x","content":"c","writable":true,"descriptor":-1,"mode":0}""")]
-    [InlineData("""{"kind":"Text","path":"/x","content":"c","mode":4096,"descriptor":-1,"writable":false}""")]
-    [InlineData("""{"kind":"Symlink","path":"/x","content":"","descriptor":-1,"writable":false,"mode":0}""")]
-    [InlineData("""{"kind":"Symlink","path":"/x","content":"a\u0000b","descriptor":-1,"writable":false,"mode":0}""")]
-    [InlineData("""{"kind":"Directory","path":"/x","writable":true,"descriptor":-1,"content":null,"mode":0}""")]
-    [InlineData("""{"path":"/x","descriptor":-1,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","descriptor":-1,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":null,"descriptor":-1,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":7,"descriptor":-1,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":"/x","mode":-1,"descriptor":-1,"writable":false,"content":null}""")]
-    [InlineData("""{"kind":"Host","path":"/x","mode":4294967296,"descriptor":-1,"writable":false,"content":null}""")]
-    [InlineData("""{"kind":"Host","path":"/x","descriptor":"0","writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":"/x","descriptor":0.5,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":"/x","owner":0,"descriptor":-1,"writable":false,"content":null,"mode":0}""")]
-    [InlineData("""{"kind":"Host","path":"/x","path":"/y","descriptor":-1,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Device","path":"/x","descriptor":-1,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"host","path":"/x","descriptor":0,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host,Text","path":"/x","descriptor":0,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":0,"path":"/x","descriptor":0,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x"}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x","descriptor":252,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x","descriptor":-2,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"x","descriptor":0,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/","descriptor":0,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x/","descriptor":0,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x//y","descriptor":0,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x/../y","descriptor":0,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x/.","descriptor":0,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x\u0000","descriptor":0,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"","descriptor":0,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x","descriptor":0,"content":"c","writable":false,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Text","path":"/x","descriptor":-1,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Text","path":"/x","content":null,"descriptor":-1,"writable":false,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Text","path":"/x","content":"c","descriptor":0,"writable":false,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Text","path":"/x","content":"c","writable":true,"descriptor":-1,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Text","path":"/x","content":"c","mode":4096,"descriptor":-1,"writable":false}""")]
+    [InlineData("""{"bytes":0,"kind":"Symlink","path":"/x","content":"","descriptor":-1,"writable":false,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Symlink","path":"/x","content":"a\u0000b","descriptor":-1,"writable":false,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Directory","path":"/x","writable":true,"descriptor":-1,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"path":"/x","descriptor":-1,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","descriptor":-1,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":null,"descriptor":-1,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":7,"descriptor":-1,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x","mode":-1,"descriptor":-1,"writable":false,"content":null}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x","mode":4294967296,"descriptor":-1,"writable":false,"content":null}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x","descriptor":"0","writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x","descriptor":0.5,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x","owner":0,"descriptor":-1,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":0,"kind":"Host","path":"/x","path":"/y","descriptor":-1,"writable":false,"content":null,"mode":0}""")]
+    [InlineData("""{"bytes":4096,"kind":"Text","path":"/x","content":"c","descriptor":-1,"writable":false,"mode":0}""")]
+    [InlineData("""{"bytes":4095,"kind":"Temporary","path":"/x","content":null,"descriptor":-1,"writable":true,"mode":0}""")]
     [InlineData("[]")]
     [InlineData("7")]
     public void RefusesFilesThatAreNot(string file)

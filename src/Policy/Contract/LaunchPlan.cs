@@ -140,6 +140,13 @@ public sealed record GuestFile
     /// <summary>Permission bits of a text file or directory; 0 for the kind's default.</summary>
     [JsonRequired]
     public uint Mode { get; init; }
+
+    /// <summary>
+    /// For <see cref="GuestFileKind.Temporary"/>: bytes that it may hold, of those that all such folders share; at least
+    /// a page, or 0 for no bound of its own. Else 0.
+    /// </summary>
+    [JsonRequired]
+    public ulong Bytes { get; init; }
 }
 
 /// <summary>Where the guest's streams and the VMM's records go: indexes into the descriptors, or -1.</summary>

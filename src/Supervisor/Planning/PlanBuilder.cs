@@ -69,7 +69,7 @@ static class PlanBuilder
                     tree.AddText(path, SyntheticEtc.Content(shown.Generated, user, hostname));
                     break;
                 case ShownKind.Memory:
-                    tree.AddTemporary(path, shown.Mode);
+                    tree.AddTemporary(path, shown.Mode, shown.Size ?? 0);
                     break;
                 case ShownKind.Host:
                     AddHost(tree, policy, shown, path, host, mounts);

@@ -15,7 +15,7 @@ sealed class PolicyCommand
         Equivalent = new Command("equivalent", "Whether A and B allow the same") { Old, New };
         Score = new Command("score", "How much is left open, worst first") { File, Json, Threshold };
         Show = new Command("show", "Print the policy after composition, each value with its origin") { File };
-        Schema = new Command("schema", "Print the language as JSON Schema");
+        Schema = new Command("schema", "Print the language as JSON Schema") { Reference };
         Format = new Command("fmt", "Print in canonical layout; comments and meaning stay") { Files, CheckOnly, Write };
         MakeKey = new Command("keygen", "Make a key: KEY signs, KEY.pub verifies") { NewKey };
         Sign = new Command("sign", "Sign a policy with everything that it extends") { File, Key, Revision, NotBefore, Expires, PolicyName, Out };
@@ -25,6 +25,9 @@ sealed class PolicyCommand
             Check, Explain, Test, Diff, Implies, Equivalent, Score, Show, Schema, Format, MakeKey, Sign, Verify,
         };
     }
+
+    /// <summary>Forms in which findings are printed.</summary>
+    public static IReadOnlyList<string> ReportFormats { get; } = ["human", "json", "sarif"];
 
     public Command Command { get; }
     public Command Check { get; }
@@ -50,6 +53,8 @@ sealed class PolicyCommand
     public Option<string> RequestText { get; } = new("--request") { HelpName = "REQUEST", Description = "what to ask, as in 'open /etc/shadow for read'" };
     public Option<string> JUnit { get; } = new("--junit") { HelpName = "FILE", Description = "write the results as JUnit's XML" };
     public Option<string> Cover { get; } = new("--cover") { HelpName = "PERCENT", Description = "fail when fewer of the rules are reached" };
+    public Option<bool> Reference { get; } =
+        new("--reference") { Description = "print the reference page instead", Arity = ArgumentArity.Zero };
     public Option<bool> Json { get; } = new("--json") { Description = "print JSON", Arity = ArgumentArity.Zero };
     public Option<string> Threshold { get; } = new("--threshold") { HelpName = "N", Description = "fail when the score is above N (0 to 100)" };
     public Option<bool> FailOnWidening { get; } =
