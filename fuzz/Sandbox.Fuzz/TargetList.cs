@@ -11,6 +11,7 @@ static class TargetList
         ["policy"] = static () => new PolicyTarget(),
         ["pattern"] = static () => new PatternTarget(),
         ["log"] = static () => new LogTarget(),
+        ["diff"] = static () => new DifferenceTarget(),
         ["path"] = static () => new PathTarget(),
         ["syscalls"] = static () => new SystemCallTarget(),
         ["memory"] = static () => new MemoryTarget(),

@@ -147,7 +147,7 @@ public class LaunchPlanTests
         Text with { Content = "a\0b" },
         Symlink with { Content = new string('y', 4095) },
         Directory with { Path = "/" + new string('n', 255) },
-        Temporary with { Writable = true },
+        Temporary with { Writable = true, Bytes = 4096 },
     };
 
     [Theory, MemberData(nameof(GoodFiles), DisableDiscoveryEnumeration = true)]
@@ -177,6 +177,8 @@ public class LaunchPlanTests
         { "NUL", Symlink with { Content = "a\0b" } },
         { "file mode", Text with { Mode = 0x1000 } },
         { "file mode", Directory with { Mode = uint.MaxValue } },
+        { "size of a folder", Text with { Bytes = 4096 } },
+        { "size of a folder", Temporary with { Bytes = 4095 } },
         { "writable", Text with { Writable = true } },
         { "writable", Symlink with { Writable = true } },
         { "writable", Directory with { Writable = true } },
@@ -250,12 +252,10 @@ public class LaunchPlanTests
         Refuses(Plan with { Network = Plan.Network! with { Broker = broker } }, "network descriptor");
 
     [Theory]
-    [InlineData(-1, 0)]
-    [InlineData(252, 0)]
-    [InlineData(4, -1)]
-    [InlineData(4, 3)]
-    public void RefusesToRecordInAWayThatThereIsNot(int descriptor, int whenFull) => Refuses(
-        Plan with { Audit = Plan.Audit! with { Descriptor = descriptor, WhenFull = (WhenFull)whenFull } }, "audit");
+    [InlineData(-1)]
+    [InlineData(252)]
+    public void RefusesToRecordWhereNobodyReads(int descriptor) =>
+        Refuses(Plan with { Audit = Plan.Audit! with { Descriptor = descriptor } }, "audit");
 
     public static TheoryData<string, GuestStreams> BadStreams => new()
     {

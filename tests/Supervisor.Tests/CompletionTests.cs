@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Diagnostics;
 using Sandbox.Supervisor.CommandLine;
 using Xunit;
@@ -32,6 +33,18 @@ public class CompletionTests
                 lines.Add(shell, "sandbox run --handoff ", ["off", "on"]);
                 lines.Add(shell, "sandbox completion ", ["bash", "fish", "zsh"]);
                 lines.Add(shell, "sandbox doctor --", ["--help"]);
+                lines.Add(shell, "sandbox policy sc", ["schema", "score"]);
+                lines.Add(shell, "sandbox policy --", ["--help"]);
+                lines.Add(shell, "sandbox policy check --", ["--format", "--help"]);
+                lines.Add(shell, "sandbox policy check --format ", ["human", "json", "sarif"]);
+                lines.Add(shell, "sandbox policy check --format json /etc/hostnam", ["/etc/hostname"]);
+                lines.Add(shell, "sandbox policy fmt --w", ["--write"]);
+                lines.Add(shell, "sandbox policy fmt /etc/passwd /etc/hostnam", ["/etc/hostname"]);
+                lines.Add(shell, "sandbox policy test /etc/alternativ", ["/etc/alternatives"]);
+                lines.Add(shell, "sandbox policy test /etc/hostnam", []);
+                lines.Add(shell, "sandbox policy sign --k", ["--key"]);
+                lines.Add(shell, "sandbox policy sign --key /etc/hostnam", ["/etc/hostname"]);
+                lines.Add(shell, "sandbox policy score --key", []);
                 lines.Add(shell, "sandbox run --json /etc/hostnam", ["/etc/hostname"]);
                 lines.Add(shell, "sandbox run --mount /etc/hostnam", ["/etc/hostname"]);
                 lines.Add(shell, "sandbox run --env SANDBOX_COMPLET", ["SANDBOX_COMPLETION"]);
@@ -46,7 +59,7 @@ public class CompletionTests
     [Theory, MemberData(nameof(Lines))]
     public void OffersWhatFits(string shell, string line, string[] expected)
     {
-        string[] offers = [.. s_shells[shell](line).Where(offer => offer is not ("-h" or "--" or "-?")).Distinct().Order(StringComparer.Ordinal)];
+        string[] offers = [.. s_shells[shell](line).Where(offer => offer is not ("-h" or "--" or "-?")).Select(offer => offer.TrimEnd('/')).Distinct().Order(StringComparer.Ordinal)];
         // zsh offers the last part of a path; bash puts flags beside what takes its place.
         if (shell == "zsh")
             expected = [.. expected.Select(path => path[(path.LastIndexOf('/') + 1)..])];
@@ -62,8 +75,21 @@ public class CompletionTests
         var model = new CommandModel();
         string[] commands = s_shells[shell]("sandbox ");
         Assert.All(model.Root.Subcommands, command => Assert.Contains(command.Name, commands));
-        string[] flags = s_shells[shell]("sandbox run --");
-        Assert.All(model.Run.Command.Options, option => Assert.Contains(flags, flag => flag.TrimEnd('=') == option.Name));
+        Assert.NotEmpty(model.Groups);
+        foreach (Command group in model.Groups)
+        {
+            string[] verbs = s_shells[shell]($"sandbox {group.Name} ");
+            Assert.All(group.Subcommands, verb => Assert.Contains(verb.Name, verbs));
+        }
+
+        foreach ((string path, Command command) in model.Leaves)
+        {
+            string[] flags = s_shells[shell]($"sandbox {path} --");
+            Assert.Equal(
+                [.. command.Options.Select(option => option.Name).Append("--help").Order(StringComparer.Ordinal)],
+                flags.Where(flag => flag.StartsWith("--", StringComparison.Ordinal) && flag.Length > 2).Select(flag => flag.TrimEnd('='))
+                    .Distinct().Order(StringComparer.Ordinal));
+        }
     }
 
     [Theory]

@@ -52,6 +52,14 @@ public sealed class PolicyRunTests : IDisposable
     }
 
     [Fact]
+    public void AFolderInMemoryHasItsSize()
+    {
+        LaunchPlan plan = Plan(Policy("files: {show: [{path: /scratch, memory: true, size: 64K, because: a test}]}"));
+        Assert.Equal(64UL << 10, plan.Files.Single(file => file.Path == "/scratch").Bytes);
+        Assert.Equal(0UL, plan.Files.Single(file => file.Path == "/tmp").Bytes);
+    }
+
+    [Fact]
     public void RulesTravelInThePlan()
     {
         LaunchPlan plan = Plan(Policy("files: {rules: [{deny: read, path: /tmp/secret}]}\nsyscalls: [{deny: ptrace}]"));

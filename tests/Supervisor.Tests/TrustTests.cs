@@ -238,7 +238,7 @@ public sealed class TrustTests : IDisposable
         OneLine.Refuses("needs no signature", () => Run("sign", "builtin:default.yaml", "--key", In("key")));
         Assert.Equal(3, Run("sign", Write("bad.yaml", "version: 1\nversion: 1\n"), "--key", In("key")));
         Assert.False(File.Exists(In("bad.yaml.sig")));
-        OneLine.Refuses("exists already", () => Run("keygen", In("key")));
+        OneLine.Refuses("File exists", () => Run("keygen", In("key")));
         Assert.Equal((UnixFileMode)0x180, File.GetUnixFileMode(In("key")));
     }
 }

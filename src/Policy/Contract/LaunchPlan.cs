@@ -11,7 +11,7 @@ namespace Sandbox.Policy.Contract;
 public sealed record LaunchPlan
 {
     /// <summary>Raised whenever members or their meaning change; a VMM refuses a plan of another version.</summary>
-    public const int CurrentVersion = 3;
+    public const int CurrentVersion = 4;
 
     public required int Version { get; init; }
 
@@ -141,6 +141,12 @@ public sealed record GuestFile
 
     /// <summary>Permission bits of a text file or directory; 0 for the kind's default.</summary>
     public uint Mode { get; init; }
+
+    /// <summary>
+    /// For <see cref="GuestFileKind.Temporary"/>: bytes that it may hold, of those that all such folders share; at least
+    /// a page, or 0 for no bound of its own. Else 0.
+    /// </summary>
+    public ulong Bytes { get; init; }
 }
 
 /// <summary>Where the guest's streams and the VMM's records go: indexes into the descriptors, or -1.</summary>

@@ -23,6 +23,8 @@ static class LaunchPlanRules
     /// <summary>PATH_MAX without the terminating NUL, in bytes.</summary>
     const int MaximumPath = 4095;
 
+    const ulong PageBytes = 4096;
+
     /// <summary>NAME_MAX, in bytes.</summary>
     const int MaximumName = 255;
 
@@ -85,6 +87,7 @@ static class LaunchPlanRules
             Require(file.Mode <= 0xfff, "file mode");
             bool host = file.Kind == GuestFileKind.Host;
             Require(host ? IsDescriptor(file.Descriptor) : file.Descriptor == -1, "file descriptor");
+            Require(file.Bytes == 0 || (file.Kind == GuestFileKind.Temporary && file.Bytes >= PageBytes), "size of a folder");
             bool content = file.Kind is GuestFileKind.Text or GuestFileKind.Symlink;
             Require(content == file.Content is not null, "file content");
             if (file.Kind == GuestFileKind.Symlink)

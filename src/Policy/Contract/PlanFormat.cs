@@ -13,8 +13,8 @@ static class PlanFormat
 {
     static ReadOnlySpan<byte> Magic => "sandbox\0"u8;
 
-    /// <summary>A kind, an empty path, a descriptor, two flags and a mode.</summary>
-    const int LeastFileBytes = sizeof(byte) + sizeof(int) + sizeof(int) + 2 * sizeof(byte) + sizeof(uint);
+    /// <summary>A kind, an empty path, a descriptor, two flags, a mode and a size.</summary>
+    const int LeastFileBytes = sizeof(byte) + sizeof(int) + sizeof(int) + 2 * sizeof(byte) + sizeof(uint) + sizeof(ulong);
 
     /// <exception cref="PlanException">A text holds half a surrogate pair.</exception>
     public static byte[] Write(LaunchPlan plan)
@@ -133,6 +133,7 @@ static class PlanFormat
         to.Flag(file.Writable);
         to.TextOrNull(file.Content);
         to.UInt32(file.Mode);
+        to.UInt64(file.Bytes);
     }
 
     static GuestFile ReadFile(ref PlanReader from) => new()
@@ -143,6 +144,7 @@ static class PlanFormat
         Writable = from.Flag(),
         Content = from.TextOrNull(),
         Mode = from.UInt32(),
+        Bytes = from.UInt64(),
     };
 
     static void WriteOrNull(ref PlanWriter to, PathTables? tables)
@@ -255,13 +257,13 @@ static class PlanFormat
             return;
         to.Int32(audit.Descriptor);
         to.Flag(audit.All);
-        to.Int32((int)audit.WhenFull);
+        to.Choice((int)audit.WhenFull);
     }
 
     static AuditPlan ReadAudit(ref PlanReader from) => new()
     {
         Descriptor = from.Int32(),
         All = from.Flag(),
-        WhenFull = (WhenFull)from.Int32(),
+        WhenFull = (WhenFull)from.Choice(last: (int)WhenFull.Stop),
     };
 }

@@ -44,9 +44,6 @@ sealed class CommandModel
     /// <summary>The flags a command takes, its parents' included, in the order help shows them.</summary>
     public IEnumerable<Option> FlagsOf(Command command) => command == Root ? Root.Options : [.. command.Options, Help];
 
-    /// <summary>Commands that have commands of their own.</summary>
-    public IReadOnlyList<Command> Groups => [Policy.Command, Audit.Command];
-
     /// <summary>The group that a command is in; null for the others.</summary>
     public Command? GroupOf(Command command) => Groups.FirstOrDefault(group => group.Subcommands.Contains(command));
 
@@ -57,12 +54,31 @@ sealed class CommandModel
         "--mount" or "--json" or "--policy" or "--junit" or "--key" or "--out" or "--signature" or "--trust" or "--head" or "--append" =>
             FlagValue.File,
         "--trace" => FlagValue.OptionalFile,
-        "--handoff" => FlagValue.OnOff,
+        "--handoff" or "--format" => FlagValue.Choice,
         "--workdir" => FlagValue.Directory,
         "--env" => FlagValue.Variable,
         _ when option.Arity.MaximumNumberOfValues == 0 || option is HelpOption => FlagValue.None,
         _ => FlagValue.Text,
     };
+
+    /// <summary>What completion may offer for an argument.</summary>
+    public FlagValue ValueOf(Argument argument)
+    {
+        if (argument == Shell)
+            return FlagValue.Choice;
+        return argument == Policy.Folder ? FlagValue.Directory : FlagValue.File;
+    }
+
+    public static IReadOnlyList<string> ChoicesOf(Option option) =>
+        option.Name == "--handoff" ? ["on", "off"] : PolicyCommand.ReportFormats;
+
+    /// <summary>Commands that do something, with the words that name them.</summary>
+    public IEnumerable<(string Path, Command Command)> Leaves => Root.Subcommands.SelectMany(command => command.Subcommands.Count == 0
+        ? [(command.Name, command)]
+        : command.Subcommands.Select(verb => ($"{command.Name} {verb.Name}", verb)));
+
+    /// <summary>Commands that only hold others.</summary>
+    public IEnumerable<Command> Groups => Root.Subcommands.Where(command => command.Subcommands.Count > 0);
 }
 
 /// <summary>Kinds of flag values, as far as completion can help with them.</summary>
@@ -75,7 +91,8 @@ enum FlagValue
     /// <summary>A file, and only as --flag=FILE.</summary>
     OptionalFile,
     Directory,
-    OnOff,
+    /// <summary>One of a few words: <see cref="CommandModel.ChoicesOf(Option)"/>.</summary>
+    Choice,
     /// <summary>The name of an environment variable.</summary>
     Variable,
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text;
 
 namespace Sandbox.Supervisor.CommandLine;
 
@@ -7,10 +8,8 @@ static partial class CompletionScript
     // Bash cuts words at '=' and ':' (COMP_WORDBREAKS), so --trace=f arrives as three words and a:b as three more.
     static string Bash(CommandModel model)
     {
-        Command run = model.Run.Command;
-        string commands = string.Join(' ', model.Root.Subcommands.Select(command => command.Name));
-        string flags = string.Concat(model.Root.Subcommands.Where(command => command != model.Completion).Select(command =>
-            $"        {command.Name}) words='{string.Join(' ', Words(model, command))}' ;;\n"));
+        string groups = string.Concat(model.Groups.Select(group =>
+            $"        {group.Name}) words='{CommandNames(group)} {string.Join(' ', Words(model, group))}' ;;\n"));
         return $$"""
             # bash completion for sandbox
             _sandbox() {
@@ -29,7 +28,11 @@ static partial class CompletionScript
                         fi
                         return ;;
                     -*) ;;
-                    *) [[ -z $command ]] && command=${COMP_WORDS[i]} ;;
+                    *)
+                        case $command in
+                        '') command=${COMP_WORDS[i]} ;;
+                        {{GroupNames(model, '|')}}) command+=" ${COMP_WORDS[i]}" ;;
+                        esac ;;
                     esac
                 done
                 if [[ $current == = ]]; then
@@ -37,28 +40,11 @@ static partial class CompletionScript
                 elif [[ $previous == = ]] && ((COMP_CWORD > 2)); then
                     previous=${COMP_WORDS[COMP_CWORD-2]}
                 fi
-                if [[ $command == run ]]; then
-                    case $previous in
-                    {{NamesOf(model, run, FlagValue.File)}}|:) compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return ;;
-                    {{NamesOf(model, run, FlagValue.OptionalFile)}})
-                        if [[ $current != -* ]]; then
-                            compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return
-                        fi ;;
-                    {{NamesOf(model, run, FlagValue.Directory)}}) compopt -o filenames; COMPREPLY=($(compgen -d -- "$current")); return ;;
-                    {{NamesOf(model, run, FlagValue.OnOff)}}) COMPREPLY=($(compgen -W 'on off' -- "$current")); return ;;
-                    {{NamesOf(model, run, FlagValue.Variable)}}) COMPREPLY=($(compgen -e -- "$current")); return ;;
-                    {{NamesOf(model, run, FlagValue.Text)}}) return ;;
-                    esac
-                fi
                 case $command in
-                    '') words='{{commands}} {{string.Join(' ', Words(model, model.Root))}}' ;;
-            {{flags}}        completion) words='{{string.Join(' ', Shells)}} {{string.Join(' ', Words(model, model.Completion))}}' ;;
-                esac
+                    '') words='{{CommandNames(model.Root)}} {{string.Join(' ', Words(model, model.Root))}}' ;;
+            {{groups}}{{string.Concat(model.Leaves.Select(leaf => BashLeaf(model, leaf.Path, leaf.Command)))}}    esac
                 [[ $command == run && -z $current ]] && words+=' --'
                 COMPREPLY=($(compgen -W "$words" -- "$current"))
-                if [[ $command == @({{string.Join('|', model.Groups.Select(group => group.Name))}}) && ${#COMPREPLY[@]} -eq 0 ]]; then
-                    compopt -o filenames; COMPREPLY=($(compgen -f -- "$current"))
-                fi
                 [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace
                 return 0
             }
@@ -66,4 +52,39 @@ static partial class CompletionScript
 
             """;
     }
+
+    /// <summary>What may follow a command: the value of the flag before, a flag, or one of its arguments.</summary>
+    static string BashLeaf(CommandModel model, string path, Command command)
+    {
+        var text = new StringBuilder($"        '{path}')\n            case $previous in\n");
+        foreach (IGrouping<string, Option> same in model.FlagsOf(command).Where(option => CommandModel.ValueOf(option) != FlagValue.None)
+            .GroupBy(option => BashOffer(CommandModel.ValueOf(option), option)))
+        {
+            // Behind a colon stands the guest's half of a mount.
+            string colon = same.Any(option => option.Name == "--mount") ? "|:" : "";
+            text.Append($"            {string.Join('|', same.SelectMany(Names))}{colon}) {same.Key} ;;\n");
+        }
+
+        text.Append("            esac\n");
+        if (command.Arguments is [Argument argument, ..])
+        {
+            string offer = model.ValueOf(argument) == FlagValue.Choice ? $"words='{string.Join(' ', Shells)}'" : BashFiles(model.ValueOf(argument));
+            text.Append($"            if [[ $current != -* ]]; then {offer}; else words='{string.Join(' ', Words(model, command))}'; fi ;;\n");
+        }
+        else
+            text.Append($"            words='{string.Join(' ', Words(model, command))}' ;;\n");
+        return text.ToString();
+    }
+
+    static string BashOffer(FlagValue value, Option option) => value switch
+    {
+        FlagValue.File or FlagValue.Directory => BashFiles(value),
+        FlagValue.OptionalFile => $"if [[ $current != -* ]]; then {BashFiles(FlagValue.File)}; fi",
+        FlagValue.Choice => $"COMPREPLY=($(compgen -W '{string.Join(' ', CommandModel.ChoicesOf(option))}' -- \"$current\")); return",
+        FlagValue.Variable => "COMPREPLY=($(compgen -e -- \"$current\")); return",
+        _ => "return",
+    };
+
+    static string BashFiles(FlagValue value) =>
+        $"compopt -o filenames; COMPREPLY=($(compgen {(value == FlagValue.Directory ? "-d" : "-f")} -- \"$current\")); return";
 }

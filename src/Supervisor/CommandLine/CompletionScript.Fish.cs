@@ -7,16 +7,19 @@ static partial class CompletionScript
 {
     static string Fish(CommandModel model)
     {
-        var text = new StringBuilder("""
+        var text = new StringBuilder($$"""
             # fish completion for sandbox
             function __sandbox_command
-                # The sub-command typed so far, and nothing once the program has begun.
+                # The commands typed so far, and nothing once the program has begun.
                 set -l words (commandline -opc)
                 contains -- -- $words; and return
+                set -l found
                 for word in $words[2..-1]
-                    string match -q -- '-*' $word; or begin; echo $word; return; end
+                    string match -q -- '-*' $word; and continue
+                    set -a found $word
+                    test (count $found) = 1; and contains -- $word {{GroupNames(model, ' ')}}; or break
                 end
-                echo none
+                test (count $found) = 0; and echo none; or echo "$found"
             end
             function __sandbox_in
                 test (__sandbox_command | string collect -a) = $argv[1]
@@ -34,24 +37,37 @@ static partial class CompletionScript
             complete -c sandbox -n __sandbox_program -a '(__sandbox_complete_program)'
 
             """);
-        foreach (Command command in model.Root.Subcommands)
-            text.Append($"complete -c sandbox -n '__sandbox_in none' -a {command.Name} -d {FishWord(command.Description!)}\n");
-        foreach (Option option in model.FlagsOf(model.Root))
-            text.Append($"complete -c sandbox -n '__sandbox_in none'{FishFlag(option)}\n");
-        foreach (Command command in model.Root.Subcommands)
-            foreach (Option option in model.FlagsOf(command))
-                text.Append($"complete -c sandbox -n '__sandbox_in {command.Name}'{FishFlag(option)}\n");
-        foreach ((Command group, Command verb) in model.Groups.SelectMany(group => group.Subcommands.Select(verb => (group, verb))))
+        FishGroup(text, model, model.Root, "none");
+        foreach (Command group in model.Groups)
+            FishGroup(text, model, group, group.Name);
+        foreach ((string path, Command command) in model.Leaves)
         {
-            text.Append($"complete -c sandbox -n '__sandbox_in {group.Name}' -F -a {verb.Name} -d {FishWord(verb.Description!)}\n");
-            foreach (Option option in verb.Options)
-                text.Append($"complete -c sandbox -n '__sandbox_in {group.Name}'{FishFlag(option)}\n");
+            foreach (Option option in model.FlagsOf(command))
+                text.Append($"{FishLine(path)}{FishFlag(option)}\n");
+            if (command.Arguments is [Argument argument, ..])
+                text.Append($"{FishLine(path)}{FishArgument(model, argument)}\n");
         }
 
-        text.Append("complete -c sandbox -n '__sandbox_in run' -a -- -d 'the program follows'\n");
-        text.Append($"complete -c sandbox -n '__sandbox_in completion' -a '{string.Join(' ', Shells)}'\n");
+        text.Append($"{FishLine("run")} -a -- -d 'the program follows'\n");
         return text.ToString();
     }
+
+    static string FishLine(string path) => $"complete -c sandbox -n '__sandbox_in \"{path}\"'";
+
+    static void FishGroup(StringBuilder text, CommandModel model, Command group, string path)
+    {
+        foreach (Command command in group.Subcommands)
+            text.Append($"{FishLine(path)} -a {command.Name} -d {FishWord(command.Description!)}\n");
+        foreach (Option option in model.FlagsOf(group))
+            text.Append($"{FishLine(path)}{FishFlag(option)}\n");
+    }
+
+    static string FishArgument(CommandModel model, Argument argument) => model.ValueOf(argument) switch
+    {
+        FlagValue.Choice => $" -a '{string.Join(' ', Shells)}'",
+        FlagValue.Directory => " -a '(__fish_complete_directories)'",
+        _ => " -F",
+    };
 
     static string FishFlag(Option option)
     {
@@ -63,7 +79,7 @@ static partial class CompletionScript
             FlagValue.OptionalFile => " -F",
             FlagValue.File => " -r -F",
             FlagValue.Directory => " -x -a '(__fish_complete_directories)'",
-            FlagValue.OnOff => " -x -a 'on off'",
+            FlagValue.Choice => $" -x -a '{string.Join(' ', CommandModel.ChoicesOf(option))}'",
             FlagValue.Variable => " -x -a '(set -nx)'",
             _ => " -x",
         };

@@ -6,27 +6,20 @@ static partial class CompletionScript
 {
     static string Zsh(CommandModel model)
     {
-        string commands = string.Join('\n', model.Root.Subcommands.Select(command =>
-            $"        {ZshWord($"{command.Name}:{command.Description}")}"));
-        string run = string.Join(" \\\n", model.FlagsOf(model.Run.Command).Select(option => "            " + ZshFlag(option)));
         string rest = string.Join(" \\\n", model.FlagsOf(model.Root).Select(option => "        " + ZshFlag(option)));
-        string groups = string.Concat(model.Groups.Select(group =>
-            $"        {group.Name}) _arguments '1:verb:({string.Join(' ', group.Subcommands.Select(verb => verb.Name))})' '*:file:_files' ;;\n"));
         return $$"""
             #compdef sandbox
             # zsh completion for sandbox
             _sandbox() {
                 local curcontext=$curcontext state line
                 local -a subcommands
-                subcommands=(
-            {{commands}}
-                )
                 _arguments -C \
             {{rest}} \
                     '1:command:->command' \
                     '*::argument:->argument'
                 case $state in
-                command) _describe -t commands 'sandbox command' subcommands ;;
+                command)
+                    {{ZshCommands(model.Root)}} ;;
                 argument)
                     case $line[1] in
                     run)
@@ -37,12 +30,9 @@ static partial class CompletionScript
                             _normal
                             return
                         fi
-                        _arguments \
-            {{run}} \
-                            '*:program:(--)' ;;
-            {{groups}}                    completion) _arguments '1:shell:({{string.Join(' ', Shells)}})' ;;
-                    *) _arguments {{string.Join(' ', Names(model.Help).Select(name => ZshWord($"{name}[{model.Help.Description}]")))}} ;;
-                    esac ;;
+                        {{ZshArguments(model, model.Run.Command, "'*:program:(--)'")}} ;;
+            {{string.Concat(model.Groups.Select(group => ZshGroup(model, group)))}}{{string.Concat(model.Root.Subcommands
+                .Where(command => command != model.Run.Command && command.Subcommands.Count == 0).Select(command => ZshLeaf(model, command)))}}        esac ;;
                 esac
             }
             # Loaded from fpath the file is the function's body; sourced, it registers itself.
@@ -55,6 +45,41 @@ static partial class CompletionScript
             """;
     }
 
+    static string ZshCommands(Command group) =>
+        $"subcommands=({string.Join(' ', group.Subcommands.Select(command => ZshWord($"{command.Name}:{command.Description}")))}); "
+        + $"_describe -t commands {ZshWord($"{group.Name} command")} subcommands";
+
+    /// <summary>A command that holds others: the same once more, with its own words.</summary>
+    static string ZshGroup(CommandModel model, Command group) => $$"""
+                {{group.Name}})
+                    _arguments -C {{string.Join(' ', model.FlagsOf(group).Select(ZshFlag))}} '1:command:->verb' '*::argument:->argument'
+                    case $state in
+                    verb)
+                        {{ZshCommands(group)}} ;;
+                    argument)
+                        case $line[1] in
+        {{string.Concat(group.Subcommands.Select(verb => ZshLeaf(model, verb)))}}            esac ;;
+                    esac ;;
+
+        """;
+
+    static string ZshLeaf(CommandModel model, Command command) =>
+        $"            {command.Name}) {ZshArguments(model, command, string.Join(' ', command.Arguments.Select(argument => ZshArgument(model, argument))))} ;;\n";
+
+    static string ZshArguments(CommandModel model, Command command, string arguments) =>
+        $"_arguments {string.Join(" \\\n                ", model.FlagsOf(command).Select(ZshFlag).Append(arguments))}";
+
+    static string ZshArgument(CommandModel model, Argument argument)
+    {
+        string offer = model.ValueOf(argument) switch
+        {
+            FlagValue.Choice => $"({string.Join(' ', Shells)})",
+            FlagValue.Directory => "_path_files -/",
+            _ => "_files",
+        };
+        return ZshWord($"{(argument.Arity.MaximumNumberOfValues > 1 ? "*" : "")}:{argument.Name.TrimEnd('.').ToLowerInvariant()}:{offer}");
+    }
+
     static string ZshFlag(Option option)
     {
         string[] names = [.. Names(option)];
@@ -65,7 +90,7 @@ static partial class CompletionScript
             FlagValue.None => "",
             FlagValue.File or FlagValue.OptionalFile => ":file:_files",
             FlagValue.Directory => ":folder:_files -/",
-            FlagValue.OnOff => ":on or off:(on off)",
+            FlagValue.Choice => $":{option.HelpName}:({string.Join(' ', CommandModel.ChoicesOf(option))})",
             FlagValue.Variable => ":variable:_parameters -g '*export*'",
             _ => $":{option.HelpName!.Replace(":", "\\:", StringComparison.Ordinal)}:",
         };

@@ -22,17 +22,10 @@ static partial class CompletionScript
     static IEnumerable<string> Names(Option option) => option.Aliases.Append(option.Name);
 
     /// <summary>Flags as typed: those with an optional value are offered both ways.</summary>
-    static IEnumerable<string> Words(CommandModel model, Command command) =>
-        VerbsOf(model, command).Concat(model.FlagsOf(command).Concat(VerbFlags(model, command)).DistinctBy(option => option.Name).SelectMany(option =>
-            CommandModel.ValueOf(option) == FlagValue.OptionalFile ? Names(option).Append(option.Name + "=") : Names(option)));
+    static IEnumerable<string> Words(CommandModel model, Command command) => model.FlagsOf(command).SelectMany(option =>
+        CommandModel.ValueOf(option) == FlagValue.OptionalFile ? Names(option).Append(option.Name + "=") : Names(option));
 
-    /// <summary>What follows a command that has commands of its own.</summary>
-    static IEnumerable<string> VerbsOf(CommandModel model, Command command) =>
-        command == model.Root ? [] : command.Subcommands.Select(verb => verb.Name);
+    static string CommandNames(Command group) => string.Join(' ', group.Subcommands.Select(command => command.Name));
 
-    static IEnumerable<Option> VerbFlags(CommandModel model, Command command) =>
-        command == model.Root ? [] : command.Subcommands.SelectMany(verb => verb.Options);
-
-    static string NamesOf(CommandModel model, Command command, FlagValue value) =>
-        string.Join('|', model.FlagsOf(command).Where(option => CommandModel.ValueOf(option) == value).SelectMany(Names));
+    static string GroupNames(CommandModel model, char separator) => string.Join(separator, model.Groups.Select(group => group.Name));
 }

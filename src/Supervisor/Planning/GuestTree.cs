@@ -22,8 +22,9 @@ sealed class GuestTree
     public void AddSymlink(string path, string target) =>
         Add(new GuestFile { Kind = GuestFileKind.Symlink, Path = path, Content = target }, null, false);
 
-    public void AddTemporary(string path, uint mode) =>
-        Add(new GuestFile { Kind = GuestFileKind.Temporary, Path = path, Writable = true, Mode = mode }, null, true);
+    /// <param name="bytes">0 for no bound of its own.</param>
+    public void AddTemporary(string path, uint mode, ulong bytes) =>
+        Add(new GuestFile { Kind = GuestFileKind.Temporary, Path = path, Writable = true, Mode = mode, Bytes = bytes }, null, true);
 
     public void AddSystem(string path, string host, bool isDirectory) =>
         Add(new GuestFile { Kind = GuestFileKind.Host, Path = path }, new Grant.SystemPath(host, isDirectory), isDirectory);

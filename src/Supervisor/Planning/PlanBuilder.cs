@@ -95,7 +95,7 @@ static class PlanBuilder
                         tree.AddText(path, content);
                     break;
                 case ShownKind.Memory:
-                    tree.AddTemporary(path, shown.Mode);
+                    tree.AddTemporary(path, shown.Mode, shown.Size ?? 0);
                     break;
                 case ShownKind.Host:
                     AddHost(tree, policy, shown, path, host, mounts);

@@ -20,7 +20,7 @@ sealed class PolicyCommand
         Equivalent = new Command("equivalent", "Whether A and B allow the same") { Old, New };
         Score = new Command("score", "How much is left open, worst first") { File, Json, Threshold };
         Show = new Command("show", "Print the policy after composition, each value with its origin") { File };
-        Schema = new Command("schema", "Print the language as JSON Schema");
+        Schema = new Command("schema", "Print the language as JSON Schema") { Reference };
         Format = new Command("fmt", "Print in canonical layout; comments and meaning stay") { Files, CheckOnly, Write };
         MakeKey = new Command("keygen", "Make a key: KEY signs, KEY.pub verifies") { NewKey };
         Sign = new Command("sign", "Sign a policy with everything that it extends") { File, Key, Revision, NotBefore, Expires, PolicyName, Out };
@@ -30,6 +30,9 @@ sealed class PolicyCommand
             Check, Explain, Test, Diff, Implies, Equivalent, Score, Learn, Show, Schema, Format, MakeKey, Sign, Verify,
         };
     }
+
+    /// <summary>Forms in which findings are printed.</summary>
+    public static IReadOnlyList<string> ReportFormats { get; } = ["human", "json", "sarif"];
 
     public Command Command { get; }
     public Command Check { get; }
@@ -59,6 +62,8 @@ sealed class PolicyCommand
     public Option<string> Runs { get; } = new("--runs") { HelpName = "N", Description = "how many times to run the program (default 1)" };
     public Option<string> NewPolicy { get; } = new("--out") { HelpName = "FILE", Description = "where the policy goes, a new file (default: stdout)" };
     public Option<string> Append { get; } = new("--append") { HelpName = "FILE", Description = "add to what earlier runs kept here, and keep it here" };
+    public Option<bool> Reference { get; } =
+        new("--reference") { Description = "print the reference page instead", Arity = ArgumentArity.Zero };
     public Option<bool> Json { get; } = new("--json") { Description = "print JSON", Arity = ArgumentArity.Zero };
     public Option<string> Threshold { get; } = new("--threshold") { HelpName = "N", Description = "fail when the score is above N (0 to 100)" };
     public Option<bool> FailOnWidening { get; } =

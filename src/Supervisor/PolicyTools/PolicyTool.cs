@@ -23,7 +23,7 @@ static class PolicyTool
         if (verb == model.Test)
             return CaseRunner.Run(parsed.GetRequiredValue(model.Folder), parsed.GetValue(model.JUnit), Percent("--cover", parsed.GetValue(model.Cover)));
         if (verb == model.Schema)
-            return Print(SchemaReport.Write(), 0);
+            return Print(parsed.GetValue(model.Reference) ? ReferenceReport.Write() : SchemaReport.Write(), 0);
         if (verb == model.Diff || verb == model.Implies || verb == model.Equivalent)
             return Compare(model, verb, parsed);
         if (verb == model.Format)
@@ -43,7 +43,7 @@ static class PolicyTool
 
     static int Check(string[] files, string format)
     {
-        if (format is not ("human" or "json" or "sarif"))
+        if (!PolicyCommand.ReportFormats.Contains(format))
             throw new UsageException($"--format: {Quote.Value(format)} is none of human, json and sarif");
         var findings = new List<Diagnostic>();
         int dropped = 0;

@@ -83,6 +83,8 @@ public class ComparisonTests
     [InlineData("network: [{allow: connect, to: 0.0.0.0/0}]", "network: [{allow: connect, to: [0.0.0.0/0, 169.254.169.254]}]", "connect tcp 169.254.169.254:0", Change.Allowed)]
     [InlineData("network: [{allow: resolve, to: '*.a.org'}]", "network: [{allow: resolve, to: a.org}]", "resolve other.a.org", Change.Denied)]
     [InlineData("guest: {memory: 1G}", "guest: {memory: 2G}", "memory: 1 GiB -> 2 GiB", Change.Allowed)]
+    [InlineData("    - {path: /m, memory: true, size: 8K}", "    - {path: /m, memory: true, size: 4K}", "/m holds: 8 KiB -> 4 KiB", Change.Denied)]
+    [InlineData("    - {path: /m, memory: true, size: 8K}", "    - {path: /m, memory: true}", "/m holds: 8 KiB -> no bound of its own", Change.Allowed)]
     [InlineData("command-line: [mount]", "", "command line: mount", Change.Denied)]
     [InlineData("isolation: [seccomp]", "", "without the wall seccomp", Change.Allowed)]
     public void ADifferenceComesWithAWitness(string old, string changed, string witness, Change change)

@@ -71,6 +71,9 @@ static class ReferenceEvaluator
             return name.IsEmpty;
         if (pattern[0] == '*')
             return MatchesName(pattern[1..], name) || (!name.IsEmpty && MatchesName(pattern, name[1..]));
+        // What is escaped stands for itself.
+        if (pattern[0] == '\\')
+            pattern = pattern[1..];
         return !name.IsEmpty && pattern[0] == name[0] && MatchesName(pattern[1..], name[1..]);
     }
 

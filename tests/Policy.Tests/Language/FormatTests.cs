@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Sandbox.Policy.Language;
 using Xunit;
@@ -162,16 +161,17 @@ public class FormatTests
 
     [Theory]
     [MemberData(nameof(Heavy), DisableDiscoveryEnumeration = true)]
-    public void AHeavyFileTakesASecondAtMost(string text)
+    public void AHeavyFileTakesSecondsAtMost(string text)
     {
-        PolicyFormat.Format(new SourceText("p.yaml", "a: 1\n"), new Diagnostics());
-        var watch = Stopwatch.StartNew();
+        double start = CpuSeconds();
         string? after = PolicyFormat.Format(new SourceText("p.yaml", text), new Diagnostics());
         if (after is not null)
             LineDifference.Human("p.yaml", text, after);
-        TimeSpan time = watch.Elapsed;
-        Assert.True(time < TimeSpan.FromSeconds(3), $"{time}");
+        // Of this thread's own time, whatever else the machine does; a native program takes a third.
+        Assert.InRange(CpuSeconds() - start, 0, 5);
     }
+
+    static double CpuSeconds() => double.Parse(File.ReadAllText("/proc/thread-self/schedstat").Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture) / 1e9;
 
     [Fact]
     public void ADifferenceShowsWhereAndWhat()

@@ -100,24 +100,33 @@ public sealed class PolicyComparer
 
     void CompareShown(PolicyModel old, PolicyModel @new)
     {
+        static string Size(ShownFile shown) => shown.Size is ulong size ? SizeText.Format(size) : "no bound of its own";
         static string What(ShownFile shown) => $"{shown.Kind} {shown.Content}{shown.Generated} {shown.Mode}";
-        string oldHome = CompiledPolicy.UserOf(old).Home, newHome = CompiledPolicy.UserOf(@new).Home;
-        foreach (ShownFile before in old.Shown)
+        Dictionary<string, ShownFile> before = ByPath(old), after = ByPath(@new);
+        foreach ((string path, ShownFile was) in before)
         {
-            string path = CompiledPolicy.ExpandHome(before.Path, oldHome);
-            ShownFile? after = @new.Shown.FirstOrDefault(shown => CompiledPolicy.ExpandHome(shown.Path, newHome) == path);
-            if (after is null)
-                Report(Change.Denied, $"{path} is no longer shown", before.Span, null);
-            else if (What(before) != What(after))
-                Report(Change.Different, $"{path} is something else: {What(before)} -> {What(after)}", before.Span, after.Span);
+            if (!after.TryGetValue(path, out ShownFile? becomes))
+                Report(Change.Denied, $"{path} is no longer shown", was.Span, null);
+            else if (What(was) != What(becomes))
+                Report(Change.Different, $"{path} is something else: {What(was)} -> {What(becomes)}", was.Span, becomes.Span);
+            else if (was.Size != becomes.Size)
+                Report((becomes.Size ?? ulong.MaxValue) > (was.Size ?? ulong.MaxValue) ? Change.Allowed : Change.Denied,
+                    $"{path} holds: {Size(was)} -> {Size(becomes)}", was.Span, becomes.Span);
         }
 
-        foreach (ShownFile after in @new.Shown)
-        {
-            string path = CompiledPolicy.ExpandHome(after.Path, newHome);
-            if (old.Shown.All(shown => CompiledPolicy.ExpandHome(shown.Path, oldHome) != path))
-                Report(Change.Allowed, $"{path} is shown", null, after.Span);
-        }
+        foreach ((string path, ShownFile becomes) in after)
+            if (!before.ContainsKey(path))
+                Report(Change.Allowed, $"{path} is shown", null, becomes.Span);
+    }
+
+    static Dictionary<string, ShownFile> ByPath(PolicyModel model)
+    {
+        string home = CompiledPolicy.UserOf(model).Home;
+        var byPath = new Dictionary<string, ShownFile>(StringComparer.Ordinal);
+        // ~ and what it stands for may both be there; the first stands for both.
+        foreach (ShownFile shown in model.Shown)
+            byPath.TryAdd(CompiledPolicy.ExpandHome(shown.Path, home), shown);
+        return byPath;
     }
 
     void Value(string what, string? before, string? after, SourceSpan? old, SourceSpan? @new)
@@ -128,9 +137,10 @@ public sealed class PolicyComparer
 
     void Set<T>(string what, IReadOnlyList<Sourced<T>> old, IReadOnlyList<Sourced<T>> @new, Func<T, string> name, bool swapped = false)
     {
-        foreach (Sourced<T> added in @new.Where(item => old.All(other => !Equals(other.Value, item.Value))))
+        HashSet<T> before = [.. old.Select(item => item.Value)], after = [.. @new.Select(item => item.Value)];
+        foreach (Sourced<T> added in @new.Where(item => !before.Contains(item.Value)))
             Report(Change.Allowed, $"{what} {name(added.Value)}", swapped ? added.Span : null, swapped ? null : added.Span);
-        foreach (Sourced<T> removed in old.Where(item => @new.All(other => !Equals(other.Value, item.Value))))
+        foreach (Sourced<T> removed in old.Where(item => !after.Contains(item.Value)))
             Report(Change.Denied, $"{what} {name(removed.Value)}", swapped ? null : removed.Span, swapped ? removed.Span : null);
     }
 

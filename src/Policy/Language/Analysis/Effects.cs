@@ -27,13 +27,19 @@ static class Effects
     static HashSet<int> DecidingNetworkRules(NetworkRules network)
     {
         var rules = new HashSet<int>();
+        var ports = new SortedSet<ushort>();
         foreach (AddressTable table in network.FourByteAddresses.Concat(network.SixteenByteAddresses))
             for (int range = 0; range < table.Starts.Length; range++)
-                foreach (ushort port in PortsAround(table, range))
+            {
+                ports.Clear();
+                AddPortsAround(table, range, ports);
+                foreach (ushort port in ports)
                     rules.Add(table.Decide(table.Starts[range], port).Rule);
-        foreach (PortTable ports in network.Hosts.SelectMany(hosts => hosts.Values))
-            for (int i = 0; i < ports.Starts.Length; i++)
-                rules.Add(ports.Denies[i] >= 0 ? ports.Denies[i] : ports.Allows[i]);
+            }
+
+        foreach (PortTable host in network.Hosts.SelectMany(hosts => hosts.Values))
+            for (int i = 0; i < host.Starts.Length; i++)
+                rules.Add(host.Denies[i] >= 0 ? host.Denies[i] : host.Allows[i]);
         foreach (string name in network.Names.Keys)
         {
             // A suffix stands for the names below it.
@@ -45,12 +51,11 @@ static class Effects
     }
 
     /// <summary>A port of each range in which all ports are decided alike.</summary>
-    public static SortedSet<ushort> PortsAround(AddressTable table, int range)
+    public static void AddPortsAround(AddressTable table, int range, SortedSet<ushort> ports)
     {
-        var ports = new SortedSet<ushort> { 0 };
+        ports.Add(0);
         for (int block = table.Innermost[range]; block != AddressTable.NoBlock; block = table.Around[block])
             if (table.Ports[block] is PortTable around)
                 ports.UnionWith(around.Starts);
-        return ports;
     }
 }

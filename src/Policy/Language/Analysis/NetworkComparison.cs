@@ -7,12 +7,14 @@ namespace Sandbox.Policy.Language;
 /// <summary>Compares the network rules of two policies, one request for each region in which both decide alike.</summary>
 static class NetworkComparison
 {
-    const long MaximumRegions = 5_000_000;
+    /// <summary>Half a second of them.</summary>
+    const int MaximumRegions = 500_000;
 
     /// <returns>False when there are too many regions.</returns>
     public static bool Compare(CompiledPolicy old, CompiledPolicy @new, RegionReport report)
     {
-        long regions = 0;
+        int regions = 0;
+        var ports = new SortedSet<ushort>();
         foreach (NetworkProtocol protocol in (ReadOnlySpan<NetworkProtocol>)[NetworkProtocol.Tcp, NetworkProtocol.Udp])
         {
             foreach (NetworkAction action in (ReadOnlySpan<NetworkAction>)[NetworkAction.Connect, NetworkAction.Listen])
@@ -28,16 +30,19 @@ static class NetworkComparison
                         // What is an IPv4 address never comes here.
                         if (address.IsIPv4MappedToIPv6)
                             continue;
-                        SortedSet<ushort> ports = Effects.PortsAround(before, Range(before, start));
-                        ports.UnionWith(Effects.PortsAround(after, Range(after, start)));
+                        ports.Clear();
+                        Effects.AddPortsAround(before, Range(before, start), ports);
+                        Effects.AddPortsAround(after, Range(after, start), ports);
                         foreach (ushort port in ports)
                         {
                             if (++regions > MaximumRegions)
                                 return false;
-                            Request request = action == NetworkAction.Connect
+                            Request Asked() => action == NetworkAction.Connect
                                 ? new Request.Connect(protocol, $"{address}", address, port)
                                 : new Request.Listen(protocol, address, port);
-                            report(Ask.About(old, request), Ask.About(@new, request), $"{action} {protocol}", request.ToString);
+                            Verdict one = before.Decide(start, port), other = after.Decide(start, port);
+                            if (one.Allowed != other.Allowed)
+                                report(Ask.About(old, Asked()), Ask.About(@new, Asked()), $"{action} {protocol}", () => $"{Asked()}");
                         }
                     }
                 }

@@ -9,29 +9,23 @@ namespace Sandbox.Policy.Language;
 /// </summary>
 sealed class PathComparison
 {
-    const int MaximumPairs = 200_000;
-    const int MaximumSteps = 5_000_000;
+    /// <summary>Pairs of states, in each of the two walks. With <see cref="MaximumSteps"/>, a second and 50 MB at most.</summary>
+    const int MaximumPairs = 150_000;
+
+    const int MaximumSteps = 3_000_000;
 
     readonly Side _old;
     readonly Side _new;
 
-    /// <summary>For names that rules spell out.</summary>
+    /// <summary>A name for each way in which both sides can take a name.</summary>
+    readonly List<Letter> _letters = [];
+
+    /// <summary>Letters by symbol of a side, for names that rules spell out.</summary>
     readonly Dictionary<string, Letter> _literals = new(StringComparer.Ordinal);
-
-    /// <summary>For all other names.</summary>
     readonly List<Letter> _classes = [];
+    int _steps;
 
-    sealed class Letter(byte[] name, int oldSymbol, int newSymbol)
-    {
-        public byte[] Name => name;
-
-        public int OldSymbol => oldSymbol;
-
-        public int NewSymbol => newSymbol;
-
-        /// <summary>The last pair that it was taken at.</summary>
-        public int TakenAt { get; set; } = -1;
-    }
+    sealed record Letter(byte[] Name, int OldSymbol, int NewSymbol);
 
     PathComparison(CompiledPolicy old, CompiledPolicy @new)
     {
@@ -50,8 +44,7 @@ sealed class PathComparison
         var start = new Pair(_old.Enter(_old.Tables.Start, _old.Nothing), _new.Enter(_new.Tables.Start, _new.Nothing));
         var reached = new Dictionary<Pair, (Pair From, Letter? By)> { [start] = (start, null) };
         var queue = new Queue<Pair>([start]);
-        int steps = 0;
-        for (int number = 0; queue.TryDequeue(out Pair pair); number++)
+        while (queue.TryDequeue(out Pair pair))
         {
             foreach (PathAccess access in (ReadOnlySpan<PathAccess>)
                 [PathAccess.Read, PathAccess.Write, PathAccess.Execute, PathAccess.Create, PathAccess.Delete])
@@ -59,10 +52,7 @@ sealed class PathComparison
                     () => $"open {PathTo(reached, pair)} for {AccessText.Format(access)}");
             foreach (Letter letter in LettersAt(pair.Old.State, pair.New.State))
             {
-                if (letter.TakenAt == number)
-                    continue;
-                letter.TakenAt = number;
-                if (++steps > MaximumSteps)
+                if (++_steps > MaximumSteps)
                     return false;
                 var next = new Pair(_old.Step(pair.Old, letter.OldSymbol), _new.Step(pair.New, letter.NewSymbol));
                 if (!reached.TryAdd(next, (pair, letter)))
@@ -89,17 +79,13 @@ sealed class PathComparison
         return "/" + string.Join('/', names);
     }
 
-    /// <summary>All classes, and of the names that are spelt out those that one of the two states knows; some more than once.</summary>
+    /// <summary>All classes, and of the names that are spelt out those that one of the two states knows.</summary>
     IEnumerable<Letter> LettersAt(int old, int @new)
     {
-        foreach (List<Letter> letters in _old.LettersAt(old))
-            foreach (Letter letter in letters)
-                yield return letter;
-        foreach (List<Letter> letters in _new.LettersAt(@new))
-            foreach (Letter letter in letters)
-                yield return letter;
-        foreach (Letter letter in _classes)
-            yield return letter;
+        var seen = new HashSet<Letter>(ReferenceEqualityComparer.Instance);
+        foreach (string name in _old.NamesAt(old).Concat(_new.NamesAt(@new)))
+            seen.Add(_literals[name]);
+        return seen.Concat(_classes);
     }
 
     /// <summary>
@@ -114,27 +100,29 @@ sealed class PathComparison
             _literals.Add(name, new Letter(bytes, _old.Rules.SymbolOf(bytes), _new.Rules.SymbolOf(bytes)));
         }
 
-        _old.FindLetters(_literals);
-        _new.FindLetters(_literals);
         // What no path holds is no letter either.
-        var spelt = new SpeltNames([.. _literals.Values.Select(letter => letter.Name), "."u8.ToArray(), ".."u8.ToArray()]);
-        byte[] alphabet = Alphabet(spelt);
+        var spelt = new SpeltNames(_literals.Values.Select(letter => letter.Name).Append("."u8.ToArray()).Append(".."u8.ToArray()));
+        byte[][] kinds = Kinds();
         var classes = new HashSet<(int, int)>();
-        var reached = new HashSet<(int, int, SpeltNames.Prefix)> { (0, 0, spelt.All) };
-        var queue = new Queue<(int Old, int New, SpeltNames.Prefix Spelt, byte[] Name)>([(0, 0, spelt.All, [])]);
-        while (queue.TryDequeue(out (int Old, int New, SpeltNames.Prefix Spelt, byte[] Name) at))
+        var reached = new List<Prefix> { new(0, 0, spelt.All, -1, 0) };
+        var seen = new HashSet<(int, int, SpeltNames.Range)> { (0, 0, spelt.All) };
+        for (int i = 0; i < reached.Count; i++)
         {
+            Prefix at = reached[i];
             var symbols = (_old.Tables.WildcardSymbols[at.Old], _new.Tables.WildcardSymbols[at.New]);
-            if (at.Name.Length > 0 && !spelt.IsWhole(at.Spelt) && classes.Add(symbols))
-                _classes.Add(new Letter(at.Name, symbols.Item1, symbols.Item2));
-            foreach (byte b in alphabet)
+            if (i > 0 && !spelt.IsEnd(at.Spelt) && classes.Add(symbols))
+                _classes.Add(new Letter(NameOf(reached, i), symbols.Item1, symbols.Item2));
+            byte[] spellings = spelt.Next(at.Spelt);
+            // One of each kind that leaves what is spelt out, and whatever goes on spelling.
+            foreach (byte b in kinds.Select(kind => FirstNotIn(kind, spellings)).Concat(spellings))
             {
-                (int, int, SpeltNames.Prefix Spelt) next =
-                    (_old.WildcardStep(at.Old, b), _new.WildcardStep(at.New, b), spelt.Then(at.Spelt, b));
-                // Whatever a name that no rule begins with leads to, one that a rule begins with leads to no more.
-                if (reached.Contains((next.Item1, next.Item2, default)) || !reached.Add(next))
+                if (b == 0)
                     continue;
-                queue.Enqueue((next.Item1, next.Item2, next.Spelt, [.. at.Name, b]));
+                if (++_steps > MaximumSteps)
+                    return false;
+                var next = new Prefix(_old.WildcardStep(at.Old, b), _new.WildcardStep(at.New, b), spelt.Step(at.Spelt, b), i, b);
+                if (seen.Add((next.Old, next.New, next.Spelt)))
+                    reached.Add(next);
             }
 
             if (reached.Count > MaximumPairs)
@@ -144,41 +132,59 @@ sealed class PathComparison
         return true;
     }
 
-    /// <summary>A byte for each kind that wildcards and spelt names tell apart; readable ones first.</summary>
-    byte[] Alphabet(SpeltNames spelt)
+    /// <summary>The beginning of a name, as both wildcard automata and the names that are spelt out see it.</summary>
+    /// <param name="Before">The prefix that it is one byte longer than.</param>
+    readonly record struct Prefix(int Old, int New, SpeltNames.Range Spelt, int Before, byte Last);
+
+    static byte[] NameOf(List<Prefix> reached, int index)
     {
-        var kinds = new HashSet<(byte, byte, bool, byte)>();
-        HashSet<byte> inNames = spelt.Bytes();
-        byte[] order = [.. Enumerable.Range('a', 26).Concat(Enumerable.Range('0', 10)).Concat(Enumerable.Range(1, 255)).Distinct().Select(b => (byte)b)];
-        return [.. order.Where(b => b != '/' && kinds.Add(
-            (_old.Tables.Columns[b], _new.Tables.Columns[b], inNames.Contains(b), inNames.Contains(b) ? b : (byte)0)))];
+        var name = new List<byte>();
+        for (; index > 0; index = reached[index].Before)
+            name.Add(reached[index].Last);
+        name.Reverse();
+        return [.. name];
+    }
+
+    /// <summary>Bytes that all wildcards take alike, readable ones first.</summary>
+    byte[][] Kinds()
+    {
+        IEnumerable<int> order = Enumerable.Range('a', 26).Concat(Enumerable.Range('0', 10)).Concat(Enumerable.Range(1, 255)).Distinct();
+        return [.. order.Where(b => b != '/').Select(b => (byte)b).GroupBy(b => (_old.Tables.Columns[b], _new.Tables.Columns[b])).Select(kind => kind.ToArray())];
+    }
+
+    /// <summary>0 when there is none.</summary>
+    static byte FirstNotIn(byte[] kind, byte[] taken)
+    {
+        foreach (byte b in kind)
+            if (!taken.AsSpan().Contains(b))
+                return b;
+        return 0;
     }
 
     /// <summary>One policy's automaton, with what the walk needs beside the tables.</summary>
     sealed class Side
     {
         readonly CompiledPolicy _policy;
-        readonly Dictionary<int, List<Letter>> _lettersByState = [];
+        readonly Dictionary<int, List<string>> _namesByState = [];
 
         public Side(CompiledPolicy policy)
         {
             _policy = policy;
+            var bySymbol = new Dictionary<int, string>();
             for (int place = 0; place < Tables.Names.Length; place += 3)
                 if (Tables.Names[place + 1] != 0)
-                    Literals.Add(
-                        Encoding.UTF8.GetString(Tables.NameBytes, Tables.Names[place], Tables.Names[place + 1]), Tables.Names[place + 2]);
-        }
-
-        /// <summary>By state: the letters of names that have an edge there.</summary>
-        public void FindLetters(Dictionary<string, Letter> literals)
-        {
-            Dictionary<int, Letter> bySymbol = Literals.ToDictionary(literal => literal.Value, literal => literals[literal.Key]);
-            for (int place = 0; place < Tables.Edges.Length; place += 3)
-                if (Tables.Edges[place] >= 0 && bySymbol.TryGetValue(Tables.Edges[place + 1], out Letter? letter))
                 {
-                    if (!_lettersByState.TryGetValue(Tables.Edges[place], out List<Letter>? letters))
-                        _lettersByState.Add(Tables.Edges[place], letters = []);
-                    letters.Add(letter);
+                    string name = Encoding.UTF8.GetString(Tables.NameBytes, Tables.Names[place], Tables.Names[place + 1]);
+                    Literals.Add(name, Tables.Names[place + 2]);
+                    bySymbol.Add(Tables.Names[place + 2], name);
+                }
+
+            for (int place = 0; place < Tables.Edges.Length; place += 3)
+                if (Tables.Edges[place] >= 0 && bySymbol.TryGetValue(Tables.Edges[place + 1], out string? name))
+                {
+                    if (!_namesByState.TryGetValue(Tables.Edges[place], out List<string>? names))
+                        _namesByState.Add(Tables.Edges[place], names = []);
+                    names.Add(name);
                 }
         }
 
@@ -190,16 +196,18 @@ sealed class PathComparison
 
         /// <summary>Rows of rules that hold, and behind them what is shown, by their numbers.</summary>
         readonly List<int[]> _holdings = [];
-        readonly Dictionary<int[], int> _holdingIds = new(NumbersComparer.Instance);
+        readonly Dictionary<string, int> _holdingIds = new(StringComparer.Ordinal);
+        readonly Dictionary<(int Holding, int Tail, int Shown), int> _entered = [];
 
         /// <summary>At the beginning no rule holds.</summary>
         public int Nothing => Intern([.. Enumerable.Repeat(Verdict.NoRule, PathTables.DecisionWidth + 1)]);
 
         int Intern(int[] holding)
         {
-            if (!_holdingIds.TryGetValue(holding, out int id))
+            string key = string.Join(',', holding);
+            if (!_holdingIds.TryGetValue(key, out int id))
             {
-                _holdingIds.Add(holding, id = _holdings.Count);
+                _holdingIds.Add(key, id = _holdings.Count);
                 _holdings.Add(holding);
             }
 
@@ -210,27 +218,30 @@ sealed class PathComparison
         {
             if (state == PathTables.Dead || (Tables.Tails[state] == 0 && Tables.Shown[state] < 0))
                 return new Place(state, holding);
-            int[] next = [.. _holdings[holding]];
-            Rules.Merge(Tables.Tails[state], next.AsSpan(0, PathTables.DecisionWidth));
-            if (Tables.Shown[state] >= 0)
-                next[^1] = Tables.Shown[state];
-            return new Place(state, Intern(next));
+            var change = (holding, Tables.Tails[state], Tables.Shown[state]);
+            if (!_entered.TryGetValue(change, out int entered))
+            {
+                int[] next = [.. _holdings[holding]];
+                Rules.Merge(Tables.Tails[state], next.AsSpan(0, PathTables.DecisionWidth));
+                if (Tables.Shown[state] >= 0)
+                    next[^1] = Tables.Shown[state];
+                _entered.Add(change, entered = Intern(next));
+            }
+
+            return new Place(state, entered);
         }
 
         public Place Step(Place from, int symbol) => Enter(Rules.Step(from.State, symbol, Tables.Classes[symbol]), from.Holding);
 
         public int WildcardStep(int state, byte b) => Tables.WildcardSteps[state * Tables.ColumnCount + Tables.Columns[b]];
 
-        /// <summary>Of the state and of its base.</summary>
-        public IEnumerable<List<Letter>> LettersAt(int state)
+        public IEnumerable<string> NamesAt(int state)
         {
             if (state == PathTables.Dead)
-                yield break;
-            if (_lettersByState.TryGetValue(state, out List<Letter>? own))
-                yield return own;
+                return [];
+            IEnumerable<string> own = _namesByState.GetValueOrDefault(state) ?? [];
             int below = Tables.Bases[state];
-            if (below != state && _lettersByState.TryGetValue(below, out List<Letter>? known))
-                yield return known;
+            return below == PathTables.Dead || below == state ? own : own.Concat(_namesByState.GetValueOrDefault(below) ?? []);
         }
 
         public Decision Decide(Place place, PathAccess access)

@@ -1,48 +1,60 @@
 namespace Sandbox.Policy.Language;
 
-/// <summary>The names that rules spell out, sorted, so that those which begin alike stand together.</summary>
+/// <summary>The names that rules spell out, sorted, so that those with a common beginning stand together.</summary>
 sealed class SpeltNames
 {
     readonly byte[][] _names;
 
-    public SpeltNames(byte[][] names)
+    public SpeltNames(IEnumerable<byte[]> names)
     {
-        _names = names;
+        _names = [.. names];
         Array.Sort(_names, static (a, b) => a.AsSpan().SequenceCompareTo(b));
     }
 
-    /// <summary>The names that begin with some bytes; the default when none does.</summary>
-    /// <param name="Length">Of those bytes.</param>
-    public readonly record struct Prefix(int First, int End, int Length);
+    /// <summary>The names that begin alike.</summary>
+    /// <param name="Length">Bytes of that beginning; 0 also when there are none.</param>
+    public readonly record struct Range(int First, int End, int Length);
 
-    public Prefix All => new(0, _names.Length, 0);
+    public Range All => new(0, _names.Length, 0);
 
-    /// <summary>Whether what the prefix stands for is itself one of the names.</summary>
-    public bool IsWhole(Prefix prefix) => prefix.First < prefix.End && _names[prefix.First].Length == prefix.Length;
+    /// <summary>Whether the beginning is itself a name.</summary>
+    public bool IsEnd(Range range) => range.First < range.End && _names[range.First].Length == range.Length;
 
     /// <summary>The names that go on with a byte.</summary>
-    public Prefix Then(Prefix prefix, byte next)
+    public Range Step(Range range, byte b)
     {
-        int first = Lowest(prefix, next), end = Lowest(prefix with { First = first }, next + 1);
-        return first < end ? new Prefix(first, end, prefix.Length + 1) : default;
+        int first = Bound(range, b), end = b == byte.MaxValue ? range.End : Bound(range, b + 1);
+        return first < end ? new Range(first, end, range.Length + 1) : default;
     }
 
-    /// <summary>The first name whose byte behind the prefix is not below a bound; a name that ends there comes before all.</summary>
-    int Lowest(Prefix prefix, int bound)
+    /// <summary>The bytes that names go on with.</summary>
+    public byte[] Next(Range range)
     {
-        int low = prefix.First, high = prefix.End;
+        var next = new List<byte>();
+        int at = range.First + (IsEnd(range) ? 1 : 0);
+        while (at < range.End)
+        {
+            byte b = _names[at][range.Length];
+            next.Add(b);
+            at = Step(range, b).End;
+        }
+
+        return [.. next];
+    }
+
+    /// <summary>The first name that goes on with a byte or a higher one.</summary>
+    int Bound(Range range, int b)
+    {
+        int low = range.First, high = range.End;
         while (low < high)
         {
             int middle = (low + high) / 2;
-            byte[] name = _names[middle];
-            if (name.Length == prefix.Length || name[prefix.Length] < bound)
-                low = middle + 1;
-            else
+            if (_names[middle].Length > range.Length && _names[middle][range.Length] >= b)
                 high = middle;
+            else
+                low = middle + 1;
         }
 
         return low;
     }
-
-    public HashSet<byte> Bytes() => [.. _names.SelectMany(name => name)];
 }

@@ -3,60 +3,117 @@ using Sandbox.Policy.Contract;
 namespace Sandbox.Policy.Language;
 
 /// <summary>
-/// Compares the system-call rules of two policies. For each argument that conditions look at, one value for each
-/// region between the values that they compare with; then every combination.
+/// Compares the system-call rules of two policies. Calls that the same rules are about are compared once: for each
+/// argument that conditions look at, one value for each region between the values that they compare with; then every
+/// combination.
 /// </summary>
-static class SystemCallComparison
+sealed class SystemCallComparison
 {
-    const int MaximumValues = 2_000;
-    const long MaximumCombinations = 200_000;
+    const int MaximumValues = 1_000;
+
+    /// <summary>Conditions that are looked at, all calls together: half a second of them.</summary>
+    const long MaximumWork = 20_000_000;
+
+    /// <summary>What one more value costs, in conditions.</summary>
+    const int ValueWork = 10;
+
+    readonly CompiledPolicy _old;
+    readonly CompiledPolicy _new;
+    readonly RegionReport _report;
+    long _work;
+
+    SystemCallComparison(CompiledPolicy old, CompiledPolicy @new, RegionReport report)
+    {
+        _old = old;
+        _new = @new;
+        _report = report;
+    }
 
     /// <returns>False when a call has conditions whose masks overlap, or too many: then differences may be missed.</returns>
     public static bool Compare(CompiledPolicy old, CompiledPolicy @new, RegionReport report)
     {
+        var comparison = new SystemCallComparison(old, @new, report);
+        int[] groups = comparison.Groups();
         bool exact = true;
-        for (int number = 0; number < SystemCallTables.Limit; number++)
-        {
-            ArgumentCondition[] conditions = [.. ConditionsOn(old, number).Concat(ConditionsOn(@new, number)).Distinct()];
-            var values = new ulong[6][];
-            long combinations = 1;
-            for (int argument = 0; argument < 6; argument++)
-            {
-                exact &= TryValues([.. conditions.Where(condition => condition.Argument == argument)], out values[argument]);
-                combinations *= values[argument].Length;
-            }
-
-            if (combinations > MaximumCombinations)
-            {
-                exact = false;
-                continue;
-            }
-
-            for (long combination = 0; combination < combinations; combination++)
-                Report(old, @new, number, values, combination, report);
-        }
-
+        foreach (IGrouping<int, int> calls in Enumerable.Range(0, SystemCallTables.Limit).GroupBy(number => groups[number]))
+            exact &= comparison.Compare([.. calls]);
         return exact;
     }
 
-    static void Report(CompiledPolicy old, CompiledPolicy @new, int number, ulong[][] values, long combination, RegionReport report)
+    /// <summary>By number: calls that the same rules are about have the same one.</summary>
+    int[] Groups()
     {
-        var arguments = new ulong[6];
+        int[] groups = new int[SystemCallTables.Limit];
+        int last = 0;
+        foreach (SystemCallRule rule in _old.Model.SystemCallRules.Concat(_new.Model.SystemCallRules))
+        {
+            var split = new Dictionary<int, int>();
+            foreach (int number in rule.Numbers.Where(number => number < groups.Length))
+            {
+                if (!split.TryGetValue(groups[number], out int group))
+                    split.Add(groups[number], group = ++last);
+                groups[number] = group;
+            }
+        }
+
+        return groups;
+    }
+
+    bool Compare(int[] calls)
+    {
+        List<ArgumentCondition> before = ConditionsOn(_old, calls[0]), after = ConditionsOn(_new, calls[0]);
+        var conditions = before.Union(after).ToLookup(condition => condition.Argument);
+        bool exact = true;
+        ulong[][] values = new ulong[6][];
+        long combinations = 1;
+        for (int argument = 0; argument < values.Length; argument++)
+        {
+            exact &= TryValues([.. conditions[argument]], out values[argument]);
+            combinations = Math.Min(combinations * values[argument].Length, MaximumWork);
+        }
+
+        _work += combinations * (1 + before.Count + after.Count);
+        if (_work > MaximumWork)
+            return false;
+        for (long combination = 0; combination < combinations; combination++)
+            Compare(calls, values, combination);
+        return exact;
+    }
+
+    void Compare(int[] calls, ulong[][] values, long combination)
+    {
+        ulong[] arguments = new ulong[6];
         for (int argument = 0; argument < 6; argument++)
         {
             arguments[argument] = values[argument][combination % values[argument].Length];
             combination /= values[argument].Length;
         }
 
+        if (_old.SystemCalls.Decide((uint)calls[0], arguments).Allowed == _new.SystemCalls.Decide((uint)calls[0], arguments).Allowed)
+            return;
         int last = Array.FindLastIndex(arguments, argument => argument != 0);
-        var request = new Request.SystemCall(number, arguments[..(last + 1)]);
-        report(Ask.About(old, request), Ask.About(@new, request), $"call {number}", request.ToString);
+        foreach (int number in calls)
+        {
+            var request = new Request.SystemCall(number, arguments[..(last + 1)]);
+            _report(Ask.About(_old, request), Ask.About(_new, request), $"call {number}", request.ToString);
+        }
     }
 
-    static IEnumerable<ArgumentCondition> ConditionsOn(CompiledPolicy policy, int number) =>
-        policy.Model.SystemCallRules.Where(rule => rule.Conditions.Count > 0 && rule.Numbers.Contains(number)).SelectMany(rule => rule.Conditions);
+    static List<ArgumentCondition> ConditionsOn(CompiledPolicy policy, int number)
+    {
+        SystemCallTables tables = policy.SystemCallTables;
+        var conditions = new List<ArgumentCondition>();
+        int first = tables.ConditionOffsets[tables.Offsets[number]], end = tables.ConditionOffsets[tables.Offsets[number + 1]];
+        for (int i = first; i < end; i++)
+        {
+            ReadOnlySpan<ulong> four = tables.Conditions.AsSpan(4 * i, 4);
+            conditions.Add(new ArgumentCondition((int)four[0], four[1], (Comparison)four[2], four[3]));
+        }
 
-    static bool TryValues(ArgumentCondition[] conditions, out ulong[] values)
+        return conditions;
+    }
+
+    bool TryValues(ArgumentCondition[] conditions, out ulong[] values)
     {
         var wide = new SortedSet<ulong> { 0 };
         var narrow = new SortedSet<ulong> { 0 };
@@ -70,43 +127,68 @@ static class SystemCallComparison
                 AddAround(bounds, condition.Value, condition.Mask);
         }
 
+        values = [0];
         bool hasNarrow = narrow.Count > 1;
         var all = new SortedSet<ulong>(wide);
         if (hasNarrow)
-            foreach (ulong high in wide.Select(value => value >> 32).Append(1UL).ToArray())
+        {
+            ulong[] highs = [.. wide.Select(value => value >> 32).Append(1UL).Distinct()];
+            if (!Take(all.Count + (long)highs.Length * narrow.Count))
+                return false;
+            foreach (ulong high in highs)
                 all.UnionWith(narrow.Select(low => high << 32 | low));
+        }
+
         // A mask by itself, compared for equality, has two regions for each value.
-        bool exact = masked.Count == 0 || (wide.Count == 1 && !hasNarrow && masked.All(condition =>
-            condition.Comparison is Comparison.Equal or Contract.Comparison.NotEqual
-            && masked.All(other => other.Mask == condition.Mask || (other.Mask & condition.Mask) == 0)));
+        bool exact = masked.Count == 0
+            || (wide.Count == 1 && !hasNarrow && AreApart(masked)
+                && masked.TrueForAll(condition => condition.Comparison is Comparison.Equal or Comparison.NotEqual));
+        Dictionary<ulong, ulong> others = masked.GroupBy(condition => condition.Mask).ToDictionary(same => same.Key, Another);
         foreach (ArgumentCondition condition in masked)
+        {
             foreach (ulong value in all.ToArray())
             {
                 all.Add((value & ~condition.Mask) | condition.Value);
-                all.Add((value & ~condition.Mask) | (Another(masked, condition) & condition.Mask));
-                if (all.Count > MaximumValues)
-                {
-                    values = [0];
-                    return false;
-                }
+                all.Add((value & ~condition.Mask) | others[condition.Mask]);
             }
+
+            if (!Take(all.Count))
+                return false;
+        }
 
         values = [.. all];
         return exact;
     }
 
-    /// <summary>Bits that no condition with the same mask compares with; all of a mask's values may be taken.</summary>
-    static ulong Another(List<ArgumentCondition> masked, ArgumentCondition condition)
+    /// <summary>Whether so many values can be had.</summary>
+    bool Take(long values)
     {
-        var taken = masked.Where(other => other.Mask == condition.Mask).Select(other => other.Value).ToHashSet();
-        // Counts through the mask's own bits.
-        for (ulong bits = 0; ; bits = (bits - condition.Mask) & condition.Mask)
+        _work += values * ValueWork;
+        return values <= MaximumValues && _work <= MaximumWork;
+    }
+
+    /// <summary>No two masks look at the same bit, but for equal ones.</summary>
+    static bool AreApart(List<ArgumentCondition> masked)
+    {
+        ulong seen = 0;
+        foreach (ulong mask in masked.Select(condition => condition.Mask).Distinct())
         {
-            if (!taken.Contains(bits))
-                return bits;
-            if (((bits - condition.Mask) & condition.Mask) == 0)
-                return condition.Value;
+            if ((seen & mask) != 0)
+                return false;
+            seen |= mask;
         }
+
+        return true;
+    }
+
+    /// <summary>Bits that no condition with the same mask compares with; all of a mask's values may be taken.</summary>
+    static ulong Another(IGrouping<ulong, ArgumentCondition> same)
+    {
+        var taken = same.Select(condition => condition.Value).ToHashSet();
+        // Counts through the mask's own bits.
+        for (ulong bits = 0; ; bits = (bits - same.Key) & same.Key)
+            if (!taken.Contains(bits) || ((bits - same.Key) & same.Key) == 0)
+                return bits;
     }
 
     static void AddAround(SortedSet<ulong> bounds, ulong value, ulong most)

@@ -15,14 +15,15 @@ public static class PolicyFormat
     {
         if (YamlReader.Read(source, diagnostics) is not YamlNode before || diagnostics.HasErrors)
             return null;
-        string lines = source.Content.ReplaceLineEndings("\n");
-        LayoutNode layout = LayoutNode.Read(lines);
-        List<Comment> comments = Comments.Find(lines, layout);
-        string text = LayoutWriter.Write(lines, layout, comments);
+        (string text, List<Comment> comments) = Write(source.Content.ReplaceLineEndings("\n"));
         var written = new SourceText(source.Name, text);
-        var again = new Diagnostics();
-        if (YamlReader.Read(written, again) is YamlNode after && IsSame(before, after) && HasSameComments(comments, text))
-            return text;
+        if (YamlReader.Read(written, new Diagnostics()) is YamlNode after && IsSame(before, after))
+        {
+            (string again, List<Comment> kept) = Write(text);
+            if (again == text && Sorted(comments).SequenceEqual(Sorted(kept)))
+                return text;
+        }
+
         diagnostics.Add(
             DiagnosticKind.Syntax, new SourceSpan(source, 1, 1, 1), "the file is written in a way that cannot be formatted",
             "write its values in a simpler way");
@@ -41,9 +42,13 @@ public static class PolicyFormat
         _ => false,
     };
 
-    static bool HasSameComments(List<Comment> before, string text)
+    static (string Text, List<Comment> Comments) Write(string text)
     {
-        static IEnumerable<string> Sorted(List<Comment> comments) => comments.Select(comment => comment.Text).Order(StringComparer.Ordinal);
-        return Sorted(before).SequenceEqual(Sorted(Comments.Find(text, LayoutNode.Read(text))));
+        LayoutNode layout = LayoutNode.Read(text);
+        List<Comment> comments = Comments.Find(text, layout);
+        return (LayoutWriter.Write(text, layout, comments), comments);
     }
+
+    /// <summary>One between a key and its value comes to stand before both.</summary>
+    static IEnumerable<string> Sorted(List<Comment> comments) => comments.Select(comment => comment.Text).Order(StringComparer.Ordinal);
 }

@@ -5,6 +5,9 @@ namespace Sandbox.Policy.Language;
 // The files section.
 sealed partial class Binder
 {
+    /// <summary>The folder itself takes a page.</summary>
+    const ulong MinimumFolder = 4096;
+
     static readonly string[] s_ownFolders = ["/proc", "/dev", "/sys"];
 
     static readonly string[] s_shownKinds = ["from", "memory", "text", "link", "generated", "own"];
@@ -34,7 +37,7 @@ sealed partial class Binder
             "memory" => ShownKind.Memory, "text" => ShownKind.Text, "link" => ShownKind.Link, "generated" => ShownKind.Generated,
             "own" => ShownKind.Own, _ => ShownKind.Host,
         };
-        if (!CheckShown(map, kind, what, where))
+        if (!CheckShown(map, kind, what, where) || !ReadFolderSize(map, kind, out ulong? size))
             return null;
         bool content = kind is ShownKind.Host or ShownKind.Text or ShownKind.Link;
         return new ShownFile(map.Span, Text(map["because"]), where, kind, content ? what.Value : null)
@@ -42,6 +45,7 @@ sealed partial class Binder
             Generated = kind == ShownKind.Generated ? (GeneratedFile)Array.IndexOf(Generated.Names, what.Value) : default,
             Access = ReadAccess(map["access"], kind),
             Mode = kind == ShownKind.Memory ? Convert.ToUInt32(Text(map["mode"]) ?? "700", 8) : 0,
+            Size = size,
             Optional = Flag(map["optional"]),
         };
     }
@@ -113,6 +117,29 @@ sealed partial class Binder
             return false;
         }
 
+        return true;
+    }
+
+    bool ReadFolderSize(YamlMap map, ShownKind kind, out ulong? size)
+    {
+        size = null;
+        if (map["size"] is not YamlScalar text)
+            return true;
+        if (kind != ShownKind.Memory)
+        {
+            Add(DiagnosticKind.Conflict, text.Span, "size is for folders in memory only", "leave it out");
+            return false;
+        }
+
+        if (SizeText.TryParse(text.Value, out ulong bytes, out string problem) && bytes < MinimumFolder)
+            problem = $"{SizeText.Format(bytes)} is too little; give at least {SizeText.Format(MinimumFolder)}";
+        if (problem.Length > 0)
+        {
+            Add(DiagnosticKind.BadValue, text.Span, $"size: {problem}");
+            return false;
+        }
+
+        size = bytes;
         return true;
     }
 

@@ -93,6 +93,8 @@ public sealed class PolicyText
             keys.Add(("access", shown.Access == PathAccess.None ? AccessText.None : List(AccessText.Format(shown.Access).Split(", "))));
         if (shown.Kind == ShownKind.Memory)
             keys.Add(("mode", $"\"{Convert.ToString(shown.Mode, 8).PadLeft(3, '0')}\""));
+        if (shown.Size is ulong size)
+            keys.Add(("size", $"{size}"));
         if (shown.Optional)
             keys.Add(("optional", "true"));
         return keys;

@@ -27,6 +27,9 @@ public sealed record ShownFile(SourceSpan Span, string? Because, string Path, Sh
     /// <summary>Permission bits of a folder in memory.</summary>
     public uint Mode { get; init; }
 
+    /// <summary>Bytes that a folder in memory may hold; null for no bound of its own.</summary>
+    public ulong? Size { get; init; }
+
     public bool Optional { get; init; }
 
     public string Text => $"show {Path} for {AccessText.Format(Access)}";

@@ -4,6 +4,8 @@ namespace Sandbox.Policy.Language;
 static class PolicySchema
 {
     const string SizePattern = "^[0-9]+([KMGT](i?B)?|B)?$";
+    const string NumberPattern = "^(0x[0-9a-fA-F]+|[0-9]+)$";
+    const string MustBeSaid = "none: the policy or what it extends must say it";
     const string TimePattern = "^[0-9]+(ms|s|m|min|h|d)?$";
 
     public static IReadOnlyList<string> Accesses { get; } = ["read", "write", "execute", "create", "delete"];
@@ -23,20 +25,23 @@ static class PolicySchema
     static readonly Schema s_patterns = new OneOrMoreSchema(
         "Which paths.", new TextSchema(
             "An absolute guest path, or one that begins with ~ for the guest user's home. * stands for any part of one "
-            + "name, ** as a whole name for any number of names, none included.", "^(/|~)", "/work/**/*.o"));
+            + "name, ** as a whole name for any number of names, none included.", "^(/|~)", "/work/**/*.o", "path pattern"));
 
     static readonly Schema s_shown = new ObjectSchema(
         "One thing that appears in the guest's file tree. Exactly one of from, memory, text, link, generated and own says what.",
-        new("path", new TextSchema("Where, in the guest.", "^(/|~)", "/data"), Required: true),
-        new("from", new TextSchema("A host file or folder, absolute.", "^/", "/srv/data")),
+        new("path", new TextSchema("Where, in the guest.", "^(/|~)", "/data", "guest path"), Required: true),
+        new("from", new TextSchema("A host file or folder.", "^/", "/srv/data", "absolute host path"), Default: "the same path"),
         new("memory", new FlagSchema("true: an empty folder in memory, gone at the end.")),
         new("text", new TextSchema("A read-only file with this content.")),
         new("link", new TextSchema("A symbolic link with this target.")),
         new("generated", new ChoiceSchema("A file made up for the guest's user and host name.", Generated.Names)),
         new("own", new FlagSchema("true: the guest's own /proc, /dev or /sys.")),
-        new("access", s_shownAccess),
-        new("mode", new TextSchema("Permission bits of a folder in memory, octal.", "^[0-7]{3,4}$", "1777")),
-        new("optional", new FlagSchema("true: nothing appears when the host has no such file; else the start is refused.")),
+        new("access", s_shownAccess, Default: "read and execute for host files; all for folders in memory and own; read for others"),
+        new("mode", new TextSchema("Permission bits of a folder in memory.", "^[0-7]{3,4}$", "1777", "octal digits"), Default: "700"),
+        new("size", new TextSchema(
+            "What a folder in memory may hold, names included at four to a page; a write beyond it answers ENOSPC. It counts "
+            + "towards guest.tmp-size too.", SizePattern, "16M", "size, at least 4K"), Default: "guest.tmp-size alone bounds it"),
+        new("optional", new FlagSchema("true: nothing appears when the host has no such file; else the start is refused."), Default: "false"),
         new("because", s_because));
 
     static readonly Schema s_pathRule = new ObjectSchema(
@@ -46,7 +51,7 @@ static class PolicySchema
     static readonly Schema s_protocol = new ChoiceSchema("Which protocol; both when left out.", "tcp", "udp");
 
     static readonly Schema s_ports = new OneOrMoreSchema(
-        "Which ports; all when left out.", new TextSchema("A port or a range.", "^[0-9]+(-[0-9]+)?$", "8000-8999"));
+        "Which ports; all when left out.", new TextSchema("A port or a range.", "^[0-9]+(-[0-9]+)?$", "8000-8999", "port or range, 0 to 65535"));
 
     static readonly Schema s_networkRule = new ObjectSchema(
         "A rule on the network. Exactly one of allow and deny. A deny overrides every allow.",
@@ -54,8 +59,8 @@ static class PolicySchema
         new("deny", new ChoiceSchema("What may not be done.", NetworkActions.Names)),
         new("to", new OneOrMoreSchema(
             "For connect: host names or CIDR blocks. For listen: local addresses. For resolve: names, or *.name for all below one.",
-            new TextSchema("A host name, an address, or a CIDR block.", null, "192.0.2.0/24")), Required: true),
-        new("protocol", s_protocol), new("port", s_ports), new("because", s_because));
+            new TextSchema("A host name, an address, or a CIDR block.", null, "192.0.2.0/24", "name, address or block")), Required: true),
+        new("protocol", s_protocol, Default: "both"), new("port", s_ports, Default: "all"), new("because", s_because));
 
     static readonly Schema s_condition = new ObjectSchema(
         "A condition on one argument register.",
@@ -63,49 +68,49 @@ static class PolicySchema
         new("as", new ChoiceSchema(
             "int: the low 32 bits, as the kernel reads descriptors, flags and commands. long: all 64, for sizes, offsets and addresses.",
             "int", "long"), Required: true),
-        new("mask", new TextSchema("Bits to look at; all when left out.", "^(0x[0-9a-fA-F]+|[0-9]+)$")),
+        new("mask", new TextSchema("Bits to look at.", NumberPattern, "0x40", "number, decimal or 0x"), Default: "all bits"),
         new("is", new ChoiceSchema("How to compare, unsigned.", Comparisons.Names), Required: true),
-        new("value", new TextSchema("What to compare with.", "^(0x[0-9a-fA-F]+|[0-9]+)$", "0x5401"), Required: true));
+        new("value", new TextSchema("What to compare with.", NumberPattern, "0x5401", "number, decimal or 0x"), Required: true));
 
     static readonly Schema s_systemCallRule = new ObjectSchema(
         "A rule on the guest's system calls. Exactly one of allow and deny. A deny overrides every allow.",
-        new("allow", new OneOrMoreSchema("Names, numbers, or @groups.", new TextSchema("A call.", null, "@all"))),
-        new("deny", new OneOrMoreSchema("Names, numbers, or @groups.", new TextSchema("A call.", null, "ptrace"))),
+        new("allow", new OneOrMoreSchema("Names, numbers, or @groups.", new TextSchema("A call.", null, "@all", "call, number or group"))),
+        new("deny", new OneOrMoreSchema("Names, numbers, or @groups.", new TextSchema("A call.", null, "ptrace", "call, number or group"))),
         new("when", new OneOrMoreSchema("The rule holds only if all of these do.", s_condition)),
-        new("answer", new TextSchema("For deny: the errno that the call answers, or kill to end the guest. EPERM when left out.")),
+        new("answer", new TextSchema("For deny: the errno that the call answers, or kill to end the guest.", null, "ENOSYS", "errno or kill"), Default: "EPERM"),
         new("because", s_because));
 
     static readonly Schema s_device = new ObjectSchema(
         "A virtio device of a machine guest.",
         new("device", new ChoiceSchema("Which.", DeviceKinds.Names), Required: true),
-        new("from", new TextSchema("The host file behind it.", "^/")),
-        new("writable", new FlagSchema("true: the guest may change what is behind it.")),
-        new("rate", new TextSchema("Bytes a second at most.", SizePattern)),
+        new("from", new TextSchema("The host file behind it.", "^/", null, "absolute host path")),
+        new("writable", new FlagSchema("true: the guest may change what is behind it."), Default: "false"),
+        new("rate", new TextSchema("Bytes a second at most.", SizePattern, "10M", "size"), Default: "no limit"),
         new("because", s_because));
 
     static readonly Schema s_guest = new ObjectSchema(
         "What the guest is and may spend.",
-        new("kind", Reasoned(new ChoiceSchema("A Linux program, or a machine with a kernel of its own.", "process", "machine"))),
+        new("kind", Reasoned(new ChoiceSchema("A Linux program, or a machine with a kernel of its own.", "process", "machine")), Default: "process"),
         new("platforms", new OneOrMoreSchema("What may run it.", new ChoiceSchema("kvm, or lite without KVM: a weaker wall.", "kvm", "lite"))),
-        new("cpus", Reasoned(new TextSchema("Guest threads that run at the same time, or host for as many as the host has.", "^([0-9]+|host)$", "2"))),
+        new("cpus", Reasoned(new TextSchema("Guest threads that run at the same time, or host for as many as the host has.", "^([0-9]+|host)$", "2", "1 to 256, or host")), Default: MustBeSaid),
         new("memory", Reasoned(new TextSchema(
-            "Guest memory, in-memory files included. A host with less than twice as much gives half of what it has.", SizePattern, "1G"))),
-        new("time", Reasoned(new TextSchema("Wall-clock limit, or none.", $"({TimePattern})|^none$", "1h"))),
-        new("cpu-time", Reasoned(new TextSchema("CPU time over all threads, or none.", $"({TimePattern})|^none$"))),
-        new("processes", Reasoned(new TextSchema("Processes and threads alive at once.", "^[0-9]+$", "256"))),
-        new("open-files", Reasoned(new TextSchema("Open descriptors in each process.", "^[0-9]+$", "4096"))),
-        new("output", Reasoned(new TextSchema("Bytes to stdout and stderr together, or none.", $"({SizePattern})|^none$"))),
-        new("tmp-size", Reasoned(new TextSchema("Bytes in all folders in memory together, or half for half of the memory.", $"({SizePattern})|^half$"))),
-        new("user", Reasoned(new TextSchema("The guest's user: NAME, UID or UID:GID.", null, "sandbox"))),
-        new("hostname", Reasoned(new TextSchema("The guest's host name.", null, "sandbox"))),
+            "Guest memory, in-memory files included. A host with less than twice as much gives half of what it has.", SizePattern, "1G", "size, at least 4M")), Default: MustBeSaid),
+        new("time", Reasoned(new TextSchema("Wall-clock limit.", $"({TimePattern})|^none$", "1h", "time, or none")), Default: MustBeSaid),
+        new("cpu-time", Reasoned(new TextSchema("CPU time over all threads.", $"({TimePattern})|^none$", "10m", "time, or none")), Default: MustBeSaid),
+        new("processes", Reasoned(new TextSchema("Processes and threads alive at once.", "^[0-9]+$", "256", "1 to 4096")), Default: MustBeSaid),
+        new("open-files", Reasoned(new TextSchema("Open descriptors in each process.", "^[0-9]+$", "4096", "3 to 1048576")), Default: MustBeSaid),
+        new("output", Reasoned(new TextSchema("Bytes to stdout and stderr together.", $"({SizePattern})|^none$", "256M", "size, or none")), Default: MustBeSaid),
+        new("tmp-size", Reasoned(new TextSchema("Bytes in all folders in memory together. half: half of the memory.", $"({SizePattern})|^half$", "64M", "size, or half")), Default: MustBeSaid),
+        new("user", Reasoned(new TextSchema("The guest's user; no right on the host comes with it.", null, "alice", "NAME, UID or UID:GID")), Default: "sandbox"),
+        new("hostname", Reasoned(new TextSchema("The guest's host name.", null, "builder", "host name")), Default: "sandbox"),
         new("environment", new DictionarySchema("Variables and their values. ~ at the beginning of a value is the guest user's home.",
-            new TextSchema("The value."))),
-        new("pass-environment", new OneOrMoreSchema("Variables of the caller that are passed on when they are set.", new TextSchema("A name."))));
+            new TextSchema("The value.", null, "~/cache"))),
+        new("pass-environment", new OneOrMoreSchema("Variables of the caller that are passed on when they are set.", new TextSchema("A name.", null, "LANG", "name"))));
 
     static readonly Schema s_audit = new ObjectSchema(
         "What is recorded.",
         new("record", new OneOrMoreSchema("What.", new ChoiceSchema("Lifecycle, denied decisions, all decisions.", "lifecycle", "denials", "decisions")), Required: true),
-        new("to", new TextSchema("The file that it goes to.", "^/"), Required: true),
+        new("to", new TextSchema("The file that it goes to.", "^/", "/var/log/sandbox.log", "absolute host path"), Required: true),
         new("when-full", new ChoiceSchema(
             "What happens when the sink is full: the guest waits, events are dropped and counted, or the guest is stopped.",
             "block", "drop", "stop"), Required: true),
@@ -115,10 +120,10 @@ static class PolicySchema
         "Everything that a sandbox may do. What is not allowed is denied, and a deny overrides every allow.",
         new("version", new ChoiceSchema("The version of this language.", "1"), Required: true),
         new("description", new TextSchema("What the policy is for.")),
-        new("fragment", new FlagSchema("true: a part to be extended, not a policy by itself.")),
+        new("fragment", new FlagSchema("true: a part to be extended, not a policy by itself."), Default: "false"),
         new("extends", new OneOrMoreSchema(
             "Policies that this one begins with, relative to its own file. It may deny more and lower limits freely; what it adds needs because.",
-            new TextSchema("A file.", null, "default.yaml"))),
+            new TextSchema("A file.", null, "builtin:default.yaml", "file, or builtin:NAME.yaml"))),
         new("guest", s_guest),
         new("files", new ObjectSchema(
             "The guest's file tree.",

@@ -21,7 +21,8 @@ sealed record ObjectSchema(string Description, params IReadOnlyList<Field> Field
     }
 }
 
-sealed record Field(string Name, Schema Schema, bool Required = false);
+/// <param name="Default">What holds where the key is left out, in words; null where nothing does.</param>
+sealed record Field(string Name, Schema Schema, bool Required = false, string? Default = null);
 
 /// <summary>A map of free names.</summary>
 sealed record DictionarySchema(string Description, Schema Value) : Schema(Description);
@@ -36,7 +37,8 @@ sealed record ReasonedSchema(Schema Value) : Schema(Value.Description);
 
 /// <summary>Text whose form the binder checks.</summary>
 /// <param name="Pattern">What JSON Schema can say about it.</param>
-sealed record TextSchema(string Description, string? Pattern = null, string? Example = null) : Schema(Description);
+/// <param name="Form">What people call such text, with its range; null for any text.</param>
+sealed record TextSchema(string Description, string? Pattern = null, string? Example = null, string? Form = null) : Schema(Description);
 
 /// <summary>A whole number.</summary>
 sealed record NumberSchema(string Description, long Minimum, long Maximum) : Schema(Description);

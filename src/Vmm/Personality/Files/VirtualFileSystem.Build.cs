@@ -88,7 +88,8 @@ public sealed partial class VirtualFileSystem
                     break;
                 case GuestFileKind.Temporary:
                     uint mode = file.Mode != 0 ? file.Mode : file.Path is "/tmp" or "/dev/shm" or "/var/tmp" ? 0x3ffu : 0x1ed;
-                    TemporaryFileSystem temporary = new(NewDevice(), memory, budget);
+                    TemporaryBudget own = file.Bytes == 0 ? budget : new TemporaryBudget(file.Bytes, budget);
+                    TemporaryFileSystem temporary = new(NewDevice(), memory, own);
                     // A directory open to all is root's, as /tmp is; others are the user's.
                     PlaceMount(path, temporary, readOnly: false, "tmpfs",
                         temporary.CreateRoot(mode, (mode & S_IWOTH) != 0 ? default : owner));

@@ -4,16 +4,19 @@ namespace Sandbox.Vmm.Personality.Files;
 
 /// <summary>
 /// What all in-memory file systems together may hold: pages of content, and inodes with their names at four to a
-/// page, so that a million empty files is no way around the limit.
+/// page, so that a million empty files is no way around the limit. A file system may have a smaller budget of its own,
+/// which counts towards the common one.
 /// </summary>
-public sealed class TemporaryBudget(ulong bytes)
+/// <param name="bytes">Rounded down to whole pages.</param>
+/// <param name="outer">The common budget; null for that itself.</param>
+public sealed class TemporaryBudget(ulong bytes, TemporaryBudget? outer = null)
 {
     private const int InodesPerPage = 4;
 
     private readonly Lock _lock = new();
     private long _inodes;
 
-    public PageQuota Pages { get; } = new((long)Math.Min(bytes >> Page.Shift, long.MaxValue));
+    public PageQuota Pages { get; } = new((long)(bytes >> Page.Shift), outer?.Pages);
 
     public long Inodes
     {

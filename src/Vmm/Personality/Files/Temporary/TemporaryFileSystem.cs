@@ -40,7 +40,7 @@ public sealed class TemporaryFileSystem(ulong device, GuestMemory? memory, Tempo
         if (Budget is not null)
         {
             statistics.f_blocks = Budget.Pages.Limit;
-            statistics.f_bfree = statistics.f_bavail = Math.Max(Budget.Pages.Limit - Budget.Pages.Used, 0);
+            statistics.f_bfree = statistics.f_bavail = Budget.Pages.Free;
             statistics.f_files = Budget.MaximumInodes;
             statistics.f_ffree = Math.Max(Budget.MaximumInodes - Budget.Inodes, 0);
         }
