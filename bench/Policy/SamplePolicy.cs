@@ -33,7 +33,8 @@ static class SamplePolicy
 
     public static CompiledPolicy Load(string text)
     {
-        var diagnostics = new Diagnostics();
+        // In full: what the benchmark library brings along has a namespace of this name.
+        var diagnostics = new Sandbox.Policy.Language.Diagnostics();
         return CompiledPolicy.Load(new SourceText("bench", text), new NoFiles(), diagnostics)
             ?? throw new InvalidOperationException(diagnostics.List[0].Message);
     }

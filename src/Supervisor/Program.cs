@@ -30,6 +30,12 @@ static class Program
             StandardStreams.WriteError(mistake.Message);
             return ExitStatus.SandboxFailed;
         }
+        catch (OutOfMemoryException)
+        {
+            // The project file's bound. Nothing is held any more of what reached it.
+            StandardStreams.WriteError("this takes more than the 80 MiB of memory that a command may use; make the policies smaller");
+            return ExitStatus.SandboxFailed;
+        }
     }
 
     static bool WillRun(string[] arguments)

@@ -94,6 +94,23 @@ public sealed class PolicyTests
         SandboxRun.Command(["run", "--policy", narrow, "--mount", "/var:/var:rw", "--", "true"]).Ended(125).Says("--mount");
     }
 
+    /// <summary>Either there is an answer, or one line that says why there is none; the memory that it takes has a bound.</summary>
+    [Fact]
+    public void Policies_as_large_as_can_be_are_compared_or_refused()
+    {
+        string folder = Case.NewFolder("policy-large");
+        string wide = Path.Combine(folder, "wide.yaml"), deep = Path.Combine(folder, "deep.yaml");
+        string Shown(int count, Func<int, string> path) => "version: 1\nfragment: true\nfiles:\n  show:\n"
+            + string.Concat(Enumerable.Range(0, count).Select(i => $"    - {{path: {path(i)}, memory: true}}\n"));
+        File.WriteAllText(wide, Shown(9990, i => $"/a{i}/b{i}/c"));
+        File.WriteAllText(deep, Shown(6500, i => $"/{string.Concat(Enumerable.Repeat("x/", 60))}{i}"));
+        Outcome outcome = SandboxRun.Command(["policy", "diff", wide, deep]);
+        Assert.Contains(outcome.Status, (int[])[1, 3, 125]);
+        Assert.DoesNotContain("Unhandled", outcome.ErrorText);
+        if (outcome.Status == 125)
+            outcome.Says("80 MiB");
+    }
+
     [Theory]
     [InlineData("version: 1\nextends: builtin:default.yaml\nguest: {memroy: 1G}\n", "memroy")]
     [InlineData("version: 1\nextends: builtin:default.yaml\nguest: {memory: 1G, memory: 2G}\n", "memory")]
