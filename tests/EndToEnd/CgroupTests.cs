@@ -77,8 +77,9 @@ public sealed class CgroupTests
                 () => (vmm = ProcessTable.All()
                     .FirstOrDefault(row => row.Parent == child.Pid && row.Name == "sandbox-vmm").Pid) != 0,
                 20_000), "no VMM");
-            ulong Number(string controller, string file) =>
-                ulong.Parse(File.ReadAllText($"{GroupOf(vmm, controller)}/{file}"), CultureInfo.InvariantCulture);
+            // None is "max" in some files.
+            ulong? Number(string controller, string file) => ulong.TryParse(
+                File.ReadAllText($"{GroupOf(vmm, controller)}/{file}"), CultureInfo.InvariantCulture, out ulong number) ? number : null;
             const ulong memory = (64 + 4 + 128 + 15) << 20;
             Assert.True(SpinWait.SpinUntil(() => Number("pids", "pids.max") == 84, 20_000), "no limit");
             Assert.Equal(memory, Number("memory", "memory.limit_in_bytes"));
@@ -105,7 +106,10 @@ public sealed class CgroupTests
         {
             ProcessStartInfo start = new(Ring.Sandbox, ["run", "--", "sleep", "100"]) { RedirectStandardError = true };
             using Process supervisor = Process.Start(start)!;
-            Thread.Sleep(random.Next(i < 20 ? 30 : 300));
+            // At any moment of the start, or of the run.
+            if (i >= 15)
+                SpinWait.SpinUntil(() => ControlGroups.MadeBy(supervisor.Id).Length > 0, 20_000);
+            Thread.Sleep(random.Next(30));
             supervisor.Kill();
             supervisor.WaitForExit();
             left += ControlGroups.MadeBy(supervisor.Id).Length;

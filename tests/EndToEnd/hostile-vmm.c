@@ -1,5 +1,5 @@
-// Stands in for sandbox-vmm: takes the Start message, says that the guest has started, and then uses up the host as
-// its -DMODE says. Linked statically, since there is no file in its jail.
+// Stands in for sandbox-vmm: takes the Start message, says that the guest has started, and then does as its
+// -DMODE says: most use up the host. Linked statically, since there is no file in its jail.
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CHANNEL = 3, START = 1, STARTED = 16 };
+enum { CHANNEL = 3, START = 1, STARTED = 16, ENDED = 17, EXITED = 1 };
 
 struct message {
     uint32_t version, kind, cause, detail32;
@@ -55,6 +55,15 @@ static void family(void)
         if (fork() == 0)
             break;
     memory();
+}
+
+// The only one that behaves.
+static void linger(void)
+{
+    struct message end = { .version = 1, .kind = ENDED, .cause = EXITED };
+    sleep(15);
+    send(CHANNEL, &end, sizeof end, 0);
+    exit(0);
 }
 
 int main(void)

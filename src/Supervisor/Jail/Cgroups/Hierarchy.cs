@@ -14,13 +14,14 @@ readonly record struct Hierarchy(bool IsVersionTwo, string Top, string Own, Cont
     public static List<Hierarchy> Find(ICgroupFiles files)
     {
         List<Hierarchy> found = [];
+        var mounts = new Lazy<CgroupMount[]>(() => [.. CgroupText.Mounts(files.Read("/proc/self/mountinfo") ?? "")]);
         foreach (CgroupMembership membership in CgroupText.Memberships(files.Read("/proc/self/cgroup") ?? ""))
-            if (Locate(files, membership) is Hierarchy hierarchy)
+            if (Locate(files, membership, mounts) is Hierarchy hierarchy)
                 found.Add(hierarchy);
         return [.. found.OrderBy(hierarchy => hierarchy.IsVersionTwo)];
     }
 
-    static Hierarchy? Locate(ICgroupFiles files, CgroupMembership membership)
+    static Hierarchy? Locate(ICgroupFiles files, CgroupMembership membership, Lazy<CgroupMount[]> mounts)
     {
         bool two = membership.Names.Length == 0;
         Controllers controllers = CgroupText.Names(membership.Names);
@@ -36,7 +37,7 @@ readonly record struct Hierarchy(bool IsVersionTwo, string Top, string Own, Cont
         foreach (string top in usual)
             if (files.FileSystem(top) == kind && (path.Length == 0 || files.FileSystem(top + path) == kind))
                 return new Hierarchy(two, top, top + path, controllers);
-        foreach (CgroupMount mount in CgroupText.Mounts(files.Read("/proc/self/mountinfo") ?? ""))
+        foreach (CgroupMount mount in mounts.Value)
         {
             if (mount.IsVersionTwo != two || (!two && !membership.Names.All(mount.Options.Contains)))
                 continue;

@@ -13,7 +13,8 @@ public sealed class HostGroupTests
 
     static void InGroup(string script, Action<VmmProcess, FakeVmm> look)
     {
-        using var fake = new FakeVmm(script);
+        // The shell would tell whom the kernel has killed. A VMM does nothing either before its limits are set.
+        using var fake = new FakeVmm("exec 2>/dev/null; until [ -e limited ]; do sleep 0.02; done; " + script);
         using FileDescriptor nowhere = FileDescriptor.Open("/dev/null", Libc.O_RDWR);
         string[] folders;
         using (VmmProcess vmm = VmmProcess.Start(fake.Program, nowhere, JailWalls.NoNewPrivileges | JailWalls.CgroupLimits))
@@ -22,6 +23,7 @@ public sealed class HostGroupTests
             vmm.Limit(s_limits);
             Assert.SkipUnless(vmm.Jail.Missing == JailWalls.None, $"no control group: {vmm.Jail.Reason}");
             folders = [.. vmm.Group!.Folders];
+            File.WriteAllText(fake.Folder + "/limited", "");
             look(vmm, fake);
         }
 
