@@ -1,0 +1,58 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json.Nodes;
+using Sandbox.Supervisor.Jail;
+using Sandbox.Supervisor.Launch;
+
+namespace Sandbox.Escape;
+
+/// <summary>A supervisor with the hostile program beside it in place of sandbox-vmm.</summary>
+sealed class HostileVmm
+{
+    const UnixFileMode Program = (UnixFileMode)0b111_101_101;
+
+    readonly string _folder = World.Current.NewFolder();
+
+    /// <param name="settings">"name=value" lines: see main.c.</param>
+    /// <param name="walls">What the managed build of the supervisor is to build; null for the native one, which builds all.</param>
+    public HostileVmm(string settings, JailWalls? walls = null)
+    {
+        if (walls is JailWalls chosen)
+            CopyManaged(chosen);
+        else
+            File.Copy(World.Sandbox, Sandbox);
+        string vmm = Path.Combine(_folder, "sandbox-vmm");
+        File.WriteAllBytes(vmm, Written(settings));
+        File.SetUnixFileMode(vmm, Program);
+    }
+
+    public string Sandbox => Path.Combine(_folder, "sandbox");
+
+    static byte[] Written(string settings)
+    {
+        byte[] program = File.ReadAllBytes(Path.Combine(World.Current.Programs, "hostile"));
+        byte[] mark = Encoding.ASCII.GetBytes("SETTINGS OF THE TEST\n"), text = Encoding.ASCII.GetBytes(settings + '\0');
+        Assert.True(mark.Length + text.Length <= 1024, "too many settings");
+        text.CopyTo(program, program.AsSpan().IndexOf(mark) + mark.Length);
+        return program;
+    }
+
+    void CopyManaged(JailWalls walls)
+    {
+        const string configuration = "sandbox.runtimeconfig.json";
+        File.Copy(Path.Combine(AppContext.BaseDirectory, "sandbox"), Sandbox);
+        foreach (string file in Directory.GetFiles(AppContext.BaseDirectory))
+            if (file.EndsWith(".dll", StringComparison.Ordinal) || file.EndsWith("sandbox.deps.json", StringComparison.Ordinal))
+                File.CreateSymbolicLink(Path.Combine(_folder, Path.GetFileName(file)), file);
+        JsonNode root = JsonNode.Parse(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, configuration)))!;
+        JsonNode options = root["runtimeOptions"]!;
+        options["configProperties"] ??= new JsonObject();
+        options["configProperties"]![EarlyVmm.WallsSetting] = ((int)walls).ToString(CultureInfo.InvariantCulture);
+        File.WriteAllText(Path.Combine(_folder, configuration), root.ToJsonString());
+    }
+
+    /// <summary>A caller with something to lose runs <c>sandbox run FLAGS -- true</c>.</summary>
+    /// <param name="prefix">Words before, to run it as somebody else.</param>
+    public string[] Command(string[] prefix, params string[] flags) =>
+        [.. prefix, Path.Combine(World.Current.Programs, "caller"), Sandbox, "run", .. flags, "--", "true"];
+}
