@@ -40,11 +40,17 @@ sealed class HostileVmm
     void CopyManaged(JailWalls walls)
     {
         const string configuration = "sandbox.runtimeconfig.json";
-        File.Copy(Path.Combine(AppContext.BaseDirectory, "sandbox"), Sandbox);
         foreach (string file in Directory.GetFiles(AppContext.BaseDirectory))
-            if (file.EndsWith(".dll", StringComparison.Ordinal) || file.EndsWith("sandbox.deps.json", StringComparison.Ordinal))
-                File.CreateSymbolicLink(Path.Combine(_folder, Path.GetFileName(file)), file);
-        JsonNode root = JsonNode.Parse(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, configuration)))!;
+        {
+            string name = Path.GetFileName(file);
+            // Its settings are looked for beside the file that a link leads to.
+            if (name is "sandbox" or "sandbox.dll" or "sandbox.deps.json" or configuration)
+                File.Copy(file, Path.Combine(_folder, name));
+            else if (name.EndsWith(".dll", StringComparison.Ordinal))
+                File.CreateSymbolicLink(Path.Combine(_folder, name), file);
+        }
+
+        JsonNode root = JsonNode.Parse(File.ReadAllText(Path.Combine(_folder, configuration)))!;
         JsonNode options = root["runtimeOptions"]!;
         options["configProperties"] ??= new JsonObject();
         options["configProperties"]![EarlyVmm.WallsSetting] = ((int)walls).ToString(CultureInfo.InvariantCulture);

@@ -30,4 +30,11 @@ static class OpenToday
         ["descriptor bomb"] = Allowed + "up to the caller's own limit of descriptors",
         ["granted: read a file beneath the folder"] = Allowed + "the plan grants it",
     };
+
+    /// <summary>
+    /// Besides, for a caller who cannot have granted folders as mounts of their own. Landlock keeps what is above them from
+    /// being opened, and does not know of modes, owners and times.
+    /// </summary>
+    public static readonly IReadOnlyList<string> ForOrdinaryUsers =
+        ["granted: look at a name above it", "granted: change a mode above it"];
 }

@@ -17,6 +17,9 @@ sealed class WallTable
         (JailWalls.Limits, "limits"), (JailWalls.Landlock, "Landlock"), (JailWalls.OwnUser, "own user"),
     ];
 
+    /// <summary>Not offered by this host, or refused by what every VMM's start does, such as closing descriptors.</summary>
+    public const string AlwaysRefused = "refused with no wall";
+
     readonly Dictionary<string, string> _whole, _none;
     readonly Dictionary<JailWalls, Dictionary<string, string>> _alone = [], _without = [];
 
@@ -48,7 +51,7 @@ sealed class WallTable
         string whole = OpenToday.Reasons.TryGetValue(attempt, out string? reason) ? $"**succeeds**; {reason}" : _whole[attempt];
         bool open = _whole[attempt] == Attempts.Succeeded;
         return $"| {attempt} | {(open == reason is not null ? whole : _whole[attempt] + " (unexpected)")} "
-            + $"| {(IsRefusedByHost(attempt) ? "not offered by this host" : Walls(_alone, attempt, succeeds: false))} "
+            + $"| {(IsRefusedByHost(attempt) ? AlwaysRefused : Walls(_alone, attempt, succeeds: false))} "
             + $"| {(open ? "" : Walls(_without, attempt, succeeds: true))} |";
     }
 
@@ -69,8 +72,10 @@ sealed class WallTable
               jail: it takes several.
             - **succeeds without**: the jail has no second wall against it.
 
-            With no wall at all, every attempt succeeds that the host offers. Landlock is put on by the VMM before its guest's first
-            instruction; the column is about a VMM that did. What a VMM does on its channel, and that nothing of it is left behind,
+            With no wall at all nearly every attempt succeeds: what is *refused with no wall* is not offered by the host that this was
+            written on, or refused by what every VMM's start does (its own keyring, sealed plans). Landlock is put on by the VMM before its guest's first
+            instruction; the column is about a VMM that did. For an ordinary user's VMM the whole jail gives the same answers, but
+            for what "own user" alone stops, which he cannot have. What a VMM does on its channel, and that nothing of it is left behind,
             is in `tests/Escape/ChannelTests.cs`.
 
             | attempt | whole jail | stopped alone by | succeeds without |

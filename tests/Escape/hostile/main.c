@@ -41,7 +41,8 @@ void try_all(const struct attempt *attempts)
         pid_t child = fork();
         if (child == 0)
         {
-            alarm(5);
+            // None has to wait for anything; the machine may be busy.
+            alarm(30);
             _exit(attempts->run());
         }
         int status;
