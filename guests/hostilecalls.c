@@ -76,7 +76,8 @@ static void pointers(void)
             ;
         alive += getppid() >= 0;
     }
-    report(alive == CALLS - (int)(sizeof s_left_out / sizeof *s_left_out), "still answered after every call", "alive", __LINE__);
+    int made = CALLS - (int)(sizeof s_left_out / sizeof *s_left_out);
+    report(alive == made, "still answered after every call", "alive", __LINE__);
 }
 
 static void sizes(void)

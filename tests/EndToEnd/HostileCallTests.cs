@@ -20,7 +20,8 @@ public sealed class HostileCallTests
         File.WriteAllText(Path.Combine(folder, "secret"), "CANARY\n");
         File.CreateSymbolicLink(Path.Combine(inside, "link"), folder);
         Outcome outcome = SandboxRun.Run(
-            ["--mount", $"{inside}:/m", "--mount", $"{Ring.GuestPrograms}:/guests"], ["/guests/hostilecalls", attack]).Ended(0);
+            ["--mount", $"{inside}:/m", "--mount", $"{Ring.GuestPrograms}:/guests"],
+            ["/guests/hostilecalls", attack]).Ended(0);
         Assert.Contains("ok ", outcome.Text);
         Assert.DoesNotContain("FAILED", outcome.Text);
         Assert.Equal("", outcome.ErrorText);

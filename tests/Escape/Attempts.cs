@@ -2,7 +2,7 @@ using Sandbox.Supervisor.Jail;
 
 namespace Sandbox.Escape;
 
-/// <summary>All attempts of the hostile program in one jail, and how each ended: "SUCCEEDED" or "refused ERRNO".</summary>
+/// <summary>All attempts of the hostile program in one jail, and how each ended: SUCCEEDED or "refused ERRNO".</summary>
 static class Attempts
 {
     public const string Succeeded = "SUCCEEDED";
@@ -19,7 +19,8 @@ static class Attempts
         var vmm = new HostileVmm($"scenario=attempts\n{(obeys ? "obey=1\n" : "")}{victim.Settings}", walls);
         Outcome outcome = World.Start(
             vmm.Command(prefix, [.. s_limits, "--mount", $"{victim.Granted}:/granted"]), victim.Folder);
-        Assert.True(outcome is { Status: 0, TimedOut: false, Left.Count: 0 }, $"left: {string.Join(", ", outcome.Left)}\n{outcome}");
+        Assert.True(outcome is { Status: 0, TimedOut: false, Left.Count: 0 },
+            $"left: {string.Join(", ", outcome.Left)}\n{outcome}");
         if (walls is null)
             victim.AssertUnharmed();
         return Read(outcome.ErrorText);

@@ -14,19 +14,20 @@ sealed class HostileVmm
     readonly string _folder = World.Current.NewFolder();
 
     /// <param name="settings">"name=value" lines: see main.c.</param>
-    /// <param name="walls">What the managed build of the supervisor is to build; null for the native one, which builds all.</param>
+    /// <param name="walls">What the managed build of the supervisor builds; null for the native one, which builds all.</param>
     public HostileVmm(string settings, JailWalls? walls = null)
     {
         if (walls is JailWalls chosen)
             CopyManaged(chosen);
         else
             File.Copy(World.Sandbox, Sandbox);
-        string vmm = Path.Combine(_folder, "sandbox-vmm");
-        File.WriteAllBytes(vmm, Written(settings));
-        File.SetUnixFileMode(vmm, Program);
+        File.WriteAllBytes(Vmm, Written(settings));
+        File.SetUnixFileMode(Vmm, Program);
     }
 
     public string Sandbox => Path.Combine(_folder, "sandbox");
+
+    public string Vmm => Path.Combine(_folder, "sandbox-vmm");
 
     static byte[] Written(string settings)
     {

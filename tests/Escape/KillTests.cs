@@ -36,7 +36,7 @@ public sealed class KillTests
         }
 
         Assert.True(early > 0, $"seed {seed}: no kill came before the guest's end ({late} came too late)");
-        Assert.DoesNotContain(File.ReadAllLines("/proc/self/mountinfo"), line => line.Contains(World.Current.Folder, StringComparison.Ordinal));
+        World.AssertNoMounts();
     }
 
     /// <returns>False when there was no process to kill at that moment.</returns>

@@ -9,6 +9,7 @@ static class OrdinaryUser
         string node = Path.Combine(World.Current.NewFolder(), "kvm");
         return ["/usr/bin/unshare", "-m", "/bin/bash", "-c",
             $"mknod -m 666 {node} c 10 232 2>/dev/null; mount --bind {node} /dev/kvm"
-            + " && { chown 4321:4321 secret 2>/dev/null; true; } && exec setpriv --reuid=4321 --regid=4321 --clear-groups \"$0\" \"$@\""];
+            + " && { chown 4321:4321 secret 2>/dev/null; true; }"
+            + " && exec setpriv --reuid=4321 --regid=4321 --clear-groups \"$0\" \"$@\""];
     }
 }

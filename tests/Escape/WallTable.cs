@@ -3,7 +3,9 @@ using Sandbox.Supervisor.Jail;
 
 namespace Sandbox.Escape;
 
-/// <summary>What stops each attempt, found by making all of them in the whole jail, behind each wall alone, and without each.</summary>
+/// <summary>
+/// What stops each attempt, found by making all of them in the whole jail, behind each wall alone, and without each.
+/// </summary>
 sealed class WallTable
 {
     public const string Document = "docs/jail.md";
@@ -48,7 +50,8 @@ sealed class WallTable
 
     public string Row(string attempt)
     {
-        string whole = OpenToday.Reasons.TryGetValue(attempt, out string? reason) ? $"**succeeds**; {reason}" : _whole[attempt];
+        string whole =
+            OpenToday.Reasons.TryGetValue(attempt, out string? reason) ? $"**succeeds**; {reason}" : _whole[attempt];
         bool open = _whole[attempt] == Attempts.Succeeded;
         return $"| {attempt} | {(open == reason is not null ? whole : _whole[attempt] + " (unexpected)")} "
             + $"| {(IsRefusedByHost(attempt) ? AlwaysRefused : Walls(_alone, attempt, succeeds: false))} "
@@ -56,27 +59,31 @@ sealed class WallTable
     }
 
     static string Walls(Dictionary<JailWalls, Dictionary<string, string>> runs, string attempt, bool succeeds) =>
-        string.Join(", ", s_walls.Where(wall => runs[wall.Wall][attempt] == Attempts.Succeeded == succeeds).Select(wall => wall.Name));
+        string.Join(", ", s_walls
+            .Where(wall => runs[wall.Wall][attempt] == Attempts.Succeeded == succeeds).Select(wall => wall.Name));
 
     public string Write()
     {
         var text = new StringBuilder("""
             # The jail, wall by wall
 
-            Written by `SANDBOX_WRITE_JAIL_TABLE=1 ./test --ring escape --filter The_table`, as root; a test compares it with what
-            it finds. `tests/Escape/hostile` is a program that is started in place of the VMM and attacks from its first
-            instruction. Its attempts are made in the whole jail, behind each wall alone, and in the jail without each wall:
+            Written by `SANDBOX_WRITE_JAIL_TABLE=1 ./test --ring escape --filter The_table`, as root; a test compares it
+            with what it finds. `tests/Escape/hostile` is a program that is started in place of the VMM and attacks from
+            its first instruction. Its attempts are made in the whole jail, behind each wall alone, and in the jail
+            without each wall:
 
-            - **whole jail**: how the attempt ends today. What succeeds is to be stopped by a wall that is not built yet, or allowed.
-            - **stopped alone by**: walls each of which refuses the attempt when no other stands. None here and refused in the whole
-              jail: it takes several.
+            - **whole jail**: how the attempt ends today. What succeeds is to be stopped by a wall that is not built yet,
+              or is allowed.
+            - **stopped alone by**: walls each of which refuses the attempt when no other stands. None here and refused
+              in the whole jail: it takes several.
             - **succeeds without**: the jail has no second wall against it.
 
-            With no wall at all nearly every attempt succeeds: what is *refused with no wall* is not offered by the host that this was
-            written on, or refused by what every VMM's start does (its own keyring, sealed plans). Landlock is put on by the VMM before its guest's first
-            instruction; the column is about a VMM that did. For an ordinary user's VMM the whole jail gives the same answers, but
-            for what "own user" alone stops, which he cannot have. What a VMM does on its channel, and that nothing of it is left behind,
-            is in `tests/Escape/ChannelTests.cs`.
+            With no wall at all nearly every attempt succeeds: what is *refused with no wall* is not offered by the host
+            that this was written on, or refused by what every VMM's start does (its own keyring, sealed plans).
+            Landlock is put on by the VMM before its guest's first instruction; the column is about a VMM that did. For
+            an ordinary user's VMM the whole jail gives the same answers, but for what "own user" alone stops, which he
+            cannot have. What a VMM does on its channel, and that nothing of it is left behind, is in
+            `tests/Escape/ChannelTests.cs`.
 
             | attempt | whole jail | stopped alone by | succeeds without |
             |---|---|---|---|

@@ -66,6 +66,6 @@ public sealed class WallTests
     }
 
     static bool IsRefusedElsewhere(string[] recorded, string row) =>
-        recorded.Any(line => line.StartsWith(row[..row.IndexOf(" | ", StringComparison.Ordinal)] + " | ", StringComparison.Ordinal)
+        recorded.Any(line => line.StartsWith(row[..(row.IndexOf(" | ", StringComparison.Ordinal) + 3)], StringComparison.Ordinal)
             && line.Contains(WallTable.AlwaysRefused, StringComparison.Ordinal));
 }

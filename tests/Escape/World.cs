@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Escape;
@@ -55,13 +56,21 @@ public sealed class World : IDisposable
     }
 
     /// <summary>Runs a program to its end. What is left of its group and session afterwards is in the outcome.</summary>
-    internal static Outcome Start(string[] command, string directory, TimeSpan? timeout = null, Action<ChildProcess>? meanwhile = null) =>
+    internal static Outcome Start(
+        string[] command, string directory, TimeSpan? timeout = null, Action<ChildProcess>? meanwhile = null) =>
         Capture.Run(command[0], command, Variables(directory), directory, null, timeout ?? TimeSpan.FromSeconds(60),
-            child => [.. ProcessTable.LeftBehind(child.Pid, TimeSpan.FromSeconds(2)).Select(row => row.ToString())], meanwhile);
+            Left, meanwhile);
+
+    static IReadOnlyList<string> Left(ChildProcess child) =>
+        [.. ProcessTable.LeftBehind(child.Pid, TimeSpan.FromSeconds(2)).Select(row => row.ToString())];
+
+    /// <summary>No mount of a sandbox has stayed in, or reached, this process's mount namespace.</summary>
+    public static void AssertNoMounts() => Assert.DoesNotContain(File.ReadAllLines("/proc/self/mountinfo"),
+        line => line.Contains(Current.Folder, StringComparison.Ordinal));
 
     public static string[] Variables(string directory) =>
         [$"PATH={Tool.SearchPath}", "HOME=/nonexistent", $"TMPDIR={directory}", "TERM=dumb",
-            $"DOTNET_ROOT={Path.GetFullPath(Path.Combine(System.Runtime.InteropServices.RuntimeEnvironment.GetRuntimeDirectory(), "../../.."))}"];
+            $"DOTNET_ROOT={Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "../../.."))}"];
 
     public void Dispose() => Directory.Delete(Folder, recursive: true);
 

@@ -30,7 +30,8 @@ struct message take_start(void)
     struct message start;
     struct iovec part = { &start, sizeof start };
     union { struct cmsghdr head; char room[CMSG_SPACE(sizeof granted)]; } control;
-    struct msghdr envelope = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+    struct msghdr envelope = { .msg_iov = &part, .msg_iovlen = 1,
+        .msg_control = &control, .msg_controllen = sizeof control };
     if (recvmsg(CHANNEL, &envelope, 0) != sizeof start)
         exit(1);
     struct cmsghdr *head = CMSG_FIRSTHDR(&envelope);
@@ -61,7 +62,8 @@ static void pass(int kind, const void *data, size_t length)
     union { struct cmsghdr head; char room[CMSG_SPACE(4096)]; } control = { .head = {
         .cmsg_level = SOL_SOCKET, .cmsg_type = kind, .cmsg_len = CMSG_LEN(length) } };
     memcpy(CMSG_DATA(&control.head), data, length);
-    struct msghdr envelope = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(length) };
+    struct msghdr envelope = { .msg_iov = &part, .msg_iovlen = 1,
+        .msg_control = &control, .msg_controllen = CMSG_SPACE(length) };
     if (sendmsg(CHANNEL, &envelope, MSG_NOSIGNAL) < 0)
         exit(1);
 }

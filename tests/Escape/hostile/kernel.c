@@ -70,7 +70,7 @@ static int new_time_namespace(void)
 static int raise_capability(void)
 {
     struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-    struct __user_cap_data_struct data[2] = { { .effective = 1 << CAP_SYS_ADMIN % 32, .permitted = 1 << CAP_SYS_ADMIN % 32 } };
+    struct __user_cap_data_struct data[2] = { { .effective = 1 << CAP_SYS_ADMIN, .permitted = 1 << CAP_SYS_ADMIN } };
     return error_of(syscall(SYS_capset, &header, data));
 }
 
