@@ -59,6 +59,8 @@ int main(void)
     if (strcmp(scenario, "attempts"))
         return talk(scenario);
     take_start();
+    // What its guest took over has started already: the supervisor's patience with its start is not what is tested here.
+    say(STARTED, 0, 0);
     try_all(file_attempts);
     try_all(process_attempts);
     try_all(network_attempts);
@@ -67,7 +69,6 @@ int main(void)
     if (isatty(STDERR_FILENO))
         try_all(terminal_attempts);
     try_all(granted_attempts);
-    say(STARTED, 0, 0);
     say(ENDED, 1, 0);
     return 0;
 }
