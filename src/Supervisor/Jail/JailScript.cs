@@ -44,6 +44,8 @@ static unsafe class JailScript
         if (walls.HasFlag(JailWalls.User))
             script.AddHold(); // for its user and group maps
         ResetSignals(script);
+        if (HostHasKeys)
+            script.Add("keyctl KEYCTL_JOIN_SESSION_KEYRING", SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING);
         PlaceDescriptors(script, descriptors);
         Unshare(script, walls);
         if (walls.HasFlag(JailWalls.Root))
@@ -68,6 +70,11 @@ static unsafe class JailScript
         foreach (FileDescriptor entry in group.Entries)
             script.Add(EnterGroupStep, SYS_write, entry.Value, itself, 1);
     }
+
+    // A process has its login session's keys in its credentials: tickets, keys of disks. Namespaces do not change that, an
+    // empty keyring of its own does. Where a kernel or a container has no such calls, nobody in it can use a key.
+    static bool HostHasKeys =>
+        syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_THREAD_KEYRING, 0) >= 0 || errno is not (ENOSYS or EPERM);
 
     // A session of its own: Ctrl-C at the caller's terminal goes to the command line alone, which passes it on, and
     // reading that terminal as stdin does not stop the VMM as a background job.

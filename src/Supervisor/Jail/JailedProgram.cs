@@ -156,6 +156,7 @@ sealed class JailedProgram : IDisposable
     {
         EACCES => "make it executable",
         EAGAIN => "the user's limit of processes is reached; see ulimit -u",
+        EDQUOT => "the user's limit of keys is reached; see /proc/sys/kernel/keys/maxkeys",
         _ => null,
     };
 

@@ -23,7 +23,7 @@ internal static class Headers
         "linux/xattr.h", "linux/uio.h", "linux/un.h", "asm/socket.h", "linux/socket.h", "linux/inotify.h",
         "linux/membarrier.h", "linux/rseq.h", "linux/times.h", "linux/utime.h", "linux/capability.h",
         "linux/personality.h", "linux/mempolicy.h", "linux/pidfd.h", "linux/tty.h", "linux/sockios.h",
-        "linux/ioprio.h", "linux/securebits.h", "linux/landlock.h",
+        "linux/ioprio.h", "linux/securebits.h", "linux/landlock.h", "linux/keyctl.h",
         "asm/unistd.h",
     ];
 

@@ -1,0 +1,42 @@
+using Sandbox.Supervisor.Jail;
+
+namespace Sandbox.Escape;
+
+/// <summary>All attempts of the hostile program in one jail, and how each ended: SUCCEEDED or "refused ERRNO".</summary>
+static class Attempts
+{
+    public const string Succeeded = "SUCCEEDED";
+
+    /// <summary>Less than the hostile program takes; see resources.c.</summary>
+    static readonly string[] s_limits = ["--memory", "64m", "--processes", "16"];
+
+    /// <param name="walls">Null for the whole jail, built by the native program.</param>
+    /// <param name="prefix">Words before each command, to run it as somebody else.</param>
+    /// <param name="obeys">It puts on what came with the plan, as a VMM does whose guest has taken it over since.</param>
+    public static Dictionary<string, string> Make(JailWalls? walls, string[] prefix, bool obeys = true)
+    {
+        using var victim = new Victim(prefix);
+        var vmm = new HostileVmm($"scenario=attempts\n{(obeys ? "obey=1\n" : "")}{victim.Settings}", walls);
+        Outcome outcome = World.Start(
+            vmm.Command(prefix, [.. s_limits, "--mount", $"{victim.Granted}:/granted"]), victim.Folder);
+        Assert.True(outcome is { Status: 0, TimedOut: false, Left.Count: 0 },
+            $"left: {string.Join(", ", outcome.Left)}\n{outcome}");
+        if (walls is null)
+            victim.AssertUnharmed();
+        return Read(outcome.ErrorText);
+    }
+
+    public static Dictionary<string, string> Read(string text)
+    {
+        var verdicts = new Dictionary<string, string>();
+        foreach (string line in text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        {
+            string[] parts = line.Split(": ");
+            // "granted: read a file: refused EACCES"; the supervisor's own lines have no verdict.
+            if (parts.Length >= 2 && (parts[^1] == Succeeded || parts[^1].StartsWith("refused ", StringComparison.Ordinal)))
+                verdicts.Add(line[..line.LastIndexOf(": ", StringComparison.Ordinal)], parts[^1]);
+        }
+
+        return verdicts;
+    }
+}

@@ -1,0 +1,65 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json.Nodes;
+using Sandbox.Supervisor.Jail;
+using Sandbox.Supervisor.Launch;
+
+namespace Sandbox.Escape;
+
+/// <summary>A supervisor with the hostile program beside it in place of sandbox-vmm.</summary>
+sealed class HostileVmm
+{
+    const UnixFileMode Program = (UnixFileMode)0b111_101_101;
+
+    readonly string _folder = World.Current.NewFolder();
+
+    /// <param name="settings">"name=value" lines: see main.c.</param>
+    /// <param name="walls">What the managed build of the supervisor builds; null for the native one, which builds all.</param>
+    public HostileVmm(string settings, JailWalls? walls = null)
+    {
+        if (walls is JailWalls chosen)
+            CopyManaged(chosen);
+        else
+            File.Copy(World.Sandbox, Sandbox);
+        File.WriteAllBytes(Vmm, Written(settings));
+        File.SetUnixFileMode(Vmm, Program);
+    }
+
+    public string Sandbox => Path.Combine(_folder, "sandbox");
+
+    public string Vmm => Path.Combine(_folder, "sandbox-vmm");
+
+    static byte[] Written(string settings)
+    {
+        byte[] program = File.ReadAllBytes(Path.Combine(World.Current.Programs, "hostile"));
+        byte[] mark = Encoding.ASCII.GetBytes("SETTINGS OF THE TEST\n"), text = Encoding.ASCII.GetBytes(settings + '\0');
+        Assert.True(mark.Length + text.Length <= 1024, "too many settings");
+        text.CopyTo(program, program.AsSpan().IndexOf(mark) + mark.Length);
+        return program;
+    }
+
+    void CopyManaged(JailWalls walls)
+    {
+        const string configuration = "sandbox.runtimeconfig.json";
+        foreach (string file in Directory.GetFiles(AppContext.BaseDirectory))
+        {
+            string name = Path.GetFileName(file);
+            // Its settings are looked for beside the file that a link leads to.
+            if (name is "sandbox" or "sandbox.dll" or "sandbox.deps.json" or configuration)
+                File.Copy(file, Path.Combine(_folder, name));
+            else if (name.EndsWith(".dll", StringComparison.Ordinal))
+                File.CreateSymbolicLink(Path.Combine(_folder, name), file);
+        }
+
+        JsonNode root = JsonNode.Parse(File.ReadAllText(Path.Combine(_folder, configuration)))!;
+        JsonNode options = root["runtimeOptions"]!;
+        options["configProperties"] ??= new JsonObject();
+        options["configProperties"]![EarlyVmm.WallsSetting] = ((int)walls).ToString(CultureInfo.InvariantCulture);
+        File.WriteAllText(Path.Combine(_folder, configuration), root.ToJsonString());
+    }
+
+    /// <summary>A caller with something to lose runs <c>sandbox run FLAGS -- true</c>.</summary>
+    /// <param name="prefix">Words before, to run it as somebody else.</param>
+    public string[] Command(string[] prefix, params string[] flags) =>
+        [.. prefix, Path.Combine(World.Current.Programs, "caller"), Sandbox, "run", .. flags, "--", "true"];
+}

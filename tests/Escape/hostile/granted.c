@@ -1,0 +1,80 @@
+#include "hostile.h"
+#include <sys/stat.h>
+
+// What the plan's descriptors lead to. The folder of the test is mounted read-only, its parent holds the secret.
+static int granted_folder(void)
+{
+    for (int i = 0; i < granted_count; i++)
+    {
+        int file = openat(granted[i], "in-the-granted-folder", O_PATH);
+        if (file >= 0)
+            return close(file), granted[i];
+    }
+    return -1;
+}
+
+static int read_beneath(void)
+{
+    return error_of(openat(granted_folder(), "in-the-granted-folder", O_RDONLY));
+}
+
+static int write_beneath(void)
+{
+    return error_of(openat(granted_folder(), "in-the-granted-folder", O_WRONLY));
+}
+
+static int read_above(void)
+{
+    return error_of(openat(granted_folder(), "../secret", O_RDONLY));
+}
+
+static int write_above(void)
+{
+    return error_of(openat(granted_folder(), "../made-by-a-hostile-vmm", O_WRONLY | O_CREAT, 0600));
+}
+
+static int look_above(void)
+{
+    struct stat status;
+    return error_of(fstatat(granted_folder(), "../secret", &status, 0));
+}
+
+static int list_above(void)
+{
+    int above = openat(granted_folder(), "../../../../../../../..", O_RDONLY | O_DIRECTORY);
+    return above < 0 ? errno : error_of(faccessat(above, "etc/passwd", F_OK, 0));
+}
+
+static int enter_above(void)
+{
+    return fchdir(granted_folder()) ? errno : error_of(open("../secret", O_RDONLY));
+}
+
+static int through_proc(void)
+{
+    return error_of(openat(granted_folder(), "../../../../../../../../proc/self/environ", O_RDONLY));
+}
+
+static int change_mode_above(void)
+{
+    return error_of(fchmodat(granted_folder(), "../secret", 0644, 0));
+}
+
+static int write_plan(void)
+{
+    return error_of(pwrite(granted[0], "x", 1, 0));
+}
+
+const struct attempt granted_attempts[] = {
+    { "granted: read a file beneath the folder", read_beneath },
+    { "granted: write a read-only file beneath it", write_beneath },
+    { "granted: look at a name above it", look_above },
+    { "granted: read a file above it", read_above },
+    { "granted: make a file above it", write_above },
+    { "granted: list the host's root", list_above },
+    { "granted: enter it and walk up", enter_above },
+    { "granted: reach the host's /proc", through_proc },
+    { "granted: change a mode above it", change_mode_above },
+    { "granted: change the plan", write_plan },
+    { 0 },
+};

@@ -1,0 +1,63 @@
+// A VMM that is hostile from its first instruction: what its files share.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/types.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// Descriptors that every VMM is born with, and the messages on the channel: src/Policy/Contract/Channel.cs.
+enum { CHANNEL = 3, KVM = 4 };
+enum { START = 1, STARTED = 16, ENDED = 17, STOPPED = 18 };
+
+struct message
+{
+    uint32_t version, kind, cause, detail32;
+    int64_t value, detail;
+};
+
+// What the test has written into the program; "" for what it has not.
+const char *setting(const char *name);
+long number(const char *name);
+
+// 0: the host did what it should not; else the error with which it refused.
+typedef int attack(void);
+
+struct attempt
+{
+    const char *name;
+    attack *run;
+};
+
+extern const struct attempt file_attempts[], process_attempts[], network_attempts[], kernel_attempts[],
+    resource_attempts[], granted_attempts[], terminal_attempts[];
+
+// Of the supervisor, as seen from here; 0 where it is not seen.
+extern pid_t supervisor;
+
+// The descriptors that came with Start, the plan first.
+extern int granted[256], granted_count;
+
+void try_all(const struct attempt *attempts);
+int talk(const char *scenario);
+struct message take_start(void);
+void say(uint32_t kind, uint32_t cause, int64_t value);
+
+// The error of a call; 0 where it worked.
+static inline int error_of(long result)
+{
+    return result >= 0 ? 0 : errno;
+}
+
+// Likewise, of a call that is made so that it cannot do harm: this error only comes once permission has been given.
+static inline int harmless(long result, int beyond)
+{
+    int error = error_of(result);
+    return error == beyond ? 0 : error;
+}
