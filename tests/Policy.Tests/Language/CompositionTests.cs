@@ -21,6 +21,16 @@ public class CompositionTests
 
     static CompiledPolicy Extend(string text) => MemoryFiles.Fragment("extends: base.yaml\n" + text, s_files);
 
+    [Fact]
+    public void AnotherLogThanTheInheritedOneNeedsAReason()
+    {
+        var files = new MemoryFiles { ["audited.yaml"] = "version: 1\nfragment: true\naudit: {record: decisions, to: /l, when-full: block}\n" };
+        Diagnostics Check(string because) => MemoryFiles.Check(
+            $"version: 1\nfragment: true\nextends: audited.yaml\naudit: {{record: lifecycle, to: /l, when-full: drop{because}}}\n", files);
+        Assert.Equal("unexplained-widening", Assert.Single(Check("").List).Kind.Name);
+        Assert.Empty(Check(", because: x").List);
+    }
+
     [Theory]
     [InlineData("guest: {memory: 2G}")]
     [InlineData("guest: {memory: {value: 2G}}")]

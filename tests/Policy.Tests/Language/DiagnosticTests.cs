@@ -64,6 +64,7 @@ public class DiagnosticTests
     [InlineData("syscalls:\n  - {deny: open, when: {argument: 0, as: int, is: ==, value: 0x100000000}}", "bad-value", 4, 62, null)]
     [InlineData("syscalls:\n  - {deny: open, when: {argument: 0, as: int, mask: 1, is: ==, value: 2}}", "impossible-rule", 4, 71, null)]
     [InlineData("isolation: [seccmp]", "bad-value", 3, 13, "did you mean seccomp?")]
+    [InlineData("audit: {record: lifecycle, to: log, when-full: stop}", "bad-value", 3, 32, "begin it with /")]
     [InlineData("audit: {record: lifecycle, to: /log}", "missing-key", 3, 8, null)]
     [InlineData("extends: gone.yaml", "extends", 3, 10, null)]
     [InlineData("extends: p.yaml", "extends", 3, 10, null)]

@@ -59,6 +59,9 @@ static class Composition
             Require(device.Because, device.Span, "this device");
         foreach (Sourced<Freedom> freedom in own.Freedoms.Where(freedom => !beneath.Allows(freedom.Value)))
             Require(freedom.Because, freedom.Span, "this freedom of the command line");
+        // Another log, or a shorter one, is less of what the inherited one was for.
+        if (own.Audit is Sourced<AuditSection> audit && beneath.Audit is not null)
+            Require(audit.Because, audit.Span, "another audit section");
         foreach (Sourced<string> platform in own.Platforms)
             if (beneath.Platforms.Count > 0 && beneath.Platforms.All(old => old.Value != platform.Value))
                 diagnostics.Add(DiagnosticKind.Widening, platform.Span, $"the platform {platform.Value} is more than what this policy extends gives");

@@ -226,7 +226,10 @@ sealed partial class Binder
             return null;
         string[] events = ["lifecycle", "denials", "decisions"], full = ["block", "drop", "stop"];
         AuditEvents[] record = [.. Scalars(map["record"]).Select(word => (AuditEvents)Array.IndexOf(events, word.Value))];
-        var section = new AuditSection(record, Text(map["to"])!, (WhenFull)Array.IndexOf(full, Text(map["when-full"])));
+        var to = (YamlScalar)map["to"]!;
+        if (!to.Value.StartsWith('/') || to.Value.Contains('\0', StringComparison.Ordinal))
+            Add(DiagnosticKind.BadValue, to.Span, $"the log {Quote.Value(to.Value)} must be an absolute path of this host", "begin it with /");
+        var section = new AuditSection(record, to.Value, (WhenFull)Array.IndexOf(full, Text(map["when-full"])));
         return new Sourced<AuditSection>(section, map.Span, Text(map["because"]));
     }
 
