@@ -59,8 +59,8 @@ sealed class GuestTree : IDisposable
 
     public Caller Superuser { get; }
 
-    public static GuestFile Temporary(string path, uint mode = 0) =>
-        new() { Kind = GuestFileKind.Temporary, Path = path, Writable = true, Mode = mode };
+    public static GuestFile Temporary(string path, uint mode = 0, ulong bytes = 0) =>
+        new() { Kind = GuestFileKind.Temporary, Path = path, Writable = true, Mode = mode, Bytes = bytes };
 
     public static GuestFile Text(string path, string content) =>
         new() { Kind = GuestFileKind.Text, Path = path, Content = content };
