@@ -48,6 +48,9 @@ public sealed class JailTests
         foreach (string set in (string[])["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
             Assert.Equal("0000000000000000", Status(proc, set));
         Assert.Equal("1", Status(proc, "NoNewPrivs"));
+        // One filter for all threads, and one of each thread's role.
+        Assert.True(SpinWait.SpinUntil(() => Directory.GetDirectories(proc + "/task").All(task =>
+            (Status(task, "Seccomp"), Status(task, "Seccomp_filters")) == ("2", "2")), 10_000), "a thread without its filters");
         Assert.Equal("1", Status(proc, "NSpid").Split('\t')[1]);
         string mount = Assert.Single(File.ReadAllLines(proc + "/mountinfo"));
         Assert.Contains(" / / ro,nosuid,nodev,noexec", mount, StringComparison.Ordinal);

@@ -88,7 +88,7 @@ public sealed class PolicyRunTests : IDisposable
 
     [Theory]
     [InlineData("network: [{allow: connect, to: 192.0.2.1, because: x}]", "asks for the network")]
-    [InlineData("isolation: [seccomp]", "asks for the wall seccomp")]
+    [InlineData("isolation: [cgroup]", "asks for the wall cgroup")]
     [InlineData("audit: {record: denials, to: /l, when-full: stop}", "asks for an audit log")]
     [InlineData("guest: {kind: machine}", "asks for a machine guest")]
     [InlineData("devices: [{device: console, because: x}]", "asks for a device")]
@@ -98,6 +98,7 @@ public sealed class PolicyRunTests : IDisposable
     [Theory]
     [InlineData(Wall.Namespaces, (int)JailWalls.Time)]
     [InlineData(Wall.Landlock, (int)JailWalls.Landlock)]
+    [InlineData(Wall.Seccomp, (int)JailWalls.Seccomp)]
     [InlineData(Wall.NoNetwork, (int)JailWalls.Network)]
     [InlineData(Wall.UserMapping, (int)JailWalls.User)]
     public void ARequiredWallThatIsMissingRefusesTheStart(Wall required, int number)

@@ -13,7 +13,7 @@ static class Examination
 
     public static int Run()
     {
-        Finding[] findings = [.. Host(), .. KvmDiagnosis.Of(KvmFacts.Ask()), Vmm(), Jail(), s_filter];
+        Finding[] findings = [.. Host(), .. KvmDiagnosis.Of(KvmFacts.Ask()), Vmm(), Jail()];
         bool healthy = Array.TrueForAll(findings, finding => finding.Verdict != Verdict.Missing);
         StandardStreams.WriteOutput(Report(findings));
         return healthy ? 0 : 1;
@@ -46,16 +46,13 @@ static class Examination
             return vmm.Jail.Missing == JailWalls.None
                 ? new Finding(subject, Verdict.Ok, vmm.Jail.ToString())
                 : new Finding(subject, Verdict.Note, vmm.Jail.ToString(),
-                    "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or a kernel with Landlock");
+                    "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or a kernel with Landlock and seccomp filters");
         }
         catch (HostException failure)
         {
             return new Finding(subject, Verdict.Missing, failure.Message, failure.Advice);
         }
     }
-
-    static readonly Finding s_filter = new("seccomp filter", Verdict.Note,
-        "not built yet: a VMM that has fallen can make every system call that its jail leaves any use (see SECURITY.md)");
 
     static IEnumerable<Finding> Host() =>
     [

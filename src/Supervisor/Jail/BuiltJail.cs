@@ -23,5 +23,6 @@ sealed record BuiltJail(JailWalls Walls, JailWalls Missing, string? Reason)
         (JailWalls.Network, "network namespace"), (JailWalls.Ipc, "IPC namespace"), (JailWalls.Uts, "UTS namespace"),
         (JailWalls.Cgroup, "cgroup namespace"), (JailWalls.Time, "time namespace"), (JailWalls.Capabilities, "capabilities"),
         (JailWalls.NoNewPrivileges, "no new privileges"), (JailWalls.Limits, "limits"), (JailWalls.Landlock, "Landlock"),
+        (JailWalls.Seccomp, "seccomp filter"),
     ];
 }

@@ -42,7 +42,10 @@ enum JailWalls
     /// <summary>Nothing is opened beyond what was granted, and by nobody else's socket or signal: landlock(7).</summary>
     Landlock = 1 << 11,
 
+    /// <summary>No system call but those that a VMM makes: seccomp(2). It puts the filters on with its plan.</summary>
+    Seccomp = 1 << 12,
+
     Namespaces = User | Pid | Root | Network | Ipc | Uts | Cgroup | Time,
 
-    All = Namespaces | Capabilities | NoNewPrivileges | Limits | Landlock,
+    All = Namespaces | Capabilities | NoNewPrivileges | Limits | Landlock | Seccomp,
 }

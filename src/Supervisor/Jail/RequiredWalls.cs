@@ -10,6 +10,7 @@ static class RequiredWalls
     {
         Wall.Namespaces => JailWalls.Namespaces,
         Wall.Landlock => JailWalls.Landlock,
+        Wall.Seccomp => JailWalls.Seccomp,
         Wall.NoNetwork => JailWalls.Network,
         Wall.UserMapping => JailWalls.User,
         _ => null,

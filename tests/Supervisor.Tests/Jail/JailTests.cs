@@ -17,7 +17,7 @@ public class JailTests
     public void OthersCannotDropWhatTheyDoNotHave()
     {
         Assert.Equal(
-            [JailWalls.All, JailWalls.NoNewPrivileges | JailWalls.Limits | JailWalls.Landlock],
+            [JailWalls.All, JailWalls.NoNewPrivileges | JailWalls.Limits | JailWalls.Landlock | JailWalls.Seccomp],
             JailedProgram.Ladder(JailWalls.All, isRoot: false));
     }
 
