@@ -46,7 +46,6 @@ static partial class RuleTable
 
     private static readonly Rule[] s_streams =
     [
-        Allow(Guest | Streams, SYS_read, "a stream of the caller's"),
         Allow(Main | Personality, SYS_write, "a stream of the caller's, the trace, the result record"),
         Allow(Guest, SYS_pwrite64, "a stream that is a file; contents of files"),
         Allow(Guest | Streams, SYS_preadv2, "a stream that may block", [Int(5, RWF_NOWAIT)]),

@@ -28,6 +28,9 @@ internal static class AbiNames
         ["ucred"] = (Headers.Library, "struct ucred"),
         ["linger"] = (Headers.Library, "struct linger"),
 
+        // libseccomp's.
+        ["scmp_arg_cmp"] = (Headers.Library, "struct scmp_arg_cmp"),
+
         // The C library's own.
         ["sigset_t"] = (Headers.Library, "sigset_t"),
         ["posix_spawn_file_actions_t"] = (Headers.Library, "posix_spawn_file_actions_t"),
