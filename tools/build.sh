@@ -73,6 +73,7 @@ build_native() {
         if ! command -v gcc >/dev/null && ! command -v clang >/dev/null; then
             require_packages 'gcc: links the native programs' 'libc6-dev: the C library they are linked with'
         fi
+        require_packages 'libseccomp2: the VMM'"'"'s system-call filters are made with it'
         # Their appearing later would make their folders look changed.
         local project
         for project in "$root"/src/*/*.csproj "$root"/src/*/*/*.csproj; do

@@ -31,6 +31,7 @@ static void AddGuestCode(GeneratedSource source)
     source.Add("Sandbox.Vmm.Personality.Loader", "VdsoBytes", "The vDSO: a whole ELF image.", VdsoImage.Build());
     source.Add(
         "Sandbox.Vmm.Personality.Loader", "HostTscBytes", "unsigned long read_tsc(void).", HostTscCode.Assemble());
+    source.Add("Sandbox.Vmm", "ForbiddenCallBytes", "void forbidden_call(int, siginfo_t *, void *).", ForbiddenCallCode.Assemble());
     byte[] gate = Ring0Code.AssembleGate(out int gateReturn, out int probe);
     source.Add("Sandbox.Vmm.Platforms.Kvm", "GateBytes", "The system-call gate.", gate,
         ("ReturnOffset", gateReturn), ("ProbeOffset", probe));

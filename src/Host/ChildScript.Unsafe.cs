@@ -23,7 +23,7 @@ public sealed unsafe class ChildScript : IDisposable
     private const long HoldSeconds = 30;
 
     private readonly MemoryMapping _memory;
-    private readonly MemoryMapping _code;
+    private readonly MachineCode _code = new(CloneBytes.Bytes, "child script");
     private readonly string[] _names = new string[MaximumSteps];
     private int _steps;
     private nuint _used = StepBytes;
@@ -47,12 +47,6 @@ public sealed unsafe class ChildScript : IDisposable
         _memory = MemoryMapping.Map(
             StepBytes + DataBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, what: "child script");
         _alive = Place(1);
-        _code = MemoryMapping.Map(
-            (nuint)CloneBytes.Bytes.Length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, what: "child script");
-        CloneBytes.Bytes.CopyTo(new Span<byte>(_code.Address, (int)_code.Length));
-        int error = _code.Protect(0, _code.Length, PROT_READ | PROT_EXEC);
-        if (error != 0)
-            throw new HostException(-error, "mprotect", "child script");
     }
 
     /// <summary>Copies a value to where the child's calls can point to it.</summary>
@@ -61,6 +55,15 @@ public sealed unsafe class ChildScript : IDisposable
     {
         T* place = (T*)Reserve((nuint)sizeof(T));
         *place = value;
+        return place;
+    }
+
+    /// <summary>Copies values, one after another.</summary>
+    public T* PlaceAll<T>(ReadOnlySpan<T> values)
+        where T : unmanaged
+    {
+        T* place = (T*)Reserve((nuint)values.Length * (nuint)sizeof(T));
+        values.CopyTo(new Span<T>(place, values.Length));
         return place;
     }
 
@@ -84,12 +87,14 @@ public sealed unsafe class ChildScript : IDisposable
 
     /// <summary>A call that must succeed, or the child ends.</summary>
     /// <param name="name">For the message when it fails.</param>
-    public void Add(string name, int number, nint a0 = 0, nint a1 = 0, nint a2 = 0, nint a3 = 0, nint a4 = 0) =>
-        AddTolerating(0, name, number, a0, a1, a2, a3, a4);
+    public void Add(
+        string name, int number, nint a0 = 0, nint a1 = 0, nint a2 = 0, nint a3 = 0, nint a4 = 0, nint a5 = 0) =>
+        AddTolerating(0, name, number, a0, a1, a2, a3, a4, a5);
 
     /// <summary>A call that may fail, but only with this error.</summary>
     public void AddTolerating(
-        int errno, string name, int number, nint a0 = 0, nint a1 = 0, nint a2 = 0, nint a3 = 0, nint a4 = 0)
+        int errno, string name, int number, nint a0 = 0, nint a1 = 0, nint a2 = 0, nint a3 = 0, nint a4 = 0,
+        nint a5 = 0)
     {
         // The last place holds the end of the list.
         if (_steps == MaximumSteps - 1)
@@ -97,7 +102,8 @@ public sealed unsafe class ChildScript : IDisposable
         _names[_steps] = name;
         StepAt(_steps++) = new Step
         {
-            Number = number, A0 = a0, A1 = a1, A2 = a2, A3 = a3, A4 = a4, Result = NotReached, Tolerated = -errno,
+            Number = number, A0 = a0, A1 = a1, A2 = a2, A3 = a3, A4 = a4, A5 = a5, Result = NotReached,
+            Tolerated = -errno,
         };
     }
 

@@ -104,11 +104,9 @@ public sealed unsafe class SeqpacketChannel : IDisposable
         fixed (T* data = &message)
         {
             using var hold = new FileDescriptor.Hold(_socket);
-            var part = new iovec { iov_base = data, iov_len = (nuint)sizeof(T) };
-            var envelope = new msghdr { msg_iov = &part, msg_iovlen = 1 };
             nint sent;
             do
-                sent = sendmsg(hold.Number, &envelope, wait ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT);
+                sent = send(hold.Number, data, (nuint)sizeof(T), wait ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT);
             while (sent < 0 && errno == EINTR);
             if (sent < 0)
                 return -errno;

@@ -23,12 +23,15 @@ sealed class GuestSession(SeqpacketChannel channel)
         try
         {
             using KvmPlatform platform = new(new KvmMachine(kvm));
+            TscSampler sampler = new(VdsoTimekeeper.GuestOffset);
+            ForbiddenCall.Announce();
+            RefuseExecutableMemory();
             _phases.Mark("platform");
-            if (!ReceivePlan(out LaunchPlan? plan, out FileDescriptor[] descriptors))
+            if (!ReceivePlan(out LaunchPlan? plan, out StartOrders orders, out FileDescriptor[] descriptors))
                 return 0; // the command line was wrong after all
             _phases.Begin(plan.StartedAtNanoseconds);
             _phases.Mark("plan");
-            return Run(plan, descriptors, platform);
+            return Run(plan, Confine(plan, orders, descriptors), platform, sampler);
         }
         catch (Exception failure) when (failure is HostException or PlanException)
         {
@@ -36,7 +39,27 @@ sealed class GuestSession(SeqpacketChannel channel)
         }
     }
 
-    private int Run(LaunchPlan plan, FileDescriptor[] descriptors, KvmPlatform platform)
+    private static void RefuseExecutableMemory()
+    {
+        // Linux 6.3; the filters refuse it as well.
+        if (prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) != 0 && errno != EINVAL)
+            throw HostException.Last("prctl", "PR_SET_MDWE");
+        // Filters demand it.
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+            throw HostException.Last("prctl", "PR_SET_NO_NEW_PRIVS");
+    }
+
+    /// <summary>Puts on what the supervisor has ordered.</summary>
+    /// <returns>The plan's descriptors.</returns>
+    private static FileDescriptor[] Confine(LaunchPlan plan, StartOrders orders, FileDescriptor[] sent)
+    {
+        using FileDescriptor? ruleset = orders.HasFlag(StartOrders.Landlock) ? sent[0] : null;
+        bool writing = plan.Files.Any(file => file is { Kind: GuestFileKind.Host, Writable: true });
+        Confinement.PutOn(ruleset, orders.HasFlag(StartOrders.Seccomp) ? writing : null);
+        return ruleset is null ? sent : sent[1..];
+    }
+
+    private int Run(LaunchPlan plan, FileDescriptor[] descriptors, KvmPlatform platform, TscSampler sampler)
     {
         platform.Memory.Open(plan.Limits.MemoryBytes);
         LinuxPersonality personality = _personality = new(plan, platform.Memory, platform);
@@ -48,7 +71,7 @@ sealed class GuestSession(SeqpacketChannel channel)
             personality.TraceTo(descriptors[plan.Streams.Trace]);
         if (!personality.TryInitializeLoader(new LoaderOptions()))
             throw new HostException(ENOMEM, "mmap", "the vDSO", "give the guest more with --memory");
-        using VdsoTimekeeper timekeeper = VdsoTimekeeper.Start(personality, platform);
+        VdsoTimekeeper.Start(personality, sampler, platform);
         long error = personality.EnterWorkingDirectory(plan.WorkingDirectory, out FileSystemContext? context);
         if (error != 0)
             return Report(EndCause.Failed, -error, (long)VmmFailure.WorkingDirectory);
@@ -62,6 +85,7 @@ sealed class GuestSession(SeqpacketChannel channel)
             if (stopped && plan.Streams.Terminal)
                 TrySend(new ChannelMessage { Kind = MessageKind.Stopped });
         };
+        personality.Timers.Start();
         Listen();
         personality.Start(first);
         // A trace shows every call once, where it is served.
@@ -71,6 +95,7 @@ sealed class GuestSession(SeqpacketChannel channel)
         if (!personality.HasEnded)
             TrySend(new ChannelMessage { Kind = MessageKind.Started });
 
+        ThreadFilter.Take(ThreadRole.Main);
         GuestEnd end = personality.WaitForEnd();
         personality.DrainTerminal();
         if (plan.Streams.Result >= 0)
@@ -82,9 +107,10 @@ sealed class GuestSession(SeqpacketChannel channel)
 
     /// <returns>False when the supervisor has gone without a word: the command line was wrong after all.</returns>
     /// <exception cref="PlanException">What came is no plan.</exception>
-    internal bool ReceivePlan(out LaunchPlan plan, out FileDescriptor[] descriptors)
+    internal bool ReceivePlan(out LaunchPlan plan, out StartOrders orders, out FileDescriptor[] descriptors)
     {
         plan = null!;
+        orders = StartOrders.None;
         if (!channel.Receive(out ChannelMessage start, SeqpacketChannel.MaxDescriptors, out FileDescriptor[] sent))
         {
             descriptors = [];
@@ -93,13 +119,8 @@ sealed class GuestSession(SeqpacketChannel channel)
         try
         {
             plan = ReadPlan(start, sent);
-            int first = 1;
-            if (start.Detail32 == 1)
-            {
-                using FileDescriptor ruleset = sent[first++];
-                Confinement.PutOn(ruleset);
-            }
-            descriptors = sent[first..];
+            orders = (StartOrders)start.Detail32;
+            descriptors = sent[1..];
             return true;
         }
         catch
@@ -113,7 +134,8 @@ sealed class GuestSession(SeqpacketChannel channel)
     private static LaunchPlan ReadPlan(in ChannelMessage start, FileDescriptor[] sent)
     {
         if (start.Version != ChannelMessage.CurrentVersion || start.Kind != MessageKind.Start || sent.Length == 0
-            || start.Detail32 > 1 || start.Value != sent.Length - 1 - start.Detail32)
+            || start.Detail32 > (uint)StartOrders.All
+            || start.Value < 0 || start.Value != sent.Length - 1 - (start.Detail32 & (uint)StartOrders.Landlock))
             throw new PlanException($"no Start message of version {ChannelMessage.CurrentVersion} before it");
         using FileDescriptor file = sent[0];
         int error = file.GetStatus(out stat status);
@@ -126,15 +148,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     }
 
     /// <summary>Obeys the supervisor from now on; when it is gone, so is the guest.</summary>
-    private void Listen()
-    {
-        Thread listener = new(static state => ((GuestSession)state!).ListenUntilGone(), maxStackSize: 128 << 10)
-        {
-            IsBackground = true,
-            Name = "channel",
-        };
-        listener.Start(this);
-    }
+    private void Listen() => ThreadFilter.Start("channel", ThreadRole.Channel, 128 << 10, ListenUntilGone);
 
     private void ListenUntilGone()
     {
@@ -192,7 +206,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     {
         // Standard error is the operator's, not the guest's.
         if (message.Length > 0)
-            Console.Error.WriteLine($"sandbox-vmm: {message}");
+            StandardError.Say(message);
         _personality?.Recorder?.Finish();
         TrySend(new ChannelMessage
         {

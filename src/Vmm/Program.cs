@@ -18,7 +18,7 @@ static class Program
         _ = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         if (fcntl(StartDescriptors.Channel, F_GETFD, 0) < 0 || fcntl(StartDescriptors.Kvm, F_GETFD, 0) < 0)
         {
-            Console.Error.WriteLine("sandbox-vmm: this program is started by sandbox; see sandbox run --help");
+            StandardError.Say("this program is started by sandbox; see sandbox run --help");
             return ExitStatus.SandboxFailed;
         }
         using SeqpacketChannel channel = new(new FileDescriptor(StartDescriptors.Channel));

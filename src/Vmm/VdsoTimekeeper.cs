@@ -6,10 +6,10 @@ using Sandbox.Vmm.Platforms.Kvm;
 namespace Sandbox.Vmm;
 
 /// <summary>Keeps the vDSO's clocks true while the guest runs.</summary>
-sealed class VdsoTimekeeper : ITimerCallback, IDisposable
+sealed class VdsoTimekeeper : ITimerCallback
 {
     /// <summary>The platform asks KVM to add no offset to the host's counter, and reads the guest's to make sure.</summary>
-    private const ulong GuestOffset = 0;
+    public const ulong GuestOffset = 0;
 
     /// <summary>
     /// The platform's reading is this close when the counters are one; where KVM gave the guest a counter of its own,
@@ -18,12 +18,14 @@ sealed class VdsoTimekeeper : ITimerCallback, IDisposable
     private const double ToleranceNanoseconds = 20e6;
 
     private readonly LinuxPersonality _personality;
-    private readonly TscSampler _sampler = new(GuestOffset);
+    private readonly TscSampler _sampler;
     private readonly VdsoClock _clock;
 
-    private VdsoTimekeeper(LinuxPersonality personality, int tscKilohertz, (ulong Tsc, long At) guest)
+    private VdsoTimekeeper(
+        LinuxPersonality personality, TscSampler sampler, int tscKilohertz, (ulong Tsc, long At) guest)
     {
         _personality = personality;
+        _sampler = sampler;
         ClockSample now = _sampler.Take();
         bool usable = tscKilohertz > 0 && TscSampler.IsInvariant && IsSameCounter(now, tscKilohertz, guest);
         _clock = new VdsoClock(personality.Vdso.Page, usable ? tscKilohertz : 0);
@@ -37,12 +39,9 @@ sealed class VdsoTimekeeper : ITimerCallback, IDisposable
         return Math.Abs(nanosecondsLater - (now.Monotonic - guest.At)) < ToleranceNanoseconds;
     }
 
-    public static VdsoTimekeeper Start(LinuxPersonality personality, KvmPlatform platform)
-    {
-        VdsoTimekeeper keeper = new(personality, platform.TscKilohertz, platform.TscReading);
-        keeper.Schedule();
-        return keeper;
-    }
+    /// <param name="sampler">Of <see cref="GuestOffset"/>; used until the process ends.</param>
+    public static void Start(LinuxPersonality personality, TscSampler sampler, KvmPlatform platform) =>
+        new VdsoTimekeeper(personality, sampler, platform.TscKilohertz, platform.TscReading).Schedule();
 
     public void OnTimer()
     {
@@ -55,6 +54,4 @@ sealed class VdsoTimekeeper : ITimerCallback, IDisposable
         if (_clock.IsRunning)
             _personality.Timers.Schedule(_personality.Clock.Monotonic + VdsoClock.UpdateIntervalNanoseconds, this);
     }
-
-    public void Dispose() => _sampler.Dispose();
 }

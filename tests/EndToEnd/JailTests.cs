@@ -49,6 +49,12 @@ public sealed class JailTests
         foreach (string set in (string[])["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
             Assert.Equal("0000000000000000", Status(proc, set));
         Assert.Equal("1", Status(proc, "NoNewPrivs"));
+        // One filter for all threads, and one of each thread's role.
+        // KVM's workers, which the kernel counts as the VMM's threads, run none of its code.
+        Assert.True(SpinWait.SpinUntil(() => Directory.GetDirectories(proc + "/task")
+            .Where(task => !File.ReadAllText(task + "/comm").StartsWith("kvm-", StringComparison.Ordinal))
+            .All(task => (Status(task, "Seccomp"), Status(task, "Seccomp_filters")) == ("2", "2")), 10_000),
+            "a thread without its filters");
         Assert.Equal("1", Status(proc, "NSpid").Split('\t')[1]);
         string mount = Assert.Single(File.ReadAllLines(proc + "/mountinfo"));
         Assert.Contains(" / / ro,nosuid,nodev,noexec", mount, StringComparison.Ordinal);

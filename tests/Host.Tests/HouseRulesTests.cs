@@ -12,6 +12,8 @@ public partial class HouseRulesTests
     {
         ["src/Host/Sandbox.Host.csproj"] = [],
         ["src/Gate/Sandbox.Gate.csproj"] = [],
+        ["src/Filters/Sandbox.Filters.csproj"] =
+            ["src/Host/Sandbox.Host.csproj", "src/Policy/Contract/Sandbox.Policy.Contract.csproj"],
         ["src/Policy/Contract/Sandbox.Policy.Contract.csproj"] = [],
         ["src/Policy/Language/Sandbox.Policy.Language.csproj"] = ["src/Policy/Contract/Sandbox.Policy.Contract.csproj"],
         ["src/Policy/Precompile/Sandbox.Policy.Precompile.csproj"] = ["src/Policy/Language/Sandbox.Policy.Language.csproj"],

@@ -78,6 +78,16 @@ public class ExitReportTests
         Assert.DoesNotContain(line!, char.IsControl);
     }
 
+    [Fact]
+    public void AForbiddenCallIsNamed()
+    {
+        static Outcome.Ended At(long number, uint first, uint second) => new(
+            EndCause.Failed, second, (long)first << 32 | (uint)number, (long)VmmFailure.ForbiddenCall);
+        Says(125, "the system call ioctl(0x4, 0xae01, ...)", ExitReport.For(Plan, At(Libc.SYS_ioctl, 4, 0xae01)));
+        Says(125, "the system call execve(0xffffffff, 0x0, ...)", ExitReport.For(Plan, At(Libc.SYS_execve, uint.MaxValue, 0)));
+        Says(125, "the system call -1(0x0, 0x0, ...)", ExitReport.For(Plan, At(-1, 0, 0)));
+    }
+
     [Theory]
     [InlineData(EndCause.NotFound)]
     [InlineData(EndCause.NotExecutable)]

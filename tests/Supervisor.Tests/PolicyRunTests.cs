@@ -96,7 +96,6 @@ public sealed class PolicyRunTests : IDisposable
     }
 
     [Theory]
-    [InlineData("isolation: [seccomp]", "asks for the wall seccomp")]
     [InlineData("guest: {kind: machine}", "asks for a machine guest")]
     [InlineData("devices: [{device: console, because: x}]", "asks for a device")]
     [InlineData("fragment: true", "is a fragment")]
@@ -106,6 +105,7 @@ public sealed class PolicyRunTests : IDisposable
     [InlineData(Wall.Namespaces, (int)JailWalls.Time)]
     [InlineData(Wall.Landlock, (int)JailWalls.Landlock)]
     [InlineData(Wall.Cgroup, (int)JailWalls.CgroupLimits)]
+    [InlineData(Wall.Seccomp, (int)JailWalls.Seccomp)]
     [InlineData(Wall.NoNetwork, (int)JailWalls.Network)]
     [InlineData(Wall.UserMapping, (int)JailWalls.User)]
     public void ARequiredWallThatIsMissingRefusesTheStart(Wall required, int number)

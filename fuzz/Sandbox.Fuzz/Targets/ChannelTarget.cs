@@ -83,7 +83,8 @@ sealed unsafe class ChannelTarget : FuzzTarget
         Send(far, packet, file);
         try
         {
-            if (!new GuestSession(channel).ReceivePlan(out LaunchPlan plan, out FileDescriptor[] descriptors))
+            if (!new GuestSession(channel).ReceivePlan(
+                out LaunchPlan plan, out _, out FileDescriptor[] descriptors))
                 return false;
             OracleException.Check(packet.Descriptors == descriptors.Length + 1, "a plan with other descriptors");
             OracleException.Check(plan.Serialize().AsSpan().SequenceEqual(written), "another plan");

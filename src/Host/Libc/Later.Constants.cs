@@ -28,6 +28,7 @@ public static unsafe partial class Libc
 
     public const int PR_SET_MDWE = 65;
     public const int PR_GET_MDWE = 66;
+    public const int PR_MDWE_REFUSE_EXEC_GAIN = 1;
     public const int PR_SET_MEMORY_MERGE = 67;
     public const int PR_GET_MEMORY_MERGE = 68;
     public const int PR_GET_AUXV = 0x41555856;

@@ -9,7 +9,7 @@ public enum MessageKind : uint
     /// Supervisor to VMM, first and once: carries descriptors, the first of which is a memfd with the plan as
     /// <see cref="LaunchPlan.Serialize"/> writes it, the rest the plan's descriptors in order.
     /// <see cref="ChannelMessage.Value"/> is their number without the memfd.
-    /// With <see cref="ChannelMessage.Detail32"/> 1, a Landlock ruleset that the VMM has to put on stands before them.
+    /// <see cref="ChannelMessage.Detail32"/> says what the VMM has to put on first: <see cref="StartOrders"/>.
     /// </summary>
     Start = 1,
 
@@ -30,6 +30,21 @@ public enum MessageKind : uint
 
     /// <summary>VMM to supervisor: the foreground job stopped; suspend the command line too.</summary>
     Stopped = 18,
+}
+
+/// <summary>What a VMM confines itself with before it obeys its plan.</summary>
+[Flags]
+public enum StartOrders : uint
+{
+    None = 0,
+
+    /// <summary>A Landlock ruleset, which stands before the plan's descriptors.</summary>
+    Landlock = 1 << 0,
+
+    /// <summary>Its seccomp filters.</summary>
+    Seccomp = 1 << 1,
+
+    All = Landlock | Seccomp,
 }
 
 /// <summary>Why a guest ended.</summary>
@@ -80,6 +95,11 @@ public enum VmmFailure : uint
     WorkingDirectory,
     ResultRecord,
     InternalError,
+    /// <summary>
+    /// A filter stopped a system call: Value is its number, and the low 32 bits of its first argument above; Detail32
+    /// those of its second. Said by sandbox-gate's forbidden_call.
+    /// </summary>
+    ForbiddenCall,
 }
 
 /// <summary>One message: fixed size, so that neither side ever parses a length.</summary>

@@ -10,7 +10,8 @@ static unsafe class PrivateFile
     /// <summary>rw-------.</summary>
     public const uint Mode = 0x180;
 
-    const uint FolderMode = 0x1c0; // rwx------
+    // The files are private; the folder may hold what others must be able to look for, such as a ceiling.
+    const uint FolderMode = 0x1ed; // rwxr-xr-x
 
     /// <summary>Opens a regular file that belongs to this user or root and that nobody else can write to.</summary>
     /// <param name="flags">O_NOFOLLOW and O_NONBLOCK are added.</param>

@@ -14,7 +14,7 @@ static class Examination
 
     public static int Run()
     {
-        Finding[] findings = [.. Host(), .. KvmDiagnosis.Of(KvmFacts.Ask()), Vmm(), .. Jail(), s_filter];
+        Finding[] findings = [.. Host(), .. KvmDiagnosis.Of(KvmFacts.Ask()), Vmm(), .. Jail()];
         bool healthy = Array.TrueForAll(findings, finding => finding.Verdict != Verdict.Missing);
         StandardStreams.WriteOutput(Report(findings));
         return healthy ? 0 : 1;
@@ -49,7 +49,7 @@ static class Examination
                 ? new Finding(subject, Verdict.Ok, vmm.Jail.ToString())
                 : new Finding(subject, Verdict.Note, vmm.Jail.ToString(), vmm.Jail.Missing == JailWalls.CgroupLimits
                     ? null
-                    : "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or a kernel with Landlock");
+                    : "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or a kernel with Landlock and seccomp filters");
             return [jail, CgroupDiagnosis.Of(vmm.Group, vmm.Jail, isRoot: geteuid() == 0)];
         }
         catch (HostException failure)
@@ -60,9 +60,6 @@ static class Examination
 
     /// <summary>Any that a guest could have.</summary>
     static readonly GroupLimits s_limits = new(1UL << 30, Cpus: 1, Weight: 100, Processes: 100);
-
-    static readonly Finding s_filter = new("seccomp filter", Verdict.Note,
-        "not built yet: a VMM that has fallen can make every system call that its jail leaves any use (see SECURITY.md)");
 
     static IEnumerable<Finding> Host() =>
     [

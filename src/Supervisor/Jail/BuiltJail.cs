@@ -42,5 +42,6 @@ sealed record BuiltJail(JailWalls Walls, JailWalls Missing, string? Reason)
         (JailWalls.NoNewPrivileges, "no new privileges"), (JailWalls.Limits, "limits"), (JailWalls.Landlock, "Landlock"),
         (JailWalls.OwnUser, "a user of its own"),
         (JailWalls.CgroupLimits, "control group"),
+        (JailWalls.Seccomp, "seccomp filter"),
     ];
 }

@@ -51,7 +51,10 @@ enum JailWalls
     /// <summary>Memory, CPU time, processes and threads of the host: cgroups(7).</summary>
     CgroupLimits = 1 << 13,
 
+    /// <summary>No system call but those that a VMM makes: seccomp(2). It puts the filters on with its plan.</summary>
+    Seccomp = 1 << 14,
+
     Namespaces = User | Pid | Root | Network | Ipc | Uts | Cgroup | Time,
 
-    All = Namespaces | Capabilities | NoNewPrivileges | Limits | Landlock | OwnUser | CgroupLimits,
+    All = Namespaces | Capabilities | NoNewPrivileges | Limits | Landlock | OwnUser | CgroupLimits | Seccomp,
 }

@@ -46,6 +46,11 @@ sealed class JailedProgram : IDisposable
             wanted &= ~JailWalls.Landlock;
             _reason = "this kernel has no Landlock";
         }
+        if (wanted.HasFlag(JailWalls.Seccomp) && !SeccompSupport.HasFilters)
+        {
+            wanted &= ~JailWalls.Seccomp;
+            _reason ??= "this kernel has no seccomp filters";
+        }
 
         _attempts = new Queue<JailWalls>(Ladder(wanted, isRoot));
     }

@@ -11,6 +11,7 @@ static class RequiredWalls
         Wall.Namespaces => JailWalls.Namespaces & ~JailWalls.Time,
         Wall.Landlock => JailWalls.Landlock,
         Wall.Cgroup => JailWalls.CgroupLimits,
+        Wall.Seccomp => JailWalls.Seccomp,
         Wall.NoNetwork => JailWalls.Network,
         Wall.UserMapping => JailWalls.User,
         _ => null,

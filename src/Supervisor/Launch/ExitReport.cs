@@ -104,10 +104,15 @@ static class ExitReport
             VmmFailure.HostMemory => $"the host has no memory left for this guest: {error}; ask for less with --memory",
             VmmFailure.WorkingDirectory => $"the guest's working directory {Quote.Value(plan.WorkingDirectory)} cannot be entered: {error}; choose another with --workdir, or --mount it",
             VmmFailure.ResultRecord => $"--json: the result record could not be written: {error}; the guest has ended, but how is not recorded",
+            VmmFailure.ForbiddenCall => $"the VMM was ended at {Call(ended)}, which its seccomp filter forbids; this is a bug in sandbox or an attack by the guest, please report it",
             VmmFailure.InternalError => $"the VMM failed ({error}); this is a bug in sandbox, please report it",
             _ => $"the VMM failed for an unknown reason ({error}); this is a bug in sandbox, please report it",
         };
     }
+
+    // sandbox-gate's forbidden_call says it.
+    static string Call(Outcome.Ended ended) =>
+        $"the system call {SystemCallNames.NameOf((int)ended.Value)}(0x{(uint)(ended.Value >> 32):x}, 0x{ended.Detail32:x}, ...)";
 
     static string Capability(uint number) =>
         KvmRequirement.All.FirstOrDefault(need => need.Capability == number) is { } need ? $"{need.Name} ({need.Purpose})" : "a capability";

@@ -82,12 +82,14 @@ sealed unsafe class Session
         using FileDescriptor plan = PlanInMemory(_plan.Serialize());
         using LandlockRuleset? rules =
             _vmm.Jail.Walls.HasFlag(JailWalls.Landlock) ? JailRules.ForPlan(_plan, descriptors) : null;
+        StartOrders orders = (rules is null ? StartOrders.None : StartOrders.Landlock)
+            | (_vmm.Jail.Walls.HasFlag(JailWalls.Seccomp) ? StartOrders.Seccomp : StartOrders.None);
         FileDescriptor[] sent = rules is null ? [plan, .. descriptors] : [plan, rules.Descriptor, .. descriptors];
         var start = new ChannelMessage
         {
             Version = ChannelMessage.CurrentVersion,
             Kind = MessageKind.Start,
-            Detail32 = rules is null ? 0u : 1u,
+            Detail32 = (uint)orders,
             Value = descriptors.Length,
         };
         try

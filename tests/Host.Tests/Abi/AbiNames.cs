@@ -30,6 +30,9 @@ internal static class AbiNames
         ["sockaddr_in"] = (Headers.Library, "struct sockaddr_in"),
         ["sockaddr_in6"] = (Headers.Library, "struct sockaddr_in6"),
 
+        // libseccomp's.
+        ["scmp_arg_cmp"] = (Headers.Library, "struct scmp_arg_cmp"),
+
         // The C library's own.
         ["sigset_t"] = (Headers.Library, "sigset_t"),
         ["posix_spawn_file_actions_t"] = (Headers.Library, "posix_spawn_file_actions_t"),

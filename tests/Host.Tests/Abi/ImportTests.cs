@@ -5,7 +5,7 @@ using Xunit;
 
 namespace Sandbox.Host.Tests.Abi;
 
-/// <summary>Every import exists in the C library and takes arguments of the sizes that its header declares.</summary>
+/// <summary>Every import exists in its library and takes arguments of the sizes that its header declares.</summary>
 public class ImportTests
 {
     // Where an argument is wider than its declaration the callee reads garbage; where it is narrower, half of it.
@@ -41,14 +41,17 @@ public class ImportTests
             .Select(import => (import.method, import.Item2.EntryPoint ?? import.method.Name, import.Item2.Value))];
 
     [Fact]
-    public void Every_import_is_exported_by_the_C_library()
+    public void Every_import_is_exported_by_its_library()
     {
         Assert.True(s_imports.Count > 100, $"only {s_imports.Count} imports found");
-        Assert.All(s_imports, import => Assert.Equal("libc", import.Library));
-        var library = NativeLibrary.Load("libc", typeof(Libc).Assembly, null);
-        var missing = s_imports.Select(import => import.Symbol).Distinct()
-            .Where(symbol => !NativeLibrary.TryGetExport(library, symbol, out _));
-        Assert.Empty(missing);
+        Assert.Equal(["libc", "libseccomp.so.2"], s_imports.Select(import => import.Library).Distinct().Order());
+        foreach (var imports in s_imports.GroupBy(import => import.Library))
+        {
+            var library = NativeLibrary.Load(imports.Key, typeof(Libc).Assembly, null);
+            var missing = imports.Select(import => import.Symbol).Distinct()
+                .Where(symbol => !NativeLibrary.TryGetExport(library, symbol, out _));
+            Assert.Empty(missing);
+        }
     }
 
     [Fact]

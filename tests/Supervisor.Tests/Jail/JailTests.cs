@@ -5,7 +5,8 @@ namespace Sandbox.Supervisor.Tests.Jail;
 
 public class JailTests
 {
-    const JailWalls Bare = JailWalls.NoNewPrivileges | JailWalls.Limits | JailWalls.Landlock | JailWalls.CgroupLimits;
+    const JailWalls Bare = JailWalls.NoNewPrivileges | JailWalls.Limits | JailWalls.Landlock | JailWalls.CgroupLimits
+        | JailWalls.Seccomp;
 
     [Fact]
     public void RootGivesUpOneWallBeforeMany() => Assert.Equal(

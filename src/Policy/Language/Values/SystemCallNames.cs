@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Sandbox.Policy.Language;
 
 /// <summary>System calls by name, number and group.</summary>
-static partial class SystemCallNames
+public static partial class SystemCallNames
 {
     /// <summary>One above the highest number that a rule may name.</summary>
     public const int Limit = 512;

@@ -30,7 +30,7 @@ sealed class Attendant(Attendance attendance, LinuxPersonality personality)
     public bool IsFree => Volatile.Read(ref _engagement) is null;
 
     public void Start() =>
-        new Thread(Work, StackBytes) { IsBackground = true, Name = "attendant" }.Start();
+        ThreadFilter.Start("attendant", ThreadRole.Guest, StackBytes, Work);
 
     /// <summary>Attends the thread from now on, until its calls become rare. False when engaged already.</summary>
     public bool TryEngage(GuestThread thread, CallExchange exchange)

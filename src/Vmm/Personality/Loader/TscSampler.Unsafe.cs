@@ -1,6 +1,5 @@
 using System.Runtime.Intrinsics.X86;
 using Sandbox.Host;
-using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Loader;
 
@@ -16,7 +15,7 @@ public sealed unsafe class TscSampler : IDisposable
     /// <summary>A reading of the counter between two clock readings closer than this is as good as it gets.</summary>
     private const long GoodWindowNanoseconds = 500;
 
-    private readonly MemoryMapping _code;
+    private readonly MachineCode _code = new(HostTscBytes.Bytes, "time-stamp counter");
     private readonly delegate* unmanaged<ulong> _readTsc;
     private readonly ulong _guestOffset;
 
@@ -25,16 +24,6 @@ public sealed unsafe class TscSampler : IDisposable
     public TscSampler(ulong guestOffset)
     {
         _guestOffset = guestOffset;
-        _code = MemoryMapping.Map(
-            Memory.Page.Size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, what: "time-stamp counter");
-        ReadOnlySpan<byte> code = HostTscBytes.Bytes;
-        code.CopyTo(new Span<byte>(_code.Address, (int)_code.Length));
-        int error = _code.Protect(0, _code.Length, PROT_READ | PROT_EXEC);
-        if (error != 0)
-        {
-            _code.Dispose();
-            throw new HostException(-error, "mprotect", "time-stamp counter");
-        }
         _readTsc = (delegate* unmanaged<ulong>)_code.Address;
     }
 

@@ -63,7 +63,7 @@ public sealed class HostThreads
         Worker worker = new(this);
         try
         {
-            new Thread(worker.Work, StackBytes) { IsBackground = true, Name = "guest" }.Start();
+            ThreadFilter.Start("guest", ThreadRole.Guest, StackBytes, worker.Work);
         }
         catch (OutOfMemoryException)
         {

@@ -108,8 +108,7 @@ public sealed unsafe class HostPoller : IDisposable
         epoll_event stop = new() { events = EPOLLIN, data = ulong.MaxValue };
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, wakeUp, &stop) != 0)
             throw HostException.Last("epoll_ctl", "EPOLL_CTL_ADD");
-        _thread = new Thread(Run, maxStackSize: 128 * 1024) { IsBackground = true, Name = "host poller" };
-        _thread.Start();
+        _thread = ThreadFilter.Start("streams", ThreadRole.Streams, 128 << 10, Run);
     }
 
     private void Run()

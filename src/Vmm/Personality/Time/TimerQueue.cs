@@ -83,16 +83,27 @@ public sealed class TimerQueue(GuestClock clock)
             _heap[_count++] = slot;
             SiftUp(_count - 1);
             handle = new(slot, generation);
-            if (!_started)
-            {
-                _started = true;
-                new Thread(Loop, 256 << 10) { IsBackground = true, Name = "timers" }.Start();
-            }
+            StartLocked();
             wake = monotonicDeadline < _sleepingUntil;
         }
         if (wake)
             _parker.Unpark();
         return handle;
+    }
+
+    /// <summary>Starts the timer thread, which else comes with the first timer: not every thread may start one then.</summary>
+    public void Start()
+    {
+        lock (_lock)
+            StartLocked();
+    }
+
+    private void StartLocked()
+    {
+        if (_started)
+            return;
+        _started = true;
+        ThreadFilter.Start("timers", ThreadRole.Timers, 256 << 10, Loop);
     }
 
     /// <summary>

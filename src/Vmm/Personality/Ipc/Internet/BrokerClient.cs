@@ -16,7 +16,7 @@ sealed class BrokerClient(SeqpacketChannel channel)
     private readonly Dictionary<ulong, BrokerCall> _pending = [];
     private ulong _lastNumber;
     private int _lookups;
-    private Thread? _listener;
+    private bool _isListening;
     private bool _gone;
 
     /// <summary>Sends a request.</summary>
@@ -38,12 +38,8 @@ sealed class BrokerClient(SeqpacketChannel channel)
             if (isLookup)
                 _lookups++;
             StartListener();
-            try
-            {
-                // Never waits: so many requests always have room in the queue.
-                channel.Send(request);
-            }
-            catch (HostException gone) when (gone.Errno is EPIPE or ECONNRESET)
+            // Never waits: so many requests always have room in the queue.
+            if (channel.TrySend(request, wait: true) != 0)
             {
                 _pending.Remove(request.Number);
                 return null;
@@ -54,10 +50,10 @@ sealed class BrokerClient(SeqpacketChannel channel)
 
     private void StartListener()
     {
-        if (_listener is not null)
+        if (_isListening)
             return;
-        _listener = new Thread(Listen, maxStackSize: 128 << 10) { IsBackground = true, Name = "network" };
-        _listener.Start();
+        _isListening = true;
+        ThreadFilter.Start("network", ThreadRole.Guest, 128 << 10, Listen);
     }
 
     private void Listen()

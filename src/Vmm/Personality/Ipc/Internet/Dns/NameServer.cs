@@ -47,7 +47,7 @@ sealed class NameServer
             throw new InvalidOperationException("no room for the name server");
         _datagrams.Queue.Add(new ThreadWaitEntry(_parker));
         _listener.Queue.Add(new ThreadWaitEntry(_parker));
-        new Thread(() => Run(inode), maxStackSize: 128 << 10) { IsBackground = true, Name = "name server" }.Start();
+        ThreadFilter.Start("name server", ThreadRole.Guest, 128 << 10, () => Run(inode));
     }
 
     private void Run(Func<AnonymousInode> inode)

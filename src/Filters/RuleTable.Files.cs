@@ -1,0 +1,57 @@
+using System.Runtime.CompilerServices;
+using static Sandbox.Filters.Condition;
+using static Sandbox.Filters.Rule;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Filters;
+
+// Granted host files. openat2's flags are in memory, out of a filter's sight: Landlock says what may be opened.
+static partial class RuleTable
+{
+    private static readonly Rule[] s_files =
+    [
+        Allow(Guest, SYS_openat2, "a file beneath a granted folder", [Long(3, OpenHowSize)]),
+        Allow(Guest, SYS_statx, "status of files", [Int(2, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, AT_EMPTY_PATH)]),
+        Allow(Guest, SYS_fstat, "status of streams and mapped files"),
+        Allow(Guest, SYS_newfstatat, "fstat(2), as the C library makes it", [Int(3, AT_EMPTY_PATH)]),
+        Allow(Guest, SYS_fstatfs, "statfs(2) of the guest"),
+        Allow(Guest, SYS_readlinkat, "symbolic links"),
+        Allow(Guest, SYS_getdents64, "lists of folders"),
+        Allow(Guest, SYS_pread64, "contents of files"),
+        Allow(Guest, SYS_lseek, "streams that are files; holes of files"),
+        Allow(Guest, SYS_fcntl, "a descriptor of its own for every mapping", [Int(1, F_DUPFD_CLOEXEC)]),
+        Allow(Guest, SYS_fsync, "fsync(2) of the guest"),
+        Allow(Guest, SYS_fdatasync, "fdatasync(2) of the guest"),
+        Allow(Guest, SYS_syncfs, "sync(2) of the guest"),
+        Allow(Guest, SYS_msync, "msync(2) of the guest"),
+        Allow(None, SYS_prlimit64, "as many open files as the host allows", [Int(0, 0), Int(1, RLIMIT_NOFILE)]),
+        Allow(None, SYS_umask, "the modes of files are the guest's", [Int(0, 0)]),
+        Allow(None, SYS_geteuid, "whose files are the guest's"),
+        Allow(None, SYS_getegid, "whose files are the guest's"),
+        Allow(None, SYS_getgroups, "whose files are the guest's"),
+    ];
+
+    /// <summary>Granted folders of which one at least is writable.</summary>
+    private static readonly Rule[] s_changes =
+    [
+        Change(SYS_pwritev2, "appending", [Int(5, RWF_APPEND)]),
+        Change(SYS_ftruncate, "lengths of files"),
+        Change(SYS_fallocate, "room in files, holes"),
+        Change(SYS_fchmod, "modes of files"),
+        Change(SYS_fchmodat2, "modes of what cannot be opened", [Int(3, AT_SYMLINK_NOFOLLOW)]),
+        Change(SYS_utimensat, "times of files", [Int(3, AT_SYMLINK_NOFOLLOW, 0)]),
+        Change(SYS_mkdirat, "new folders"),
+        Change(SYS_symlinkat, "new symbolic links"),
+        Change(SYS_linkat, "new names", [Int(4, 0)]),
+        Change(SYS_unlinkat, "names that go", [Int(2, 0, AT_REMOVEDIR)]),
+        Change(SYS_renameat, "names that move: the C library's renameat2(2) without flags"),
+        Change(SYS_renameat2, "names that move", [Int(4, RENAME_NOREPLACE, RENAME_EXCHANGE)]),
+    ];
+
+    private const ulong OpenHowSize = 24;
+
+    private static Rule Change(
+        int number, string reason, Condition[]? conditions = null,
+        [CallerArgumentExpression(nameof(number))] string name = "") =>
+        Allow(Guest, number, reason, conditions, name) with { Writes = true };
+}

@@ -1,0 +1,80 @@
+using Sandbox.Host;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm;
+
+/// <summary>
+/// The seccomp filters, made at build time by sandbox-filters: one on all threads, and on each a narrower one of its
+/// role. A filter holds for the thread and those that it starts, and nothing takes it off.
+/// </summary>
+static unsafe class ThreadFilter
+{
+    private static volatile bool s_isOn;
+
+    [ThreadStatic]
+    private static ThreadRole t_role;
+
+    /// <summary>Puts the filter for all threads on every thread of the process.</summary>
+    /// <param name="writing">Whether the guest may write a host file.</param>
+    /// <exception cref="HostException">The host has no seccomp filters, or a thread could not be reached.</exception>
+    public static void PutOnEveryThread(bool writing)
+    {
+        PutOn(writing ? WritingFilter.Bytes : ReadingFilter.Bytes, SECCOMP_FILTER_FLAG_TSYNC);
+        s_isOn = true;
+    }
+
+    /// <summary>
+    /// Puts the filter of a role on the calling thread, once there is one for all threads. A thread that was started by
+    /// one with a role has that role's filter already, and stays with it.
+    /// </summary>
+    /// <exception cref="HostException">The host has no memory left for it.</exception>
+    public static void Take(ThreadRole role)
+    {
+        if (!s_isOn || t_role != ThreadRole.None)
+            return;
+        PutOn(Of(role), 0);
+        t_role = role;
+    }
+
+    /// <summary>Starts a thread that takes its role, or has that of its starter, before it works.</summary>
+    /// <exception cref="OutOfMemoryException">The host gives no more threads.</exception>
+    public static Thread Start(string name, ThreadRole role, int stackBytes, Action work)
+    {
+        ThreadRole inherited = t_role;
+        Thread thread = new(Run, stackBytes) { IsBackground = true, Name = name };
+        thread.Start();
+        return thread;
+
+        void Run()
+        {
+            t_role = inherited;
+            Take(role);
+            work();
+        }
+    }
+
+    private static ReadOnlySpan<byte> Of(ThreadRole role) => role switch
+    {
+        ThreadRole.Main => MainFilter.Bytes,
+        ThreadRole.Channel => ChannelFilter.Bytes,
+        ThreadRole.Guest => GuestFilter.Bytes,
+        ThreadRole.Timers => TimersFilter.Bytes,
+        ThreadRole.Streams => StreamsFilter.Bytes,
+        ThreadRole.Finalizers => FinalizersFilter.Bytes,
+        _ => throw new ArgumentOutOfRangeException(nameof(role)),
+    };
+
+    private static void PutOn(ReadOnlySpan<byte> program, uint flags)
+    {
+        sock_filter* filter = stackalloc sock_filter[program.Length / sizeof(sock_filter)];
+        Span<sock_filter> instructions = new(filter, program.Length / sizeof(sock_filter));
+        program.CopyTo(new Span<byte>(filter, program.Length));
+        foreach (ref sock_filter instruction in instructions)
+            if (instruction is { code: BPF_JMP | BPF_JEQ | BPF_K, k: FilterPlaceholder.OwnPid })
+                instruction.k = (uint)Environment.ProcessId;
+        sock_fprog whole = new() { len = (ushort)instructions.Length, filter = filter };
+        int result = seccomp(SECCOMP_SET_MODE_FILTER, flags, &whole);
+        if (result != 0)
+            throw result < 0 ? HostException.Last("seccomp") : new HostException(ESRCH, "seccomp", $"thread {result}");
+    }
+}
