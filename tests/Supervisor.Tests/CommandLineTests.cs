@@ -289,10 +289,31 @@ public class CommandLineTests
 
     /// <summary>Takes Start as the VMM does: "plan" is the launch plan, "fds" its descriptors, "channel" the socket.</summary>
     static string Python(string then) => "exec python3 - <<'PYTHON'\n" + """
-        import json, os, socket, struct
+        import os, socket, struct
         channel = socket.socket(fileno=3)
         message, fds, flags, _ = socket.recv_fds(channel, 64, 253)
-        plan, fds = json.load(os.fdopen(fds[0])), fds[1:]
+        class Reader: # PlanReader and PlanFormat once more, for plans without rules
+            def __init__(self, data): self.data, self.at = data, 0
+            def take(self, size): self.at += size; return self.data[self.at - size:self.at]
+            def number(self, form): return struct.unpack('<' + form, self.take(struct.calcsize('<' + form)))[0]
+            def text(self): return self.take(self.number('i')).decode()
+            def texts(self): return [self.text() for _ in range(self.number('i'))]
+        def read(data):
+            r = Reader(data)
+            assert r.take(8) == b'sandbox\0' and r.number('i') > 0
+            plan = {'arguments': r.texts(), 'environment': r.texts(), 'workingDirectory': r.text(), 'hostname': r.text()}
+            r.text(), r.take(8), r.text(), r.take(struct.calcsize('<QiqqiqQi'))
+            def file():
+                kind, path, descriptor, writable = r.number('B'), r.text(), r.number('i'), r.number('B')
+                content = r.text() if r.number('B') else None
+                r.take(12)
+                return {'kind': 'Host' if kind == 0 else '', 'path': path, 'descriptor': descriptor}
+            plan['files'] = [file() for _ in range(r.number('i'))]
+            assert r.take(2) == b'\0\0'
+            names = ('stdin', 'i'), ('stdout', 'i'), ('stderr', 'i'), ('terminal', 'B'), ('rows', 'H'), ('columns', 'H'), ('result', 'i'), ('trace', 'i')
+            plan['streams'] = {name: r.number(form) for name, form in names}
+            return plan
+        plan, fds = read(os.fdopen(fds[0], 'rb').read()), fds[1:]
         def tell(kind, cause=0, value=0):
             return struct.pack('<IIIIqq', 1, kind, cause, 0, value, 0)
 

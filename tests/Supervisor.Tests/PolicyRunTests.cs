@@ -102,7 +102,7 @@ public sealed class PolicyRunTests : IDisposable
     public void WhatThisVersionCannotGiveRefusesTheStart(string text, string reason) => OneLine.Refuses(reason, () => Plan(Policy(text)));
 
     [Theory]
-    [InlineData(Wall.Namespaces, (int)JailWalls.Time)]
+    [InlineData(Wall.Namespaces, (int)JailWalls.Pid)]
     [InlineData(Wall.Landlock, (int)JailWalls.Landlock)]
     [InlineData(Wall.Cgroup, (int)JailWalls.CgroupLimits)]
     [InlineData(Wall.Seccomp, (int)JailWalls.Seccomp)]
@@ -156,14 +156,15 @@ public sealed class PolicyRunTests : IDisposable
             return policy;
         }
     }
+
     [Fact]
     public void ACeilingThatIsThereAndCannotBeReadRefuses()
     {
         string ceiling = Path.Combine(_folder, "gone.yaml");
         File.CreateSymbolicLink(ceiling, Path.Combine(_folder, "nothing.yaml"));
-        OneLine.Refuses("cannot be read", () =>
+        OneLine.Refuses("gone.yaml' cannot be opened", () =>
         {
-            Ceiling.Check(FakeHost.DefaultPolicy, ceiling);
+            Ceiling.Check(FakeHost.DefaultPolicy, ceiling, geteuid());
             return ceiling;
         });
     }

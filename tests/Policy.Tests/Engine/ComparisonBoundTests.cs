@@ -42,8 +42,8 @@ public class ComparisonBoundTests
             "network:\n" + Many(4_000, i => $"  - {{deny: connect, to: '2001:db8:{i:x}::/48', port: {i * 11 % 65536}}}")
         },
         {
-            "conditions on every call", "syscalls:\n" + Many(6_000, i => $"  - {{deny: '@all', when: {{argument: {i % 6}, as: long, is: ==, value: {i * 3}}}}}"),
-            "syscalls:\n" + Many(6_000, i => $"  - {{deny: '@all', when: {{argument: {i % 6}, as: long, is: ==, value: {i * 5}}}}}")
+            "conditions on every call", "syscalls:\n" + Many(380, i => $"  - {{deny: '@all', when: {{argument: {i % 6}, as: long, is: ==, value: {i * 3}}}}}"),
+            "syscalls:\n" + Many(380, i => $"  - {{deny: '@all', when: {{argument: {i % 6}, as: long, is: ==, value: {i * 5}}}}}")
         },
         {
             "masks", "syscalls:\n" + Many(3_000, i => $"  - {{deny: open, when: {{argument: 1, as: long, mask: 0x{i * 2 + 1:x}, is: ==, value: 1}}}}"),
