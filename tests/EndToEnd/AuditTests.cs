@@ -160,7 +160,8 @@ public sealed class AuditTests
                     child.Kill();
                 });
             Assert.Equal(128 + 9, killed.Status);
-            Assert.Empty(killed.Left);
+            // Nobody is left to remove the empty control group: the next start does.
+            Assert.DoesNotContain(killed.Left, left => !left.StartsWith("/sys/fs/cgroup/", StringComparison.Ordinal));
             if (File.Exists(Log))
                 IsProved();
         }

@@ -101,6 +101,7 @@ public sealed class GuestProgramTests
             "procfs", "arguments", "scaling",
             "misbehave", // LimitTests
             "walk", // EscapeTests
+            "hostilecalls", // HostileCallTests
         ];
         Assert.Equal([], Directory.GetFiles(Ring.GuestPrograms).Select(Path.GetFileName).Except(run));
     }

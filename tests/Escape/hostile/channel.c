@@ -38,7 +38,7 @@ struct message take_start(void)
     granted_count = head ? (head->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
     memcpy(granted, CMSG_DATA(head), granted_count * sizeof(int));
     // Where privileges can be gained, the kernel lets nobody restrict himself: then that wall does not stand either.
-    if (start.detail32 == 1 && number("obey") && syscall(SYS_landlock_restrict_self, granted[1], 0) && errno != EPERM)
+    if ((start.detail32 & 1) && number("obey") && syscall(SYS_landlock_restrict_self, granted[1], 0) && errno != EPERM)
         exit(1);
     return start;
 }
