@@ -3,7 +3,7 @@ namespace Sandbox.Escape;
 /// <summary>What the whole jail lets a hostile VMM do: the wall that is to stop it, or why it is allowed.</summary>
 static class OpenToday
 {
-    const string Seccomp = "seccomp filters stop it, which a VMM puts on with its plan, and this one does not";
+    const string Seccomp = "a VMM's own seccomp filters stop it";
     const string Allowed = "allowed: ";
 
     public static readonly IReadOnlyDictionary<string, string> Reasons = new Dictionary<string, string>

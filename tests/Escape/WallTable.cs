@@ -72,8 +72,8 @@ sealed class WallTable
             its first instruction. Its attempts are made in the whole jail, behind each wall alone, and in the jail
             without each wall:
 
-            - **whole jail**: how the attempt ends today. What succeeds is to be stopped by a wall that is not built yet,
-              or is allowed.
+            - **whole jail**: how the attempt ends today. What succeeds is allowed, or stopped by the filters that a VMM
+              puts on with its plan (tests/Filters.Tests) and this program does not.
             - **stopped alone by**: walls each of which refuses the attempt when no other stands. None here and refused
               in the whole jail: it takes several.
             - **succeeds without**: the jail has no second wall against it.
