@@ -75,9 +75,9 @@ sealed class BrokerClient(SeqpacketChannel channel)
                     call.Finish(answer, socket);
             }
         }
-        catch (HostException)
+        catch (Exception gone) when (gone is HostException or ObjectDisposedException)
         {
-            // A broken channel is the same as none.
+            // A broken or closed channel is the same as none.
         }
         BrokerCall[] left;
         lock (_lock)
