@@ -56,7 +56,7 @@ public sealed class HarnessTests
     public void A_process_left_behind_is_found()
     {
         IReadOnlyList<string> left = [];
-        Capture.Run("/bin/sh", ["sh", "-c", "sleep 30 >/dev/null 2>&1 & exit 0"], [$"PATH={Tool.SearchPath}"], "/", null,
+        Capture.Run("/bin/sh", ["sh", "-c", "sleep 30 >/dev/null 2>&1 & until grep -q sleep /proc/$!/comm; do :; done"], [$"PATH={Tool.SearchPath}"], "/", null,
             TimeSpan.FromSeconds(10), child => left = [.. ProcessTable.LeftBehind(child.Pid, TimeSpan.Zero).Select(row => row.Name)]);
         Assert.Equal(["sleep"], left);
     }
