@@ -192,13 +192,9 @@ sealed class JailedProgram : IDisposable
         }
     }
 
-    unsafe void Reap()
+    void Reap()
     {
-        int status;
-        while (waitpid(Pid, &status, 0) < 0 && errno == EINTR)
-        {
-        }
-
+        HostProcess.Reap(Pid);
         _pidfd!.Dispose();
         _pidfd = null;
     }

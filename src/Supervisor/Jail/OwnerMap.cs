@@ -32,7 +32,7 @@ static class OwnerMap
     /// <summary>A user namespace with such maps, by its descriptor; no process stays in it.</summary>
     /// <returns>0 or a negative error number.</returns>
     /// <exception cref="HostException">The host has no memory left.</exception>
-    public static unsafe int TryCreate(uint user, uint group, uint vmm, out FileDescriptor? space)
+    public static int TryCreate(uint user, uint group, uint vmm, out FileDescriptor? space)
     {
         space = null;
         using ChildScript script = new();
@@ -50,10 +50,7 @@ static class OwnerMap
                 error = FileDescriptor.TryOpen($"/proc/{pid}/ns/user", O_RDONLY, 0, out space);
             pidfd_send_signal(pidfd!.Value, SIGKILL);
             script.WaitUntilGone();
-            int status;
-            while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            {
-            }
+            HostProcess.Reap(pid);
         }
 
         return error;

@@ -96,14 +96,9 @@ sealed unsafe class VmmProcess : IDisposable
         while (ready < 0 && errno == EINTR);
         if (ready == 0)
             return false;
-        int status, reaped;
-        rusage usage;
-        do
-            reaped = wait4(Pid, &status, 0, &usage);
-        while (reaped < 0 && errno == EINTR);
         _ended = true;
-        WaitStatus = reaped == Pid ? status : null;
-        CpuMicroseconds = reaped == Pid ? Microseconds(usage.ru_utime) + Microseconds(usage.ru_stime) : 0;
+        WaitStatus = HostProcess.Reap(Pid, out rusage usage);
+        CpuMicroseconds = Microseconds(usage.ru_utime) + Microseconds(usage.ru_stime);
         return true;
     }
 
