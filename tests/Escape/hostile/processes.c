@@ -119,7 +119,8 @@ static int make_queue(void)
     // Other hostile VMMs without an IPC namespace see it too.
     char name[128];
     snprintf(name, sizeof name, "%s-made", setting("queue"));
-    return mq_open(name, O_RDWR | O_CREAT, 0600, NULL) < 0 ? errno : error_of(mq_unlink(name));
+    struct mq_attr small = { .mq_maxmsg = 1, .mq_msgsize = 8 };
+    return mq_open(name, O_RDWR | O_CREAT, 0600, &small) < 0 ? errno : error_of(mq_unlink(name));
 }
 
 // A key of the caller's session: tickets and disk keys are kept there.

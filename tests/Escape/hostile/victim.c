@@ -39,9 +39,10 @@ int main(int count, char **arguments)
 {
     if (count != 3)
         return 2;
-    char path[108], queue[108];
+    char path[108], queue[108], made[120];
     snprintf(path, sizeof path, "%s/socket", arguments[1]);
     snprintf(queue, sizeof queue, "/%s", arguments[2]);
+    snprintf(made, sizeof made, "%s-made", queue);
     listen_at(path, 0);
     listen_at(arguments[2], 1);
 
@@ -55,7 +56,9 @@ int main(int count, char **arguments)
 
     int memory = shmget(IPC_PRIVATE, 4096, 0600);
     need(memory, "shmget");
-    need(mq_open(queue, O_RDWR | O_CREAT, 0600, NULL), "mq_open");
+    // All queues of a user share 800 KiB.
+    struct mq_attr small = { .mq_maxmsg = 1, .mq_msgsize = 8 };
+    need(mq_open(queue, O_RDWR | O_CREAT, 0600, &small), "mq_open");
     // Attackers that are nobody's parent may trace it too.
     prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 
@@ -65,6 +68,8 @@ int main(int count, char **arguments)
         continue;
     shmctl(memory, IPC_RMID, NULL);
     mq_unlink(queue);
+    // The attacker's, where a wall let it make the queue and another kept it from taking it away.
+    mq_unlink(made);
     printf("%s\n", secret);
     return 0;
 }
