@@ -86,6 +86,18 @@ public sealed unsafe class FileDescriptor : SafeHandle
         throw failure;
     }
 
+    /// <summary>A counter at 0 that never blocks: eventfd(2).</summary>
+    /// <exception cref="HostException">eventfd failed.</exception>
+    public static FileDescriptor CreateEvent()
+    {
+        var file = new FileDescriptor();
+        var fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (fd < 0)
+            throw HostException.Last("eventfd");
+        file.Adopt(fd);
+        return file;
+    }
+
     /// <summary>Another descriptor of the same open file, closed on exec.</summary>
     /// <exception cref="HostException">fcntl failed.</exception>
     public FileDescriptor Duplicate()

@@ -101,6 +101,10 @@ public sealed unsafe class MemoryMapping : IDisposable
             throw HostException.Last("munmap", $"{Length} bytes");
     }
 
+    /// <summary>A part that lies wholly inside. It must not outlive the mapping.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">It does not.</exception>
+    public Span<byte> Span(nuint offset, nuint length) => new(At(offset, length), (int)length);
+
     /// <summary>The address of a part that lies wholly inside.</summary>
     /// <exception cref="ArgumentOutOfRangeException">It does not.</exception>
     public byte* At(nuint offset, nuint length)

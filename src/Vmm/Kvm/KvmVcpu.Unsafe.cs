@@ -25,6 +25,19 @@ public sealed unsafe class KvmVcpu : IDisposable
     /// <summary>The general registers: valid after an exit, taken over by the next run.</summary>
     public ref kvm_regs Registers => ref State->s.regs.regs;
 
+    /// <summary>After KVM_EXIT_IO: the bytes that were written to the port, or that reading it gives.</summary>
+    public Span<byte> PortData
+    {
+        get
+        {
+            ref readonly kvm_run_io io = ref State->io;
+            return _run.Span((nuint)io.data_offset, (nuint)io.size * io.count);
+        }
+    }
+
+    /// <summary>After KVM_EXIT_MMIO: the bytes that were written, or that reading gives.</summary>
+    public Span<byte> MemoryData => new(State->mmio.data, (int)Math.Min(State->mmio.len, 8));
+
     /// <summary>
     /// KVM_RUN with <see cref="Registers"/>. 0, or a negative errno: -EINTR for a signal, -EFAULT when host memory is
     /// missing.
@@ -57,6 +70,13 @@ public sealed unsafe class KvmVcpu : IDisposable
         if (result != -Libc.EINTR)
             Check(result, "KVM_RUN");
         ClearException();
+    }
+
+    /// <summary>KVM_SET_REGS: for a vCPU that has not run yet; others have <see cref="Registers"/>.</summary>
+    public void SetRegisters(in kvm_regs registers)
+    {
+        fixed (kvm_regs* p = &registers)
+            Check(_file.Control(KVM_SET_REGS, p), "KVM_SET_REGS");
     }
 
     public void GetSpecialRegisters(out kvm_sregs registers)

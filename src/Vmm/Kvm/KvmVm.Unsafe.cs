@@ -57,6 +57,72 @@ public sealed unsafe class KvmVm : IMemorySlots, IDisposable
             throw new HostException(-result, "KVM_SET_USER_MEMORY_REGION", $"slot {slot}, {bytes >> 10} KiB");
     }
 
+    /// <summary>
+    /// Interrupt controllers in the kernel: PIC, I/O APIC and, for every vCPU made afterwards, a local APIC
+    /// (KVM_CREATE_IRQCHIP). Before the first vCPU.
+    /// </summary>
+    /// <param name="tss">Three pages of guest-physical memory below 4 GiB that hold nothing else.</param>
+    /// <param name="identityMap">One more.</param>
+    public void CreateInterruptControllers(ulong tss, ulong identityMap)
+    {
+        Check(_file.Control(KVM_SET_IDENTITY_MAP_ADDR, &identityMap), "KVM_SET_IDENTITY_MAP_ADDR");
+        Check(_file.Control(KVM_SET_TSS_ADDR, (void*)tss), "KVM_SET_TSS_ADDR");
+        Check(_file.Control(KVM_CREATE_IRQCHIP), "KVM_CREATE_IRQCHIP");
+    }
+
+    /// <summary>Writing the eventfd raises an edge at the pin (KVM_IRQFD).</summary>
+    public void RaiseFrom(FileDescriptor file, uint pin)
+    {
+        kvm_irqfd request = new() { fd = (uint)file.Value, gsi = pin };
+        Check(_file.Control(KVM_IRQFD, &request), "KVM_IRQFD");
+    }
+
+    /// <summary>A 4-byte write of a value to an address signals the eventfd, without an exit (KVM_IOEVENTFD).</summary>
+    public void SignalOnWrite(FileDescriptor file, PhysicalAddress address, uint value)
+    {
+        kvm_ioeventfd request = new()
+        {
+            fd = file.Value, addr = address.Value, len = sizeof(uint), datamatch = value,
+            flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+        };
+        Check(_file.Control(KVM_IOEVENTFD, &request), "KVM_IOEVENTFD");
+    }
+
+    /// <summary>
+    /// Model-specific registers outside the ranges, and inside them those with a 0, are refused to the guest: an exit
+    /// tells (KVM_X86_SET_MSR_FILTER, KVM_CAP_X86_USER_SPACE_MSR). Before the first vCPU runs.
+    /// </summary>
+    /// <param name="ranges">Up to 16: the first register, and a bit for each.</param>
+    public void FilterModelSpecificRegisters(ReadOnlySpan<(uint First, byte[] Bitmap)> ranges)
+    {
+        kvm_enable_cap exits = new() { cap = KVM_CAP_X86_USER_SPACE_MSR };
+        exits.args[0] = KVM_MSR_EXIT_REASON_FILTER;
+        Check(_file.Control(KVM_ENABLE_CAP, &exits), "KVM_CAP_X86_USER_SPACE_MSR");
+        int bytes = 0;
+        foreach ((_, byte[] bitmap) in ranges)
+            bytes += bitmap.Length;
+        byte* bitmaps = stackalloc byte[bytes];
+        kvm_msr_filter filter = new() { flags = KVM_MSR_FILTER_DEFAULT_DENY };
+        for (int i = 0; i < ranges.Length; i++)
+        {
+            (uint first, byte[] bitmap) = ranges[i];
+            bitmap.CopyTo(new Span<byte>(bitmaps, bitmap.Length));
+            filter.ranges[i] = new kvm_msr_filter_range
+            {
+                flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE, @base = first, nmsrs = (uint)bitmap.Length * 8,
+                bitmap = bitmaps,
+            };
+            bitmaps += bitmap.Length;
+        }
+        Check(_file.Control(KVM_X86_SET_MSR_FILTER, &filter), "KVM_X86_SET_MSR_FILTER");
+    }
+
+    private static void Check(int result, string call)
+    {
+        if (result < 0)
+            throw new HostException(-result, call);
+    }
+
     public KvmVcpu CreateVcpu()
     {
         int number = Interlocked.Increment(ref _nextVcpu) - 1;
