@@ -29,7 +29,7 @@ public sealed partial class LinuxPersonality
             return;
         Network = new InternetStack(this, new SeqpacketChannel(descriptors[network.Broker]), network.NameServer);
         Network.NameServer?.Start(() => new AnonymousInode(
-            Interlocked.Increment(ref _lastAnonymousInode), Devices.Sockets, 0, 0));
+            Interlocked.Increment(ref _lastAnonymousInode), AnonymousDevices.Sockets, 0, 0));
     }
 
     /// <summary>Keeps epoll instances from watching each other in circles.</summary>

@@ -26,7 +26,7 @@ static partial class FileCalls
         KernelMemory memory = thread.Personality.KernelMemory;
         if (!memory.TryReserve(KernelMemory.ObjectCost))
             return -EMFILE;
-        AnonymousInode inode = thread.Personality.CreateInode(thread, Devices.Anonymous);
+        AnonymousInode inode = thread.Personality.CreateInode(thread, AnonymousDevices.Anonymous);
         InotifyFile file = new(memory, inode, thread.Personality.Files.Watches, flags);
         return InputOutputCalls.Install(thread, file, (flags & IN_CLOEXEC) != 0);
     }

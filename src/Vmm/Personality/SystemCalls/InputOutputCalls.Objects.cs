@@ -28,7 +28,7 @@ static partial class InputOutputCalls
         Pipe? pipe = Pipe.TryCreate(thread.Personality.KernelMemory);
         if (pipe is null)
             return -ENFILE;
-        AnonymousInode inode = thread.Personality.CreateInode(thread, Devices.Pipes, references: 2);
+        AnonymousInode inode = thread.Personality.CreateInode(thread, AnonymousDevices.Pipes, references: 2);
         PipeEnd reader = new(pipe, O_RDONLY | (flags & O_NONBLOCK), inode);
         PipeEnd writer = new(pipe, O_WRONLY | (flags & O_NONBLOCK), inode);
         return InstallPair(thread, reader, writer, address, (flags & O_CLOEXEC) != 0);
@@ -67,7 +67,7 @@ static partial class InputOutputCalls
         KernelMemory memory = thread.Personality.KernelMemory;
         if (!memory.TryReserve(KernelMemory.ObjectCost))
             return -ENFILE;
-        AnonymousInode inode = thread.Personality.CreateInode(thread, Devices.Anonymous);
+        AnonymousInode inode = thread.Personality.CreateInode(thread, AnonymousDevices.Anonymous);
         EventFile file = new(memory, inode, initial, flags);
         return Install(thread, file, (flags & EFD_CLOEXEC) != 0);
     }

@@ -39,7 +39,7 @@ static partial class InputOutputCalls
         if (!personality.KernelMemory.TryReserve(KernelMemory.ObjectCost))
             return -ENFILE;
         TimerFile file = new(
-            personality.KernelMemory, personality.CreateInode(thread, Devices.Anonymous), personality.Timers,
+            personality.KernelMemory, personality.CreateInode(thread, AnonymousDevices.Anonymous), personality.Timers,
             personality.Clock, a.Int0, a.Int1);
         return Install(thread, file, (a.Int1 & TFD_CLOEXEC) != 0);
     }
@@ -114,7 +114,7 @@ static partial class InputOutputCalls
         if (!personality.KernelMemory.TryReserve(KernelMemory.ObjectCost))
             return -ENFILE;
         SignalFile file = new(
-            personality.KernelMemory, personality.CreateInode(thread, Devices.Anonymous), mask, flags);
+            personality.KernelMemory, personality.CreateInode(thread, AnonymousDevices.Anonymous), mask, flags);
         return Install(thread, file, (flags & SFD_CLOEXEC) != 0);
     }
 

@@ -38,7 +38,8 @@ static partial class PollCalls
         if (!personality.KernelMemory.TryReserve(KernelMemory.ObjectCost))
             return -ENFILE;
         EpollFile file = new(
-            personality.KernelMemory, personality.CreateInode(thread, Devices.Anonymous), personality.EpollNesting);
+            personality.KernelMemory, personality.CreateInode(thread, AnonymousDevices.Anonymous),
+            personality.EpollNesting);
         return InputOutputCalls.Install(thread, file, (flags & EPOLL_CLOEXEC) != 0);
     }
 

@@ -57,7 +57,7 @@ static partial class SocketCalls
         if (!personality.KernelMemory.TryReserve(KernelMemory.ObjectCost))
             return -ENFILE;
         socket = new UnixSocket(
-            personality.Sockets, personality.CreateInode(thread, Devices.Sockets),
+            personality.Sockets, personality.CreateInode(thread, AnonymousDevices.Sockets),
             kind == SOCK_RAW ? SOCK_DGRAM : kind, nonBlocking);
         return 0;
     }

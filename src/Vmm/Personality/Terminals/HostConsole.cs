@@ -24,7 +24,7 @@ sealed class HostConsole
         OutputLimit limit)
     {
         _terminal = terminal;
-        AnonymousInode inode = new(0, Devices.Terminals, 0, 0);
+        AnonymousInode inode = new(0, AnonymousDevices.Terminals, 0, 0);
         _input = new HostStream(input, inode, personality.HostPoller, null, _ => PumpInput());
         _output = new HostStream(output, inode, personality.HostPoller, limit, _ => PumpOutput());
         terminal.Terminal.OutputReady = PumpOutput;

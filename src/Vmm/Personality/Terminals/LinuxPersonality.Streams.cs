@@ -60,7 +60,7 @@ public sealed partial class LinuxPersonality
     private void OpenConsole(Process process, FileDescriptor input, FileDescriptor output)
     {
         AnonymousInode inode = new(
-            Interlocked.Increment(ref _lastAnonymousInode), Devices.Terminals, Plan.User.Uid, Plan.User.Gid);
+            Interlocked.Increment(ref _lastAnonymousInode), AnonymousDevices.Terminals, Plan.User.Uid, Plan.User.Gid);
         PseudoTerminal terminal = Terminals.TryCreate(inode)
             ?? throw new InvalidOperationException("no room for the first terminal");
         _consoleTerminal = terminal.Terminal;
@@ -106,7 +106,7 @@ public sealed partial class LinuxPersonality
             return null;
         GuestUser user = Plan.User;
         AnonymousInode inode = new(
-            Interlocked.Increment(ref _lastAnonymousInode), Devices.Pipes, user.Uid, user.Gid);
+            Interlocked.Increment(ref _lastAnonymousInode), AnonymousDevices.Pipes, user.Uid, user.Gid);
         return new HostStream(descriptors[index], inode, HostPoller, _output);
     }
 

@@ -26,7 +26,7 @@ public sealed class PseudoTerminals(LinuxPersonality personality)
                 if (mount.FileSystem.TypeName == "devpts")
                     return mount.FileSystem.Device;
             }
-            return Devices.Terminals;
+            return AnonymousDevices.Terminals;
         }
     }
 
@@ -35,7 +35,7 @@ public sealed class PseudoTerminals(LinuxPersonality personality)
     public long OpenMaster(GuestThread thread, int flags, out OpenFile? file)
     {
         file = null;
-        AnonymousInode inode = Personality.CreateInode(thread, Devices.Terminals);
+        AnonymousInode inode = Personality.CreateInode(thread, AnonymousDevices.Terminals);
         PseudoTerminal? terminal = TryCreate(inode);
         if (terminal is null)
             return -ENOSPC;

@@ -128,7 +128,7 @@ public sealed partial class InternetSocket
         accepted = null;
         if (!IsStream)
             return -EOPNOTSUPP;
-        AnonymousInode inode = thread.Personality.CreateInode(thread, Devices.Sockets);
+        AnonymousInode inode = thread.Personality.CreateInode(thread, AnonymousDevices.Sockets);
         long result = TryAccept(inode, out InternetSocket? connection);
         accepted = connection;
         return result;

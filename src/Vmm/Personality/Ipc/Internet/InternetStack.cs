@@ -40,7 +40,7 @@ sealed class InternetStack
     public long TryCreate(GuestThread thread, int family, int type, bool nonBlocking, out Socket? socket)
     {
         InternetSocket? created = TryCreate(
-            family, type, nonBlocking, _personality.CreateInode(thread, Devices.Sockets));
+            family, type, nonBlocking, _personality.CreateInode(thread, AnonymousDevices.Sockets));
         socket = created;
         return created is null ? -ENFILE : 0;
     }

@@ -61,7 +61,7 @@ public sealed partial class UnixSocket
     internal long ConnectStream(GuestThread thread, UnixSocket listener, bool nonBlocking = false)
     {
         ucred credentials = CredentialsOf(thread);
-        AnonymousInode inode = thread.Personality.CreateInode(thread, Devices.Sockets);
+        AnonymousInode inode = thread.Personality.CreateInode(thread, AnonymousDevices.Sockets);
         long result = TryConnect(listener, credentials, inode);
         if (result != -EAGAIN || IsNonBlocking || nonBlocking)
             return result;

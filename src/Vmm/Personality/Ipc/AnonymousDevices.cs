@@ -1,7 +1,7 @@
 namespace Sandbox.Vmm.Personality.Ipc;
 
 /// <summary>st_dev of the file systems behind nameless files: anonymous devices (major 0), as on Linux.</summary>
-static class Devices
+static class AnonymousDevices
 {
     public const uint Pipes = 0x0d;
     public const uint Sockets = 0x08;
