@@ -10,10 +10,11 @@ static partial class RuleTable
 {
     private const ThreadRole Every = ThreadRole.All, None = ThreadRole.None, Main = ThreadRole.Main;
     private const ThreadRole Channel = ThreadRole.Channel, Guest = ThreadRole.Guest, Streams = ThreadRole.Streams;
+    private const ThreadRole Vcpu = ThreadRole.Vcpu, Device = ThreadRole.Device;
 
     /// <summary>Threads that run handlers of the personality, for the guest or on an event's account.</summary>
     private const ThreadRole Personality = Channel | Guest | ThreadRole.Timers | Streams;
 
     public static IReadOnlyList<Rule> All =>
-        [.. s_runtime, .. s_threads, .. s_speech, .. s_kvm, .. s_streams, .. s_network, .. s_files, .. s_changes];
+        [.. s_runtime, .. s_threads, .. s_speech, .. s_kvm, .. s_streams, .. s_network, .. s_files, .. s_changes, .. s_machine];
 }

@@ -44,7 +44,7 @@ static class Program
             return false;
         foreach (string argument in arguments)
         {
-            if (argument == "--")
+            if (argument == "--" || argument.StartsWith("--kernel", StringComparison.Ordinal))
                 return true;
             if (argument is "--help" or "-h")
                 return false;

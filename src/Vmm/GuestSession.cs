@@ -1,5 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Kvm;
+using Sandbox.Vmm.Machine;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Personality.Files;
 using Sandbox.Vmm.Personality.Loader;
@@ -16,6 +18,7 @@ sealed class GuestSession(SeqpacketChannel channel)
 
     private readonly StartPhases _phases = new();
     private LinuxPersonality? _personality;
+    private MachineSession? _machine;
 
     /// <returns>The VMM's own exit status.</returns>
     public int Run(FileDescriptor kvm)
@@ -31,7 +34,9 @@ sealed class GuestSession(SeqpacketChannel channel)
                 return 0; // the command line was wrong after all
             _phases.Begin(plan.StartedAtNanoseconds);
             _phases.Mark("plan");
-            return Run(plan, Confine(plan, orders, descriptors), platform, sampler);
+            return plan.Machine is null
+                ? Run(plan, Confine(plan, orders, descriptors), platform, sampler)
+                : RunMachine(plan, orders, descriptors, platform, kvm);
         }
         catch (Exception failure) when (failure is HostException or PlanException)
         {
@@ -105,6 +110,40 @@ sealed class GuestSession(SeqpacketChannel channel)
             : Report(EndCause.Failed, -error, (long)VmmFailure.ResultRecord);
     }
 
+    /// <summary>
+    /// A guest with a kernel of its own. Where a SYSCALL stays at CPL 3 there is no hardware virtualization: whatever runs
+    /// at CPL 0 is emulated there, which no kernel survives.
+    /// </summary>
+    private int RunMachine(
+        LaunchPlan plan, StartOrders orders, FileDescriptor[] sent, KvmPlatform platform, FileDescriptor kvm)
+    {
+        if (platform.SystemCallsStayInUserMode)
+            return Report(EndCause.Failed, ENODEV, (long)VmmFailure.NoMachineGuests);
+        using KvmSystem system = new(kvm.Duplicate());
+        platform.Dispose();
+        using VirtualMachine machine = new(system, plan.Limits.MemoryBytes, plan.Limits.Cpus);
+        _phases.Mark("machine");
+        FileDescriptor[] descriptors = Confine(plan, orders, sent);
+        using MachineSession session = new(plan, machine, descriptors);
+        BootProblem problem = session.Load();
+        if (problem != BootProblem.None)
+            return Report(EndCause.BadKernel, EINVAL, (long)problem);
+        _phases.Mark("kernel");
+        _machine = session;
+        Listen();
+        session.Start();
+        TrySend(new ChannelMessage { Kind = MessageKind.Started });
+
+        ThreadFilter.Take(ThreadRole.Main);
+        GuestEnd end = session.WaitForEnd();
+        long error = plan.Streams.Result >= 0
+            ? MachineRecord.Write(descriptors[plan.Streams.Result], session, end, _phases)
+            : 0;
+        return error == 0
+            ? Report(end.Cause, end.Value, end.Detail, end.Message)
+            : Report(EndCause.Failed, -error, (long)VmmFailure.ResultRecord);
+    }
+
     /// <returns>False when the supervisor has gone without a word: the command line was wrong after all.</returns>
     /// <exception cref="PlanException">What came is no plan.</exception>
     internal bool ReceivePlan(out LaunchPlan plan, out StartOrders orders, out FileDescriptor[] descriptors)
@@ -154,7 +193,8 @@ sealed class GuestSession(SeqpacketChannel channel)
     {
         try
         {
-            while (channel.Receive(out ChannelMessage message) && Obey(message, _personality!))
+            while (channel.Receive(out ChannelMessage message)
+                && (_machine is null ? Obey(message, _personality!) : _machine.Obey(message)))
             {
             }
         }
@@ -200,7 +240,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     }
 
     private static uint CapabilityNamed(string? name) =>
-        (uint)(KvmRequirement.All.FirstOrDefault(need => need.Name == name)?.Capability ?? 0);
+        (uint)(KvmRequirement.All.Concat(KvmRequirement.MachineGuests).FirstOrDefault(need => need.Name == name)?.Capability ?? 0);
 
     private int Report(EndCause cause, long value, long detail, string message = "", uint detail32 = 0)
     {

@@ -17,9 +17,20 @@ static class ResultRecord
     /// <returns>0, or the negative errno of the write that failed.</returns>
     public static long Write(FileDescriptor output, LinuxPersonality personality, in GuestEnd end, StartPhases phases)
     {
+        GuestEnd ended = end;
+        return Write(output, json => Write(json, personality, ended, phases));
+    }
+
+    /// <inheritdoc cref="Write(FileDescriptor, LinuxPersonality, in GuestEnd, StartPhases)"/>
+    internal static long Write(FileDescriptor output, Action<Utf8JsonWriter> content)
+    {
         ArrayBufferWriter<byte> buffer = new();
         using (Utf8JsonWriter json = new(buffer, new JsonWriterOptions { Indented = true }))
-            Write(json, personality, end, phases);
+        {
+            json.WriteStartObject();
+            content(json);
+            json.WriteEndObject();
+        }
         ReadOnlySpan<byte> rest = [.. buffer.WrittenSpan, (byte)'\n'];
         while (!rest.IsEmpty)
         {
@@ -31,9 +42,9 @@ static class ResultRecord
         return 0;
     }
 
-    private static void Write(Utf8JsonWriter json, LinuxPersonality personality, in GuestEnd end, StartPhases phases)
+    /// <summary>How the guest ended: what the records of all guests begin with.</summary>
+    internal static void WriteEnd(Utf8JsonWriter json, in GuestEnd end)
     {
-        json.WriteStartObject();
         json.WriteNumber("version", Version);
         json.WriteNumber("status", StatusOf(end));
         json.WriteString("cause", NameOf(end.Cause));
@@ -41,6 +52,19 @@ static class ResultRecord
             json.WriteNumber("signal", end.Value);
         if (end.Message.Length > 0)
             json.WriteString("message", end.Message);
+    }
+
+    internal static void WritePhases(Utf8JsonWriter json, StartPhases phases)
+    {
+        json.WriteStartObject("startPhasesMicroseconds");
+        foreach ((string name, long at) in phases.All)
+            json.WriteNumber(name, at);
+        json.WriteEndObject();
+    }
+
+    private static void Write(Utf8JsonWriter json, LinuxPersonality personality, in GuestEnd end, StartPhases phases)
+    {
+        WriteEnd(json, end);
         json.WriteNumber("wallMicroseconds", personality.WallNanoseconds / 1000);
         json.WriteNumber("cpuMicroseconds", personality.CpuNanoseconds / 1000);
         json.WriteNumber("memoryLimitBytes", personality.Memory.LimitBytes);
@@ -48,11 +72,7 @@ static class ResultRecord
         json.WriteNumber("outputBytes", personality.OutputBytes);
         json.WriteNumber("processesStarted", personality.ProcessesStarted);
 
-        json.WriteStartObject("startPhasesMicroseconds");
-        foreach ((string name, long at) in phases.All)
-            json.WriteNumber(name, at);
-        json.WriteEndObject();
-
+        WritePhases(json, phases);
         ExitCounters counters = personality.HostThreads.Sum();
         json.WriteStartObject("exits");
         for (int kind = 0; kind < ExitCounters.Kinds; kind++)
@@ -76,7 +96,6 @@ static class ResultRecord
         json.WriteEndArray();
         if (counters.OutOfRange > 0)
             json.WriteNumber("systemCallsOutOfRange", counters.OutOfRange);
-        json.WriteEndObject();
     }
 
     private static long StatusOf(in GuestEnd end) => end.Cause switch
@@ -88,6 +107,10 @@ static class ResultRecord
         EndCause.OutputLimit => ExitStatus.OutputLimit,
         EndCause.NotFound => ExitStatus.NotFound,
         EndCause.NotExecutable => ExitStatus.NotExecutable,
+        EndCause.PoweredOff => 0,
+        EndCause.Rebooted => ExitStatus.Rebooted,
+        EndCause.KernelPanic => ExitStatus.KernelPanic,
+        EndCause.TripleFault => ExitStatus.TripleFault,
         _ => ExitStatus.SandboxFailed,
     };
 

@@ -20,6 +20,18 @@ public sealed record KvmRequirement(int Capability, string Name, int Bits, strin
         new(KVM_CAP_SYNC_REGS, "KVM_CAP_SYNC_REGS", KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS, "fast system calls"),
     ];
 
+    /// <summary>What a machine guest needs on top.</summary>
+    public static IReadOnlyList<KvmRequirement> MachineGuests { get; } =
+    [
+        new(KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP", 0, "interrupts of machine guests"),
+        new(KVM_CAP_IRQFD, "KVM_CAP_IRQFD", 0, "interrupts of machine guests"),
+        new(KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD", 0, "devices of machine guests"),
+        new(KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR", 0, "memory of machine guests"),
+        new(KVM_CAP_SET_IDENTITY_MAP_ADDR, "KVM_CAP_SET_IDENTITY_MAP_ADDR", 0, "memory of machine guests"),
+        new(KVM_CAP_X86_USER_SPACE_MSR, "KVM_CAP_X86_USER_SPACE_MSR", 0, "registers of machine guests"),
+        new(KVM_CAP_X86_MSR_FILTER, "KVM_CAP_X86_MSR_FILTER", 0, "registers of machine guests"),
+    ];
+
     /// <param name="answer">Of KVM_CHECK_EXTENSION.</param>
     public bool IsMetBy(int answer) => Bits == 0 ? answer > 0 : answer > 0 && (answer & Bits) == Bits;
 }

@@ -67,6 +67,16 @@ public enum EndCause : uint
     Failed = 9,
     /// <summary>A decision could not be recorded, and the policy says to stop then.</summary>
     AuditFull = 10,
+    /// <summary>A machine guest turned itself off.</summary>
+    PoweredOff = 11,
+    /// <summary>A machine guest reset itself.</summary>
+    Rebooted = 12,
+    /// <summary>A machine guest reset itself because its kernel had panicked.</summary>
+    KernelPanic = 13,
+    /// <summary>A machine guest's processor found no handler for an exception, nor for what that raised.</summary>
+    TripleFault = 14,
+    /// <summary>A machine guest's kernel cannot be started; Detail is a <see cref="BootProblem"/>.</summary>
+    BadKernel = 15,
 }
 
 /// <summary>Why a program could not be executed.</summary>
@@ -100,6 +110,10 @@ public enum VmmFailure : uint
     /// those of its second. Said by sandbox-gate's forbidden_call.
     /// </summary>
     ForbiddenCall,
+    /// <summary>A machine guest where KVM has no hardware virtualization.</summary>
+    NoMachineGuests,
+    /// <summary>KVM could not run a machine guest any further; the VMM has said more on standard error.</summary>
+    MachineStopped,
 }
 
 /// <summary>One message: fixed size, so that neither side ever parses a length.</summary>
@@ -130,6 +144,9 @@ public static class StartDescriptors
 /// <summary>The command line's exit statuses beyond the program's own.</summary>
 public static class ExitStatus
 {
+    public const int Rebooted = 120;
+    public const int KernelPanic = 121;
+    public const int TripleFault = 122;
     public const int TimeLimit = 124;
     public const int SandboxFailed = 125;
     public const int NotExecutable = 126;

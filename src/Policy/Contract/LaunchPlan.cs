@@ -11,7 +11,7 @@ namespace Sandbox.Policy.Contract;
 public sealed record LaunchPlan
 {
     /// <summary>Raised whenever members or their meaning change; a VMM refuses a plan of another version.</summary>
-    public const int CurrentVersion = 4;
+    public const int CurrentVersion = 5;
 
     public required int Version { get; init; }
 
@@ -46,6 +46,9 @@ public sealed record LaunchPlan
 
     /// <summary>Which decisions are recorded; null for none.</summary>
     public AuditPlan? Audit { get; init; }
+
+    /// <summary>A guest with a kernel of its own; null for a process guest.</summary>
+    public GuestMachine? Machine { get; init; }
 
     /// <summary>Answer system calls over shared memory while a spare CPU allows it.</summary>
     public required bool Handoff { get; init; }

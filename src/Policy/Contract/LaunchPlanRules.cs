@@ -20,6 +20,18 @@ static class LaunchPlanRules
     /// <summary>What guest-physical memory has room for.</summary>
     public const ulong MaximumMemory = 252UL << 30;
 
+    /// <summary>What its table of interrupt controllers has room for.</summary>
+    public const int MaximumMachineCpus = 16;
+
+    /// <summary>Less holds no kernel.</summary>
+    public const ulong MinimumMachineMemory = 16UL << 20;
+
+    /// <summary>COMMAND_LINE_SIZE of x86 without the terminating NUL.</summary>
+    public const int MaximumCommandLine = 2047;
+
+    /// <summary>Others of a machine guest's devices have the rest of its places.</summary>
+    public const int MaximumDisks = 8;
+
     /// <summary>PATH_MAX without the terminating NUL, in bytes.</summary>
     const int MaximumPath = 4095;
 
@@ -54,6 +66,8 @@ static class LaunchPlanRules
         Require(plan.Network is null || IsDescriptor(plan.Network.Broker), "network descriptor");
         if (plan.Audit is not null)
             Require(IsDescriptor(plan.Audit.Descriptor) && plan.Audit.WhenFull is >= WhenFull.Block and <= WhenFull.Stop, "audit");
+        if (plan.Machine is not null)
+            CheckMachine(plan, plan.Machine);
     }
 
     static void CheckUser(GuestUser user)
@@ -121,6 +135,22 @@ static class LaunchPlanRules
         foreach (int stream in (ReadOnlySpan<int>)[streams.Stdin, streams.Stdout, streams.Stderr, streams.Result, streams.Trace])
             Require(stream == -1 || IsDescriptor(stream), "stream descriptor");
         Require(!streams.Terminal || (streams.Stdin >= 0 && streams.Stdout >= 0), "a terminal without streams");
+    }
+
+    static void CheckMachine(LaunchPlan plan, GuestMachine machine)
+    {
+        Require(plan.Files.Length == 0 && plan.Network is null && plan.Audit is null && !plan.Streams.Terminal
+            && plan.Streams.Trace == -1, "a machine guest with what only process guests have");
+        Require(plan.Limits.Cpus <= MaximumMachineCpus, "cpus of a machine guest");
+        Require(plan.Limits.MemoryBytes >= MinimumMachineMemory && plan.Limits.MemoryBytes % PageBytes == 0,
+            "memory of a machine guest");
+        Require(IsDescriptor(machine.Kernel) && (machine.Initrd == -1 || IsDescriptor(machine.Initrd)), "kernel descriptor");
+        Require(machine.CommandLine.Length <= MaximumCommandLine
+            && machine.CommandLine.AsSpan().IndexOfAnyExceptInRange(' ', '~') < 0, "kernel command line");
+        Require(machine.Disks.Length <= MaximumDisks, "disks");
+        foreach (GuestDisk disk in machine.Disks)
+            Require(IsDescriptor(disk.Descriptor), "disk descriptor");
+        Require(!machine.Agent || machine.Initrd != -1, "an agent without an initrd");
     }
 
     static bool IsDescriptor(int index) => index is >= 0 and < MaximumDescriptors;

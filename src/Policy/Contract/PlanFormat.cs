@@ -34,6 +34,7 @@ static class PlanFormat
         Write(ref to, plan.Streams);
         WriteOrNull(ref to, plan.Network);
         WriteOrNull(ref to, plan.Audit);
+        WriteOrNull(ref to, plan.Machine);
         to.Flag(plan.Handoff);
         to.Int64(plan.StartedAtNanoseconds);
         return to.ToArray();
@@ -63,6 +64,7 @@ static class PlanFormat
             Streams = ReadStreams(ref from),
             Network = from.Flag() ? ReadNetwork(ref from) : null,
             Audit = from.Flag() ? ReadAudit(ref from) : null,
+            Machine = from.Flag() ? ReadMachine(ref from) : null,
             Handoff = from.Flag(),
             StartedAtNanoseconds = from.Int64(),
         };
@@ -266,4 +268,38 @@ static class PlanFormat
         All = from.Flag(),
         WhenFull = (WhenFull)from.Choice(last: (int)WhenFull.Stop),
     };
+
+    static void WriteOrNull(ref PlanWriter to, GuestMachine? machine)
+    {
+        to.Flag(machine is not null);
+        if (machine is null)
+            return;
+        to.Int32(machine.Kernel);
+        to.Int32(machine.Initrd);
+        to.Text(machine.CommandLine);
+        to.Int32(machine.Disks.Length);
+        foreach (GuestDisk disk in machine.Disks)
+        {
+            to.Int32(disk.Descriptor);
+            to.Flag(disk.Writable);
+        }
+        to.Flag(machine.Agent);
+    }
+
+    static GuestMachine ReadMachine(ref PlanReader from) => new()
+    {
+        Kernel = from.Int32(),
+        Initrd = from.Int32(),
+        CommandLine = from.Text(),
+        Disks = ReadDisks(ref from),
+        Agent = from.Flag(),
+    };
+
+    static GuestDisk[] ReadDisks(ref PlanReader from)
+    {
+        var disks = new GuestDisk[from.Count(sizeof(int) + sizeof(byte))];
+        for (int i = 0; i < disks.Length; i++)
+            disks[i] = new GuestDisk { Descriptor = from.Int32(), Writable = from.Flag() };
+        return disks;
+    }
 }

@@ -50,8 +50,9 @@ sealed class CommandModel
     /// <summary>What completion may offer for the value of a flag.</summary>
     public static FlagValue ValueOf(Option option) => option.Name switch
     {
+        "--append" when option.HelpName == "TEXT" => FlagValue.Text,
         "--json" when option.Arity.MaximumNumberOfValues == 0 => FlagValue.None,
-        "--mount" or "--json" or "--policy" or "--junit" or "--key" or "--out" or "--signature" or "--trust" or "--head" or "--append" =>
+        "--mount" or "--json" or "--policy" or "--junit" or "--key" or "--out" or "--signature" or "--trust" or "--head" or "--append" or "--kernel" or "--initrd" =>
             FlagValue.File,
         "--trace" => FlagValue.OptionalFile,
         "--handoff" or "--format" => FlagValue.Choice,

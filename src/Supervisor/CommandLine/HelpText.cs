@@ -98,7 +98,10 @@ static class HelpText
         caller's environment it gets only what --env names.
 
         Exit status:
-          that of the program, or
+          that of the program, 0 for a guest with a kernel that powered itself off, or
+          120   the guest with a kernel (--kernel) reset itself
+          121   its kernel panicked
+          122   its processor gave up (triple fault)
           124   a time limit was reached (--timeout, --cpu-time)
           125   the sandbox itself failed, or the command line is wrong
           126   the program cannot be executed
@@ -115,6 +118,7 @@ static class HelpText
           sandbox run --memory 512M --timeout 10s --cpus 1 -- ./untrusted < input
           sandbox run -t -- bash
           sandbox run --trace=calls.txt --json result.json -- ls -l /
+          sandbox run --kernel vmlinuz --initrd initramfs --append quiet --
 
         """;
 

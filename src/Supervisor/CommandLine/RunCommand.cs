@@ -25,6 +25,9 @@ sealed class RunCommand
     readonly Option<string[]> _mounts = Repeated("--mount", "HOST[:GUEST][:ro|rw]", "show a host file or folder (default read-only)");
     readonly Option<string> _json = Value("--json", "FILE", "write what happened as JSON");
     readonly Option<string> _trace = Value("--trace", "FILE", "print system calls (default to stderr)");
+    readonly Option<string> _kernel = Value("--kernel", "FILE", "boot this Linux kernel (bzImage, or ELF with PVH) instead of running a program");
+    readonly Option<string> _initrd = Value("--initrd", "FILE", "initial RAM disk of --kernel");
+    readonly Option<string> _append = Value("--append", "TEXT", "more of the kernel's command line");
     readonly Option<bool> _tty = new("--tty", "-t") { Description = "give the guest a terminal", Arity = ArgumentArity.Zero };
     readonly Option<string> _handoff = Value("--handoff", "on|off", "answer system calls over shared memory where exits are expensive");
 
@@ -33,7 +36,7 @@ sealed class RunCommand
         Command = new Command("run", "Run a program in a virtual machine of its own")
         {
             _policy, ShowPolicy, _memory, _cpus, _timeout, _cpuTime, _processes, _output, _tmp, _environment, _workdir, _hostname, _user,
-            _mounts, _json, _trace, _tty, _handoff,
+            _mounts, _json, _trace, _tty, _handoff, _kernel, _initrd, _append,
         };
     }
 
@@ -61,9 +64,10 @@ sealed class RunCommand
 
     public RunOptions Read(ParseResult flags, string[]? program, Func<string, string?> callersEnvironment)
     {
-        if (program is null or [])
+        MachineOptions? machine = Machine(flags, program);
+        if (machine is null && program is null or [])
             throw new UsageException("run: no program given; write it after --, as in: sandbox run -- ls -l");
-        if (program[0].Length == 0)
+        if (program is ["", ..])
             throw new UsageException("run: the program's name is empty; write it after --, as in: sandbox run -- ls -l");
 
         ulong? memory = Size(flags, _memory);
@@ -75,10 +79,12 @@ sealed class RunCommand
 
         return new RunOptions
         {
-            Arguments = program,
+            // The kernel's first process, which nobody starts from here.
+            Arguments = machine is null ? program! : ["/init"],
+            Machine = machine,
             PolicyFile = FileName(flags, _policy),
             Memory = memory,
-            Cpus = Count(flags, _cpus, RunOptions.MaximumCpus),
+            Cpus = Count(flags, _cpus, machine is null ? RunOptions.MaximumCpus : MachineOptions.MaximumCpus),
             Timeout = Time(flags, _timeout),
             CpuTime = Time(flags, _cpuTime),
             Processes = Count(flags, _processes, RunOptions.MaximumProcesses),
@@ -94,6 +100,28 @@ sealed class RunCommand
             Terminal = flags.GetValue(_tty),
             Handoff = OnOff(flags, _handoff) ?? true,
         };
+    }
+
+    MachineOptions? Machine(ParseResult flags, string[]? program)
+    {
+        if (FileName(flags, _kernel) is not string kernel)
+            return flags.GetValue(_initrd) is null && flags.GetValue(_append) is null
+                ? null
+                : throw new UsageException("run: --initrd and --append belong to --kernel, which is not given");
+        foreach (Option option in (Option[])[_cpuTime, _processes, _tmp, _environment, _workdir, _hostname, _user, _mounts, _trace, _tty])
+            if (flags.GetResult(option) is { Implicit: false })
+                throw new UsageException($"{option.Name}: only programs without a kernel of their own have this; leave it or --kernel out");
+        if (program is { Length: > 0 })
+            throw new UsageException("run: with --kernel the initrd's own first process runs; leave out what follows --");
+        if (Size(flags, _memory) < MachineOptions.MinimumMemory)
+            throw new UsageException($"--memory: too little for a kernel; give at least {ByteSize.Format(MachineOptions.MinimumMemory)}");
+        string append = flags.GetValue(_append) ?? "";
+        if (append.AsSpan().IndexOfAnyExceptInRange(' ', '~') >= 0)
+            throw new UsageException("--append: a kernel's command line is printable ASCII");
+        string commandLine = append.Length == 0 ? MachineOptions.BaseCommandLine : $"{MachineOptions.BaseCommandLine} {append}";
+        if (commandLine.Length > MachineOptions.MaximumCommandLine)
+            throw new UsageException($"--append: the command line has {commandLine.Length} bytes; kernels take {MachineOptions.MaximumCommandLine}");
+        return new MachineOptions { Kernel = kernel, Initrd = FileName(flags, _initrd), CommandLine = commandLine };
     }
 
     MountArgument[] Mounts(ParseResult flags)

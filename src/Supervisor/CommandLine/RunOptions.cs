@@ -54,6 +54,9 @@ sealed record RunOptions
     /// <summary>A file, <see cref="TraceToStderr"/>, or null for no trace.</summary>
     public string? TraceFile { get; init; }
 
+    /// <summary>A machine guest; null for a process guest.</summary>
+    public MachineOptions? Machine { get; init; }
+
     public bool Terminal { get; init; }
     public bool Handoff { get; init; } = true;
 }

@@ -51,6 +51,16 @@ static class ExitReport
                 return (ExitStatus.NotFound, NotFound(plan, ended));
             case EndCause.NotExecutable:
                 return (ExitStatus.NotExecutable, $"{Program(plan)} cannot be executed: {Reason((ExecFailure)ended.Detail, ended.Value)}");
+            case EndCause.PoweredOff:
+                return (0, null);
+            case EndCause.Rebooted:
+                return (ExitStatus.Rebooted, "the guest reset itself, which ends it here");
+            case EndCause.KernelPanic:
+                return (ExitStatus.KernelPanic, "the guest's kernel panicked; what it said last is in its output");
+            case EndCause.TripleFault:
+                return (ExitStatus.TripleFault, "the guest's processor gave up (triple fault)");
+            case EndCause.BadKernel:
+                return Failed($"--kernel: {BootReason((BootProblem)ended.Detail)}");
             case EndCause.Failed:
                 return Failed(VmmFailed(plan, ended));
             default:
@@ -93,6 +103,20 @@ static class ExitReport
         _ => Errno.Describe(ErrorNumber(error)),
     };
 
+    static string BootReason(BootProblem problem) => problem switch
+    {
+        BootProblem.NotAKernel => "the file is neither a bzImage nor an ELF kernel; give a vmlinuz or vmlinux for x86-64",
+        BootProblem.Truncated => "the kernel or the initrd is cut short, or cannot be read",
+        BootProblem.WrongArchitecture => "the kernel was built for another architecture; machine guests run x86-64",
+        BootProblem.NoPvhEntry => "the ELF kernel has no PVH entry; build it with CONFIG_PVH=y, or give its bzImage",
+        BootProblem.NoLinuxEntry => "the kernel has no 64-bit entry; give one for x86-64 of Linux 3.8 or newer",
+        BootProblem.BadSegments => "the kernel's headers contradict themselves",
+        BootProblem.KernelTooLarge => "the kernel does not fit into the guest's memory; raise --memory",
+        BootProblem.InitrdTooLarge => "the initrd does not fit into the guest's memory beside the kernel; raise --memory",
+        BootProblem.CommandLineTooLong => "the kernel does not take so long a command line; shorten --append",
+        _ => "the kernel cannot be started",
+    };
+
     static string VmmFailed(LaunchPlan plan, Outcome.Ended ended)
     {
         string error = Errno.Describe(ErrorNumber(ended.Value));
@@ -105,6 +129,9 @@ static class ExitReport
             VmmFailure.WorkingDirectory => $"the guest's working directory {Quote.Value(plan.WorkingDirectory)} cannot be entered: {error}; choose another with --workdir, or --mount it",
             VmmFailure.ResultRecord => $"--json: the result record could not be written: {error}; the guest has ended, but how is not recorded",
             VmmFailure.ForbiddenCall => $"the VMM was ended at {Call(ended)}, which its seccomp filter forbids; this is a bug in sandbox or an attack by the guest, please report it",
+            VmmFailure.NoMachineGuests => "this host's KVM has no hardware virtualization (it runs programs, not kernels): "
+                + "run the program without --kernel, or use a host that has it",
+            VmmFailure.MachineStopped => "KVM could not run the guest any further; sandbox-vmm has said why",
             VmmFailure.InternalError => $"the VMM failed ({error}); this is a bug in sandbox, please report it",
             _ => $"the VMM failed for an unknown reason ({error}); this is a bug in sandbox, please report it",
         };
@@ -115,7 +142,7 @@ static class ExitReport
         $"the system call {SystemCallNames.NameOf((int)ended.Value)}(0x{(uint)(ended.Value >> 32):x}, 0x{ended.Detail32:x}, ...)";
 
     static string Capability(uint number) =>
-        KvmRequirement.All.FirstOrDefault(need => need.Capability == number) is { } need ? $"{need.Name} ({need.Purpose})" : "a capability";
+        KvmRequirement.All.Concat(KvmRequirement.MachineGuests).FirstOrDefault(need => need.Capability == number) is { } need ? $"{need.Name} ({need.Purpose})" : "a capability";
 
     // The number comes from the VMM: anything may be in it.
     static int ErrorNumber(long value) => value is > 0 and < 4096 ? (int)value : 0;

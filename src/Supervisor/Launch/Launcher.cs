@@ -39,7 +39,8 @@ static class Launcher
     public static LaunchResult Launch(
         RunOptions options, EarlyVmm vmm, long startedAt, ObservationCollector? learned)
     {
-        PolicyModel policy = TrustedPolicy.OfThisHost.Load(options.PolicyFile);
+        PolicyModel policy = TrustedPolicy.OfThisHost.Load(
+            options.PolicyFile ?? (options.Machine is null ? null : MachinePlanBuilder.DefaultPolicy));
         using CallersTerminal? terminal = options.Terminal ? CallersTerminal.Open() : null;
         HostFacts host = HostQuestions.Ask(options.Terminal);
         Ceiling.Check(policy);
@@ -54,7 +55,9 @@ static class Launcher
         foreach (MountArgument mount in options.Mounts)
             opened.AddMount(MountOpener.Open(mount, host.WorkingDirectory), null);
         PolicyModel obeyed = learned is null ? policy : LearningPolicy.Of(policy);
-        PlannedLaunch launch = PlanBuilder.Build(options, obeyed, host, opened.Mounts, network, startedAt);
+        PlannedLaunch launch = options.Machine is null
+            ? PlanBuilder.Build(options, obeyed, host, opened.Mounts, network, startedAt)
+            : MachinePlanBuilder.Build(options, obeyed, host, startedAt);
         // Last of what can fail: a log tells of guests, not of mistakes.
         using AuditTrail? audit = AuditTrail.Open(policy, obeyed, revision: null, learned);
         FileDescriptor[] descriptors = opened.Open(launch.Grants, options, audit?.VmmEnd);

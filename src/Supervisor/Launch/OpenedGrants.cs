@@ -51,6 +51,7 @@ sealed class OpenedGrants : IDisposable
                 Grant.Broker => Keep(OpenBroker()),
                 Grant.Trace => Keep(OpenTrace(options.TraceFile!)),
                 Grant.Decisions => decisions!,
+                Grant.BootFile boot => Keep(OpenBootFile(boot)),
                 _ => throw new InvalidOperationException($"unknown grant {grants[i]}"),
             };
         }
@@ -89,6 +90,19 @@ sealed class OpenedGrants : IDisposable
         int error = FileDescriptor.TryOpen(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOCTTY, 0x1b6, out FileDescriptor? file);
         return error == 0 ? file! : throw new UsageException(
             $"--trace: {Quote.Value(path)} cannot be written: {Errno.Describe(-error)}; name a file in a folder you may write to");
+    }
+
+    static FileDescriptor OpenBootFile(Grant.BootFile boot)
+    {
+        // A pipe would make opening wait.
+        int error = FileDescriptor.TryOpen(boot.Path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? file);
+        if (error != 0)
+            throw new UsageException($"{boot.Flag}: {Quote.Value(boot.Path)} cannot be read: {Errno.Describe(-error)}");
+        error = file!.GetStatus(out stat status);
+        if (error == 0 && S_ISREG(status.st_mode) && status.st_size > 0)
+            return file;
+        file.Dispose();
+        throw new UsageException($"{boot.Flag}: {Quote.Value(boot.Path)} is not a file that has anything in it");
     }
 
     static FileDescriptor Copy(int number)

@@ -171,7 +171,7 @@ static class PlanBuilder
         return [.. variables.Select(variable => $"{variable.Key}={variable.Value}")];
     }
 
-    static GuestLimits Limits(RunOptions options, PolicyModel policy, HostFacts host)
+    internal static GuestLimits Limits(RunOptions options, PolicyModel policy, HostFacts host)
     {
         ulong memory = options.Memory ?? Math.Min(policy.Limit(Resource.Memory)!.Value, host.Memory / 2);
         if (memory > host.Memory)
@@ -206,7 +206,7 @@ static class PlanBuilder
 
     static ulong WholePages(ulong bytes) => bytes & ~0xfffUL;
 
-    static GuestStreams Streams(RunOptions options, HostFacts host, List<Grant> grants)
+    internal static GuestStreams Streams(RunOptions options, HostFacts host, List<Grant> grants)
     {
         int Next(Grant grant)
         {

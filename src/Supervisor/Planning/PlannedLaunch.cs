@@ -35,6 +35,9 @@ abstract record Grant
     /// <summary>The trace file.</summary>
     public sealed record Trace : Grant;
 
+    /// <summary>A kernel or an initrd, by the flag that names it.</summary>
+    public sealed record BootFile(string Flag, string Path) : Grant;
+
     /// <summary>The socket over which the VMM tells its decisions.</summary>
     public sealed record Decisions : Grant;
 }

@@ -12,7 +12,7 @@ static class PolicyBounds
 {
     public static void Check(RunOptions options, PolicyModel policy)
     {
-        RequireWhatExists(policy);
+        RequireWhatExists(options, policy);
         Limit("--cpus", options.Cpus, policy, Resource.Cpus);
         Limit("--memory", options.Memory, policy, Resource.Memory);
         Limit("--timeout", Bound(options.Timeout), policy, Resource.Time);
@@ -55,18 +55,37 @@ static class PolicyBounds
                 $"{flag}: the policy {policy.Source.Name} does not let the command line give {what}; it would have to list {Freedoms.Names[(int)freedom]} under command-line");
     }
 
-    static void RequireWhatExists(PolicyModel policy)
+    static void RequireWhatExists(RunOptions options, PolicyModel policy)
     {
         if (policy.IsFragment)
             throw new UsageException($"--policy: {policy.Source.Name} is a fragment; write a policy that extends it");
-        if (policy.Kind is { Value: GuestKind.Machine } kind)
-            throw NotYet(kind.Span, "a machine guest");
+        bool isMachine = policy.Kind is { Value: GuestKind.Machine };
+        if (isMachine && options.Machine is null)
+            throw new UsageException($"{policy.Kind!.Span}: the policy is for a machine guest; name its kernel with --kernel");
+        if (!isMachine && options.Machine is not null)
+            throw new UsageException(
+                $"--kernel: the policy {policy.Source.Name} is not for machine guests; it would have to say kind: machine");
         if (policy.Platforms.Count > 0 && policy.Platforms.All(platform => platform.Value != "kvm"))
             throw NotYet(policy.Platforms[0].Span, "the platform lite");
-        if (policy.Devices.Count > 0)
+        if (policy.Devices.Count > 0 && !isMachine)
             throw NotYet(policy.Devices[0].Span, "a device");
+        if (isMachine)
+            RequireMachine(policy);
         if (policy.Isolation.FirstOrDefault(wall => RequiredWalls.For(wall.Value) is null) is Sourced<Wall> missing)
             throw NotYet(missing.Span, $"the wall {Walls.Names[(int)missing.Value]}");
+    }
+
+    /// <summary>Devices are what a machine guest may have. Of what else is shown or ruled it has nothing, so far.</summary>
+    static void RequireMachine(PolicyModel policy)
+    {
+        if (!policy.Devices.Any(device => device.Kind == DeviceKind.Console))
+            throw new UsageException($"--kernel: the policy {policy.Source.Name} does not give the guest a console, which every one has");
+        if (policy.Shown.Count > 0)
+            throw NotYet(policy.Shown[0].Span, "files in a machine guest");
+        if (policy.NetworkRules.Count > 0)
+            throw NotYet(policy.NetworkRules[0].Span, "a network of a machine guest");
+        if (policy.SystemCallRules.Count > 0)
+            throw NotYet(policy.SystemCallRules[0].Span, "rules for system calls of a machine guest");
     }
 
     static UsageException NotYet(SourceSpan span, string what) =>

@@ -19,9 +19,7 @@ public sealed unsafe class KvmSystem : IDisposable
         int version = file.Control(KVM_GET_API_VERSION);
         if (version != KvmRequirement.ApiVersion)
             throw new HostException(Libc.EINVAL, "KVM_GET_API_VERSION", $"{version}", "this is not the KVM interface of Linux 2.6.22 and later");
-        foreach (KvmRequirement need in KvmRequirement.All)
-            if (!need.IsMetBy(Extension(need.Capability)))
-                throw new HostException(Libc.ENOSYS, "KVM_CHECK_EXTENSION", need.Name, "this KVM lacks a needed capability: use a newer host kernel");
+        Require(KvmRequirement.All);
         RunSize = file.Control(KVM_GET_VCPU_MMAP_SIZE);
         if (RunSize < sizeof(kvm_run))
             throw new HostException(Libc.EINVAL, "KVM_GET_VCPU_MMAP_SIZE", $"{RunSize}");
@@ -32,6 +30,14 @@ public sealed unsafe class KvmSystem : IDisposable
     public int RunSize { get; }
 
     public int MaximumVcpus { get; }
+
+    /// <exception cref="HostException">One is not met.</exception>
+    public void Require(IReadOnlyList<KvmRequirement> needs)
+    {
+        foreach (KvmRequirement need in needs)
+            if (!need.IsMetBy(Extension(need.Capability)))
+                throw new HostException(Libc.ENOSYS, "KVM_CHECK_EXTENSION", need.Name, "this KVM lacks a needed capability: use a newer host kernel");
+    }
 
     /// <summary>KVM_CHECK_EXTENSION: 0 when the capability is absent.</summary>
     public int Extension(int capability) => Math.Max(_file.Control(KVM_CHECK_EXTENSION, (void*)capability), 0);

@@ -9,7 +9,7 @@ static class MsrPolicy
 {
     /// <summary>First registers and numbers of the ranges that are looked at; nothing else is ever allowed.</summary>
     public static IReadOnlyList<(uint First, int Count)> Ranges { get; } =
-        [(0x0, 0x800), (0xd80, 0x80), (0x4b56_4d00, 0x40), (0xc000_0080, 0x80), (0xc001_0000, 0x180), (0xc001_1000, 0x100)];
+        [(0x0, 0x800), (0xd80, 0x80), (0x4b56_4d00, 0x40), (0xc000_0080, 0x90), (0xc001_0000, 0x180), (0xc001_1000, 0x100)];
 
     private static readonly (uint First, uint Last)[] s_allowed =
     [
@@ -37,6 +37,7 @@ static class MsrPolicy
         (0xc000_0080, 0xc000_0084), // EFER, STAR, LSTAR, CSTAR, FMASK
         (0xc000_00e7, 0xc000_00e8), // MPERF and APERF, read-only copies
         (0xc000_0100, 0xc000_0103), // FS.base, GS.base, KernelGSbase, TSC_AUX
+        (0xc001_0010, 0xc001_0010), // SYSCFG
         (0xc001_0015, 0xc001_0015), // HWCR
         (0xc001_001f, 0xc001_001f), // NB_CFG
         (0xc001_0055, 0xc001_0055), // interrupts pending

@@ -28,6 +28,7 @@ public sealed class VirtualMachine : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(cpus, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(cpus, MachineLayout.MaximumVcpus);
+        system.Require(KvmRequirement.MachineGuests);
         _vm = system.CreateVm();
         _vm.CreateInterruptControllers(MachineLayout.TssAddress, MachineLayout.IdentityMapAddress);
         _vm.FilterModelSpecificRegisters(

@@ -1,0 +1,36 @@
+namespace Sandbox.Policy.Contract;
+
+/// <summary>
+/// What a machine guest starts from. Descriptors are indexes into those sent with the plan. The guest has no files of
+/// <see cref="LaunchPlan.Files"/>; its RAM is <see cref="GuestLimits.MemoryBytes"/> and its vCPUs are
+/// <see cref="GuestLimits.Cpus"/>.
+/// </summary>
+public sealed record GuestMachine
+{
+    /// <summary>An ELF kernel with a PVH entry or a bzImage, open for reading.</summary>
+    public required int Kernel { get; init; }
+
+    /// <summary>An initrd, open for reading; -1 for none.</summary>
+    public required int Initrd { get; init; }
+
+    /// <summary>The kernel's command line: printable ASCII.</summary>
+    public required string CommandLine { get; init; }
+
+    /// <summary>Block devices, in the order in which the guest finds them.</summary>
+    public required GuestDisk[] Disks { get; init; }
+
+    /// <summary>
+    /// Whether the initrd's first process is this project's agent, which runs <see cref="LaunchPlan.Arguments"/>. Without
+    /// it the first serial port is the guest's standard input and output.
+    /// </summary>
+    public required bool Agent { get; init; }
+}
+
+/// <summary>An image or a block device of the host's that a machine guest has as a block device.</summary>
+public sealed record GuestDisk
+{
+    /// <summary>Open for reading, and for writing too when <see cref="Writable"/>.</summary>
+    public required int Descriptor { get; init; }
+
+    public required bool Writable { get; init; }
+}

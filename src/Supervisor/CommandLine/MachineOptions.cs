@@ -1,0 +1,23 @@
+namespace Sandbox.Supervisor.CommandLine;
+
+/// <summary>What the caller asked of a guest with a kernel of its own.</summary>
+sealed record MachineOptions
+{
+    public const int MaximumCpus = 16;
+
+    /// <summary>Below this no kernel starts.</summary>
+    public const ulong MinimumMemory = 16UL << 20;
+
+    /// <summary>What the kernel is always told: where its words go, how a panic is told from a reset, and what is not there.</summary>
+    public const string BaseCommandLine = "console=ttyS0 panic=-1 reboot=panic_warm pci=off";
+
+    /// <summary>Bytes: COMMAND_LINE_SIZE of x86 without the terminating NUL.</summary>
+    public const int MaximumCommandLine = 2047;
+
+    public required string Kernel { get; init; }
+
+    public string? Initrd { get; init; }
+
+    /// <summary>The whole command line.</summary>
+    public required string CommandLine { get; init; }
+}

@@ -1,0 +1,128 @@
+using Sandbox.Host;
+using Sandbox.Vmm.Devices.Serial;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Machine;
+
+/// <summary>
+/// The caller's standard input and output at a machine guest's serial port, with a thread each. A reader that does not
+/// read makes the guest wait; input that the guest does not take stays with the caller.
+/// </summary>
+sealed unsafe class ConsoleStreams
+{
+    // What is still on its way when the guest has ended is not waited for longer: the reader may be gone for good.
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
+
+    private readonly SerialPort _serial;
+    private readonly OutputQueue _queue;
+    private readonly FileDescriptor? _input;
+    private readonly FileDescriptor? _output;
+    private readonly long _limit;
+    private readonly Action _limitReached;
+    private readonly object _inputTaken = new();
+    private Thread? _writer;
+    private long _outputBytes;
+
+    /// <param name="input">Null for none.</param>
+    /// <param name="output">Null for none: what the guest writes is lost.</param>
+    /// <param name="limit">Bytes that may go to the output; 0 for any number.</param>
+    /// <param name="limitReached">Called once the guest has written more.</param>
+    public ConsoleStreams(
+        SerialPort serial, OutputQueue queue, FileDescriptor? input, FileDescriptor? output, long limit, Action limitReached)
+    {
+        _serial = serial;
+        _queue = queue;
+        _input = input;
+        _output = output;
+        _limit = limit;
+        _limitReached = limitReached;
+        queue.Ready = serial.OutputReady;
+        serial.InputTaken = () =>
+        {
+            lock (_inputTaken)
+                Monitor.Pulse(_inputTaken);
+        };
+    }
+
+    /// <summary>Bytes that went to the output.</summary>
+    public long OutputBytes => Volatile.Read(ref _outputBytes);
+
+    public void Start()
+    {
+        _writer = ThreadFilter.Start("console output", ThreadRole.Device, 128 << 10, Write);
+        if (_input is not null)
+            ThreadFilter.Start("console input", ThreadRole.Device, 128 << 10, Read);
+    }
+
+    /// <summary>Nothing more comes from the guest: waits a while for what is on its way.</summary>
+    public void Finish()
+    {
+        _queue.Close();
+        _writer?.Join(s_patience);
+    }
+
+    private void Write()
+    {
+        Span<byte> buffer = stackalloc byte[4096];
+        bool isOpen = _output is not null;
+        int count;
+        while ((count = _queue.Take(buffer)) > 0)
+        {
+            long room = _limit == 0 ? count : Math.Min(_limit - _outputBytes, count);
+            if (isOpen)
+                isOpen = TryWrite(buffer[..(int)room]);
+            if (room == count)
+                continue;
+            _limitReached();
+            return;
+        }
+    }
+
+    /// <returns>False when nobody reads any more.</returns>
+    private bool TryWrite(ReadOnlySpan<byte> bytes)
+    {
+        while (!bytes.IsEmpty)
+        {
+            nint written = _output!.Write(bytes);
+            if (written == -EAGAIN)
+                WaitFor(_output, POLLOUT);
+            else if (written is < 0 and not -EINTR)
+                return false;
+            bytes = bytes[(int)Math.Max(written, 0)..];
+            Volatile.Write(ref _outputBytes, _outputBytes + Math.Max(written, 0));
+        }
+        return true;
+    }
+
+    private void Read()
+    {
+        Span<byte> buffer = stackalloc byte[SerialPort.InputCapacity];
+        while (true)
+        {
+            nint count = _input!.Read(buffer);
+            if (count == -EAGAIN)
+                WaitFor(_input, POLLIN);
+            else if (count is <= 0 and not -EINTR)
+                return;
+            Send(buffer[..(int)Math.Max(count, 0)]);
+        }
+    }
+
+    private void Send(ReadOnlySpan<byte> bytes)
+    {
+        lock (_inputTaken)
+            while (true)
+            {
+                bytes = bytes[_serial.Receive(bytes)..];
+                if (bytes.IsEmpty)
+                    return;
+                Monitor.Wait(_inputTaken);
+            }
+    }
+
+    private static void WaitFor(FileDescriptor file, short events)
+    {
+        pollfd watched = new() { fd = file.Value, events = events };
+        _ = poll(&watched, 1, -1);
+    }
+}
