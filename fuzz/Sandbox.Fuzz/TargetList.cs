@@ -22,6 +22,8 @@ static class TargetList
         ["channel"] = static () => new ChannelTarget(),
         ["broker"] = static () => new BrokerTarget(),
         ["dns"] = static () => new DnsTarget(),
+        ["kernel"] = static () => new KernelTarget(),
+        ["serial"] = static () => new SerialTarget(),
         ["self-test"] = static () => new SelfTestTarget(),
     };
 

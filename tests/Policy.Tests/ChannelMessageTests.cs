@@ -34,9 +34,10 @@ public class ChannelMessageTests
     [Fact]
     public void ExitStatusesAreTheDocumentedOnes() =>
         Assert.Equal(
-            [124, 125, 126, 127, 128, 137, 153],
+            [120, 121, 122, 124, 125, 126, 127, 128, 137, 153],
             new[]
             {
+                ExitStatus.Rebooted, ExitStatus.KernelPanic, ExitStatus.TripleFault,
                 ExitStatus.TimeLimit, ExitStatus.SandboxFailed, ExitStatus.NotExecutable, ExitStatus.NotFound,
                 ExitStatus.SignalBase, ExitStatus.MemoryLimit, ExitStatus.OutputLimit,
             });

@@ -271,4 +271,53 @@ public class LaunchPlanTests
     [Theory, MemberData(nameof(BadStreams), DisableDiscoveryEnumeration = true)]
     public void RefusesStreamsThatAreNoDescriptors(string reason, GuestStreams streams) =>
         Refuses(Plan with { Streams = streams }, reason);
+
+    static LaunchPlan Machine { get; } = Plan with
+    {
+        Files = [], Network = null, Audit = null,
+        Machine = new GuestMachine
+        {
+            Kernel = 4, Initrd = 5, CommandLine = "console=ttyS0 ~", Agent = true,
+            Disks = [new GuestDisk { Descriptor = 6, Writable = true }, new GuestDisk { Descriptor = 7, Writable = false }],
+        },
+    };
+
+    [Fact]
+    public void ReadsPlansOfMachineGuests()
+    {
+        GuestMachine machine = Read(Machine).Machine!;
+        Assert.Equal((4, 5, "console=ttyS0 ~", true), (machine.Kernel, machine.Initrd, machine.CommandLine, machine.Agent));
+        Assert.Equal([(6, true), (7, false)], machine.Disks.Select(disk => (disk.Descriptor, disk.Writable)));
+    }
+
+    public static TheoryData<string, LaunchPlan> BadMachines
+    {
+        get
+        {
+            GuestMachine good = Machine.Machine!;
+            return new()
+            {
+                { "kernel descriptor", Machine with { Machine = good with { Kernel = -1 } } },
+                { "kernel descriptor", Machine with { Machine = good with { Kernel = 252 } } },
+                { "kernel descriptor", Machine with { Machine = good with { Initrd = -2 } } },
+                { "kernel command line", Machine with { Machine = good with { CommandLine = "a\nb" } } },
+                { "kernel command line", Machine with { Machine = good with { CommandLine = "\u00e4" } } },
+                { "kernel command line", Machine with { Machine = good with { CommandLine = new string('x', 2048) } } },
+                { "disk descriptor", Machine with { Machine = good with { Disks = [good.Disks[0] with { Descriptor = -1 }] } } },
+                { "disks", Machine with { Machine = good with { Disks = [.. Enumerable.Repeat(good.Disks[0], 9)] } } },
+                { "without an initrd", Machine with { Machine = good with { Initrd = -1 } } },
+                { "cpus of a machine", Machine with { Limits = Machine.Limits with { Cpus = 17 } } },
+                { "memory of a machine", Machine with { Limits = Machine.Limits with { MemoryBytes = 15 << 20 } } },
+                { "memory of a machine", Machine with { Limits = Machine.Limits with { MemoryBytes = (64 << 20) + 1 } } },
+                { "only process guests", Machine with { Files = Plan.Files } },
+                { "only process guests", Machine with { Network = Plan.Network } },
+                { "only process guests", Machine with { Audit = Plan.Audit } },
+                { "only process guests", Machine with { Streams = Plan.Streams with { Terminal = true } } },
+                { "only process guests", Machine with { Streams = Plan.Streams with { Trace = 3 } } },
+            };
+        }
+    }
+
+    [Theory, MemberData(nameof(BadMachines), DisableDiscoveryEnumeration = true)]
+    public void RefusesMachinesThatCannotBe(string reason, LaunchPlan plan) => Refuses(plan, reason);
 }

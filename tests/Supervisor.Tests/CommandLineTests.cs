@@ -74,6 +74,17 @@ public class CommandLineTests
     [InlineData("'tcsh' is not a shell", "completion", "tcsh")]
     [InlineData("--tty: standard input is not a terminal", "run", "-t", "--", "true")]
     [InlineData("'@/etc/passwd' is not a flag; put -- before the program", "run", "@/etc/passwd", "--", "true")]
+    [InlineData("--initrd and --append belong to --kernel", "run", "--initrd", "/x", "--", "true")]
+    [InlineData("leave out what follows --", "run", "--kernel", "/x", "--", "true")]
+    [InlineData("--mount: only programs without a kernel", "run", "--kernel", "/x", "--mount", "/usr")]
+    [InlineData("--cpus: '17' is not a whole number from 1 to 16", "run", "--kernel", "/x", "--cpus", "17")]
+    [InlineData("too little for a kernel", "run", "--kernel", "/x", "--memory", "8M")]
+    [InlineData("printable ASCII", "run", "--kernel", "/x", "--append", "\u00e4")]
+    [InlineData("--kernel: '/nonexistent' cannot be read: No such file", "run", "--kernel", "/nonexistent")]
+    [InlineData("--kernel: '/dev/null' is not a file that has anything in it", "run", "--kernel", "/dev/null")]
+    [InlineData("--kernel: '/tmp' is not a file", "run", "--kernel", "/tmp")]
+    [InlineData("--kernel: the policy builtin:default.yaml is not for machine guests", "run", "--policy", "builtin:default.yaml", "--kernel", "/x")]
+    [InlineData("the policy is for a machine guest", "run", "--policy", "builtin:machine-default.yaml", "--", "true")]
     public void AMistakeIsOneLine(string expected, params string[] arguments) => Mistake(expected, arguments);
 
     [Fact]

@@ -42,6 +42,12 @@ public class ExitReportTests
         Says(153, "the output limit of 1 MiB was reached (--output-limit)", Ended(EndCause.OutputLimit));
         Says(127, "'prog\\x1bram' was not found in the guest's PATH", Ended(EndCause.NotFound, Libc.ENOENT));
         Says(126, "cannot be executed", Ended(EndCause.NotExecutable, Libc.ENOEXEC, (long)ExecFailure.WrongArchitecture));
+        Assert.Equal((0, null), Ended(EndCause.PoweredOff));
+        Says(120, "reset itself", Ended(EndCause.Rebooted));
+        Says(121, "panicked", Ended(EndCause.KernelPanic));
+        Says(122, "triple fault", Ended(EndCause.TripleFault));
+        Says(125, "--kernel: the ELF kernel has no PVH entry", Ended(EndCause.BadKernel, Libc.EINVAL, (long)BootProblem.NoPvhEntry));
+        Says(125, "no hardware virtualization", Ended(EndCause.Failed, Libc.ENODEV, (long)VmmFailure.NoMachineGuests));
         Says(125, "sandbox doctor", Ended(EndCause.Failed, Libc.ENOENT, (long)VmmFailure.KvmCall));
         Says(125, "lacks KVM_CAP_XSAVE (vector registers)", ExitReport.For(Plan, new Outcome.Ended(
             EndCause.Failed, (uint)KvmAbi.KVM_CAP_XSAVE, Libc.ENOSYS, (long)VmmFailure.KvmCapability)));
@@ -53,6 +59,7 @@ public class ExitReportTests
         string[] lines =
         [
             .. Enum.GetValues<ExecFailure>().Select(failure => Ended(EndCause.NotExecutable, Libc.EACCES, (long)failure).Line!),
+            .. Enum.GetValues<BootProblem>().Select(problem => Ended(EndCause.BadKernel, Libc.EINVAL, (long)problem).Line!),
             .. Enum.GetValues<VmmFailure>().Select(failure => Ended(EndCause.Failed, Libc.EACCES, (long)failure).Line!),
         ];
         Assert.Equal(lines.Length, lines.Distinct().Count());

@@ -89,6 +89,10 @@ sealed class PlanTarget : FuzzTarget
         OracleException.Check(plan.Files.Select(f =>
             f.Path).Distinct(StringComparer.Ordinal).Count() == plan.Files.Length, "two files at one path");
         OracleException.Check(plan.Limits.TmpBytes <= plan.Limits.MemoryBytes, "more files than memory");
+        if (plan.Machine is { } machine)
+            OracleException.Check(machine.Kernel >= 0 && machine.Disks.All(disk => disk.Descriptor >= 0)
+                && machine.CommandLine.All(letter => letter is >= ' ' and <= '~') && plan.Files.Length == 0,
+                "a machine guest of another kind");
         using GuestMemory memory = new(plan.Limits.MemoryBytes, new NoSlots());
         OracleException.Check(memory.CreateAddressSpace() is not null, "a guest's memory has no room for a process");
     }
@@ -143,6 +147,16 @@ sealed class PlanTarget : FuzzTarget
             new() { Kind = GuestFileKind.Text, Path = "/tmp/a/b", Content = "below a mount" },
             new() { Kind = GuestFileKind.Symlink, Path = "/opt/link", Content = "/tmp/a" },
             new() { Kind = GuestFileKind.Text, Path = "/opt/link/c", Content = "below a link" }).Serialize());
+        LaunchPlan example = Example();
+        yield return ("machine", (example with
+        {
+            Streams = example.Streams with { Terminal = false, Rows = 0, Columns = 0 },
+            Machine = new()
+            {
+                Kernel = 3, Initrd = 4, CommandLine = "console=ttyS0", Agent = true,
+                Disks = [new() { Descriptor = 5, Writable = false }],
+            },
+        }).Serialize());
         // The least that tables hold.
         yield return ("rules", (Example() with
         {

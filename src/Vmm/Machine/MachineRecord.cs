@@ -1,6 +1,6 @@
 using System.Text.Json;
 using Sandbox.Host;
-using Sandbox.Vmm.Personality.Processes;
+using Sandbox.Vmm.Personality;
 
 namespace Sandbox.Vmm.Machine;
 

@@ -4,7 +4,6 @@ using Sandbox.Vmm.Boot;
 using Sandbox.Vmm.Devices.Power;
 using Sandbox.Vmm.Devices.Serial;
 using Sandbox.Vmm.Personality;
-using Sandbox.Vmm.Personality.Processes;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Machine;

@@ -1,0 +1,109 @@
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Agent;
+
+/// <summary>The program, and this side's ends of its standard streams.</summary>
+sealed unsafe class Payload : IDisposable
+{
+    private readonly FileDescriptor _end;
+
+    private Payload(int pid, FileDescriptor end, FileDescriptor input, FileDescriptor output, FileDescriptor error)
+    {
+        Pid = pid;
+        _end = end;
+        Input = input;
+        Output = output;
+        Error = error;
+    }
+
+    public int Pid { get; }
+
+    /// <summary>Readable when the program has ended: pidfd_open(2).</summary>
+    public FileDescriptor End => _end;
+
+    /// <summary>Where it reads from; null once that is closed.</summary>
+    public FileDescriptor? Input { get; private set; }
+
+    public FileDescriptor Output { get; }
+
+    public FileDescriptor Error { get; }
+
+    public void CloseInput()
+    {
+        Input?.Dispose();
+        Input = null;
+    }
+
+    /// <exception cref="AgentException">The program cannot be started.</exception>
+    public static Payload Start(AgentOrder order)
+    {
+        string program = Find(order);
+        (FileDescriptor inputRead, FileDescriptor inputWrite) = Pipe();
+        (FileDescriptor outputRead, FileDescriptor outputWrite) = Pipe();
+        (FileDescriptor errorRead, FileDescriptor errorWrite) = Pipe();
+        foreach (FileDescriptor mine in (FileDescriptor[])[inputWrite, outputRead, errorRead])
+            _ = fcntl(mine.Value, F_SETFL, O_NONBLOCK);
+        using ChildScript script = new();
+        script.Add("setsid", SYS_setsid);
+        script.Add("dup2", SYS_dup2, inputRead.Value, STDIN_FILENO);
+        script.Add("dup2", SYS_dup2, outputWrite.Value, STDOUT_FILENO);
+        script.Add("dup2", SYS_dup2, errorWrite.Value, STDERR_FILENO);
+        ulong* none = script.Place(0UL);
+        script.Add("rt_sigprocmask", SYS_rt_sigprocmask, SIG_SETMASK, (nint)none, 0, sizeof(ulong));
+        // The runtime ignores it, and so would the program.
+        script.Add("rt_sigaction", SYS_rt_sigaction, SIGPIPE, (nint)script.PlaceAll<ulong>([0, 0, 0, 0]), 0, sizeof(ulong));
+        script.Add("chdir", SYS_chdir, script.PlaceText(order.WorkingDirectory));
+        script.Add("execve", SYS_execve, script.PlaceText(program), List(script, order.Arguments), List(script, order.Environment));
+        int error = script.Start(0, 0, out int pid, out FileDescriptor? end);
+        if (error != 0)
+            throw new AgentException(AgentStep.Execute, -error);
+        script.WaitUntilGone();
+        inputRead.Dispose();
+        outputWrite.Dispose();
+        errorWrite.Dispose();
+        if (script.Failure is (string name, int errno))
+            throw new AgentException(name == "chdir" ? AgentStep.WorkingDirectory : AgentStep.Execute, errno);
+        return new Payload(pid, end!, inputWrite, outputRead, errorRead);
+    }
+
+    /// <summary>As execvp(3) finds it, with the program's own PATH.</summary>
+    private static string Find(AgentOrder order)
+    {
+        string name = order.Arguments[0];
+        if (name.Contains('/', StringComparison.Ordinal))
+            return name;
+        string path = order.Environment.FirstOrDefault(variable => variable.StartsWith("PATH=", StringComparison.Ordinal), "PATH=/bin:/usr/bin");
+        foreach (string folder in path[5..].Split(':'))
+        {
+            string candidate = $"{folder}/{name}";
+            fixed (byte* text = System.Text.Encoding.UTF8.GetBytes(candidate + '\0'))
+                if (access(text, X_OK) == 0 && !Directory.Exists(candidate))
+                    return candidate;
+        }
+        throw new AgentException(AgentStep.Lookup, ENOENT);
+    }
+
+    private static nint List(ChildScript script, string[] texts)
+    {
+        nint[] places = [.. texts.Select(script.PlaceText)];
+        return script.PlaceList(places);
+    }
+
+    private static (FileDescriptor Read, FileDescriptor Write) Pipe()
+    {
+        int* ends = stackalloc int[2];
+        if (pipe2(ends, O_CLOEXEC) != 0)
+            throw new AgentException(AgentStep.Execute, errno);
+        return (new FileDescriptor(ends[0]), new FileDescriptor(ends[1]));
+    }
+
+    public void Dispose()
+    {
+        CloseInput();
+        Output.Dispose();
+        Error.Dispose();
+        _end.Dispose();
+    }
+}

@@ -1,0 +1,51 @@
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+
+namespace Sandbox.Agent;
+
+/// <summary>
+/// The first process of a machine guest with a root image: mounts the root, runs one program in it, and moves bytes
+/// between the program and the VMM. It ends by turning the machine off; its VMM ends the machine before that.
+/// </summary>
+static class Program
+{
+    private static int Main()
+    {
+        try
+        {
+            GuestRoot.MountKernelFiles();
+            using AgentPort port = new();
+            try
+            {
+                Run(port);
+            }
+            catch (AgentException failure)
+            {
+                port.Send(AgentFrameKind.Failed, [(byte)failure.Step, .. BitConverter.GetBytes(failure.Errno)]);
+            }
+        }
+        catch (AgentException failure)
+        {
+            // Nobody hears it but the kernel's console.
+            GuestRoot.Say($"sandbox-agent: {failure.Step}: error {failure.Errno}\n");
+        }
+        Libc.sync();
+        Libc.reboot(Libc.LINUX_REBOOT_CMD_POWER_OFF);
+        return 1;
+    }
+
+    private static void Run(AgentPort port)
+    {
+        AgentOrder order = GuestRoot.ReadOrder();
+        GuestRoot.LoadModules(order.Modules);
+        GuestRoot.Enter(order);
+        using Payload payload = Payload.Start(order);
+        port.Send(AgentFrameKind.Started, []);
+        int status = new Relay(port, payload).Run();
+        // What a writable root has to keep is kept before anybody is told that the program has ended.
+        Libc.sync();
+        bool signaled = Libc.WIFSIGNALED(status);
+        int value = signaled ? Libc.WTERMSIG(status) : Libc.WEXITSTATUS(status);
+        port.Send(AgentFrameKind.Ended, [(byte)(signaled ? 1 : 0), (byte)value]);
+    }
+}

@@ -1,0 +1,57 @@
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.Machine;
+
+/// <summary>The initramfs of a machine guest with a root image: the agent, its order, and the modules that it loads.</summary>
+static class AgentInitramfs
+{
+    /// <summary>What a root image takes on Debian's kernels; what a kernel has built in is no module.</summary>
+    private static readonly string[] s_modules =
+        ["virtio_mmio", "virtio_blk", "crc32c_generic", "crc32c_intel", "ext4", "squashfs", "erofs", "overlay"];
+
+    /// <param name="agent">The agent's program.</param>
+    /// <param name="modules">The kernel's modules; null for a kernel that needs none.</param>
+    /// <param name="order">Without its modules.</param>
+    /// <returns>A file in memory, sealed: what is checked is what is used.</returns>
+    /// <exception cref="HostException">There is no memory for it.</exception>
+    /// <exception cref="UsageException">A module cannot be read.</exception>
+    public static FileDescriptor Build(ReadOnlySpan<byte> agent, KernelModules? modules, AgentOrder order)
+    {
+        foreach (string name in modules is null ? [] : s_modules)
+            modules!.TryAdd(name);
+        List<(string Name, byte[] Content)> loading = modules?.Loading ?? [];
+        using var archive = new MemoryStream();
+        var writer = new CpioWriter(archive);
+        foreach (string folder in (ReadOnlySpan<string>)["dev", "proc", "sys", "modules"])
+            writer.AddFolder(folder);
+        writer.AddCharacterDevice("dev/console", 0x180, 5, 1);
+        writer.AddFile("init", 0x1ed, agent);
+        foreach ((string name, byte[] content) in loading)
+            writer.AddFile($"modules/{name}", 0x1a4, content);
+        writer.AddFile(AgentOrder.Path[1..], 0x180, (order with { Modules = [.. loading.Select(module => module.Name)] }).Serialize());
+        writer.End();
+        return InMemory(archive.GetBuffer().AsSpan(0, (int)archive.Length));
+    }
+
+    private static FileDescriptor InMemory(ReadOnlySpan<byte> rest)
+    {
+        FileDescriptor file = FileDescriptor.CreateMemory("initramfs", 0, MFD_ALLOW_SEALING);
+        while (!rest.IsEmpty)
+        {
+            nint written = file.Write(rest);
+            if (written is <= 0 and not -EINTR)
+            {
+                file.Dispose();
+                throw new HostException((int)-written, "write", "initramfs");
+            }
+            rest = rest[(int)Math.Max(written, 0)..];
+        }
+        if (fcntl(file.Value, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
+            return file;
+        HostException failure = HostException.Last("fcntl", "F_ADD_SEALS");
+        file.Dispose();
+        throw failure;
+    }
+}

@@ -1,0 +1,130 @@
+using System.Text.Json;
+using Sandbox.EndToEnd.Harness;
+
+namespace Sandbox.Lab;
+
+/// <summary>Guests with a kernel of their own: Debian's, and kernels of a few instructions for every kind of end.</summary>
+public sealed class MachineTests
+{
+    const int PowersOff = 0, Resets = 1, Panics = 2, Faults = 3, Sleeps = 4, Floods = 5;
+
+    static string Kernel => $"{LabHost.Repository}/build/lab/vmlinuz";
+
+    static Outcome Run(string[] flags, byte[]? input = null, int seconds = 100) =>
+        Laboratory.Host.Run([Laboratory.SandboxInLab, "run", .. flags], input, TimeSpan.FromSeconds(seconds));
+
+    /// <summary>A kernel of tiny-kernel.S, in the lab host.</summary>
+    static string Tiny(int ending)
+    {
+        Laboratory.Need();
+        Directory.CreateDirectory(Path.Combine(Laboratory.Root, "build/test/machine"));
+        string file = $"build/test/machine/tiny-{ending}";
+        Assert.True(Laboratory.Made(out string said, "gcc", "-nostdlib", "-static", "-no-pie", $"-DENDING={ending}",
+            "-Wl,-Ttext=0x200000,--build-id=none,-e,entry,-z,noexecstack", "-o", Path.Combine(Laboratory.Root, file),
+            Path.Combine(Laboratory.Root, "tests/Lab/tiny-kernel.S")), said);
+        return $"{LabHost.Repository}/{file}";
+    }
+
+    /// <summary>An initramfs of busybox and a script, in the lab host.</summary>
+    static string Initramfs(string name, string script)
+    {
+        Laboratory.Need();
+        string folder = Path.Combine(Laboratory.Root, "build/test/machine", name);
+        foreach (string part in new[] { "bin", "dev", "proc" })
+            Directory.CreateDirectory(Path.Combine(folder, part));
+        File.Copy("/bin/busybox", Path.Combine(folder, "bin/busybox"), overwrite: true);
+        string init = Path.Combine(folder, "init");
+        File.WriteAllText(init, $"#!/bin/busybox sh\n/bin/busybox --install /bin\nmount -t proc proc /proc\n{script}\n");
+        File.SetUnixFileMode(init, (UnixFileMode)0b111_101_101);
+        Assert.True(Laboratory.Made(out string said, "sh", "-c",
+            $"cd '{folder}' && find . | busybox cpio -o -H newc >'{folder}.cpio'"), said);
+        return $"{LabHost.Repository}/build/test/machine/{name}.cpio";
+    }
+
+    static void Says(Outcome outcome, int status, string line)
+    {
+        Assert.True(outcome.Status == status, outcome.ToString());
+        Assert.Contains(line, outcome.ErrorText, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(PowersOff, 0, "")]
+    [InlineData(Resets, 120, "sandbox: the guest reset itself")]
+    [InlineData(Panics, 121, "sandbox: the guest's kernel panicked")]
+    [InlineData(Faults, 122, "sandbox: the guest's processor gave up (triple fault)")]
+    public void Every_end_has_its_status(int ending, int status, string line)
+    {
+        Outcome outcome = Run(["--kernel", Tiny(ending), "--memory", "32M"]);
+        Says(outcome, status, line);
+        Assert.Equal("!"u8.ToArray(), outcome.Output);
+    }
+
+    [Fact]
+    public void A_guest_that_sleeps_ends_at_its_limit_of_time_and_its_record_tells_what_it_did()
+    {
+        Outcome outcome = Run(["--kernel", Tiny(Sleeps), "--memory", "32M", "--timeout", "5s", "--json", "/proc/self/fd/1"]);
+        Says(outcome, 124, "--timeout");
+        string text = outcome.Text[outcome.Text.IndexOf('{')..];
+        JsonElement record = JsonDocument.Parse(text).RootElement;
+        Assert.Equal("wallTimeLimit", record.GetProperty("cause").GetString());
+        Assert.Equal((2, 1), (record.GetProperty("strayReads").GetInt32(), record.GetProperty("strayWrites").GetInt32()));
+        Assert.Equal((2, 2), (record.GetProperty("exits").GetProperty("io").GetInt32(), record.GetProperty("exits").GetProperty("mmio").GetInt32()));
+    }
+
+    [Fact]
+    public void A_guest_that_floods_its_console_ends_at_its_limit_of_output()
+    {
+        Outcome outcome = Run(["--kernel", Tiny(Floods), "--memory", "32M", "--output-limit", "10000"]);
+        Says(outcome, 153, "--output-limit");
+        Assert.Equal(10_000, outcome.Output.Length);
+    }
+
+    [Fact]
+    public void What_is_no_kernel_is_one_line()
+    {
+        Outcome outcome = Run(["--kernel", "/bin/busybox"]);
+        Says(outcome, 125, "--kernel: the ELF kernel has no PVH entry");
+        Says(Run(["--kernel", "/etc/passwd"]), 125, "--kernel: the file is neither a bzImage nor an ELF kernel");
+        Says(Run(["--kernel", Kernel, "--memory", "16M"]), 125, "raise --memory");
+    }
+
+    [Fact]
+    public void Debians_kernel_boots_to_its_first_process_reads_its_input_and_powers_off()
+    {
+        string initrd = Initramfs("hello", """
+            read -r line
+            echo "read: $line"
+            echo "processors: $(grep -c ^processor /proc/cpuinfo)"
+            poweroff -f
+            """);
+        Outcome outcome = Run(["--kernel", Kernel, "--initrd", initrd, "--memory", "256M"], "one line\n"u8.ToArray(), 170);
+        Says(outcome, 0, "");
+        Assert.Contains("Linux version 6.", outcome.Text, StringComparison.Ordinal);
+        Assert.Contains("read: one line", outcome.Text, StringComparison.Ordinal);
+        Assert.Contains("processors: 1", outcome.Text, StringComparison.Ordinal);
+        Assert.DoesNotContain("unchecked MSR access", outcome.Text, StringComparison.Ordinal);
+        Assert.DoesNotContain("Call Trace", outcome.Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Two_processors_start_and_a_panic_is_told_from_a_reset()
+    {
+        string initrd = Initramfs("panic", """
+            echo "processors: $(grep -c ^processor /proc/cpuinfo)"
+            """);
+        Outcome outcome = Run(
+            ["--kernel", Kernel, "--initrd", initrd, "--memory", "256M", "--cpus", "2", "--append", "quiet"], seconds: 170);
+        Says(outcome, 121, "sandbox: the guest's kernel panicked");
+        Assert.Contains("processors: 2", outcome.Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_reset_by_Linux_ends_the_guest()
+    {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        Outcome outcome = Run(
+            ["--kernel", Kernel, "--initrd", Initramfs("reboot", "reboot -f"), "--memory", "256M", "--append", "quiet"], seconds: 170);
+        Says(outcome, 120, "sandbox: the guest reset itself");
+    }
+}
