@@ -114,6 +114,12 @@ public enum VmmFailure : uint
     NoMachineGuests,
     /// <summary>KVM could not run a machine guest any further; the VMM has said more on standard error.</summary>
     MachineStopped,
+    /// <summary>A machine guest's root image could not be mounted.</summary>
+    GuestRoot,
+    /// <summary>A machine guest's kernel could not be given what its program needs: modules, mounts.</summary>
+    GuestSetup,
+    /// <summary>What came over the agent's port were no messages of an agent.</summary>
+    AgentMisbehaved,
 }
 
 /// <summary>One message: fixed size, so that neither side ever parses a length.</summary>

@@ -132,6 +132,9 @@ static class ExitReport
             VmmFailure.NoMachineGuests => "this host's KVM has no hardware virtualization (it runs programs, not kernels): "
                 + "run the program without --kernel, or use a host that has it",
             VmmFailure.MachineStopped => "KVM could not run the guest any further; sandbox-vmm has said why",
+            VmmFailure.GuestRoot => $"--root: the image could not be mounted: {error}; give one of ext4, squashfs or erofs that the kernel can read",
+            VmmFailure.GuestSetup => $"the guest's kernel lacks something that its program needs: {error}; see --modules",
+            VmmFailure.AgentMisbehaved => "the guest took its own first process over and broke the protocol; it was stopped",
             VmmFailure.InternalError => $"the VMM failed ({error}); this is a bug in sandbox, please report it",
             _ => $"the VMM failed for an unknown reason ({error}); this is a bug in sandbox, please report it",
         };

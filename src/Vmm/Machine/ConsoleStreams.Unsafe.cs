@@ -8,7 +8,7 @@ namespace Sandbox.Vmm.Machine;
 /// The caller's standard input and output at a machine guest's serial port, with a thread each. A reader that does not
 /// read makes the guest wait; input that the guest does not take stays with the caller.
 /// </summary>
-sealed unsafe class ConsoleStreams
+sealed unsafe class ConsoleStreams : IMachineStreams
 {
     // What is still on its way when the guest has ended is not waited for longer: the reader may be gone for good.
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
@@ -60,6 +60,8 @@ sealed unsafe class ConsoleStreams
         _queue.Close();
         _writer?.Join(s_patience);
     }
+
+    public bool TrySignal(int number) => false;
 
     private void Write()
     {

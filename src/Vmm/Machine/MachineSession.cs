@@ -13,11 +13,11 @@ sealed class MachineSession : IDisposable
 {
     private readonly LaunchPlan _plan;
     private readonly FileDescriptor[] _descriptors;
-    private readonly OutputQueue _output = new();
     private readonly SerialPort _serial;
-    private readonly ConsoleStreams _streams;
+    private readonly ConsoleTail? _tail;
+    private readonly IMachineStreams _streams;
     private readonly long _startedAt = HostClock.MonotonicNanoseconds();
-    private int _endedBy;
+    private GuestEnd? _endedBy;
 
     /// <param name="machine">Without devices; stays the caller's.</param>
     /// <param name="descriptors">The plan's; they stay the caller's.</param>
@@ -27,16 +27,28 @@ sealed class MachineSession : IDisposable
         _plan = plan;
         Machine = machine;
         _descriptors = descriptors;
-        _serial = new SerialPort(machine.CreateLine(MachineLayout.SerialInterrupt), _output);
-        machine.Ports.Add(MachineLayout.SerialPort, SerialPort.Length, _serial);
+        OutputQueue output = new();
+        _tail = Plan.Agent ? new ConsoleTail() : null;
+        _serial = AddPort(MachineLayout.SerialPort, MachineLayout.SerialInterrupt, _tail is null ? output : _tail);
         machine.Ports.Add(MachineLayout.PowerPort, PowerRegisters.Length, new PowerRegisters(machine.Ram, machine.Finish));
-        _streams = new ConsoleStreams(_serial, _output, Stream(plan.Streams.Stdin), Stream(plan.Streams.Stdout),
-            plan.Limits.OutputBytes, () => Finish(EndCause.OutputLimit));
+        _streams = Plan.Agent
+            ? new AgentStreams(AddPort(MachineLayout.AgentPort, MachineLayout.AgentInterrupt, output), output,
+                Stream(plan.Streams.Stdin), Stream(plan.Streams.Stdout), Stream(plan.Streams.Stderr),
+                plan.Limits.OutputBytes, end => Finish(end.Cause, end.Value, end.Detail))
+            : new ConsoleStreams(_serial, output, Stream(plan.Streams.Stdin), Stream(plan.Streams.Stdout),
+                plan.Limits.OutputBytes, () => Finish(EndCause.OutputLimit));
+    }
+
+    private SerialPort AddPort(ushort first, uint interrupt, ISerialOutput output)
+    {
+        SerialPort port = new(Machine.CreateLine(interrupt), output);
+        Machine.Ports.Add(first, SerialPort.Length, port);
+        return port;
     }
 
     public VirtualMachine Machine { get; }
 
-    /// <summary>Bytes that went to standard output.</summary>
+    /// <summary>Bytes that went to the caller.</summary>
     public long OutputBytes => _streams.OutputBytes;
 
     /// <summary>Bytes that the guest sent although the serial port had told it to wait.</summary>
@@ -51,7 +63,7 @@ sealed class MachineSession : IDisposable
     public BootProblem Load()
     {
         BootOrder order = new(new HostBootFile(_descriptors[Plan.Kernel]),
-            Plan.Initrd < 0 ? null : new HostBootFile(_descriptors[Plan.Initrd]), Plan.CommandLine, Machine.Vcpus.Count, 0);
+            Plan.Initrd < 0 ? null : new HostBootFile(_descriptors[Plan.Initrd]), Plan.CommandLine, Machine.Vcpus.Count, 0, Plan.Agent);
         BootProblem problem = BootLoader.Load(order, Machine.Ram, Machine.RamBytes, out LoadedKernel? kernel);
         if (problem == BootProblem.None)
             BootLoader.Enter(kernel!, Machine);
@@ -75,15 +87,19 @@ sealed class MachineSession : IDisposable
             end = Machine.WaitForEnd();
         }
         _streams.Finish();
-        return end switch
+        GuestEnd reason = end switch
         {
             MachineEnd.PoweredOff => new GuestEnd(EndCause.PoweredOff, 0, 0, ""),
             MachineEnd.Rebooted => new GuestEnd(EndCause.Rebooted, 0, 0, ""),
             MachineEnd.Panicked => new GuestEnd(EndCause.KernelPanic, 0, 0, ""),
             MachineEnd.TripleFault => new GuestEnd(EndCause.TripleFault, 0, 0, ""),
-            MachineEnd.Stopped => Stopped(Volatile.Read(ref _endedBy)),
+            MachineEnd.Stopped when _endedBy is GuestEnd given => given,
             _ => new GuestEnd(EndCause.Failed, EIO, (long)VmmFailure.MachineStopped, Machine.FailureDetail),
         };
+        if (_tail is not null && reason.Cause is EndCause.KernelPanic or EndCause.TripleFault or EndCause.Failed)
+            foreach (string line in _tail!.Lines())
+                StandardError.Say($"the guest's kernel: {line}");
+        return reason;
     }
 
     /// <returns>False for what no supervisor says.</returns>
@@ -91,21 +107,19 @@ sealed class MachineSession : IDisposable
     {
         if (message.Version != ChannelMessage.CurrentVersion || message.Kind != MessageKind.Signal)
             return false;
-        // There is nobody in the guest to pass it on to.
-        Finish((EndCause)0, (int)Math.Clamp(message.Value, 1, SIGRTMAX));
+        int signal = (int)Math.Clamp(message.Value, 1, SIGRTMAX);
+        if (!_streams.TrySignal(signal))
+            Finish(EndCause.Signaled, signal);
         return true;
     }
 
-    /// <summary>Ends the guest for a reason of the host's: a limit, or else a signal.</summary>
-    private void Finish(EndCause cause, int signal = 0)
+    /// <summary>Ends the guest for a reason of its program's, or of the host's. The first counts.</summary>
+    private void Finish(EndCause cause, long value = 0, long detail = 0)
     {
-        Interlocked.CompareExchange(ref _endedBy, cause == EndCause.None ? -signal : (int)cause, 0);
+        lock (_streams)
+            _endedBy ??= new GuestEnd(cause, value, detail, "");
         Machine.Finish(MachineEnd.Stopped);
     }
-
-    private static GuestEnd Stopped(int endedBy) => endedBy < 0
-        ? new GuestEnd(EndCause.Signaled, -endedBy, 0, "")
-        : new GuestEnd((EndCause)endedBy, 0, 0, "");
 
     private FileDescriptor? Stream(int index) => index < 0 ? null : _descriptors[index];
 

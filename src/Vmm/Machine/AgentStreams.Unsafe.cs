@@ -1,0 +1,236 @@
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Devices.Serial;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Vmm.Machine;
+
+/// <summary>How a program ended that an agent ran.</summary>
+/// <param name="Cause">Exited, Signaled, NotFound, NotExecutable, OutputLimit, or Failed.</param>
+readonly record struct AgentEnd(EndCause Cause, long Value, long Detail);
+
+/// <summary>
+/// The host's side of an agent: the caller's streams and the program's, over a serial port of the guest. Every byte that
+/// comes may be a lie: frames that are none, or not in their place, end the guest; nothing that is said makes anything
+/// grow, and no more input is sent than was asked for.
+/// </summary>
+sealed unsafe class AgentStreams : IMachineStreams
+{
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
+
+    private readonly SerialPort _port;
+    private readonly OutputQueue _fromGuest;
+    private readonly FileDescriptor? _input;
+    private readonly FileDescriptor? _output;
+    private readonly FileDescriptor? _error;
+    private readonly long _limit;
+    private readonly Action<AgentEnd> _ended;
+    private readonly AgentDecoder _decoder = new();
+    private readonly byte[] _outgoing = new byte[AgentFrame.HeaderSize + AgentFrame.MaximumPayload];
+    private readonly object _sending = new();
+    private readonly object _changed = new();
+    private Thread? _listener;
+    private int _window = AgentFrame.InputWindow;
+    private bool _started;
+    private bool _hasEnded;
+    private bool _outputOpen;
+    private bool _errorOpen;
+    private long _outputBytes;
+
+    /// <param name="limit">Bytes that may go to both outputs together; 0 for any number.</param>
+    /// <param name="ended">Called once, with the first reason.</param>
+    public AgentStreams(SerialPort port, OutputQueue fromGuest, FileDescriptor? input, FileDescriptor? output,
+        FileDescriptor? error, long limit, Action<AgentEnd> ended)
+    {
+        _port = port;
+        _fromGuest = fromGuest;
+        _input = input;
+        _output = output;
+        _error = error;
+        _limit = limit;
+        _ended = ended;
+        _outputOpen = output is not null;
+        _errorOpen = error is not null;
+        fromGuest.Ready = port.OutputReady;
+        port.InputTaken = Changed;
+    }
+
+    /// <summary>Bytes that the program wrote to both outputs.</summary>
+    public long OutputBytes => Volatile.Read(ref _outputBytes);
+
+    public void Start() => _listener = ThreadFilter.Start("agent", ThreadRole.Device, 128 << 10, Listen);
+
+    /// <summary>Nothing more comes from the guest: waits a while for what is on its way.</summary>
+    public void Finish()
+    {
+        _fromGuest.Close();
+        _listener?.Join(s_patience);
+    }
+
+    /// <summary>Passes a signal on to the program, once there is one.</summary>
+    /// <returns>False when there is no program yet.</returns>
+    public bool TrySignal(int number)
+    {
+        if (!Volatile.Read(ref _started))
+            return false;
+        Send(AgentFrameKind.Signal, [(byte)number]);
+        return true;
+    }
+
+    private void Listen()
+    {
+        Span<byte> buffer = stackalloc byte[2048];
+        int count;
+        while ((count = _fromGuest.Take(buffer)) > 0)
+        {
+            ReadOnlySpan<byte> bytes = buffer[..count];
+            while (!bytes.IsEmpty && !_hasEnded)
+            {
+                if (!_decoder.TryTake(ref bytes, out bool isWhole))
+                    Misbehaved();
+                else if (isWhole)
+                    Hear(_decoder.Kind, _decoder.Payload);
+            }
+        }
+    }
+
+    /// <summary>One frame of the guest's. For tests and fuzzing, too: it needs no guest.</summary>
+    internal void Hear(AgentFrameKind kind, ReadOnlySpan<byte> payload)
+    {
+        switch (kind)
+        {
+            case AgentFrameKind.Started when !_started && payload.IsEmpty:
+                Volatile.Write(ref _started, true);
+                if (_input is null)
+                    Send(AgentFrameKind.InputEnd, []);
+                else
+                    ThreadFilter.Start("agent input", ThreadRole.Device, 128 << 10, ReadInput);
+                return;
+            case AgentFrameKind.Output when _started:
+                Write(_output, ref _outputOpen, payload);
+                return;
+            case AgentFrameKind.Error when _started:
+                Write(_error, ref _errorOpen, payload);
+                return;
+            case AgentFrameKind.Taken when _started && payload.Length == sizeof(uint):
+                uint taken = BitConverter.ToUInt32(payload);
+                lock (_changed)
+                {
+                    if (taken <= (uint)(AgentFrame.InputWindow - _window))
+                    {
+                        _window += (int)taken;
+                        Monitor.Pulse(_changed);
+                        return;
+                    }
+                }
+                break;
+            case AgentFrameKind.Ended when _started && payload is [0, byte status]:
+                End(new AgentEnd(EndCause.Exited, status, 0));
+                return;
+            case AgentFrameKind.Ended when _started && payload is [1, >= 1 and <= 64 and byte signal]:
+                End(new AgentEnd(EndCause.Signaled, signal, 0));
+                return;
+            case AgentFrameKind.Failed when !_started && payload.Length == 1 + sizeof(int) && payload[0] <= (byte)AgentStep.Execute:
+                End(Failure((AgentStep)payload[0], BitConverter.ToInt32(payload[1..])));
+                return;
+        }
+        Misbehaved();
+    }
+
+    private static AgentEnd Failure(AgentStep step, int errno) => step switch
+    {
+        AgentStep.Lookup => new AgentEnd(EndCause.NotFound, ENOENT, 0),
+        AgentStep.Execute when errno == ENOENT => new AgentEnd(EndCause.NotFound, ENOENT, 0),
+        AgentStep.Execute => new AgentEnd(EndCause.NotExecutable, errno, (long)ExecFailure.None),
+        AgentStep.WorkingDirectory => new AgentEnd(EndCause.Failed, errno, (long)VmmFailure.WorkingDirectory),
+        AgentStep.Root => new AgentEnd(EndCause.Failed, errno, (long)VmmFailure.GuestRoot),
+        _ => new AgentEnd(EndCause.Failed, errno, (long)VmmFailure.GuestSetup),
+    };
+
+    private void Misbehaved() => End(new AgentEnd(EndCause.Failed, EPROTO, (long)VmmFailure.AgentMisbehaved));
+
+    private void End(AgentEnd end)
+    {
+        if (_hasEnded)
+            return;
+        _hasEnded = true;
+        _ended(end);
+    }
+
+    /// <summary>Bytes of the program's to the caller, up to the limit.</summary>
+    private void Write(FileDescriptor? to, ref bool isOpen, ReadOnlySpan<byte> bytes)
+    {
+        int room = _limit == 0 ? bytes.Length : (int)Math.Min(_limit - _outputBytes, bytes.Length);
+        ReadOnlySpan<byte> rest = bytes[..room];
+        while (isOpen && !rest.IsEmpty)
+        {
+            nint written = to!.Write(rest);
+            if (written == -EAGAIN)
+                WaitFor(to, POLLOUT);
+            else if (written is < 0 and not -EINTR)
+                isOpen = false;
+            rest = rest[(int)Math.Max(written, 0)..];
+        }
+        Volatile.Write(ref _outputBytes, _outputBytes + room);
+        if (room < bytes.Length)
+            End(new AgentEnd(EndCause.OutputLimit, 0, 0));
+    }
+
+    private void ReadInput()
+    {
+        Span<byte> buffer = stackalloc byte[AgentFrame.MaximumPayload];
+        while (true)
+        {
+            int room;
+            lock (_changed)
+            {
+                while (_window == 0)
+                    Monitor.Wait(_changed);
+                room = Math.Min(_window, buffer.Length);
+            }
+            nint count = _input!.Read(buffer[..room]);
+            if (count == -EINTR)
+                continue;
+            if (count == -EAGAIN)
+            {
+                WaitFor(_input, POLLIN);
+                continue;
+            }
+            if (count <= 0)
+                break;
+            lock (_changed)
+                _window -= (int)count;
+            Send(AgentFrameKind.Input, buffer[..(int)count]);
+        }
+        Send(AgentFrameKind.InputEnd, []);
+    }
+
+    /// <summary>A frame as a whole, as the port takes it.</summary>
+    private void Send(AgentFrameKind kind, ReadOnlySpan<byte> payload)
+    {
+        lock (_sending)
+        {
+            ReadOnlySpan<byte> rest = _outgoing.AsSpan(0, AgentFrame.Write(kind, payload, _outgoing));
+            lock (_changed)
+                while (true)
+                {
+                    rest = rest[_port.Receive(rest)..];
+                    if (rest.IsEmpty)
+                        return;
+                    Monitor.Wait(_changed);
+                }
+        }
+    }
+
+    private void Changed()
+    {
+        lock (_changed)
+            Monitor.PulseAll(_changed);
+    }
+
+    private static void WaitFor(FileDescriptor file, short events)
+    {
+        pollfd watched = new() { fd = file.Value, events = events };
+        _ = poll(&watched, 1, -1);
+    }
+}
