@@ -68,6 +68,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     {
         platform.Memory.Open(plan.Limits.MemoryBytes);
         LinuxPersonality personality = _personality = new(plan, platform.Memory, platform);
+        personality.DeferThreads();
         if (plan.Audit is AuditPlan audit)
             personality.RecordDecisionsTo(descriptors[audit.Descriptor]);
         personality.BuildFiles(descriptors);
@@ -90,9 +91,10 @@ sealed class GuestSession(SeqpacketChannel channel)
             if (stopped && plan.Streams.Terminal)
                 TrySend(new ChannelMessage { Kind = MessageKind.Stopped });
         };
-        personality.Timers.Start();
-        Listen();
+        // Starting a thread means waiting until it runs: the guest does not wait for those that serve it.
         personality.Start(first);
+        personality.StartDeferredThreads();
+        Listen();
         // A trace shows every call once, where it is served.
         if (personality.Tracer is null)
             personality.Attendance?.Start();
