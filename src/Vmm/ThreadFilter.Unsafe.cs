@@ -61,6 +61,8 @@ static unsafe class ThreadFilter
         ThreadRole.Timers => TimersFilter.Bytes,
         ThreadRole.Streams => StreamsFilter.Bytes,
         ThreadRole.Finalizers => FinalizersFilter.Bytes,
+        ThreadRole.Vcpu => VcpuFilter.Bytes,
+        ThreadRole.Device => DeviceFilter.Bytes,
         _ => throw new ArgumentOutOfRangeException(nameof(role)),
     };
 

@@ -25,5 +25,11 @@ enum ThreadRole
     /// <summary>The runtime's own: finalizers.</summary>
     Finalizers = 1 << 5,
 
-    All = Main | Channel | Guest | Timers | Streams | Finalizers,
+    /// <summary>Runs a vCPU of a machine guest, and the registers of its devices.</summary>
+    Vcpu = 1 << 6,
+
+    /// <summary>Moves bytes between a machine guest's devices and the host.</summary>
+    Device = 1 << 7,
+
+    All = Main | Channel | Guest | Timers | Streams | Finalizers | Vcpu | Device,
 }
