@@ -57,8 +57,8 @@ public sealed unsafe class GuestRam
     }
 
     /// <summary>
-    /// Where a range is in the VMM, or null when it is not RAM as a whole. For ring memory and for buffers of host calls
-    /// (iovec): whoever dereferences it reads what the guest is writing meanwhile.
+    /// Where a range is in the VMM, or null when it is not RAM as a whole. For rings and for buffers of
+    /// host calls: whoever dereferences it reads what the guest is writing meanwhile.
     /// </summary>
     internal byte* Find(ulong address, ulong length)
     {

@@ -16,7 +16,7 @@ internal static class AbiLayout
 
     /// <summary>Every constant of the ABI, ioctl numbers that are computed included.</summary>
     public static IReadOnlyList<(string Name, object Value)> Constants { get; } =
-        [.. new[] { typeof(Libc), typeof(KvmAbi), typeof(Libseccomp) }
+        [.. new[] { typeof(Libc), typeof(KvmAbi), typeof(VirtioAbi), typeof(Libseccomp) }
             .SelectMany(type => type.GetFields(BindingFlags.Public | BindingFlags.Static)
                 .Where(field => field.IsLiteral)
                 .Select(field => (field.Name, field.GetRawConstantValue()!))

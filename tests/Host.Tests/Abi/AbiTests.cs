@@ -22,9 +22,7 @@ public partial class AbiTests
         foreach (var type in AbiLayout.Structs)
         {
             var (unit, name) = AbiNames.Structs.GetValueOrDefault(
-                type.Name,
-                (type.Name.StartsWith("kvm_", StringComparison.Ordinal) ? Headers.Kvm : Headers.Kernel,
-                $"struct {type.Name}"));
+                type.Name, (Headers.OfStructure(type.Name), $"struct {type.Name}"));
             AssertStructure(asserts[unit], type, name);
         }
         AssertCompiles(asserts);

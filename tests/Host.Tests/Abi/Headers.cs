@@ -9,6 +9,7 @@ internal static class Headers
     public const string Kernel = "kernel";
     public const string Library = "library";
     public const string Kvm = "kvm";
+    public const string Virtio = "virtio";
 
     private static readonly string[] s_kernel =
     [
@@ -40,12 +41,28 @@ internal static class Headers
 
     private static readonly string[] s_kvm = ["linux/kvm.h", "asm/kvm_para.h"];
 
+    private static readonly string[] s_virtio =
+    [
+        "linux/virtio_config.h", "linux/virtio_ids.h", "linux/virtio_mmio.h", "linux/virtio_ring.h",
+        "linux/virtio_blk.h", "linux/virtio_console.h", "linux/virtio_net.h", "linux/virtio_vsock.h",
+        "linux/virtio_balloon.h",
+    ];
+
     /// <summary>Every unit: its name and the C text that includes its headers.</summary>
     public static IReadOnlyDictionary<string, string> Units { get; } = new Dictionary<string, string>
     {
         [Kernel] = Include(s_kernel),
         [Library] = "#define _GNU_SOURCE\n" + Include(s_library),
         [Kvm] = Include(s_kvm),
+        [Virtio] = Include(s_virtio),
+    };
+
+    /// <summary>The unit that declares a structure, unless a table says otherwise: its name begins like it.</summary>
+    public static string OfStructure(string name) => name.Split('_')[0] switch
+    {
+        "kvm" => Kvm,
+        "virtio" or "vring" => Virtio,
+        _ => Kernel,
     };
 
     // Headers come and go with kernel versions; a name that is then missing everywhere fails the test by itself.
