@@ -10,7 +10,7 @@ die() { say "$@"; exit 125; }
 
 # False when a source, a project, or a folder that files came to or went from is newer than the last build.
 native_is_current() {
-    [[ -x $native/sandbox && -x $native/sandbox-vmm && -e $stamp ]] || return 1
+    [[ -x $native/sandbox && -x $native/sandbox-vmm && -x $native/sandbox-agent && -e $stamp ]] || return 1
     local newer
     newer=$(find "$root/src" "$root/policies" "$root/Directory.Build.props" "$root/Directory.Packages.props" "$root/global.json" \
         \( -name bin -o -name obj \) -prune -o -newer "$stamp" -print -quit)
@@ -80,14 +80,16 @@ build_native() {
             [[ -e $project ]] && mkdir -p "${project%/*}/bin" "${project%/*}/obj"
         done
         touch "$stamp.new"
-        say "building the native programs (about a minute, only after changes): 1 of 2 ..."
+        say "building the native programs (about a minute, only after changes): 1 of 3 ..."
         publish Supervisor
-        say "building the native programs: 2 of 2 ..."
+        say "building the native programs: 2 of 3 ..."
         publish Vmm
+        say "building the native programs: 3 of 3 ..."
+        publish Agent
         mkdir -p "$native"
         # Renamed into place: a program that is running keeps its own file.
         local program
-        for program in Supervisor/sandbox Vmm/sandbox-vmm; do
+        for program in Supervisor/sandbox Vmm/sandbox-vmm Agent/sandbox-agent; do
             cp "$root/build/publish/$program" "$native/${program#*/}.new"
             mv "$native/${program#*/}.new" "$native/${program#*/}"
         done

@@ -19,6 +19,8 @@ public partial class HouseRulesTests
         ["src/Policy/Precompile/Sandbox.Policy.Precompile.csproj"] = ["src/Policy/Language/Sandbox.Policy.Language.csproj"],
         ["src/Vmm/Sandbox.Vmm.csproj"] =
             ["src/Host/Sandbox.Host.csproj", "src/Policy/Contract/Sandbox.Policy.Contract.csproj"],
+        ["src/Agent/Sandbox.Agent.csproj"] =
+            ["src/Host/Sandbox.Host.csproj", "src/Policy/Contract/Sandbox.Policy.Contract.csproj"],
         ["src/Supervisor/Sandbox.Supervisor.csproj"] =
         [
             "src/Host/Sandbox.Host.csproj", "src/Policy/Language/Sandbox.Policy.Language.csproj",

@@ -74,7 +74,7 @@ public class CommandLineTests
     [InlineData("'tcsh' is not a shell", "completion", "tcsh")]
     [InlineData("--tty: standard input is not a terminal", "run", "-t", "--", "true")]
     [InlineData("'@/etc/passwd' is not a flag; put -- before the program", "run", "@/etc/passwd", "--", "true")]
-    [InlineData("--initrd and --append belong to --kernel", "run", "--initrd", "/x", "--", "true")]
+    [InlineData("--initrd: belongs to --kernel", "run", "--initrd", "/x", "--", "true")]
     [InlineData("leave out what follows --", "run", "--kernel", "/x", "--", "true")]
     [InlineData("--mount: only programs without a kernel", "run", "--kernel", "/x", "--mount", "/usr")]
     [InlineData("--cpus: '17' is not a whole number from 1 to 16", "run", "--kernel", "/x", "--cpus", "17")]

@@ -52,11 +52,11 @@ sealed class CommandModel
     {
         "--append" when option.HelpName == "TEXT" => FlagValue.Text,
         "--json" when option.Arity.MaximumNumberOfValues == 0 => FlagValue.None,
-        "--mount" or "--json" or "--policy" or "--junit" or "--key" or "--out" or "--signature" or "--trust" or "--head" or "--append" or "--kernel" or "--initrd" =>
+        "--mount" or "--json" or "--policy" or "--junit" or "--key" or "--out" or "--signature" or "--trust" or "--head" or "--append" or "--kernel" or "--initrd" or "--root" =>
             FlagValue.File,
         "--trace" => FlagValue.OptionalFile,
         "--handoff" or "--format" => FlagValue.Choice,
-        "--workdir" => FlagValue.Directory,
+        "--workdir" or "--modules" => FlagValue.Directory,
         "--env" => FlagValue.Variable,
         _ when option.Arity.MaximumNumberOfValues == 0 || option is HelpOption => FlagValue.None,
         _ => FlagValue.Text,

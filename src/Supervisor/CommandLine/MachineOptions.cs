@@ -18,6 +18,18 @@ sealed record MachineOptions
 
     public string? Initrd { get; init; }
 
+    /// <summary>
+    /// An image with the file system in which the program runs, over an initrd that this program makes; null for a guest
+    /// that is on its own.
+    /// </summary>
+    public string? Root { get; init; }
+
+    /// <summary>Whether what the program changes of it stays in the image.</summary>
+    public bool WritableRoot { get; init; }
+
+    /// <summary>The folder of the kernel's modules; null for the usual places.</summary>
+    public string? Modules { get; init; }
+
     /// <summary>The whole command line.</summary>
     public required string CommandLine { get; init; }
 }

@@ -27,6 +27,8 @@ sealed class RunCommand
     readonly Option<string> _trace = Value("--trace", "FILE", "print system calls (default to stderr)");
     readonly Option<string> _kernel = Value("--kernel", "FILE", "boot this Linux kernel (bzImage, or ELF with PVH) instead of running a program");
     readonly Option<string> _initrd = Value("--initrd", "FILE", "initial RAM disk of --kernel");
+    readonly Option<string> _root = Value("--root", "IMAGE[:rw]", "with --kernel: the file system in which PROGRAM runs; changes are in memory unless rw");
+    readonly Option<string> _modules = Value("--modules", "DIR", "the kernel's modules (default: where its package has them)");
     readonly Option<string> _append = Value("--append", "TEXT", "more of the kernel's command line");
     readonly Option<bool> _tty = new("--tty", "-t") { Description = "give the guest a terminal", Arity = ArgumentArity.Zero };
     readonly Option<string> _handoff = Value("--handoff", "on|off", "answer system calls over shared memory where exits are expensive");
@@ -36,7 +38,7 @@ sealed class RunCommand
         Command = new Command("run", "Run a program in a virtual machine of its own")
         {
             _policy, ShowPolicy, _memory, _cpus, _timeout, _cpuTime, _processes, _output, _tmp, _environment, _workdir, _hostname, _user,
-            _mounts, _json, _trace, _tty, _handoff, _kernel, _initrd, _append,
+            _mounts, _json, _trace, _tty, _handoff, _kernel, _initrd, _root, _modules, _append,
         };
     }
 
@@ -65,7 +67,7 @@ sealed class RunCommand
     public RunOptions Read(ParseResult flags, string[]? program, Func<string, string?> callersEnvironment)
     {
         MachineOptions? machine = Machine(flags, program);
-        if (machine is null && program is null or [])
+        if (machine is null or { Root: not null } && program is null or [])
             throw new UsageException("run: no program given; write it after --, as in: sandbox run -- ls -l");
         if (program is ["", ..])
             throw new UsageException("run: the program's name is empty; write it after --, as in: sandbox run -- ls -l");
@@ -80,7 +82,7 @@ sealed class RunCommand
         return new RunOptions
         {
             // The kernel's first process, which nobody starts from here.
-            Arguments = machine is null ? program! : ["/init"],
+            Arguments = machine is null or { Root: not null } ? program! : ["/init"],
             Machine = machine,
             PolicyFile = FileName(flags, _policy),
             Memory = memory,
@@ -105,23 +107,64 @@ sealed class RunCommand
     MachineOptions? Machine(ParseResult flags, string[]? program)
     {
         if (FileName(flags, _kernel) is not string kernel)
-            return flags.GetValue(_initrd) is null && flags.GetValue(_append) is null
-                ? null
-                : throw new UsageException("run: --initrd and --append belong to --kernel, which is not given");
-        foreach (Option option in (Option[])[_cpuTime, _processes, _tmp, _environment, _workdir, _hostname, _user, _mounts, _trace, _tty])
-            if (flags.GetResult(option) is { Implicit: false })
-                throw new UsageException($"{option.Name}: only programs without a kernel of their own have this; leave it or --kernel out");
-        if (program is { Length: > 0 })
-            throw new UsageException("run: with --kernel the initrd's own first process runs; leave out what follows --");
+        {
+            foreach (Option<string> option in (Option<string>[])[_initrd, _root, _modules, _append])
+                if (flags.GetValue(option) is not null)
+                    throw new UsageException($"{option.Name}: belongs to --kernel, which is not given");
+            return null;
+        }
+
+        (string? root, bool writable) = Root(flags);
+        Refuse(flags, [_cpuTime, _processes, _tmp, _user, _mounts, _trace, _tty], "only programs without a kernel of their own have this; leave it or --kernel out");
+        if (root is null)
+        {
+            Refuse(flags, [_environment, _workdir, _hostname, _modules], "with --kernel this needs --root");
+            if (program is { Length: > 0 })
+                throw new UsageException("run: with --kernel and no --root the initrd's own first process runs; leave out what follows --");
+        }
+        else
+        {
+            Refuse(flags, [_initrd], "with --root the initrd is made here; leave one of the two out");
+        }
+
         if (Size(flags, _memory) < MachineOptions.MinimumMemory)
             throw new UsageException($"--memory: too little for a kernel; give at least {ByteSize.Format(MachineOptions.MinimumMemory)}");
-        string append = flags.GetValue(_append) ?? "";
+        return new MachineOptions
+        {
+            Kernel = kernel,
+            Initrd = FileName(flags, _initrd),
+            Root = root,
+            WritableRoot = writable,
+            Modules = FileName(flags, _modules),
+            CommandLine = KernelCommandLine(flags.GetValue(_append), root is null ? "" : " quiet"),
+        };
+    }
+
+    /// <summary>The image, and whether it may be changed: IMAGE, IMAGE:ro or IMAGE:rw.</summary>
+    (string? Image, bool Writable) Root(ParseResult flags)
+    {
+        string? text = FileName(flags, _root);
+        bool writable = text?.EndsWith(":rw", StringComparison.Ordinal) == true;
+        if (writable || text?.EndsWith(":ro", StringComparison.Ordinal) == true)
+            text = text![..^3];
+        return (text, writable);
+    }
+
+    static void Refuse(ParseResult flags, Option[] options, string reason)
+    {
+        foreach (Option option in options)
+            if (flags.GetResult(option) is { Implicit: false })
+                throw new UsageException($"{option.Name}: {reason}");
+    }
+
+    static string KernelCommandLine(string? append, string more)
+    {
         if (append.AsSpan().IndexOfAnyExceptInRange(' ', '~') >= 0)
             throw new UsageException("--append: a kernel's command line is printable ASCII");
-        string commandLine = append.Length == 0 ? MachineOptions.BaseCommandLine : $"{MachineOptions.BaseCommandLine} {append}";
+        string commandLine = MachineOptions.BaseCommandLine + more + (append is null or "" ? "" : $" {append}");
         if (commandLine.Length > MachineOptions.MaximumCommandLine)
             throw new UsageException($"--append: the command line has {commandLine.Length} bytes; kernels take {MachineOptions.MaximumCommandLine}");
-        return new MachineOptions { Kernel = kernel, Initrd = FileName(flags, _initrd), CommandLine = commandLine };
+        return commandLine;
     }
 
     MountArgument[] Mounts(ParseResult flags)

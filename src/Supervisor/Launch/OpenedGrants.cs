@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Machine;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
 
@@ -52,6 +53,7 @@ sealed class OpenedGrants : IDisposable
                 Grant.Trace => Keep(OpenTrace(options.TraceFile!)),
                 Grant.Decisions => decisions!,
                 Grant.BootFile boot => Keep(OpenBootFile(boot)),
+                Grant.AgentInitrd agent => Keep(AgentInitramfs.Build(descriptors[agent.Kernel], agent)),
                 _ => throw new InvalidOperationException($"unknown grant {grants[i]}"),
             };
         }
@@ -95,11 +97,12 @@ sealed class OpenedGrants : IDisposable
     static FileDescriptor OpenBootFile(Grant.BootFile boot)
     {
         // A pipe would make opening wait.
-        int error = FileDescriptor.TryOpen(boot.Path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? file);
+        int error = FileDescriptor.TryOpen(boot.Path, (boot.Writable ? O_RDWR : O_RDONLY) | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? file);
         if (error != 0)
-            throw new UsageException($"{boot.Flag}: {Quote.Value(boot.Path)} cannot be read: {Errno.Describe(-error)}");
+            throw new UsageException($"{boot.Flag}: {Quote.Value(boot.Path)} cannot be {(boot.Writable ? "written" : "read")}: {Errno.Describe(-error)}");
         error = file!.GetStatus(out stat status);
-        if (error == 0 && S_ISREG(status.st_mode) && status.st_size > 0)
+        bool isDisk = boot.Flag == "--root" && S_ISBLK(status.st_mode);
+        if (error == 0 && (isDisk || (S_ISREG(status.st_mode) && status.st_size > 0)))
             return file;
         file.Dispose();
         throw new UsageException($"{boot.Flag}: {Quote.Value(boot.Path)} is not a file that has anything in it");

@@ -1,5 +1,6 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Machine;
@@ -11,13 +12,43 @@ static class AgentInitramfs
     private static readonly string[] s_modules =
         ["virtio_mmio", "virtio_blk", "crc32c_generic", "crc32c_intel", "ext4", "squashfs", "erofs", "overlay"];
 
-    /// <param name="agent">The agent's program.</param>
-    /// <param name="modules">The kernel's modules; null for a kernel that needs none.</param>
-    /// <param name="order">Without its modules.</param>
+    private const string Program = "sandbox-agent";
+
+    /// <param name="kernel">For its version, which names the folder of its modules.</param>
     /// <returns>A file in memory, sealed: what is checked is what is used.</returns>
-    /// <exception cref="HostException">There is no memory for it.</exception>
-    /// <exception cref="UsageException">A module cannot be read.</exception>
-    public static FileDescriptor Build(ReadOnlySpan<byte> agent, KernelModules? modules, AgentOrder order)
+    /// <exception cref="HostException">There is no memory for it, or no agent.</exception>
+    /// <exception cref="UsageException">The modules are not where they should be, or cannot be read.</exception>
+    public static FileDescriptor Build(FileDescriptor kernel, Grant.AgentInitrd wanted)
+    {
+        string folder = wanted.Modules ?? ModulesOf(kernel, wanted.KernelPath);
+        return InMemory(Archive(ReadAgent(), new KernelModules(folder), wanted.Order));
+    }
+
+    /// <summary>Beside the kernel as its package has it, whether installed or unpacked; else the host's.</summary>
+    private static string ModulesOf(FileDescriptor kernel, string path)
+    {
+        string version = KernelVersion.Of(kernel)
+            ?? throw new UsageException("--modules: the kernel does not say which version it is; name the folder of its modules");
+        string beside = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, "../lib/modules", version));
+        return Directory.Exists(beside) ? beside : $"/lib/modules/{version}";
+    }
+
+    private static byte[] ReadAgent()
+    {
+        string program = Path.Combine(AppContext.BaseDirectory, Program);
+        try
+        {
+            return File.ReadAllBytes(program);
+        }
+        catch (IOException)
+        {
+            throw new HostException(ENOENT, "open", program, $"{Program} belongs beside sandbox; build both with ./sandbox");
+        }
+    }
+
+    /// <param name="agent">The agent's program.</param>
+    /// <param name="order">Without its modules.</param>
+    internal static byte[] Archive(ReadOnlySpan<byte> agent, KernelModules? modules, AgentOrder order)
     {
         foreach (string name in modules is null ? [] : s_modules)
             modules!.TryAdd(name);
@@ -32,7 +63,7 @@ static class AgentInitramfs
             writer.AddFile($"modules/{name}", 0x1a4, content);
         writer.AddFile(AgentOrder.Path[1..], 0x180, (order with { Modules = [.. loading.Select(module => module.Name)] }).Serialize());
         writer.End();
-        return InMemory(archive.GetBuffer().AsSpan(0, (int)archive.Length));
+        return archive.ToArray();
     }
 
     private static FileDescriptor InMemory(ReadOnlySpan<byte> rest)

@@ -31,14 +31,42 @@ static class MachinePlanBuilder
             Disks = [],
             Agent = false,
         };
+        string[] environment = [];
+        string hostname = options.Hostname ?? policy.Hostname?.Value ?? HostnameText.Default;
+        if (machine.Root is string root)
+        {
+            environment = Environment(options);
+            var order = new AgentOrder
+            {
+                Modules = [],
+                WritableRoot = machine.WritableRoot,
+                Arguments = options.Arguments,
+                Environment = environment,
+                WorkingDirectory = options.WorkingDirectory ?? "/",
+                Hostname = hostname,
+            };
+            boot = boot with
+            {
+                Initrd = Next(new Grant.AgentInitrd(boot.Kernel, machine.Kernel, machine.Modules, order)),
+                Disks =
+                [
+                    new GuestDisk
+                    {
+                        Descriptor = Next(new Grant.BootFile("--root", root, machine.WritableRoot)),
+                        Writable = machine.WritableRoot,
+                    },
+                ],
+                Agent = true,
+            };
+        }
         return new PlannedLaunch(
             new LaunchPlan
             {
                 Version = LaunchPlan.CurrentVersion,
                 Arguments = options.Arguments,
-                Environment = [],
-                WorkingDirectory = "/",
-                Hostname = policy.Hostname?.Value ?? HostnameText.Default,
+                Environment = environment,
+                WorkingDirectory = options.WorkingDirectory ?? "/",
+                Hostname = hostname,
                 User = CompiledPolicy.UserOf(policy),
                 Limits = Limits(options, policy, host),
                 Files = [],
@@ -48,6 +76,21 @@ static class MachinePlanBuilder
                 StartedAtNanoseconds = startedAtNanoseconds,
             },
             grants);
+    }
+
+    /// <summary>What a program finds on a machine of its own, where it is root, and what the caller names.</summary>
+    static string[] Environment(RunOptions options)
+    {
+        var variables = new OrderedDictionary<string, string>
+        {
+            ["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            ["HOME"] = "/root",
+            ["USER"] = "root",
+            ["LANG"] = "C.UTF-8",
+        };
+        foreach ((string name, string value) in options.Environment)
+            variables[name] = value;
+        return [.. variables.Select(variable => $"{variable.Key}={variable.Value}")];
     }
 
     static GuestLimits Limits(RunOptions options, PolicyModel policy, HostFacts host)

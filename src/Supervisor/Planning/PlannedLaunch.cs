@@ -35,8 +35,12 @@ abstract record Grant
     /// <summary>The trace file.</summary>
     public sealed record Trace : Grant;
 
-    /// <summary>A kernel or an initrd, by the flag that names it.</summary>
-    public sealed record BootFile(string Flag, string Path) : Grant;
+    /// <summary>A kernel, an initrd or an image, by the flag that names it.</summary>
+    public sealed record BootFile(string Flag, string Path, bool Writable = false) : Grant;
+
+    /// <summary>An initrd that is made for this guest: the agent, its order, and modules of the kernel.</summary>
+    /// <param name="Order">Without its modules.</param>
+    public sealed record AgentInitrd(int Kernel, string KernelPath, string? Modules, AgentOrder Order) : Grant;
 
     /// <summary>The socket over which the VMM tells its decisions.</summary>
     public sealed record Decisions : Grant;
