@@ -23,6 +23,7 @@ static class TargetList
         ["broker"] = static () => new BrokerTarget(),
         ["dns"] = static () => new DnsTarget(),
         ["kernel"] = static () => new KernelTarget(),
+        ["agent"] = static () => new AgentTarget(),
         ["serial"] = static () => new SerialTarget(),
         ["self-test"] = static () => new SelfTestTarget(),
     };

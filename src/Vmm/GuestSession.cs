@@ -123,10 +123,11 @@ sealed class GuestSession(SeqpacketChannel channel)
             return Report(EndCause.Failed, ENODEV, (long)VmmFailure.NoMachineGuests);
         using KvmSystem system = new(kvm.Duplicate());
         platform.Dispose();
-        using VirtualMachine machine = new(system, plan.Limits.MemoryBytes, plan.Limits.Cpus);
+        // Neither is taken down here: threads of theirs live until the process ends, which is soon.
+        VirtualMachine machine = new(system, plan.Limits.MemoryBytes, plan.Limits.Cpus);
         _phases.Mark("machine");
         FileDescriptor[] descriptors = Confine(plan, orders, sent);
-        using MachineSession session = new(plan, machine, descriptors);
+        MachineSession session = new(plan, machine, descriptors);
         BootProblem problem = session.Load();
         if (problem != BootProblem.None)
             return Report(EndCause.BadKernel, EINVAL, (long)problem);

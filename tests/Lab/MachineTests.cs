@@ -127,4 +127,69 @@ public sealed class MachineTests
             ["--kernel", Kernel, "--initrd", Initramfs("reboot", "reboot -f"), "--memory", "256M", "--append", "quiet"], seconds: 170);
         Says(outcome, 120, "sandbox: the guest reset itself");
     }
+
+    /// <summary>A file system of busybox and a few folders, in the lab host.</summary>
+    static string Image(string name)
+    {
+        Laboratory.Need();
+        string folder = Path.Combine(Laboratory.Root, "build/test/machine", name);
+        foreach (string part in new[] { "bin", "dev", "proc", "sys", "tmp", "run" })
+            Directory.CreateDirectory(Path.Combine(folder, part));
+        File.Copy("/bin/busybox", Path.Combine(folder, "bin/busybox"), overwrite: true);
+        foreach (string applet in new[] { "sh", "cat", "echo", "md5sum", "uname", "hostname", "sleep", "kill", "dd" })
+            if (!File.Exists(Path.Combine(folder, "bin", applet)))
+                File.CreateSymbolicLink(Path.Combine(folder, "bin", applet), "busybox");
+        string image = $"{folder}.ext4";
+        File.Delete(image);
+        Assert.True(Laboratory.Made(out string said, "/usr/sbin/mke2fs", "-q", "-t", "ext4", "-d", folder, image, "16M"), said);
+        return $"{LabHost.Repository}/build/test/machine/{name}.ext4";
+    }
+
+    /// <summary>The kernel where its package has it, with its modules beside.</summary>
+    static string PackagedKernel
+    {
+        get
+        {
+            Laboratory.Need();
+            string file = Directory.GetFiles(Path.Combine(Laboratory.Image, "kernel/boot"), "vmlinuz-*").Single();
+            return $"{LabHost.Repository}/{Path.GetRelativePath(Laboratory.Root, file)}";
+        }
+    }
+
+    static Outcome RunIn(string image, string[] flags, string[] command, byte[]? input = null) =>
+        Run(["--kernel", PackagedKernel, "--root", image, "--memory", "256M", .. flags, "--", .. command], input, 170);
+
+    [Fact]
+    public void A_program_in_an_image_has_the_callers_streams_and_its_own_status()
+    {
+        byte[] input = new byte[20_000];
+        new Random(1).NextBytes(input);
+        Outcome outcome = RunIn(Image("root"), ["--env", "WORD=two words", "--hostname", "inside"],
+            ["sh", "-c", "cat; echo \"$WORD $(hostname)\" >&2; echo changed >/file && cat /file >&2; exit 42"], input);
+        Assert.True(outcome.Status == 42, outcome.ToString());
+        Assert.Equal(input, outcome.Output);
+        Assert.Equal("two words inside\nchanged\n", outcome.ErrorText);
+    }
+
+    [Fact]
+    public void What_cannot_be_started_in_an_image_is_told_as_elsewhere()
+    {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "boots two kernels more: ./test --lab-all");
+        string image = Image("root");
+        Says(RunIn(image, [], ["nothing"]), 127, "'nothing' was not found");
+        Says(RunIn("/etc/passwd", [], ["sh"]), 125, "--root: the image could not be mounted");
+    }
+
+    [Fact]
+    public void A_writable_image_keeps_what_was_written()
+    {
+        string image = Image("kept");
+        Assert.SkipUnless(Laboratory.All, "boots two kernels more: ./test --lab-all");
+        string run = $"{Laboratory.SandboxInLab} run --kernel {PackagedKernel} --memory 256M --root image:rw --";
+        Outcome outcome = Laboratory.Host.Run(
+            ["sh", "-c", $"cp {image} image && {run} sh -c 'echo kept >/file' && {run} cat /file"], limit: TimeSpan.FromSeconds(280));
+        Says(outcome, 0, "");
+        Assert.Equal("kept\n", outcome.Text);
+    }
 }

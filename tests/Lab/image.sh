@@ -20,18 +20,21 @@ fetch_kernel() {
     (cd "$new" && apt-get download "$package" >apt.log 2>&1) \
         || die "downloading $package failed: $(tail -n 1 "$new/apt.log")"
     dpkg-deb --fsys-tarfile "$new"/*.deb | tar -x -C "$new" --wildcards './boot/vmlinuz-*' '*/kernel/arch/x86/*' \
-        '*/kernel/drivers/char/*' '*/kernel/drivers/crypto/*' '*/kernel/drivers/virtio/*' '*/kernel/fs/*' \
-        '*/kernel/net/9p/*' '*/kernel/virt/*'
+        '*/kernel/crypto/*' '*/kernel/drivers/block/*' '*/kernel/drivers/char/*' '*/kernel/drivers/crypto/*' \
+        '*/kernel/drivers/virtio/*' '*/kernel/fs/*' '*/kernel/lib/*' '*/kernel/net/9p/*' '*/kernel/virt/*'
     rm "$new"/*.deb
     rm -rf "$folder/kernel"
     mv "$new" "$folder/kernel"
 }
 
+# find_module NAME: its file, or nothing.
+find_module() { find "$folder/kernel" -name "${1//[-_]/?}.ko*" -print -quit; }
+
 # add_module NAME: the module behind all that it depends on, in $root/modules, and its name in $root/modules/order.
 add_module() {
     local name=$1 file dependency target=$root/modules/$1.ko
     [[ ! -e $target ]] || return 0
-    file=$(find "$folder/kernel" -name "${name//[-_]/?}.ko*" | head -n 1)
+    file=$(find_module "$name")
     [[ -n $file ]] || die "the kernel has no module $name"
     case $file in
     *.xz) xz -dc "$file" >"$target" ;;
@@ -44,7 +47,7 @@ add_module() {
 }
 
 mkdir -p "$folder"
-compgen -G "$folder/kernel/boot/vmlinuz-*" >/dev/null || fetch_kernel
+compgen -G "$folder/kernel/boot/vmlinuz-*" >/dev/null && [[ -n $(find_module virtio_blk) ]] || fetch_kernel
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir "$root"/{bin,dev,host,modules,proc,sys}

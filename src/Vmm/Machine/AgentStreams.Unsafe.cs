@@ -58,7 +58,12 @@ sealed unsafe class AgentStreams : IMachineStreams
     /// <summary>Bytes that the program wrote to both outputs.</summary>
     public long OutputBytes => Volatile.Read(ref _outputBytes);
 
-    public void Start() => _listener = ThreadFilter.Start("agent", ThreadRole.Device, 128 << 10, Listen);
+    public void Start()
+    {
+        _listener = ThreadFilter.Start("agent", ThreadRole.Device, 128 << 10, Listen);
+        if (_input is not null)
+            ThreadFilter.Start("agent input", ThreadRole.Device, 128 << 10, ReadInput);
+    }
 
     /// <summary>Nothing more comes from the guest: waits a while for what is on its way.</summary>
     public void Finish()
@@ -101,10 +106,9 @@ sealed unsafe class AgentStreams : IMachineStreams
         {
             case AgentFrameKind.Started when !_started && payload.IsEmpty:
                 Volatile.Write(ref _started, true);
+                Changed();
                 if (_input is null)
                     Send(AgentFrameKind.InputEnd, []);
-                else
-                    ThreadFilter.Start("agent input", ThreadRole.Device, 128 << 10, ReadInput);
                 return;
             case AgentFrameKind.Output when _started:
                 Write(_output, ref _outputOpen, payload);
@@ -119,7 +123,7 @@ sealed unsafe class AgentStreams : IMachineStreams
                     if (taken <= (uint)(AgentFrame.InputWindow - _window))
                     {
                         _window += (int)taken;
-                        Monitor.Pulse(_changed);
+                        Monitor.PulseAll(_changed);
                         return;
                     }
                 }
@@ -184,7 +188,7 @@ sealed unsafe class AgentStreams : IMachineStreams
             int room;
             lock (_changed)
             {
-                while (_window == 0)
+                while (_window == 0 || !_started)
                     Monitor.Wait(_changed);
                 room = Math.Min(_window, buffer.Length);
             }

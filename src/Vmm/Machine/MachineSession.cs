@@ -9,7 +9,7 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Vmm.Machine;
 
 /// <summary>A machine guest as its plan says: its devices, its kernel, its streams, and how it ended.</summary>
-sealed class MachineSession : IDisposable
+sealed class MachineSession
 {
     private readonly LaunchPlan _plan;
     private readonly FileDescriptor[] _descriptors;
@@ -122,6 +122,4 @@ sealed class MachineSession : IDisposable
     }
 
     private FileDescriptor? Stream(int index) => index < 0 ? null : _descriptors[index];
-
-    public void Dispose() => Machine.Finish(MachineEnd.Stopped);
 }

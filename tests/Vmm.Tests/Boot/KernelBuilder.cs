@@ -5,7 +5,7 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Vmm.Tests.Boot;
 
 /// <summary>Kernel files of a few bytes that a loader takes, to be spoilt in one place.</summary>
-sealed class KernelBuilder : IBootFile
+public sealed class KernelBuilder : IBootFile
 {
     public byte[] Bytes { get; set; } = [];
 

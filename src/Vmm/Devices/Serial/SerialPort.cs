@@ -57,8 +57,6 @@ public sealed class SerialPort(IInterruptLine line, ISerialOutput output) : IBus
             int count = Math.Min(bytes.Length, InputCapacity - _inputCount);
             foreach (byte each in bytes[..count])
                 Keep(each);
-            if (count > 0)
-                Interrupt(EnableReceived);
             return count;
         }
     }
@@ -152,7 +150,6 @@ public sealed class SerialPort(IInterruptLine line, ISerialOutput output) : IBus
                     _overrun = true;
                 else
                     Keep(value);
-                Interrupt(EnableReceived);
                 break;
             case Data:
                 Send(value);
@@ -191,15 +188,19 @@ public sealed class SerialPort(IInterruptLine line, ISerialOutput output) : IBus
     {
         if (!output.TrySend(value))
             _lost++;
+        bool isTold = _transmittedPending;
         // Where there is no room, OutputReady says when there is.
         _transmittedPending = output.HasRoom;
-        Interrupt(EnableTransmitted);
+        if (!isTold)
+            Interrupt(EnableTransmitted);
     }
 
     private void Keep(byte value)
     {
         _input[(_inputStart + _inputCount) % InputCapacity] = value;
-        _inputCount++;
+        // A line that is up already has no other edge.
+        if (_inputCount++ == 0)
+            Interrupt(EnableReceived);
     }
 
     /// <summary>Raises the line if one of the named causes holds and is enabled.</summary>

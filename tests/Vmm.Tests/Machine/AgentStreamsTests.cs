@@ -1,0 +1,165 @@
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Devices;
+using Sandbox.Vmm.Devices.Serial;
+using Sandbox.Vmm.Machine;
+using Xunit;
+
+namespace Sandbox.Vmm.Tests.Machine;
+
+public sealed class AgentStreamsTests : IInterruptLine, IDisposable
+{
+    private readonly OutputQueue _fromGuest = new();
+    private readonly SerialPort _port;
+    private readonly FileDescriptor _output = FileDescriptor.CreateMemory("output", 0);
+    private readonly FileDescriptor _error = FileDescriptor.CreateMemory("error", 0);
+    private readonly List<AgentEnd> _ends = [];
+
+    public AgentStreamsTests() => _port = new SerialPort(this, _fromGuest);
+
+    void IInterruptLine.Raise()
+    {
+    }
+
+    public void Dispose()
+    {
+        _output.Dispose();
+        _error.Dispose();
+    }
+
+    private AgentStreams Streams(FileDescriptor? input = null, long limit = 0) =>
+        new(_port, _fromGuest, input, _output, _error, limit, _ends.Add);
+
+    private static byte[] Content(FileDescriptor file)
+    {
+        byte[] bytes = new byte[4096];
+        return bytes[..(int)file.ReadAt(bytes, 0)];
+    }
+
+    [Fact]
+    public void A_programs_words_and_status_reach_the_caller()
+    {
+        AgentStreams streams = Streams();
+        streams.Hear(AgentFrameKind.Started, []);
+        streams.Hear(AgentFrameKind.Output, "out"u8);
+        streams.Hear(AgentFrameKind.Error, "err"u8);
+        streams.Hear(AgentFrameKind.Ended, [0, 42]);
+        Assert.Equal("out"u8.ToArray(), Content(_output));
+        Assert.Equal("err"u8.ToArray(), Content(_error));
+        Assert.Equal([new AgentEnd(EndCause.Exited, 42, 0)], _ends);
+        Assert.Equal(6, streams.OutputBytes);
+    }
+
+    [Fact]
+    public void A_signal_that_ended_it_is_told_as_one()
+    {
+        AgentStreams streams = Streams();
+        streams.Hear(AgentFrameKind.Started, []);
+        streams.Hear(AgentFrameKind.Ended, [1, 9]);
+        streams.Hear(AgentFrameKind.Ended, [0, 0]);
+        Assert.Equal([new AgentEnd(EndCause.Signaled, 9, 0)], _ends);
+    }
+
+    [Theory]
+    [InlineData(AgentStep.Lookup, EndCause.NotFound)]
+    [InlineData(AgentStep.Execute, EndCause.NotExecutable)]
+    [InlineData(AgentStep.Root, EndCause.Failed)]
+    [InlineData(AgentStep.WorkingDirectory, EndCause.Failed)]
+    public void A_program_that_does_not_start_has_a_reason(AgentStep step, EndCause cause)
+    {
+        Streams().Hear(AgentFrameKind.Failed, [(byte)step, .. BitConverter.GetBytes(Libc.EACCES)]);
+        Assert.Equal(cause, Assert.Single(_ends).Cause);
+    }
+
+    public static TheoryData<AgentFrameKind, bool, byte[]> Lies => new()
+    {
+        { (AgentFrameKind)0, true, [] },
+        { (AgentFrameKind)255, true, [] },
+        { AgentFrameKind.Input, true, [] },
+        { AgentFrameKind.Started, true, [] },
+        { AgentFrameKind.Started, false, [1] },
+        { AgentFrameKind.Output, false, [1] },
+        { AgentFrameKind.Ended, false, [0, 0] },
+        { AgentFrameKind.Ended, true, [0] },
+        { AgentFrameKind.Ended, true, [1, 0] },
+        { AgentFrameKind.Ended, true, [1, 65] },
+        { AgentFrameKind.Ended, true, [2, 1] },
+        { AgentFrameKind.Failed, true, [1, 0, 0, 0, 0] },
+        { AgentFrameKind.Failed, false, [99, 0, 0, 0, 0] },
+        { AgentFrameKind.Failed, false, [1] },
+        { AgentFrameKind.Taken, true, [1, 0, 0, 0] },
+        { AgentFrameKind.Taken, true, [255, 255, 255, 255] },
+        { AgentFrameKind.Taken, true, [0] },
+    };
+
+    [Theory]
+    [MemberData(nameof(Lies))]
+    public void What_no_agent_says_ends_the_guest(AgentFrameKind kind, bool started, byte[] payload)
+    {
+        AgentStreams streams = Streams();
+        if (started)
+            streams.Hear(AgentFrameKind.Started, []);
+        streams.Hear(kind, payload);
+        AgentEnd end = Assert.Single(_ends);
+        Assert.Equal((EndCause.Failed, (long)VmmFailure.AgentMisbehaved), (end.Cause, end.Detail));
+    }
+
+    [Fact]
+    public void The_limit_of_output_is_exact_and_of_both_together()
+    {
+        AgentStreams streams = Streams(limit: 5);
+        streams.Hear(AgentFrameKind.Started, []);
+        streams.Hear(AgentFrameKind.Output, "abc"u8);
+        streams.Hear(AgentFrameKind.Error, "def"u8);
+        Assert.Equal("abc"u8.ToArray(), Content(_output));
+        Assert.Equal("de"u8.ToArray(), Content(_error));
+        Assert.Equal(EndCause.OutputLimit, Assert.Single(_ends).Cause);
+    }
+
+    [Fact]
+    public void No_more_input_is_sent_than_was_asked_for()
+    {
+        using FileDescriptor input = FileDescriptor.CreateMemory("input", 10_000);
+        AgentStreams streams = Streams(input);
+        streams.Start();
+        streams.Hear(AgentFrameKind.Started, []);
+        int sent = Receive(4 * AgentFrame.InputWindow);
+        // Headers of two frames, and not a byte of payload more than the window.
+        Assert.Equal(AgentFrame.InputWindow + (2 * AgentFrame.HeaderSize), sent);
+        streams.Hear(AgentFrameKind.Taken, BitConverter.GetBytes(100));
+        Assert.Equal(100 + AgentFrame.HeaderSize, Receive(1000));
+        Assert.Empty(_ends);
+    }
+
+    [Fact]
+    public void Signals_are_for_a_program_that_runs()
+    {
+        AgentStreams streams = Streams();
+        Assert.False(streams.TrySignal(15));
+        streams.Hear(AgentFrameKind.Started, []);
+        Assert.Equal(4, Receive(4));
+        Assert.True(streams.TrySignal(15));
+        Assert.Equal(5, Receive(100));
+    }
+
+    /// <summary>Plays the guest's driver: reads the port until nothing has come for a while.</summary>
+    private int Receive(int most)
+    {
+        byte[] data = new byte[1];
+        int count = 0;
+        for (int quiet = 0; quiet < 50 && count < most; quiet++)
+        {
+            while (count < most)
+            {
+                _port.Read(5, data);
+                if ((data[0] & 1) == 0)
+                    break;
+                _port.Read(0, data);
+                count++;
+                quiet = 0;
+            }
+            Thread.Sleep(10);
+        }
+        return count;
+    }
+}
