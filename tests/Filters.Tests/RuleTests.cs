@@ -139,8 +139,8 @@ public class RuleTests
     [InlineData(nameof(ThreadRole.Timers), 28)]
     [InlineData(nameof(ThreadRole.Streams), 31)]
     [InlineData(nameof(ThreadRole.Finalizers), 24)]
-    [InlineData(nameof(ThreadRole.Vcpu), 26)]
-    [InlineData(nameof(ThreadRole.Device), 25)]
+    [InlineData(nameof(ThreadRole.Vcpu), 28)]
+    [InlineData(nameof(ThreadRole.Device), 27)]
     public void FewCallsAreAllowed(string role, int most) =>
         Assert.InRange(CallsOf(Named(role)), 10, most);
 

@@ -9,7 +9,7 @@ static class MsrPolicy
 {
     /// <summary>First registers and numbers of the ranges that are looked at; nothing else is ever allowed.</summary>
     public static IReadOnlyList<(uint First, int Count)> Ranges { get; } =
-        [(0x0, 0x800), (0xd80, 0x80), (0x4b56_4d00, 0x40), (0xc000_0080, 0x90), (0xc001_0000, 0x180), (0xc001_1000, 0x100)];
+        [(0x0, 0x800), (0xd80, 0x80), (0x4b56_4d00, 0x40), (0xc000_0080, 0x100), (0xc001_0000, 0x180), (0xc001_1000, 0x100)];
 
     private static readonly (uint First, uint Last)[] s_allowed =
     [
