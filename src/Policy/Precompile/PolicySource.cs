@@ -66,6 +66,9 @@ sealed class PolicySource
             case SourceText file:
                 _text.Append($"s_file{NumberOf(file)}");
                 break;
+            case System.Net.IPNetwork block:
+                _text.Append($"{Name(typeof(System.Net.IPNetwork))}.Parse({Quoted(block.ToString())})");
+                break;
             case IEnumerable items:
                 List(items, type.IsArray ? type.GetElementType()! : type.GetGenericArguments()[0]);
                 break;
@@ -77,7 +80,8 @@ sealed class PolicySource
 
     void List(IEnumerable items, Type item)
     {
-        _text.Append($"new {Name(item)}[] {{ ");
+        bool hasNothing = !item.IsValueType && items.Cast<object?>().Contains(null);
+        _text.Append($"new {Name(item)}{(hasNothing ? "?" : "")}[] {{ ");
         foreach (object? value in items)
         {
             Value(value, item);
