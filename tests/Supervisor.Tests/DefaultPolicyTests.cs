@@ -102,6 +102,8 @@ public class DefaultPolicyTests
                 return $"{span}+{span.Length}";
             case SourceText file:
                 return $"{file.Name} {file.Content.Length}";
+            case System.Net.IPNetwork block:
+                return $"{block}";
             case IEnumerable items:
                 return $"[{string.Join(", ", items.Cast<object?>().Select(Everything))}]";
             case IConvertible simple:

@@ -141,7 +141,7 @@ public sealed class TrustTests : IDisposable
         Write("base.yaml", "version: 1\nfragment: true\nextends: builtin:default.yaml\n");
         string main = Signed("p.yaml", "version: 1\nextends: base.yaml\n");
         Assert.NotNull(Host.Load(main).Policy);
-        Write("base.yaml", "version: 1\nfragment: true\nextends: builtin:default.yaml\nguest: {user: root}\n");
+        Write("base.yaml", "version: 1\nfragment: true\nextends: builtin:default.yaml\nguest: {user: {value: root, because: a test}}\n");
         Refused(main, "is not the file that was signed");
         Assert.Equal(1, Run("verify", main));
         // Nor does a signature of its own help a part: the whole was signed with another.
