@@ -22,6 +22,7 @@ static class TargetList
         ["channel"] = static () => new ChannelTarget(),
         ["broker"] = static () => new BrokerTarget(),
         ["dns"] = static () => new DnsTarget(),
+        ["decisions"] = static () => new DecisionTarget(),
         ["self-test"] = static () => new SelfTestTarget(),
     };
 

@@ -78,6 +78,8 @@ sealed unsafe class AuditTrail : IDecisionSink, IDisposable
         _reader.Start();
     }
 
+    public bool HasRoom => _writer.HasRoom;
+
     public bool Record(DecisionRecord decision) =>
         !_section.Records(decision.Allowed) || _writer.Offer(Number(decision));
 

@@ -40,7 +40,7 @@ static class Launcher
     public static LaunchResult Launch(
         RunOptions options, EarlyVmm vmm, long startedAt, ObservationCollector? learned)
     {
-        PolicyModel policy = TrustedPolicy.OfThisHost.Load(options.PolicyFile);
+        (PolicyModel policy, long? revision) = TrustedPolicy.OfThisHost.Load(options.PolicyFile);
         using CallersTerminal? terminal = options.Terminal ? CallersTerminal.Open() : null;
         HostFacts host = HostQuestions.Ask(options.Terminal);
         Ceiling.Check(policy);
@@ -58,7 +58,7 @@ static class Launcher
         PlannedLaunch launch = PlanBuilder.Build(options, obeyed, host, opened.Mounts, network, startedAt);
         using var state = new RunState();
         // Last of what can fail: a log tells of guests, not of mistakes.
-        using AuditTrail? audit = AuditTrail.Open(state.Id, policy, obeyed, revision: null, learned);
+        using AuditTrail? audit = AuditTrail.Open(state.Id, policy, obeyed, revision, learned);
         FileDescriptor[] descriptors = opened.Open(launch.Grants, options, audit?.VmmEnd);
 
         VmmProcess process = vmm.Process;
@@ -69,7 +69,9 @@ static class Launcher
         if (process.Jail.DeservesWarning(isRoot: geteuid() == 0))
             StandardStreams.WriteError($"warning: {process.Jail}");
         audit?.Begin(launch, () => process.Signal(SIGKILL));
-        using NetworkBroker? broker = network is null ? null : new NetworkBroker(network, opened.TakeBroker());
+        NetworkRecorder? recorder =
+            network is null || audit is null ? null : new NetworkRecorder(network, policy.NetworkRules, audit, learned);
+        using NetworkBroker? broker = network is null ? null : new NetworkBroker(network, opened.TakeBroker(), recorder);
         VmmProcess watched = process;
         Outcome outcome = Watch(process, launch.Plan, terminal, granted?.Descriptors ?? descriptors, broker,
             () => Publish(state, options, policy, launch, watched));
