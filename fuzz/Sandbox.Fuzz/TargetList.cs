@@ -25,6 +25,7 @@ static class TargetList
         ["kernel"] = static () => new KernelTarget(),
         ["agent"] = static () => new AgentTarget(),
         ["serial"] = static () => new SerialTarget(),
+        ["decisions"] = static () => new DecisionTarget(),
         ["self-test"] = static () => new SelfTestTarget(),
     };
 

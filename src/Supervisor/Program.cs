@@ -8,6 +8,7 @@ using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Learning;
+using Sandbox.Supervisor.LifeCycle;
 using Sandbox.Supervisor.PolicyTools;
 using Sandbox.Supervisor.Trust;
 
@@ -67,13 +68,15 @@ static class Program
         if (parsed.Errors.Count > 0 || command == model.Root)
             throw ParseMistake.Describe(model, parsed);
         if (command == model.Run.Command && parsed.GetValue(model.Run.ShowPolicy))
-            return Print(PolicyText.Write(TrustedPolicy.OfThisHost.Load(model.Run.PolicyFile(parsed))));
+            return Print(PolicyText.Write(TrustedPolicy.OfThisHost.Load(model.Run.PolicyFile(parsed)).Policy));
         if (command == model.Run.Command)
             return Launcher.Run(model.Run.Read(parsed, program, Environment.GetEnvironmentVariable), vmm, startedAt);
         if (command == model.Policy.Learn)
             return Learn(model, parsed, program);
         if (program is not null)
             throw new UsageException($"{command.Name}: takes no program after --; see sandbox {command.Name} --help");
+        if (command == model.LifeCycle.Ps)
+            return PsTool.Run(parsed.GetValue(model.LifeCycle.All), parsed.GetValue(model.LifeCycle.Json));
         if (model.Policy.Command.Subcommands.Contains(command))
             return PolicyTool.Run(model.Policy, parsed);
         if (model.GroupOf(command) == model.Audit.Command)

@@ -59,9 +59,17 @@ sealed class GuestSession(SeqpacketChannel channel)
     private static FileDescriptor[] Confine(LaunchPlan plan, StartOrders orders, FileDescriptor[] sent)
     {
         using FileDescriptor? ruleset = orders.HasFlag(StartOrders.Landlock) ? sent[0] : null;
-        bool writing = plan.Files.Any(file => file is { Kind: GuestFileKind.Host, Writable: true });
-        Confinement.PutOn(ruleset, orders.HasFlag(StartOrders.Seccomp) ? writing : null);
+        Confinement.PutOn(ruleset, orders.HasFlag(StartOrders.Seccomp) ? NeedsOf(plan) : null);
         return ruleset is null ? sent : sent[1..];
+    }
+
+    private static GuestNeeds NeedsOf(LaunchPlan plan)
+    {
+        GuestNeeds needs = plan.Network is null ? GuestNeeds.None : GuestNeeds.Network;
+        foreach (GuestFile file in plan.Files)
+            if (file is { Kind: GuestFileKind.Host, Writable: true })
+                needs |= GuestNeeds.Writing;
+        return needs;
     }
 
     private int Run(LaunchPlan plan, FileDescriptor[] descriptors, KvmPlatform platform, TscSampler sampler)

@@ -206,4 +206,44 @@ public sealed class AuditTests
         Assert.Contains(requests, request => request.StartsWith("syscall execve ", StringComparison.Ordinal));
         Assert.True(Lines()[^1].GetProperty("Complete").GetBoolean());
     }
+
+    [Fact]
+    public void What_the_broker_decides_is_recorded()
+    {
+        (Outcome outcome, string[] reached) = Network.NetworkSpace.Python($$"""
+            network:
+              - {allow: connect, to: files.example, protocol: tcp, port: 8000, because: its files}
+              - {deny: connect, to: 10.9.9.9, because: not inside}
+              - {allow: listen, to: 0.0.0.0, protocol: tcp, port: 8123, because: it serves}
+              - {allow: resolve, to: "*.other.example", because: it asks}
+            audit:
+              record: [lifecycle, decisions]
+              to: {{Log}}
+              when-full: block
+            """, """
+            s = socket.create_connection(("files.example", 8000)); s.sendall(b"x"); s.recv(1)
+            attempt("inside", lambda: socket.socket().connect(("10.9.9.9", 8000)))
+            attempt("elsewhere", lambda: socket.socket().connect(("192.0.2.11", 8000)))
+            l = socket.socket(); l.bind(("0.0.0.0", 8123)); l.listen()
+            attempt("another port", lambda: socket.socket().bind(("192.0.2.10", 8124)))
+            print(socket.gethostbyname("a.other.example"))
+            """, Places);
+        Assert.StartsWith("inside EACCES\nelsewhere EACCES\n", outcome.Ended(0).Text);
+        Assert.Equal(["tcp 192.0.2.10 8000"], reached);
+        IsProved();
+        List<JsonElement> lines = Lines();
+        Assert.True(lines[^1].GetProperty("Complete").GetBoolean());
+        (string, string, string) Decision(string request)
+        {
+            JsonElement line = lines.First(line => Is(line, request));
+            Assert.InRange(line.GetProperty("Nanoseconds").GetInt64(), 0, 1_000_000_000);
+            return (Text(line, "Result"), Text(line, "Rule"), Text(line, "Because"));
+        }
+
+        Assert.Equal(("allowed", "allow connect tcp files.example port 8000", "its files"), Decision("connect tcp 192.0.2.10:8000"));
+        Assert.Equal(("denied EACCES", "deny connect 10.9.9.9/32", "not inside"), Decision("connect tcp 10.9.9.9:8000"));
+        Assert.Equal(("denied EACCES", "", ""), Decision("connect tcp 192.0.2.11:8000"));
+        Assert.Equal(("allowed", "allow listen tcp 0.0.0.0/32 port 8123", "it serves"), Decision("listen tcp 0.0.0.0:8123"));
+        Assert.Equal(("allowed", "allow resolve *.other.example", "it asks"), Decision("resolve a.other.example"));
+    }
 }

@@ -50,7 +50,7 @@ sealed class HostileVmm
     static readonly Lazy<byte[]> s_filters = new(() =>
     [
         .. Number(Condition.OwnPid),
-        .. new[] { Filter.Reading, Filter.Of(ThreadRole.Guest) }.Select(filter => FilterCompiler.Compile(filter.Rules))
+        .. new[] { Filter.Of(GuestNeeds.None), Filter.Of(ThreadRole.Guest) }.Select(filter => FilterCompiler.Compile(filter.Rules))
             .SelectMany(bytes => Number((uint)bytes.Length).Concat(bytes)),
         .. Number(0),
     ]);

@@ -16,8 +16,14 @@ sealed unsafe class Session
     /// <summary>From Start to Started. A healthy VMM needs milliseconds.</summary>
     public int StartMilliseconds { get; init; } = 30_000;
 
+    /// <summary>What else there is to do, once.</summary>
+    public Action WhileStarting { get; init; } = static () => { };
+
     /// <summary>From the last word of a VMM to its end.</summary>
     public const int EndMilliseconds = 2_000;
+
+    /// <summary>How often it is looked whether a log has room again, without which network requests wait.</summary>
+    const int RoomMilliseconds = 20;
 
     /// <summary>How long after the wall-clock limit the supervisor acts when the VMM has not.</summary>
     public const int BackupMilliseconds = 2_000;
@@ -49,6 +55,7 @@ sealed unsafe class Session
     {
         Start(descriptors);
         // While the guest starts, this processor has nothing else to do.
+        WhileStarting();
         _vmm.Group?.RemoveAbandoned();
         while (!Step())
         {
@@ -135,8 +142,10 @@ sealed unsafe class Session
         // poll(2) passes over negative descriptors.
         watched[0] = new pollfd { fd = _channelOpen ? _vmm.Channel.Socket.Value : -1, events = POLLIN };
         watched[1] = new pollfd { fd = _vmm.EndDescriptor.Value, events = POLLIN };
-        watched[2] = new pollfd { fd = _networkOpen ? _network!.Socket.Value : -1, events = POLLIN };
-        int ready = poll(watched, 3, MillisecondsLeft());
+        bool serves = _networkOpen && _network!.IsReady;
+        watched[2] = new pollfd { fd = serves ? _network!.Socket.Value : -1, events = POLLIN };
+        int left = MillisecondsLeft();
+        int ready = poll(watched, 3, _networkOpen && !serves ? (int)Math.Min((uint)left, RoomMilliseconds) : left);
         if (ready < 0)
             return errno == EINTR ? false : throw HostException.Last("poll");
         if (ready == 0)

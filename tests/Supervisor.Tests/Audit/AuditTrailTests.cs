@@ -245,6 +245,21 @@ public sealed class AuditTrailTests
         Assert.IsType<Outcome.AuditFailed>(stop.Drain(Exited));
         stop.End("x", 0);
 
+        using AuditTrail block = AuditTrail.Open(Section(WhenFull.Block, AuditEvents.Denials), ScratchLog.Run, _log);
+        block.Begin(Launch(Section(WhenFull.Block, AuditEvents.Denials)), () => { });
+        _log.Open.Reset();
+        // Who can wait stops early enough for one that does not ask.
+        while (block.HasRoom)
+            Assert.True(block.Record(Denied(1)));
+        for (taken = 0; block.Record(Denied(1)); taken++)
+            Assert.InRange(taken, 0, AuditWriter.Capacity);
+        Assert.InRange(taken, 10, 1000);
+        _log.Open.Set();
+        Wait(() => block.HasRoom);
+        Assert.True(block.Record(Denied(1)));
+        block.Drain(Exited);
+        Assert.Null(block.End("x", 0));
+
         var log = new MemoryLog();
         using AuditTrail drop = AuditTrail.Open(Section(WhenFull.Drop, AuditEvents.Denials), ScratchLog.Run, log);
         drop.Begin(Launch(Section(WhenFull.Drop, AuditEvents.Denials)), () => { });
