@@ -40,4 +40,28 @@ public class MachinePlanBuilderTests
         PlannedLaunch launch = Build(s_options with { Machine = s_machine with { Initrd = null } });
         Assert.Equal(-1, LaunchPlan.Deserialize(launch.Plan.Serialize()).Machine!.Initrd);
     }
+
+    [Fact]
+    public void AProgramInAnImageHasADiskAnAgentAndTheVariablesThatAreNamed()
+    {
+        RunOptions options = s_options with
+        {
+            Arguments = ["sh", "-c", "true"], Hostname = "inside", WorkingDirectory = "/srv", Environment = [new("A", "b")],
+            Machine = s_machine with { Initrd = null, Root = "image", WritableRoot = true, Modules = "modules" },
+        };
+        PlannedLaunch launch = Build(options);
+        GuestMachine machine = launch.Plan.Machine!;
+        GuestDisk disk = Assert.Single(machine.Disks);
+        Assert.True(machine.Agent && disk.Writable);
+        Assert.Equal(new Grant.BootFile("--root", "image", true), launch.Grants[disk.Descriptor]);
+        var initrd = Assert.IsType<Grant.AgentInitrd>(launch.Grants[machine.Initrd]);
+        Assert.Equal((machine.Kernel, "vmlinuz", "modules"), (initrd.Kernel, initrd.KernelPath, initrd.Modules));
+        Assert.Equal((true, "/srv", "inside"), (initrd.Order.WritableRoot, initrd.Order.WorkingDirectory, initrd.Order.Hostname));
+        Assert.Equal(["sh", "-c", "true"], initrd.Order.Arguments);
+        Assert.Contains("A=b", initrd.Order.Environment);
+        Assert.Contains("HOME=/root", initrd.Order.Environment);
+        // The initrd is made with the kernel open.
+        Assert.True(machine.Kernel < machine.Initrd);
+        Assert.NotNull(LaunchPlan.Deserialize(launch.Plan.Serialize()).Machine);
+    }
 }

@@ -16,6 +16,8 @@ readonly record struct AgentEnd(EndCause Cause, long Value, long Detail);
 /// </summary>
 sealed unsafe class AgentStreams : IMachineStreams
 {
+    private const int SignalMilliseconds = 1000;
+
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
 
     private readonly SerialPort _port;
@@ -73,13 +75,11 @@ sealed unsafe class AgentStreams : IMachineStreams
     }
 
     /// <summary>Passes a signal on to the program, once there is one.</summary>
-    /// <returns>False when there is no program yet.</returns>
+    /// <returns>False when there is no program yet, or the guest does not listen.</returns>
     public bool TrySignal(int number)
     {
-        if (!Volatile.Read(ref _started))
-            return false;
-        Send(AgentFrameKind.Signal, [(byte)number]);
-        return true;
+        // Who calls has the supervisor to listen to.
+        return Volatile.Read(ref _started) && TrySend(AgentFrameKind.Signal, [(byte)number], SignalMilliseconds);
     }
 
     private void Listen()
@@ -210,9 +210,13 @@ sealed unsafe class AgentStreams : IMachineStreams
     }
 
     /// <summary>A frame as a whole, as the port takes it.</summary>
-    private void Send(AgentFrameKind kind, ReadOnlySpan<byte> payload)
+    /// <param name="milliseconds">How long the guest may take nothing; -1 for ever.</param>
+    /// <returns>False when it took that long; nothing can be sent any more.</returns>
+    private bool TrySend(AgentFrameKind kind, ReadOnlySpan<byte> payload, int milliseconds)
     {
-        lock (_sending)
+        if (!Monitor.TryEnter(_sending, milliseconds))
+            return false;
+        try
         {
             ReadOnlySpan<byte> rest = _outgoing.AsSpan(0, AgentFrame.Write(kind, payload, _outgoing));
             lock (_changed)
@@ -220,11 +224,18 @@ sealed unsafe class AgentStreams : IMachineStreams
                 {
                     rest = rest[_port.Receive(rest)..];
                     if (rest.IsEmpty)
-                        return;
-                    Monitor.Wait(_changed);
+                        return true;
+                    if (!Monitor.Wait(_changed, milliseconds))
+                        return false;
                 }
         }
+        finally
+        {
+            Monitor.Exit(_sending);
+        }
     }
+
+    private void Send(AgentFrameKind kind, ReadOnlySpan<byte> payload) => TrySend(kind, payload, Timeout.Infinite);
 
     private void Changed()
     {
