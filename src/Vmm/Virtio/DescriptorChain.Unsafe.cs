@@ -13,6 +13,9 @@ public sealed unsafe class DescriptorChain(int capacity)
     private int _readable;
     private int _count;
 
+    /// <summary>Pieces at most: as many buffers does a host call need at most.</summary>
+    public int Capacity => _pieces.Length;
+
     /// <summary>The chain's number in the ring.</summary>
     public ushort Head { get; private set; }
 

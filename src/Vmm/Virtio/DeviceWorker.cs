@@ -125,9 +125,10 @@ public sealed unsafe class DeviceWorker : IDisposable
             bool isDue = _deadline != long.MaxValue && HostClock.MonotonicNanoseconds() >= _deadline;
             if (isDue)
                 _deadline = long.MaxValue;
-            for (int i = 0; i < count; i++)
+            // What is left out when somebody wants to suspend is made up for when the worker is resumed.
+            for (int i = 0; i < count && !MustYield; i++)
                 Take(events[i]);
-            if (_suspended == 0 && (isDue || _resumed))
+            if (_suspended == 0 && !MustYield && (isDue || _resumed))
             {
                 if (_resumed && !_device.IsBroken)
                     _device.OnResumed(this);
@@ -161,7 +162,7 @@ public sealed unsafe class DeviceWorker : IDisposable
     private void Serve(int queue)
     {
         // What is left gets its turn after the others.
-        if (!_device.IsBroken && _device.ServeQueue(this, queue))
+        if (!_device.IsBroken && !MustYield && _device.ServeQueue(this, queue))
             VirtioDevice.Signal(_device.NotifyFile(queue));
     }
 
@@ -188,11 +189,15 @@ public sealed unsafe class DeviceWorker : IDisposable
     }
 
     /// <summary>Ends the thread, after what is being served.</summary>
-    public void Dispose()
+    internal void Stop()
     {
         _stopping = true;
         VirtioDevice.Signal(_wakeUp);
         _thread?.Join();
+    }
+
+    public void Dispose()
+    {
         _epoll.Dispose();
         _wakeUp.Dispose();
     }

@@ -1,4 +1,6 @@
+using Sandbox.Host;
 using Sandbox.Vmm.Memory;
+using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Virtio;
 
@@ -54,6 +56,25 @@ public sealed unsafe class GuestRam
             return source.IsEmpty;
         source.CopyTo(new Span<byte>(destination, source.Length));
         return true;
+    }
+
+    /// <summary>
+    /// Gives whole pages back to the host: they read as zeroes afterwards. False when the range is not RAM as a
+    /// whole, or the host will not take it. RAM is anonymous memory.
+    /// </summary>
+    public bool TryDiscard(ulong address, ulong length)
+    {
+        byte* host = Find(address, length);
+        return host != null && madvise(host, (nuint)length, MADV_DONTNEED) == 0;
+    }
+
+    /// <summary>The same for the whole pages of a piece of a chain.</summary>
+    /// <returns>Bytes.</returns>
+    internal static ulong Discard(in iovec piece)
+    {
+        ulong start = Page.RoundUp((ulong)piece.iov_base);
+        ulong end = Page.RoundDown((ulong)piece.iov_base + piece.iov_len);
+        return start < end && madvise((void*)start, (nuint)(end - start), MADV_DONTNEED) == 0 ? end - start : 0;
     }
 
     /// <summary>

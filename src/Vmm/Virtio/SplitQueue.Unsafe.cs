@@ -168,17 +168,19 @@ public sealed unsafe class SplitQueue(GuestRam ram, ushort maximumSize)
     }
 
     /// <summary>Asks for a notification with the next chain.</summary>
-    /// <returns>Whether there is a chain already, for which none may come.</returns>
-    public bool EnableNotifications()
+    /// <param name="beyond">So many chains were looked at and put back: the one behind them is meant.</param>
+    /// <returns>Whether that is there already, and no notification may come.</returns>
+    public bool EnableNotifications(int beyond = 0)
     {
         if (!IsReady || Fault != QueueFault.None)
             return false;
+        ushort next = (ushort)(_nextAvailable + beyond);
         if (_hasEventIndex)
-            Volatile.Write(ref *(ushort*)(_used + RingOffset + (Size * (long)UsedElementBytes)), _nextAvailable);
+            Volatile.Write(ref *(ushort*)(_used + RingOffset + (Size * (long)UsedElementBytes)), next);
         else
             Volatile.Write(ref *(ushort*)(_used + FlagsOffset), 0);
         Interlocked.MemoryBarrier();
-        return Read16(_available, IndexOffset) != _nextAvailable;
+        return Read16(_available, IndexOffset) != next;
     }
 
     /// <summary>The queue as it is between two requests.</summary>

@@ -42,6 +42,7 @@ public abstract class VirtioDevice : IDisposable
         Type = type;
         Features = features | CommonFeatures;
         Metrics = metrics;
+        Ram = ram;
         _configuration = new byte[configurationBytes];
         _queues = new SplitQueue[queueSizes.Length];
         _notifyFiles = new FileDescriptor[queueSizes.Length];
@@ -73,6 +74,8 @@ public abstract class VirtioDevice : IDisposable
 
     /// <summary>The eventfd that a notification of this queue raises.</summary>
     public FileDescriptor NotifyFile(int queue) => _notifyFiles[queue];
+
+    protected GuestRam Ram { get; }
 
     protected bool Has(int feature) => (Negotiated & (1UL << feature)) != 0;
 
@@ -256,15 +259,17 @@ public abstract class VirtioDevice : IDisposable
     public void Dispose()
     {
         foreach (DeviceWorker worker in _workers)
+            worker.Stop();
+        OnDispose();
+        foreach (DeviceWorker worker in _workers)
             worker.Dispose();
         foreach (FileDescriptor file in _notifyFiles)
             file.Dispose();
-        Dispose(true);
         GC.SuppressFinalize(this);
     }
 
     /// <summary>Closes what the device was given. No thread of it is left.</summary>
-    protected virtual void Dispose(bool disposing)
+    protected virtual void OnDispose()
     {
     }
 }

@@ -1,0 +1,53 @@
+using Sandbox.Vmm.Virtio;
+
+namespace Sandbox.Vmm.Devices.Block;
+
+/// <summary>What a disk counts, over all its queues.</summary>
+public sealed class BlockMetrics(int queues, RateLimiter limiter) : DeviceMetrics(queues)
+{
+    private long _bytesRead;
+    private long _bytesWritten;
+    private long _flushes;
+    private long _ranges;
+    private long _errors;
+    private long _unsupported;
+
+    public long BytesRead => Volatile.Read(ref _bytesRead);
+
+    public long BytesWritten => Volatile.Read(ref _bytesWritten);
+
+    public long Flushes => Volatile.Read(ref _flushes);
+
+    /// <summary>Ranges that were discarded or made zero.</summary>
+    public long Ranges => Volatile.Read(ref _ranges);
+
+    /// <summary>Requests that ended with VIRTIO_BLK_S_IOERR.</summary>
+    public long Errors => Volatile.Read(ref _errors);
+
+    /// <summary>Requests that ended with VIRTIO_BLK_S_UNSUPP.</summary>
+    public long Unsupported => Volatile.Read(ref _unsupported);
+
+    public override void Report(Action<string, long> tell)
+    {
+        base.Report(tell);
+        tell("bytes_read", BytesRead);
+        tell("bytes_written", BytesWritten);
+        tell("flushes", Flushes);
+        tell("ranges", Ranges);
+        tell("errors", Errors);
+        tell("unsupported", Unsupported);
+        tell("throttled", limiter.Throttled);
+    }
+
+    internal void CountRead(uint bytes) => Interlocked.Add(ref _bytesRead, bytes);
+
+    internal void CountWritten(uint bytes) => Interlocked.Add(ref _bytesWritten, bytes);
+
+    internal void CountFlush() => Interlocked.Increment(ref _flushes);
+
+    internal void CountRange() => Interlocked.Increment(ref _ranges);
+
+    internal void CountError() => Interlocked.Increment(ref _errors);
+
+    internal void CountUnsupported() => Interlocked.Increment(ref _unsupported);
+}

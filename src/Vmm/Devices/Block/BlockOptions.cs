@@ -1,0 +1,22 @@
+using Sandbox.Host;
+using Sandbox.Vmm.Virtio;
+
+namespace Sandbox.Vmm.Devices.Block;
+
+/// <summary>A disk as it is granted.</summary>
+public sealed record BlockOptions
+{
+    /// <summary>A regular file or a block device, raw, which the device owns from now on.</summary>
+    public required FileDescriptor File { get; init; }
+
+    /// <summary>The guest cannot write, whatever the descriptor could.</summary>
+    public bool IsReadOnly { get; init; }
+
+    /// <summary>What the guest sees as the disk's name: at most 20 bytes of ASCII.</summary>
+    public string Identity { get; init; } = "";
+
+    /// <summary>Each with a thread of its own: 1 to 16.</summary>
+    public int Queues { get; init; } = 1;
+
+    public RateLimit Limit { get; init; }
+}

@@ -1,0 +1,143 @@
+using Sandbox.Host;
+using Sandbox.Vmm.Personality.Ipc;
+using Sandbox.Vmm.Virtio;
+
+namespace Sandbox.Vmm.Devices.Vsock;
+
+/// <summary>All connections of a guest, a bounded number, and who of them has something to tell.</summary>
+sealed class VsockConnections(DeviceWorker worker)
+{
+    public const int Limit = 256;
+
+    /// <summary>The host's ports of connections that it opens begin here, out of the way of services.</summary>
+    private const uint FirstPort = 1 << 30;
+
+    /// <summary>A client of the host has this long to name its port, and the guest to answer: 2 s.</summary>
+    private const long Patience = 2 * HostClock.NanosecondsPerSecond;
+
+    private readonly KernelMemory _memory = new((long)Limit * VsockStream.Room);
+    private readonly VsockConnection?[] _slots = new VsockConnection?[Limit];
+    private readonly Dictionary<(uint Host, uint Guest), VsockConnection> _byPorts = new(Limit);
+    private readonly Queue<VsockConnection> _ready = new(Limit);
+    private uint _lastPort = FirstPort;
+
+    public int Count { get; private set; }
+
+    /// <summary>Those whose turn it may be: some have been closed, or have nothing to tell any more.</summary>
+    public int Ready => _ready.Count;
+
+    public VsockConnection? Find(uint hostPort, uint guestPort) => _byPorts.GetValueOrDefault((hostPort, guestPort));
+
+    public VsockConnection? At(int slot) => _slots[slot];
+
+    /// <summary>A connection that the guest opens. Null when there are too many; the file is closed then.</summary>
+    public VsockConnection? AddFromGuest(FileDescriptor file, uint hostPort, uint guestPort)
+    {
+        if (Add(file, hostPort, wantsGreeting: false) is not { } connection)
+            return null;
+        connection.Stage = VsockStage.Open;
+        Name(connection, guestPort);
+        return connection;
+    }
+
+    /// <summary>A connection that the host opens. Null when there are too many; the file is closed then.</summary>
+    /// <param name="wantsGreeting">Whether its client says which port, and is told when it is open.</param>
+    public VsockConnection? AddFromHost(FileDescriptor file, bool wantsGreeting)
+    {
+        // More than two billion ports, and few connections: one is free soon.
+        do
+            _lastPort = _lastPort == uint.MaxValue - 1 ? FirstPort : _lastPort + 1;
+        while (_slots.Any(other => other?.HostPort == _lastPort));
+        return Add(file, _lastPort, wantsGreeting);
+    }
+
+    /// <summary>From now on the connection is found by its ports.</summary>
+    public void Name(VsockConnection connection, uint guestPort)
+    {
+        connection.GuestPort = guestPort;
+        _byPorts.Add((connection.HostPort, guestPort), connection);
+    }
+
+    /// <summary>Gives a connection its turn, if it has something to tell.</summary>
+    public void Enqueue(VsockConnection connection)
+    {
+        if (connection.IsQueued || connection.IsClosed || !connection.HasNews)
+            return;
+        connection.IsQueued = true;
+        _ready.Enqueue(connection);
+    }
+
+    /// <summary>The next whose turn it is, or null.</summary>
+    public VsockConnection? Dequeue()
+    {
+        while (_ready.TryDequeue(out VsockConnection? connection))
+        {
+            connection.IsQueued = false;
+            if (!connection.IsClosed && connection.HasNews)
+                return connection;
+        }
+        return null;
+    }
+
+    public void Close(VsockConnection connection)
+    {
+        if (connection.IsClosed)
+            return;
+        connection.IsClosed = true;
+        if (connection.Stage != VsockStage.Greeting)
+            _byPorts.Remove((connection.HostPort, connection.GuestPort));
+        _slots[connection.Slot] = null;
+        worker.Remove(connection.Slot);
+        connection.Stream.Dispose();
+        Count--;
+    }
+
+    public void CloseAll()
+    {
+        foreach (VsockConnection? connection in _slots)
+            if (connection is not null)
+                Close(connection);
+        _ready.Clear();
+    }
+
+    /// <summary>One that has not been opened in time, or null; then the next time to ask is set.</summary>
+    public VsockConnection? NextExpired()
+    {
+        long next = long.MaxValue;
+        long now = HostClock.MonotonicNanoseconds();
+        foreach (VsockConnection? connection in _slots)
+        {
+            if (connection is null or { Stage: VsockStage.Open })
+                continue;
+            if (connection.Deadline <= now)
+                return connection;
+            next = Math.Min(next, connection.Deadline);
+        }
+        if (next != long.MaxValue)
+            worker.WakeAt(next);
+        return null;
+    }
+
+    private VsockConnection? Add(FileDescriptor file, uint hostPort, bool wantsGreeting)
+    {
+        int slot = Array.IndexOf(_slots, null);
+        // There is memory for all of them, so that what credit promises is there.
+        if (slot < 0 || ByteRing.TryCreate(_memory, VsockStream.Room) is not { } waiting)
+        {
+            file.Dispose();
+            return null;
+        }
+        long deadline = HostClock.MonotonicNanoseconds() + Patience;
+        VsockConnection connection = new(new VsockStream(file, waiting), slot, hostPort)
+        {
+            MayRead = true,
+            WantsGreeting = wantsGreeting,
+            Deadline = deadline,
+        };
+        worker.Add(slot, file, Libc.EPOLLIN | Libc.EPOLLOUT | Libc.EPOLLRDHUP);
+        worker.WakeAt(deadline);
+        _slots[slot] = connection;
+        Count++;
+        return connection;
+    }
+}

@@ -1,0 +1,164 @@
+using Sandbox.Host;
+using Sandbox.Vmm.Virtio;
+using static Sandbox.Host.VirtioAbi;
+
+namespace Sandbox.Vmm.Devices.Vsock;
+
+/// <summary>
+/// Stream sockets between guest and host: virtio 1.2, 5.10. The host's side are Unix sockets: a client of the listening
+/// one writes "CONNECT PORT\n" and reads "OK PORT\n" once the guest has accepted; where the guest connects to is the
+/// <see cref="IVsockHost"/>'s to say.
+/// </summary>
+public sealed class VsockDevice : RequestDevice
+{
+    public const ulong HostCid = 2;
+
+    private const ushort QueueSize = 256;
+    private const int ReceiveQueue = 0;
+    private const int TransmitQueue = 1;
+    private const int EventQueue = 2;
+
+    /// <summary>Sources below this are connections.</summary>
+    private const int ListenerSource = VsockConnections.Limit;
+
+    private readonly DeviceWorker _worker;
+    private readonly VsockRequests _requests;
+    private readonly FileDescriptor? _listener;
+    private readonly Lock _adoptedLock = new();
+    private readonly Queue<(FileDescriptor File, uint Port)> _adopted = new();
+    private readonly ulong _guestCid;
+    private bool _tellsReset;
+
+    /// <param name="guestCid">3 to 2^32 - 2.</param>
+    /// <param name="host">Where the guest's connections lead.</param>
+    /// <param name="listener">A listening Unix socket, which the device owns from now on, or null.</param>
+    public VsockDevice(GuestRam ram, ulong guestCid, IVsockHost host, FileDescriptor? listener)
+        : base(
+            "virtio-vsock", VIRTIO_ID_VSOCK, 0, sizeof(ulong), ram, new VsockMetrics(),
+            QueueSize, QueueSize, QueueSize)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(guestCid, HostCid);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(guestCid, uint.MaxValue);
+        _guestCid = guestCid;
+        InitialiseConfiguration(new virtio_vsock_config { guest_cid = guestCid });
+        _worker = AddWorker(ReceiveQueue, TransmitQueue, EventQueue);
+        _requests = new VsockRequests(guestCid, host, new VsockConnections(_worker), (VsockMetrics)Metrics);
+        _listener = listener;
+        if (listener is not null)
+            _worker.Add(ListenerSource, listener, Libc.EPOLLIN);
+    }
+
+    /// <summary>Connections of the guest at present.</summary>
+    public int Connections => _requests.Connections.Count;
+
+    /// <summary>
+    /// Opens a connection to a port of the guest. When nobody listens there, or the guest does not answer in 2 s, the
+    /// socket just ends.
+    /// </summary>
+    /// <param name="file">A connected stream socket, which the device owns from now on.</param>
+    /// <returns>False when too many are waiting; the file is not taken then.</returns>
+    public bool TryAdopt(FileDescriptor file, uint port)
+    {
+        lock (_adoptedLock)
+        {
+            if (_adopted.Count == VsockConnections.Limit)
+                return false;
+            _adopted.Enqueue((file, port));
+        }
+        Signal(NotifyFile(ReceiveQueue));
+        return true;
+    }
+
+    public VsockState Save() => new(_guestCid);
+
+    /// <summary>After the transport was restored, before it resumes: the guest's connections are gone.</summary>
+    public bool TryRestore(VsockState state)
+    {
+        _tellsReset = state.GuestCid == _guestCid;
+        return _tellsReset;
+    }
+
+    protected internal override bool ServeQueue(DeviceWorker worker, int queue)
+    {
+        if (queue == EventQueue)
+            return ServeOffers(worker, EventQueue);
+        bool isMore = queue == TransmitQueue && ServeRequests(worker, TransmitQueue);
+        Adopt();
+        _requests.Expire();
+        if (ServeOffers(worker, ReceiveQueue))
+            Signal(NotifyFile(ReceiveQueue));
+        return isMore;
+    }
+
+    protected override RequestResult Serve(int queue, DescriptorChain chain) => _requests.Take(chain);
+
+    protected override bool HasOffer(int queue) => queue == EventQueue ? _tellsReset : _requests.HasNews;
+
+    protected override RequestResult Offer(int queue, DescriptorChain chain) =>
+        queue == EventQueue ? TellReset(chain) : _requests.Give(chain);
+
+    protected internal override void OnReady(DeviceWorker worker, int source, uint events)
+    {
+        if (source == ListenerSource)
+            Accept();
+        else
+            _requests.OnReady(source, events);
+        if (ServeOffers(worker, ReceiveQueue))
+            Signal(NotifyFile(ReceiveQueue));
+    }
+
+    protected internal override void OnResumed(DeviceWorker worker)
+    {
+        if (_listener is not null)
+            Accept();
+        _requests.OnResumed();
+    }
+
+    protected override void OnReset()
+    {
+        _requests.Reset();
+        _tellsReset = false;
+    }
+
+    protected override void OnDispose()
+    {
+        _requests.Reset();
+        _listener?.Dispose();
+        foreach ((FileDescriptor file, _) in _adopted)
+            file.Dispose();
+    }
+
+    private RequestResult TellReset(DescriptorChain chain)
+    {
+        if (!chain.TryWrite(0, new virtio_vsock_event { id = VIRTIO_VSOCK_EVENT_TRANSPORT_RESET }))
+            return RequestResult.Broken(QueueFault.Request);
+        _tellsReset = false;
+        return RequestResult.Done(sizeof(uint));
+    }
+
+    private unsafe void Accept()
+    {
+        while (true)
+        {
+            int fd = Libc.accept4(_listener!.Value, null, null, Libc.SOCK_CLOEXEC | Libc.SOCK_NONBLOCK);
+            if (fd >= 0)
+                _requests.Welcome(new FileDescriptor(fd));
+            else if (Libc.errno is not (Libc.EINTR or Libc.ECONNABORTED))
+                return;
+        }
+    }
+
+    private void Adopt()
+    {
+        while (true)
+        {
+            (FileDescriptor File, uint Port) next;
+            lock (_adoptedLock)
+            {
+                if (!_adopted.TryDequeue(out next))
+                    return;
+            }
+            _requests.Open(next.File, next.Port);
+        }
+    }
+}

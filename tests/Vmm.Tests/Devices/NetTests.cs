@@ -1,0 +1,351 @@
+using System.Net;
+using Sandbox.Host;
+using Sandbox.Vmm.Devices.Net;
+using Sandbox.Vmm.Tests.Virtio;
+using Sandbox.Vmm.Virtio;
+using Xunit;
+using static Sandbox.Host.VirtioAbi;
+
+namespace Sandbox.Vmm.Tests.Devices;
+
+public sealed unsafe class NetTests : IDisposable
+{
+    private const ulong Packet = TestRam.HighStart;
+    private const ulong Inbox = TestRam.HighStart + 0x4_0000;
+    private static readonly byte[] s_mac = [2, 0xaa, 0xbb, 0xcc, 0xdd, 0xee];
+
+    private readonly TestRam _memory = new();
+    private readonly List<FileDescriptor> _hosts = [];
+    private readonly List<Link> _links = [];
+    private TestDriver? _driver;
+
+    public void Dispose()
+    {
+        _driver?.Dispose();
+        _hosts.ForEach(file => file.Dispose());
+        _memory.Dispose();
+    }
+
+    private TestDriver Driver => _driver!;
+
+    private NetMetrics Metrics => (NetMetrics)Driver.Device.Metrics;
+
+    /// <summary>A link whose other end is a socket of packets.</summary>
+    private sealed class Link(FileDescriptor file) : PacketLink(file)
+    {
+        public List<(uint Offloads, bool IsUsed)> Configurations { get; } = [];
+
+        public bool Fails { get; set; }
+
+        public override int Configure(uint offloads, bool isUsed)
+        {
+            Configurations.Add((offloads, isUsed));
+            return Fails ? -Libc.EINVAL : 0;
+        }
+    }
+
+    private Link MakeLink()
+    {
+        int* ends = stackalloc int[2];
+        Assert.Equal(0, Libc.socketpair(
+            Libc.AF_UNIX, Libc.SOCK_SEQPACKET | Libc.SOCK_CLOEXEC | Libc.SOCK_NONBLOCK, 0, ends));
+        _hosts.Add(new FileDescriptor(ends[0]));
+        _links.Add(new Link(new FileDescriptor(ends[1])));
+        return _links[^1];
+    }
+
+    private TestDriver Start(ulong without = 0, int pairs = 1, RateLimit send = default, params IPAddress[] addresses)
+    {
+        _driver = new TestDriver(
+            new NetDevice(_memory.Ram, new NetOptions
+            {
+                Links = [.. Enumerable.Range(0, pairs).Select(_ => MakeLink())],
+                Mac = s_mac,
+                Addresses = addresses,
+                SendLimit = send,
+            }),
+            _memory);
+        return _driver.Start(_driver.OfferedFeatures() & ~without);
+    }
+
+    private static byte[] Frame(int length, byte first = 1)
+    {
+        byte[] frame = new byte[length];
+        for (int i = 0; i < length; i++)
+            frame[i] = (byte)(i * 7 + first);
+        s_mac.CopyTo(frame, 6);
+        return frame;
+    }
+
+    private void Send(ReadOnlySpan<byte> frame, virtio_net_hdr_v1 header = default, int queue = 1)
+    {
+        _memory.At<virtio_net_hdr_v1>(Packet) = header;
+        frame.CopyTo(_memory.Bytes(Packet + 12, frame.Length));
+        uint first = Math.Min(20u, 12 + (uint)frame.Length);
+        Driver.Queues[queue].Send(new Piece(Packet, first), new Piece(Packet + first, 12 + (uint)frame.Length - first));
+        Driver.NotifyAndRun(queue);
+    }
+
+    private byte[] HostReads(int link = 0)
+    {
+        byte[] bytes = new byte[70_000];
+        nint count = _hosts[link].Read(bytes);
+        return count < 0 ? [] : bytes[..(int)count];
+    }
+
+    private void HostSends(ReadOnlySpan<byte> frame, int link = 0)
+    {
+        Assert.Equal(12 + frame.Length, _hosts[link].Write([.. new byte[12], .. frame]));
+        Driver.Run();
+    }
+
+    private void OfferRoom(int queue, int count, uint bytes)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            uint slot = Driver.Queues[queue].AvailableIndex % 64u;
+            Driver.Queues[queue].Send(new Piece(Inbox + (slot * 0x1000), bytes, true));
+        }
+        Driver.NotifyAndRun(queue);
+    }
+
+    [Fact]
+    public void Packets_go_out_as_they_are()
+    {
+        Start();
+        byte[] frame = Frame(1514);
+        Send(frame);
+        Assert.Equal([.. new byte[12], .. frame], HostReads());
+        Send(Frame(14));
+        Assert.Equal(26, HostReads().Length);
+        Assert.Equal((2, 1528), (Metrics.Count(NetCount.Sent), Metrics.Count(NetCount.SentBytes)));
+        Assert.Equal(2, Driver.Queues[1].UsedIndex);
+    }
+
+    [Fact]
+    public void Packets_come_in_and_say_in_how_many_buffers()
+    {
+        Start();
+        byte[] frame = Frame(3000);
+        OfferRoom(0, 4, 1000);
+        HostSends(frame);
+        Assert.Equal(4, Driver.Queues[0].UsedIndex);
+        byte[] got = [.. Enumerable.Range(0, 4).SelectMany(i =>
+            _memory.Bytes(Inbox + ((ulong)i * 0x1000), (int)Driver.Queues[0].UsedElement(i).len).ToArray())];
+        Assert.Equal(4, got[10]);
+        Assert.Equal(frame, got[12..]);
+        Assert.Equal((1, 3000), (Metrics.Count(NetCount.Received), Metrics.Count(NetCount.ReceivedBytes)));
+    }
+
+    [Fact]
+    public void A_packet_waits_until_all_of_it_has_room()
+    {
+        Start();
+        HostSends(Frame(2500));
+        HostSends(Frame(60));
+        Assert.Equal(0, Driver.Queues[0].UsedIndex);
+        OfferRoom(0, 2, 1000);
+        Assert.Equal(0, Driver.Queues[0].UsedIndex);
+        OfferRoom(0, 1, 1000);
+        Assert.Equal(3, Driver.Queues[0].UsedIndex);
+        OfferRoom(0, 1, 1000);
+        Assert.Equal(72u, Driver.Queues[0].UsedElement(3).len);
+        Assert.Equal(1, _memory.At<ushort>(Inbox + 0x3000 + 10));
+    }
+
+    [Fact]
+    public void Without_merging_a_packet_has_one_buffer_or_is_dropped()
+    {
+        Start(without: 1UL << VIRTIO_NET_F_MRG_RXBUF);
+        OfferRoom(0, 2, 1000);
+        HostSends(Frame(1200));
+        Assert.Equal((0L, 1L), (Driver.Queues[0].UsedIndex, Metrics.Count(NetCount.TooLong)));
+        HostSends(Frame(900));
+        Assert.Equal((912u, 1), (Driver.Queues[0].UsedElement(0).len, _memory.At<ushort>(Inbox + 10)));
+    }
+
+    [Fact]
+    public void A_guest_with_tiny_buffers_loses_packets_and_nothing_else()
+    {
+        Start();
+        OfferRoom(0, 100, 12);
+        HostSends(Frame(1500));
+        Assert.Equal((0L, 1L), (Driver.Queues[0].UsedIndex, Metrics.Count(NetCount.TooLong)));
+        HostSends(Frame(60));
+        Assert.Equal((6, 6), (Driver.Queues[0].UsedIndex, _memory.At<ushort>(Inbox + 10)));
+    }
+
+    [Theory]
+    [InlineData(11u)]
+    [InlineData(1u)]
+    public void Room_without_a_header_breaks_the_device(uint bytes)
+    {
+        Start();
+        OfferRoom(0, 1, bytes);
+        HostSends(Frame(60));
+        Assert.True(Driver.NeedsReset);
+    }
+
+    [Fact]
+    public void What_is_too_short_or_too_long_is_not_sent()
+    {
+        Start();
+        Send(Frame(14).AsSpan(0, 13));
+        Driver.Queues[1].Send(new Piece(Packet, 11));
+        Driver.Queues[1].Send(new Piece(Packet, 12 + 65535 + 15));
+        Driver.NotifyAndRun(1);
+        Assert.Equal((3, 0), (Metrics.Count(NetCount.Malformed), Metrics.Count(NetCount.Sent)));
+        Assert.Equal(3, Driver.Queues[1].UsedIndex);
+        Assert.Empty(HostReads());
+    }
+
+    [Fact]
+    public void Spoofed_senders_are_not_sent()
+    {
+        Start(addresses: IPAddress.Parse("10.0.0.2"));
+        byte[] frame = Frame(60);
+        (frame[12], frame[13]) = (8, 0);
+        byte[] own = [10, 0, 0, 2];
+        own.CopyTo(frame, 26);
+        Send(frame);
+        Assert.Equal(72, HostReads().Length);
+        frame[29] = 3;
+        Send(frame);
+        frame[29] = 2;
+        frame[11]++;
+        Send(frame);
+        Assert.Empty(HostReads());
+        Assert.Equal((1, 1, 1), (Metrics.Count(NetCount.Sent),
+            Metrics.Count(NetCount.SpoofedAddress), Metrics.Count(NetCount.SpoofedMac)));
+    }
+
+    [Theory]
+    [InlineData(1, 0, 0ul, true)]
+    [InlineData(2, 0, 0ul, true)]
+    [InlineData(4, 0, 0ul, false)]
+    [InlineData(1, 1, 0ul, true)]
+    [InlineData(0, 1, 0ul, false)] // segments have checksums to fill in
+    [InlineData(1, 4, 0ul, true)]
+    [InlineData(1, 0x81, 0ul, true)]
+    [InlineData(1, 0x80, 0ul, false)]
+    [InlineData(1, 3, 0ul, false)] // UFO
+    [InlineData(1, 5, 0ul, false)]
+    [InlineData(1, 1, 1ul << VIRTIO_NET_F_HOST_TSO4 | 1ul << VIRTIO_NET_F_HOST_ECN, false)]
+    [InlineData(1, 4, 1ul << VIRTIO_NET_F_HOST_TSO6 | 1ul << VIRTIO_NET_F_HOST_ECN, false)]
+    [InlineData(1, 0x81, 1ul << VIRTIO_NET_F_HOST_ECN, false)]
+    [InlineData(1, 0,
+        1ul << VIRTIO_NET_F_CSUM | 1ul << VIRTIO_NET_F_HOST_TSO4 | 1ul << VIRTIO_NET_F_HOST_TSO6
+        | 1ul << VIRTIO_NET_F_HOST_ECN, false)]
+    public void A_header_asks_for_what_was_negotiated(byte flags, byte segments, ulong without, bool isSent)
+    {
+        Start(without);
+        Send(Frame(60), new virtio_net_hdr_v1 { flags = flags, gso_type = segments, num_buffers = 99 });
+        Assert.Equal(isSent ? 1 : 0, Metrics.Count(NetCount.Sent));
+        Assert.Equal(isSent ? 0 : 1, Metrics.Count(NetCount.Malformed));
+        if (isSent)
+            Assert.Equal([flags, segments, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], HostReads()[..12]);
+    }
+
+    [Theory]
+    [InlineData(1ul << VIRTIO_NET_F_GUEST_CSUM)]
+    [InlineData(1ul << VIRTIO_NET_F_CSUM)]
+    [InlineData(1ul << VIRTIO_NET_F_HOST_TSO4 | 1ul << VIRTIO_NET_F_HOST_TSO6)]
+    [InlineData(1ul << VIRTIO_NET_F_CTRL_VQ)]
+    public void Features_that_need_others_are_not_taken_alone(ulong without)
+    {
+        Start(without, pairs: 2);
+        Assert.Equal(3, Driver.Status);
+        Assert.Equal(1, Metrics.Count(RegisterFault.Features));
+    }
+
+    [Fact]
+    public void The_link_learns_what_the_guest_understands()
+    {
+        Start();
+        Assert.Equal([(15u, true), (15u, true)], _links[0].Configurations);
+        _memory.Clear();
+        Driver.Start(1UL << VIRTIO_F_VERSION_1);
+        Assert.Equal((0u, true), _links[0].Configurations[^1]);
+    }
+
+    [Fact]
+    public void Pairs_are_used_when_the_guest_says_so()
+    {
+        Start(pairs: 2);
+        Assert.Equal(2, Driver.Configuration<ushort>(8));
+        Assert.False(_links[1].Configurations[^1].IsUsed);
+        OfferRoom(2, 1, 1000);
+        HostSends(Frame(60), link: 1);
+        Assert.Equal(0, Driver.Queues[2].UsedIndex);
+        Assert.Equal(VIRTIO_NET_OK, Control(4, 0, 2));
+        Assert.True(_links[1].Configurations[^1].IsUsed);
+        Assert.Equal(1, Driver.Queues[2].UsedIndex);
+        Send(Frame(60), queue: 3);
+        Assert.Equal(72, HostReads(1).Length);
+        Assert.Equal(new NetState(2), ((NetDevice)Driver.Device).Save());
+        Assert.Equal(VIRTIO_NET_ERR, Control(4, 0, 0));
+        Assert.Equal(VIRTIO_NET_ERR, Control(4, 0, 3));
+        Assert.Equal(VIRTIO_NET_ERR, Control(4, 1, 1));
+        Assert.Equal(VIRTIO_NET_ERR, Control(0, 0, 1));
+        _links[1].Fails = true;
+        Assert.Equal(VIRTIO_NET_ERR, Control(4, 0, 1));
+        Assert.Equal(1, Metrics.Count(NetCount.LinkFailed));
+    }
+
+    private byte Control(byte kind, byte command, ushort value)
+    {
+        byte[] bytes = [kind, command, (byte)value, (byte)(value >> 8), 0xee];
+        bytes.CopyTo(_memory.Bytes(Packet, 5));
+        Driver.Queues[4].Send(new Piece(Packet, 4), new Piece(Packet + 4, 1, true));
+        Driver.NotifyAndRun(4);
+        return _memory.At<byte>(Packet + 4);
+    }
+
+    [Fact]
+    public void Bytes_a_second_are_held()
+    {
+        Start(send: new RateLimit(10_000, 0));
+        long started = HostClock.MonotonicNanoseconds();
+        for (int i = 0; i < 12; i++)
+            Send(Frame(100));
+        while (Metrics.Count(NetCount.Sent) < 12)
+            Driver.Device.Workers[0].RunOnce(1000);
+        Assert.InRange(HostClock.MonotonicNanoseconds() - started, 19_000_000, long.MaxValue);
+    }
+
+    [Fact]
+    public void What_the_host_does_not_take_is_dropped()
+    {
+        Start();
+        _hosts[0].Dispose();
+        Send(Frame(60));
+        Assert.Equal(1, Metrics.Count(NetCount.HostDropped));
+        Assert.Equal(1, Driver.Queues[1].UsedIndex);
+    }
+
+    [Fact]
+    public void A_real_TAP_device_takes_and_gives_packets()
+    {
+        FileDescriptor tap;
+        try
+        {
+            tap = FileDescriptor.Open("/dev/net/tun", Libc.O_RDWR | Libc.O_NONBLOCK);
+        }
+        catch (HostException refused)
+        {
+            Assert.Skip(refused.Message);
+            return;
+        }
+        ifreq request = new() { ifr_flags = Libc.IFF_TAP | Libc.IFF_NO_PI | Libc.IFF_VNET_HDR };
+        int result = tap.Control(Libc.TUNSETIFF, &request);
+        Assert.SkipWhen(result == -Libc.EPERM, "this user may make no TAP devices");
+        Assert.Equal(0, result);
+        // The interface is not up: packets to it are refused, which says that it read the header.
+        _driver = new TestDriver(
+            new NetDevice(_memory.Ram, new NetOptions { Links = [new TapLink(tap, false)], Mac = s_mac }), _memory);
+        _driver.Start();
+        Send(Frame(60));
+        Assert.Equal(1, Metrics.Count(NetCount.HostDropped));
+        Assert.Throws<HostException>(() => new TapLink(FileDescriptor.CreateMemory("none", 1), false));
+    }
+}

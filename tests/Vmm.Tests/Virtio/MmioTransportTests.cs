@@ -1,0 +1,554 @@
+using Sandbox.Vmm.Virtio;
+using Xunit;
+using static Sandbox.Host.VirtioAbi;
+
+namespace Sandbox.Vmm.Tests.Virtio;
+
+/// <summary>
+/// Registers and the life of a device. The first part is the table of what virtio 1.2 says a device (or a driver, to
+/// which it must not listen) must do, by section.
+/// </summary>
+public sealed class MmioTransportTests : IDisposable
+{
+    private readonly TestRam _memory = new();
+    private readonly EchoDevice _device;
+    private readonly TestDriver _driver;
+
+    public MmioTransportTests()
+    {
+        _device = new EchoDevice(_memory.Ram, queues: 2);
+        _driver = new TestDriver(_device, _memory);
+    }
+
+    public void Dispose()
+    {
+        _driver.Dispose();
+        _memory.Dispose();
+    }
+
+    private long Count(RegisterFault fault) => _device.Metrics.Count(fault);
+
+    private const ulong Version1 = 1UL << VIRTIO_F_VERSION_1;
+
+    // 2.1.2: "The device MUST NOT consume buffers or send any used buffer notifications before DRIVER_OK."
+    [Fact]
+    public void S2_1_2_no_buffer_is_consumed_before_DRIVER_OK()
+    {
+        _driver.Agree(_driver.OfferedFeatures());
+        _driver.Enable(0);
+        _driver.Queues[0].Send(new Piece(TestRam.HighStart, 4), new Piece(TestRam.HighStart + 8, 4, true));
+        _driver.NotifyAndRun(0);
+        VirtioDevice.Signal(_device.NotifyFile(0));
+        _driver.Run();
+        Assert.Equal((0, 0), (_device.Served, _driver.Line.Count));
+        Assert.Equal(1, Count(RegisterFault.Notify));
+        _driver.Write(VIRTIO_MMIO_STATUS, 15);
+        _driver.Run();
+        Assert.Equal((1, 1), (_device.Served, _driver.Line.Count));
+    }
+
+    // 2.1.2: "The device SHOULD set DEVICE_NEEDS_RESET when it enters an error state that a reset is needed. If
+    // DRIVER_OK is set, after it sets DEVICE_NEEDS_RESET, the device MUST send a configuration change notification."
+    [Fact]
+    public void S2_1_2_an_error_state_is_told()
+    {
+        _driver.Start();
+        _driver.Queues[0].MakeAvailable(99);
+        _driver.NotifyAndRun(0);
+        Assert.Equal(15 | VIRTIO_CONFIG_S_NEEDS_RESET, _driver.Status);
+        Assert.Equal((uint)VIRTIO_MMIO_INT_CONFIG, _driver.Read(VIRTIO_MMIO_INTERRUPT_STATUS));
+        Assert.Equal(1, _driver.Line.Count);
+        Assert.Equal(1, _device.Metrics.Count(QueueFault.HeadIndex));
+        // No other queue is served either, until there was a reset.
+        _driver.Queues[1].Send(new Piece(TestRam.HighStart, 4));
+        _driver.NotifyAndRun(1);
+        Assert.Equal(0, _device.Served);
+        _memory.Clear();
+        _driver.Start();
+        Assert.Equal(15, _driver.Status);
+        _driver.Queues[1].Send(new Piece(TestRam.HighStart, 4));
+        _driver.NotifyAndRun(1);
+        Assert.Equal(1, _device.Served);
+    }
+
+    // 2.2.1: "The driver MUST NOT accept a feature which the device did not offer." 3.1.1: FEATURES_OK is read back.
+    [Theory]
+    [InlineData(Version1 | 1UL << 63)]
+    [InlineData(Version1 | 1UL << 40)]
+    [InlineData(Version1 | 1UL << 0)]
+    [InlineData(1UL << VIRTIO_RING_F_EVENT_IDX)]
+    [InlineData(0ul)]
+    public void S2_2_1_features_that_were_not_offered_or_are_too_few_are_not_taken(ulong features)
+    {
+        _driver.Agree(features);
+        Assert.Equal(3, _driver.Status);
+        Assert.Equal(1, Count(RegisterFault.Features));
+        _driver.Write(VIRTIO_MMIO_STATUS, 7);
+        _driver.Write(VIRTIO_MMIO_STATUS, 15);
+        Assert.Equal((3, 0), (_driver.Status, _device.Activations));
+    }
+
+    // 2.2.2: "The device SHOULD accept any valid subset of features the driver accepts".
+    // 6.1: "A device MUST offer VIRTIO_F_VERSION_1".
+    [Theory]
+    [InlineData(Version1)]
+    [InlineData(Version1 | 1UL << EchoDevice.Feature)]
+    [InlineData(Version1 | 1UL << VIRTIO_RING_F_EVENT_IDX)]
+    public void S2_2_2_any_part_of_what_is_offered_is_taken(ulong features)
+    {
+        Assert.NotEqual(0u, (uint)(_driver.OfferedFeatures() >> VIRTIO_F_VERSION_1) & 1);
+        _driver.Agree(features);
+        Assert.Equal(11, _driver.Status);
+    }
+
+    // 2.4.1: "A device MUST reinitialize device status to 0 after receiving a reset. A device MUST NOT send
+    // notifications or interact with the queues after indicating completion of the reset."
+    [Fact]
+    public void S2_4_1_a_reset_ends_everything()
+    {
+        _driver.Start();
+        _driver.Queues[0].Send(new Piece(TestRam.HighStart, 4));
+        _driver.Notify(0);
+        _driver.Write(VIRTIO_MMIO_STATUS, 0);
+        _driver.Run();
+        Assert.Equal((0, 0, 1), (_device.Served, _driver.Status, _device.ResetCount));
+        Assert.Equal(0, _driver.Queues[0].UsedIndex);
+        Assert.Equal(0, _driver.Line.Count);
+        _device.Change(4, 5);
+        Assert.Equal(0, _driver.Line.Count);
+        Assert.False(_device.Queues[0].IsReady);
+        _driver.Write(VIRTIO_MMIO_QUEUE_SEL, 0);
+        Assert.Equal(0u, _driver.Read(VIRTIO_MMIO_QUEUE_READY));
+        Assert.Equal(0u, _driver.Read(VIRTIO_MMIO_INTERRUPT_STATUS));
+    }
+
+    // 2.5.1 (2.5.3.1): "The device MUST allow reading of any device-specific configuration field before FEATURES_OK."
+    [Fact]
+    public void S2_5_3_configuration_is_readable_from_the_start()
+    {
+        Assert.Equal(0x1122_3344_5566_7788UL, _driver.Configuration<ulong>(0));
+        Assert.Equal(0x5566_7788u, _driver.Configuration<uint>(0));
+        Assert.Equal(0x7788, _driver.Configuration<ushort>(0));
+        Assert.Equal(0x11, _driver.Configuration<byte>(7));
+        Assert.Equal(0, _driver.Configuration<byte>(16));
+        Assert.Equal(0ul, _driver.Configuration<ulong>(0xf8));
+        Assert.Equal(0u, _driver.Configuration<uint>(14));
+    }
+
+    // 2.7 (2.7.5.3.2, 2.7.7.2, 2.7.13...): see SplitQueueTests.
+
+    // 3.1.1: "The driver MUST follow this sequence to initialize a device."
+    [Theory]
+    [InlineData(2)]
+    [InlineData(3)] // two steps at once
+    [InlineData(4)]
+    [InlineData(8)]
+    [InlineData(15)]
+    [InlineData(1, 5)]
+    [InlineData(1, 9)]
+    [InlineData(1, 11)]
+    [InlineData(1, 3, 7)]
+    [InlineData(1, 3, 15)]
+    [InlineData(1, 2)] // a bit is cleared (2.1.1)
+    [InlineData(1, 3, 1)]
+    [InlineData(1, 0x10)] // no such bits
+    [InlineData(1, 0x21)]
+    [InlineData(0x100)]
+    [InlineData(1, -1)]
+    public void S3_1_1_steps_that_are_skipped_are_not_taken(params int[] writes)
+    {
+        uint before = 0;
+        for (int i = 0; i < writes.Length; i++)
+        {
+            if (i == writes.Length - 1)
+                before = (uint)_driver.Status;
+            _driver.Write(VIRTIO_MMIO_STATUS, (uint)writes[i]);
+        }
+        Assert.Equal(before, (uint)_driver.Status);
+        Assert.Equal(1, Count(RegisterFault.Status));
+        Assert.Equal(0, _device.Activations);
+    }
+
+    // 3.1.1: features only between DRIVER and FEATURES_OK.
+    [Fact]
+    public void S3_1_1_features_are_frozen_by_FEATURES_OK()
+    {
+        _driver.Write(VIRTIO_MMIO_DRIVER_FEATURES, 1);
+        _driver.Write(VIRTIO_MMIO_STATUS, 1);
+        _driver.Write(VIRTIO_MMIO_DRIVER_FEATURES, 1);
+        Assert.Equal(2, Count(RegisterFault.Frozen));
+        _driver.Agree(Version1);
+        _driver.Write(VIRTIO_MMIO_DRIVER_FEATURES, 0);
+        Assert.Equal(3, Count(RegisterFault.Frozen));
+        _driver.Write(VIRTIO_MMIO_STATUS, 15);
+        _driver.Write(VIRTIO_MMIO_DRIVER_FEATURES, 0);
+        Assert.Equal(4, Count(RegisterFault.Frozen));
+        Assert.Equal(Version1, _driver.Transport.Save().DriverFeatures);
+    }
+
+    // 3.1.1, 4.2.2.2: queues are set up between FEATURES_OK and DRIVER_OK, and not while QueueReady.
+    [Theory]
+    [InlineData(VIRTIO_MMIO_QUEUE_NUM)]
+    [InlineData(VIRTIO_MMIO_QUEUE_READY)]
+    [InlineData(VIRTIO_MMIO_QUEUE_DESC_LOW)]
+    [InlineData(VIRTIO_MMIO_QUEUE_DESC_HIGH)]
+    [InlineData(VIRTIO_MMIO_QUEUE_AVAIL_LOW)]
+    [InlineData(VIRTIO_MMIO_QUEUE_AVAIL_HIGH)]
+    [InlineData(VIRTIO_MMIO_QUEUE_USED_LOW)]
+    [InlineData(VIRTIO_MMIO_QUEUE_USED_HIGH)]
+    public void S4_2_2_2_queues_are_frozen_before_and_after(int register)
+    {
+        _driver.Write(register, 1);
+        _driver.Write(VIRTIO_MMIO_STATUS, 1);
+        _driver.Write(register, 1);
+        _driver.Write(VIRTIO_MMIO_STATUS, 3);
+        _driver.Write(register, 1);
+        Assert.Equal(3, Count(RegisterFault.Frozen));
+        _driver.Start();
+        QueueState before = _device.Queues[1].Save();
+        _driver.Write(VIRTIO_MMIO_QUEUE_SEL, 1);
+        _driver.Write(register, 0);
+        _driver.Write(register, 0xffffffff);
+        Assert.Equal(5, Count(RegisterFault.Frozen));
+        Assert.Equal(before, _device.Queues[1].Save());
+    }
+
+    [Fact]
+    public void S4_2_2_2_a_queue_that_is_ready_is_frozen_and_can_be_taken_back()
+    {
+        _driver.Agree(Version1);
+        _driver.Enable(0);
+        _driver.Write(VIRTIO_MMIO_QUEUE_NUM, 2);
+        Assert.Equal(1, Count(RegisterFault.Frozen));
+        Assert.Equal(8, _device.Queues[0].Size);
+        _driver.Write(VIRTIO_MMIO_QUEUE_READY, 0);
+        Assert.Equal(0u, _driver.Read(VIRTIO_MMIO_QUEUE_READY));
+        _driver.Write(VIRTIO_MMIO_QUEUE_NUM, 2);
+        _driver.Write(VIRTIO_MMIO_QUEUE_READY, 1);
+        Assert.Equal(1u, _driver.Read(VIRTIO_MMIO_QUEUE_READY));
+        Assert.Equal(2, _device.Queues[0].Size);
+    }
+
+    // 4.2.2.1: "The device MUST return 0x74726976 in MagicValue, value 0x2 in Version."
+    [Fact]
+    public void S4_2_2_1_the_registers_say_what_this_is()
+    {
+        Assert.Equal(0x74726976u, _driver.Read(VIRTIO_MMIO_MAGIC_VALUE));
+        Assert.Equal(2u, _driver.Read(VIRTIO_MMIO_VERSION));
+        Assert.Equal((uint)EchoDevice.Kind, _driver.Read(VIRTIO_MMIO_DEVICE_ID));
+        Assert.Equal(0x584f4253u, _driver.Read(VIRTIO_MMIO_VENDOR_ID));
+    }
+
+    // 4.2.2: DeviceFeatures is selected by DeviceFeaturesSel * 32; what does not exist is 0.
+    [Theory]
+    [InlineData(2u)]
+    [InlineData(3u)]
+    [InlineData(uint.MaxValue)]
+    public void S4_2_2_features_that_do_not_exist_are_zero(uint selector)
+    {
+        _driver.Write(VIRTIO_MMIO_DEVICE_FEATURES_SEL, selector);
+        Assert.Equal(0u, _driver.Read(VIRTIO_MMIO_DEVICE_FEATURES));
+        _driver.Write(VIRTIO_MMIO_STATUS, 1);
+        _driver.Write(VIRTIO_MMIO_STATUS, 3);
+        _driver.Write(VIRTIO_MMIO_DRIVER_FEATURES_SEL, selector);
+        _driver.Write(VIRTIO_MMIO_DRIVER_FEATURES, 0);
+        Assert.Equal(0, Count(RegisterFault.Features));
+        _driver.Write(VIRTIO_MMIO_DRIVER_FEATURES, 1);
+        Assert.Equal(1, Count(RegisterFault.Features));
+    }
+
+    // 4.2.2: QueueSizeMax "or zero (0x0) if the queue is not available".
+    [Theory]
+    [InlineData(0u, 8u)]
+    [InlineData(1u, 8u)]
+    [InlineData(2u, 0u)]
+    [InlineData(0x8000_0000u, 0u)]
+    [InlineData(uint.MaxValue, 0u)]
+    public void S4_2_2_queues_that_do_not_exist_have_no_size(uint selector, uint size)
+    {
+        _driver.Agree(Version1);
+        _driver.Write(VIRTIO_MMIO_QUEUE_SEL, selector);
+        Assert.Equal(size, _driver.Read(VIRTIO_MMIO_QUEUE_NUM_MAX));
+        Assert.Equal(0u, _driver.Read(VIRTIO_MMIO_QUEUE_READY));
+        if (size != 0)
+            return;
+        _driver.Write(VIRTIO_MMIO_QUEUE_NUM, 8);
+        _driver.Write(VIRTIO_MMIO_QUEUE_READY, 1);
+        Assert.Equal(2, Count(RegisterFault.Queue));
+    }
+
+    // 4.2.2: "Reading from a non-existent region results in a length of 0xffffffffffffffff."
+    [Fact]
+    public void S4_2_2_there_is_no_shared_memory()
+    {
+        _driver.Write(VIRTIO_MMIO_SHM_SEL, 0);
+        Assert.Equal(uint.MaxValue, _driver.Read(VIRTIO_MMIO_SHM_LEN_LOW));
+        Assert.Equal(uint.MaxValue, _driver.Read(VIRTIO_MMIO_SHM_LEN_HIGH));
+        Assert.Equal(uint.MaxValue, _driver.Read(VIRTIO_MMIO_SHM_BASE_LOW));
+        Assert.Equal(uint.MaxValue, _driver.Read(VIRTIO_MMIO_SHM_BASE_HIGH));
+        Assert.Equal(0, Count(RegisterFault.Access));
+    }
+
+    // 4.2.2.1: InterruptStatus bits are set with the event, 4.2.2: and cleared by InterruptACK.
+    [Fact]
+    public void S4_2_2_interrupts_stay_until_they_are_acknowledged()
+    {
+        _driver.Start(Version1);
+        _driver.Queues[0].Send(new Piece(TestRam.HighStart, 4));
+        _driver.NotifyAndRun(0);
+        _device.Change(4, 7);
+        Assert.Equal(3u, _driver.Read(VIRTIO_MMIO_INTERRUPT_STATUS));
+        Assert.Equal(2, _driver.Line.Count);
+        _driver.Write(VIRTIO_MMIO_INTERRUPT_ACK, 1);
+        Assert.Equal(2u, _driver.Read(VIRTIO_MMIO_INTERRUPT_STATUS));
+        _driver.Write(VIRTIO_MMIO_INTERRUPT_ACK, 0xfffffffe);
+        Assert.Equal(0u, _driver.Read(VIRTIO_MMIO_INTERRUPT_STATUS));
+    }
+
+    // 4.2.2.1: "The device MUST change ConfigGeneration if there is any risk of a device seeing an inconsistent state."
+    [Fact]
+    public void S4_2_2_1_the_generation_changes_with_the_configuration()
+    {
+        uint before = _driver.Read(VIRTIO_MMIO_CONFIG_GENERATION);
+        _device.Change(4, 0x99);
+        Assert.NotEqual(before, _driver.Read(VIRTIO_MMIO_CONFIG_GENERATION));
+        Assert.Equal(0x99u, _driver.Configuration<uint>(4));
+    }
+
+    // 4.2.2.2: "The driver MUST only use 32 bit wide and aligned reads and writes to access the control registers."
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(0, 2)]
+    [InlineData(0, 8)]
+    [InlineData(1, 1)]
+    [InlineData(2, 4)]
+    [InlineData(0x70, 1)]
+    [InlineData(0x70, 8)]
+    [InlineData(0x71, 4)]
+    [InlineData(0xff, 1)]
+    [InlineData(0xfd, 4)] // straddles into the configuration
+    [InlineData(0x14, 4)] // write-only
+    [InlineData(0x20, 4)]
+    [InlineData(0x50, 4)]
+    [InlineData(0x80, 4)]
+    [InlineData(0x28, 4)] // the old layout's
+    [InlineData(0x3c, 4)]
+    [InlineData(0x40, 4)]
+    [InlineData(0xc0, 4)] // VIRTIO_F_RING_RESET is not offered
+    [InlineData(0xf8, 4)]
+    public void S4_2_2_2_reads_that_are_none_give_zeroes(int offset, int length)
+    {
+        byte[] data = new byte[length];
+        data.AsSpan().Fill(0xaa);
+        _driver.Transport.Read((ulong)offset, data);
+        Assert.All(data, value => Assert.Equal(0, value));
+        Assert.Equal(1, Count(RegisterFault.Access));
+    }
+
+    [Theory]
+    [InlineData(0x70, 1)]
+    [InlineData(0x70, 2)]
+    [InlineData(0x70, 8)]
+    [InlineData(0x6e, 4)]
+    [InlineData(0x00, 4)] // read-only
+    [InlineData(0x60, 4)]
+    [InlineData(0xfc, 4)]
+    [InlineData(0x28, 4)]
+    [InlineData(0xc0, 4)]
+    public void S4_2_2_2_writes_that_are_none_change_nothing(int offset, int length)
+    {
+        byte[] data = new byte[length];
+        data[0] = 1;
+        _driver.Transport.Write((ulong)offset, data);
+        Assert.Equal(0, _driver.Status);
+        Assert.Equal(1, Count(RegisterFault.Access));
+    }
+
+    // 4.2.3.3: a notification names the queue.
+    [Theory]
+    [InlineData(2u)]
+    [InlineData(0x10000u)]
+    [InlineData(uint.MaxValue)]
+    public void S4_2_3_3_notifications_of_no_queue_do_nothing(uint queue)
+    {
+        _driver.Start();
+        _driver.Write(VIRTIO_MMIO_QUEUE_NOTIFY, queue);
+        _driver.Run();
+        Assert.Equal(1, Count(RegisterFault.Notify));
+    }
+
+    // 6.2: "VIRTIO_F_RING_RESET" and others that are not implemented are not offered.
+    [Fact]
+    public void S6_only_what_is_implemented_is_offered() =>
+        Assert.Equal(
+            Version1 | 1UL << VIRTIO_RING_F_EVENT_IDX | 1UL << VIRTIO_RING_F_INDIRECT_DESC | 1UL << EchoDevice.Feature,
+            _driver.OfferedFeatures());
+
+    [Fact]
+    public void Requests_are_served_with_and_without_a_notification_by_register()
+    {
+        _driver.Start();
+        TestQueue queue = _driver.Queues[1];
+        _memory.Bytes(TestRam.HighStart, 4).Fill(9);
+        queue.Send(new Piece(TestRam.HighStart, 4), new Piece(TestRam.HighStart + 8, 4, true));
+        _driver.NotifyAndRun(1);
+        Assert.Equal(9, _memory.At<byte>(TestRam.HighStart + 11));
+        Assert.Equal(1, queue.UsedIndex);
+        queue.Send(new Piece(TestRam.HighStart, 4));
+        // As KVM does for an ioeventfd.
+        VirtioDevice.Signal(_driver.Transport.NotifyFile(1));
+        _driver.Run();
+        Assert.Equal(2, queue.UsedIndex);
+        Assert.Equal(2, _device.Metrics.LatencyByQueue[1].Count);
+    }
+
+    [Fact]
+    public void Every_size_and_address_that_is_refused_leaves_the_queue_not_ready()
+    {
+        _driver.Agree(Version1);
+        foreach ((int register, uint value) in ((int, uint)[])
+            [(VIRTIO_MMIO_QUEUE_NUM, 0), (VIRTIO_MMIO_QUEUE_NUM, 3), (VIRTIO_MMIO_QUEUE_NUM, 16),
+            (VIRTIO_MMIO_QUEUE_NUM, 0x10008), (VIRTIO_MMIO_QUEUE_DESC_HIGH, 0xffffffff),
+            (VIRTIO_MMIO_QUEUE_AVAIL_LOW, 3), (VIRTIO_MMIO_QUEUE_USED_LOW, 0)])
+        {
+            _driver.Enable(0);
+            _driver.Write(VIRTIO_MMIO_QUEUE_READY, 0);
+            _driver.Write(register, value);
+            long before = Count(RegisterFault.Queue);
+            _driver.Write(VIRTIO_MMIO_QUEUE_READY, 1);
+            Assert.Equal(before + 1, Count(RegisterFault.Queue));
+            Assert.Equal(0u, _driver.Read(VIRTIO_MMIO_QUEUE_READY));
+        }
+        _driver.Enable(0);
+        _driver.Write(VIRTIO_MMIO_QUEUE_READY, 0);
+        _driver.Write(VIRTIO_MMIO_QUEUE_READY, 2);
+        Assert.Equal(0u, _driver.Read(VIRTIO_MMIO_QUEUE_READY));
+    }
+
+    [Fact]
+    public void Configuration_is_written_where_it_may_be_and_when()
+    {
+        _driver.Write(VIRTIO_MMIO_CONFIG, 5);
+        Assert.Equal(1, Count(RegisterFault.Frozen));
+        _driver.Write(VIRTIO_MMIO_STATUS, 1);
+        _driver.Write(VIRTIO_MMIO_STATUS, 3);
+        uint before = _driver.Read(VIRTIO_MMIO_CONFIG_GENERATION);
+        _driver.Write(VIRTIO_MMIO_CONFIG, 5);
+        Assert.Equal(5u, _driver.Configuration<uint>(0));
+        Assert.Equal(before, _driver.Read(VIRTIO_MMIO_CONFIG_GENERATION));
+        foreach (ulong offset in (ulong[])[0x104, 0x102, 0x10e, 0x110, 0x1fc, 0x1000, ulong.MaxValue - 3])
+            _driver.Transport.Write(offset, [1, 2, 3, 4]);
+        Assert.Equal(8, Count(RegisterFault.Frozen));
+        Assert.Equal(0x1122_3344_0000_0005UL, _driver.Configuration<ulong>(0));
+        byte[] far = [1, 1];
+        _driver.Transport.Read(ulong.MaxValue - 1, far);
+        Assert.Equal([0, 0], far);
+    }
+
+    [Fact]
+    public void FAILED_may_be_set_at_any_time_and_only_a_reset_helps()
+    {
+        _driver.Write(VIRTIO_MMIO_STATUS, 1);
+        _driver.Write(VIRTIO_MMIO_STATUS, 0x81);
+        _driver.Write(VIRTIO_MMIO_STATUS, 0x83);
+        Assert.Equal(0x81, _driver.Status);
+        Assert.Equal(1, Count(RegisterFault.Status));
+        _driver.Start();
+        Assert.Equal(15, _driver.Status);
+    }
+
+    [Fact]
+    public void A_request_is_put_off_and_served_when_its_time_has_come()
+    {
+        _driver.Start();
+        _device.NotBefore = Sandbox.Host.HostClock.MonotonicNanoseconds() + 20_000_000;
+        _driver.Queues[0].Send(new Piece(TestRam.HighStart, 4));
+        _driver.NotifyAndRun(0);
+        Assert.Equal(0, _device.Served);
+        while (!_device.Workers[0].RunOnce(1000))
+        {
+        }
+        Assert.Equal(1, _device.Served);
+        Assert.True(Sandbox.Host.HostClock.MonotonicNanoseconds() >= _device.NotBefore);
+    }
+
+    [Fact]
+    public void A_paused_device_serves_nothing_and_misses_nothing()
+    {
+        _driver.Start();
+        _driver.Transport.Pause();
+        _driver.Queues[0].Send(new Piece(TestRam.HighStart, 4));
+        _driver.NotifyAndRun(0);
+        Assert.Equal(0, _device.Served);
+        _driver.Transport.Pause();
+        _driver.Transport.Resume();
+        _driver.Run();
+        Assert.Equal(1, _device.Served);
+        _driver.Transport.Resume();
+        _driver.Transport.Pause();
+        _driver.Start();
+        _driver.Queues[0].AvailableIndex = 0;
+        _driver.Transport.Resume();
+        _driver.Run();
+        Assert.Equal(2, _device.Activations);
+    }
+
+    [Fact]
+    public void A_saved_device_goes_on_in_another()
+    {
+        _driver.Start();
+        TestQueue queue = _driver.Queues[0];
+        queue.Send(new Piece(TestRam.HighStart, 4));
+        _driver.NotifyAndRun(0);
+        queue.Send(new Piece(TestRam.HighStart, 4));
+        _driver.Notify(0);
+        _driver.Transport.Pause();
+        TransportState state = _driver.Transport.Save();
+
+        EchoDevice device = new(_memory.Ram, queues: 2);
+        using TestDriver other = new(device, _memory);
+        other.Transport.Pause();
+        Assert.True(other.Transport.TryRestore(state));
+        Assert.Equal(15, other.Status);
+        Assert.Equal(1u, other.Read(VIRTIO_MMIO_INTERRUPT_STATUS));
+        other.Run();
+        Assert.Equal(0, device.Served);
+        other.Transport.Resume();
+        other.Run();
+        Assert.Equal((1, 2), (device.Served, queue.UsedIndex));
+    }
+
+    [Fact]
+    public void A_state_that_no_device_has_is_refused()
+    {
+        _driver.Start();
+        _driver.Transport.Pause();
+        TransportState state = _driver.Transport.Save();
+        EchoDevice device = new(_memory.Ram, queues: 2);
+        using TestDriver other = new(device, _memory);
+        foreach (TransportState wrong in (TransportState[])
+        [
+            state with { Status = 7 }, state with { Status = 0x115 }, state with { Status = 3 },
+            state with { DriverFeatures = 0 }, state with { DriverFeatures = ulong.MaxValue },
+            state with { InterruptStatus = 4 }, state with { Queues = [] }, state with { Queues = [state.Queues[0]] },
+            state with { Queues = [state.Queues[0], state.Queues[1] with { Size = 9 }] },
+            state with { Queues = [state.Queues[0], state.Queues[1] with { Used = 0 }] },
+        ])
+        {
+            Assert.False(other.Transport.TryRestore(wrong));
+            Assert.Equal((0, 0), (other.Status, device.Activations));
+            Assert.All(device.Queues, queue => Assert.False(queue.IsReady));
+        }
+    }
+
+    [Fact]
+    public void Metrics_have_names()
+    {
+        Dictionary<string, long> told = [];
+        _driver.Write(VIRTIO_MMIO_STATUS, 99);
+        _device.Metrics.Report(told.Add);
+        Assert.Equal(1, told["register_fault_status"]);
+        Assert.Equal(0, told["queue_fault_available_index"]);
+        Assert.Equal(0, told["queue_1_sum_nanoseconds"]);
+    }
+}
