@@ -9,6 +9,7 @@ sealed record Filter(string Name, string Summary, IReadOnlyList<Rule> Rules)
     public static IReadOnlyList<Filter> All { get; } =
     [
         Of(GuestNeeds.None), Of(GuestNeeds.Writing), Of(GuestNeeds.Network), Of(GuestNeeds.All),
+        Of(GuestNeeds.Machine),
         .. Enum.GetValues<ThreadRole>().Where(role => role is not (ThreadRole.None or ThreadRole.All)).Select(Of),
     ];
 

@@ -1,5 +1,5 @@
+using Sandbox.Vmm;
 using static Sandbox.Filters.Condition;
-using static Sandbox.Filters.Rule;
 using static Sandbox.Host.KvmAbi;
 using static Sandbox.Host.Libc;
 
@@ -10,13 +10,22 @@ static partial class RuleTable
 {
     private static readonly Rule[] s_machine =
     [
-        Allow(Vcpu, SYS_ioctl, "a vCPU of a machine guest runs", [Int(1, KVM_RUN), Long(2, 0)]),
-        Allow(Vcpu, SYS_rt_sigtimedwait, "the signal that called a vCPU out is taken away"),
-        Allow(Vcpu | Device, SYS_write, "eventfds raise interrupts; the caller's standard output"),
-        Allow(Vcpu | Device, SYS_sigaltstack, "a thread's end in the runtime"),
-        Allow(Vcpu | Device, SYS_exit, "a thread's end"),
-        Allow(Device, SYS_poll, "a stream that would block is waited for", [Long(1, 1), Int(2, uint.MaxValue)]),
-        Allow(None, SYS_ioctl, "the state in which a kernel is entered", [Int(1, KVM_SET_REGS)]),
-        Allow(None, SYS_ioctl, "the interrupts of devices", [Int(1, KVM_IRQFD)]),
+        .. ((Rule[])
+        [
+            Rule.Allow(Vcpu, SYS_ioctl, "a vCPU of a machine guest runs", [Int(1, KVM_RUN), Long(2, 0)]),
+            Rule.Allow(Vcpu, SYS_rt_sigtimedwait, "the signal that called a vCPU out is taken away"),
+            Rule.Allow(Vcpu | Device, SYS_write, "eventfds raise interrupts; the caller's standard output"),
+            Rule.Allow(Vcpu | Device, SYS_sigaltstack, "a thread's end in the runtime"),
+            Rule.Allow(Vcpu | Device, SYS_exit, "a thread's end"),
+            Rule.Allow(Device, SYS_poll, "a stream that would block is waited for", [Long(1, 1), Int(2, uint.MaxValue)]),
+            Rule.Allow(Device, SYS_epoll_wait, "notifications of a device's queues"),
+            Rule.Allow(Device, SYS_preadv, "a disk is read"),
+            Rule.Allow(Device, SYS_pwritev2, "a disk is written", [Int(5, 0, RWF_DSYNC)]),
+            Rule.Allow(Device, SYS_pwrite64, "zeroes for a disk"),
+            Rule.Allow(Device, SYS_fallocate, "parts of a disk are given back"),
+            Rule.Allow(Device, SYS_fdatasync, "a disk is flushed"),
+            Rule.Allow(None, SYS_ioctl, "the state in which a kernel is entered", [Int(1, KVM_SET_REGS)]),
+            Rule.Allow(None, SYS_ioctl, "interrupts and notifications of devices", [Int(1, KVM_IRQFD, KVM_IOEVENTFD)]),
+        ]).Select(rule => rule with { Needs = GuestNeeds.Machine }),
     ];
 }

@@ -12,5 +12,9 @@ enum GuestNeeds
     /// <summary>Sockets from the supervisor.</summary>
     Network = 1 << 1,
 
+    /// <summary>A kernel of the guest's own, with devices. Nothing else goes with it.</summary>
+    Machine = 1 << 2,
+
+    /// <summary>What a process guest can need.</summary>
     All = Writing | Network,
 }

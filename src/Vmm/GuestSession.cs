@@ -65,6 +65,8 @@ sealed class GuestSession(SeqpacketChannel channel)
 
     private static GuestNeeds NeedsOf(LaunchPlan plan)
     {
+        if (plan.Machine is not null)
+            return GuestNeeds.Machine;
         GuestNeeds needs = plan.Network is null ? GuestNeeds.None : GuestNeeds.Network;
         foreach (GuestFile file in plan.Files)
             if (file is { Kind: GuestFileKind.Host, Writable: true })

@@ -58,6 +58,7 @@ static unsafe class ThreadFilter
         GuestNeeds.Writing => NeedingWritingFilter.Bytes,
         GuestNeeds.Network => NeedingNetworkFilter.Bytes,
         GuestNeeds.All => NeedingAllFilter.Bytes,
+        GuestNeeds.Machine => NeedingMachineFilter.Bytes,
         _ => throw new ArgumentOutOfRangeException(nameof(needs)),
     };
 

@@ -1,9 +1,11 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Boot;
+using Sandbox.Vmm.Devices.Block;
 using Sandbox.Vmm.Devices.Power;
 using Sandbox.Vmm.Devices.Serial;
 using Sandbox.Vmm.Personality;
+using Sandbox.Vmm.Virtio;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Machine;
@@ -17,6 +19,7 @@ sealed class MachineSession
     private readonly ConsoleTail? _tail;
     private readonly IMachineStreams _streams;
     private readonly long _startedAt = HostClock.MonotonicNanoseconds();
+    private readonly List<MmioTransport> _devices = [];
     private GuestEnd? _endedBy;
 
     /// <param name="machine">Without devices; stays the caller's.</param>
@@ -31,12 +34,27 @@ sealed class MachineSession
         _tail = Plan.Agent ? new ConsoleTail() : null;
         _serial = AddPort(MachineLayout.SerialPort, MachineLayout.SerialInterrupt, _tail is null ? output : _tail);
         machine.Ports.Add(MachineLayout.PowerPort, PowerRegisters.Length, new PowerRegisters(machine.Ram, machine.Finish));
+        foreach (GuestDisk disk in Plan.Disks)
+            AddDevice(new BlockDevice(machine.Ram,
+                new BlockOptions { File = descriptors[disk.Descriptor], IsReadOnly = !disk.Writable }));
         _streams = Plan.Agent
             ? new AgentStreams(AddPort(MachineLayout.AgentPort, MachineLayout.AgentInterrupt, output), output,
                 Stream(plan.Streams.Stdin), Stream(plan.Streams.Stdout), Stream(plan.Streams.Stderr),
                 plan.Limits.OutputBytes, end => Finish(end.Cause, end.Value, end.Detail))
             : new ConsoleStreams(_serial, output, Stream(plan.Streams.Stdin), Stream(plan.Streams.Stdout),
                 plan.Limits.OutputBytes, () => Finish(EndCause.OutputLimit));
+    }
+
+    /// <summary>Puts a device into the next of the layout's places.</summary>
+    private void AddDevice(VirtioDevice device)
+    {
+        int number = _devices.Count;
+        ulong address = MachineLayout.VirtioAddress(number);
+        MmioTransport transport = new(device, Machine.CreateLine(MachineLayout.VirtioInterrupt + (uint)number));
+        Machine.Registers.Add(address, MmioTransport.Length, transport);
+        for (int queue = 0; queue < transport.QueueCount; queue++)
+            Machine.SignalOnWrite(transport.NotifyFile(queue), address + VirtioAbi.VIRTIO_MMIO_QUEUE_NOTIFY, (uint)queue);
+        _devices.Add(transport);
     }
 
     private SerialPort AddPort(ushort first, uint interrupt, ISerialOutput output)
@@ -63,7 +81,7 @@ sealed class MachineSession
     public BootProblem Load()
     {
         BootOrder order = new(new HostBootFile(_descriptors[Plan.Kernel]),
-            Plan.Initrd < 0 ? null : new HostBootFile(_descriptors[Plan.Initrd]), Plan.CommandLine, Machine.Vcpus.Count, 0, Plan.Agent);
+            Plan.Initrd < 0 ? null : new HostBootFile(_descriptors[Plan.Initrd]), Plan.CommandLine, Machine.Vcpus.Count, _devices.Count, Plan.Agent);
         BootProblem problem = BootLoader.Load(order, Machine.Ram, Machine.RamBytes, out LoadedKernel? kernel);
         if (problem == BootProblem.None)
             BootLoader.Enter(kernel!, Machine);
@@ -73,6 +91,8 @@ sealed class MachineSession
     public void Start()
     {
         _streams.Start();
+        foreach (MmioTransport device in _devices)
+            device.Start();
         Machine.Start();
     }
 
