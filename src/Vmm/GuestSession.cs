@@ -54,15 +54,24 @@ sealed class GuestSession(SeqpacketChannel channel)
     private static FileDescriptor[] Confine(LaunchPlan plan, StartOrders orders, FileDescriptor[] sent)
     {
         using FileDescriptor? ruleset = orders.HasFlag(StartOrders.Landlock) ? sent[0] : null;
-        bool writing = plan.Files.Any(file => file is { Kind: GuestFileKind.Host, Writable: true });
-        Confinement.PutOn(ruleset, orders.HasFlag(StartOrders.Seccomp) ? writing : null);
+        Confinement.PutOn(ruleset, orders.HasFlag(StartOrders.Seccomp) ? NeedsOf(plan) : null);
         return ruleset is null ? sent : sent[1..];
+    }
+
+    private static GuestNeeds NeedsOf(LaunchPlan plan)
+    {
+        GuestNeeds needs = plan.Network is null ? GuestNeeds.None : GuestNeeds.Network;
+        foreach (GuestFile file in plan.Files)
+            if (file is { Kind: GuestFileKind.Host, Writable: true })
+                needs |= GuestNeeds.Writing;
+        return needs;
     }
 
     private int Run(LaunchPlan plan, FileDescriptor[] descriptors, KvmPlatform platform, TscSampler sampler)
     {
         platform.Memory.Open(plan.Limits.MemoryBytes);
         LinuxPersonality personality = _personality = new(plan, platform.Memory, platform);
+        personality.DeferThreads();
         if (plan.Audit is AuditPlan audit)
             personality.RecordDecisionsTo(descriptors[audit.Descriptor]);
         personality.BuildFiles(descriptors);
@@ -85,9 +94,10 @@ sealed class GuestSession(SeqpacketChannel channel)
             if (stopped && plan.Streams.Terminal)
                 TrySend(new ChannelMessage { Kind = MessageKind.Stopped });
         };
-        personality.Timers.Start();
-        Listen();
+        // Starting a thread means waiting until it runs: the guest does not wait for those that serve it.
         personality.Start(first);
+        personality.StartDeferredThreads();
+        Listen();
         // A trace shows every call once, where it is served.
         if (personality.Tracer is null)
             personality.Attendance?.Start();

@@ -7,6 +7,7 @@ using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Planning;
 using Xunit;
+using BindingFlags = System.Reflection.BindingFlags;
 
 namespace Sandbox.Supervisor.Tests;
 
@@ -109,7 +110,8 @@ public class DefaultPolicyTests
             case IConvertible simple:
                 return simple.ToString(CultureInfo.InvariantCulture);
             default:
-                var parts = value.GetType().GetProperties().Where(property => property.GetIndexParameters().Length == 0);
+                var parts = value.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
+                    .Where(property => property.GetIndexParameters().Length == 0);
                 return $"{{{string.Join(", ", parts.Select(part => $"{part.Name}: {Everything(part.GetValue(value))}"))}}}\n";
         }
     }

@@ -7,6 +7,7 @@ using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
 using Sandbox.Supervisor.Learning;
+using Sandbox.Supervisor.LifeCycle;
 using Sandbox.Supervisor.Network;
 using Sandbox.Supervisor.Planning;
 using Sandbox.Supervisor.Trust;
@@ -55,8 +56,9 @@ static class Launcher
             opened.AddMount(MountOpener.Open(mount, host.WorkingDirectory), null);
         PolicyModel obeyed = learned is null ? policy : LearningPolicy.Of(policy);
         PlannedLaunch launch = PlanBuilder.Build(options, obeyed, host, opened.Mounts, network, startedAt);
+        using var state = new RunState();
         // Last of what can fail: a log tells of guests, not of mistakes.
-        using AuditTrail? audit = AuditTrail.Open(policy, obeyed, revision, learned);
+        using AuditTrail? audit = AuditTrail.Open(state.Id, policy, obeyed, revision, learned);
         FileDescriptor[] descriptors = opened.Open(launch.Grants, options, audit?.VmmEnd);
 
         VmmProcess process = vmm.Process;
@@ -70,7 +72,9 @@ static class Launcher
         NetworkRecorder? recorder =
             network is null || audit is null ? null : new NetworkRecorder(network, policy.NetworkRules, audit, learned);
         using NetworkBroker? broker = network is null ? null : new NetworkBroker(network, opened.TakeBroker(), recorder);
-        Outcome outcome = Watch(process, launch.Plan, terminal, granted?.Descriptors ?? descriptors, broker);
+        VmmProcess watched = process;
+        Outcome outcome = Watch(process, launch.Plan, terminal, granted?.Descriptors ?? descriptors, broker,
+            () => Publish(state, options, policy, launch, watched));
         if (audit is not null)
             outcome = audit.Drain(outcome);
         (int status, string? line) = ExitReport.For(launch.Plan, outcome);
@@ -99,15 +103,21 @@ static class Launcher
         return null;
     }
 
+    static void Publish(RunState state, RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess process)
+    {
+        if (state.Publish(options, policy, launch, process) is string failure)
+            StandardStreams.WriteError($"warning: sandbox ps will not show this sandbox: {Quote.Printable(failure)}");
+    }
+
     static Outcome Watch(
         VmmProcess process, LaunchPlan plan, CallersTerminal? terminal, FileDescriptor[] descriptors,
-        NetworkBroker? broker)
+        NetworkBroker? broker, Action whileStarting)
     {
         using SignalForwarder signals = SignalForwarder.Start(process, terminal);
         try
         {
             terminal?.MakeRaw();
-            return new Session(process, plan, signals, broker).Run(descriptors);
+            return new Session(process, plan, signals, broker) { WhileStarting = whileStarting }.Run(descriptors);
         }
         catch
         {

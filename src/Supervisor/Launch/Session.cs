@@ -16,6 +16,9 @@ sealed unsafe class Session
     /// <summary>From Start to Started. A healthy VMM needs milliseconds.</summary>
     public int StartMilliseconds { get; init; } = 30_000;
 
+    /// <summary>What else there is to do, once.</summary>
+    public Action WhileStarting { get; init; } = static () => { };
+
     /// <summary>From the last word of a VMM to its end.</summary>
     public const int EndMilliseconds = 2_000;
 
@@ -52,6 +55,7 @@ sealed unsafe class Session
     {
         Start(descriptors);
         // While the guest starts, this processor has nothing else to do.
+        WhileStarting();
         _vmm.Group?.RemoveAbandoned();
         while (!Step())
         {

@@ -38,6 +38,9 @@ sealed class GuestGroup : IDisposable
     /// <summary>The last limits that were set.</summary>
     public GroupLimits Limits { get; private set; }
 
+    /// <summary>What it is in each hierarchy.</summary>
+    public IReadOnlyList<GroupPart> Parts => _parts;
+
     /// <summary>Its folders on the host.</summary>
     public IEnumerable<string> Folders => _parts.Select(part => part.Folder);
 
