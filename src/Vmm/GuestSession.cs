@@ -15,6 +15,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     private const int MaximumPlanBytes = 16 << 20;
 
     private readonly StartPhases _phases = new();
+    private readonly ManualResetEventSlim _go = new();
     private LinuxPersonality? _personality;
 
     /// <returns>The VMM's own exit status.</returns>
@@ -26,12 +27,12 @@ sealed class GuestSession(SeqpacketChannel channel)
             TscSampler sampler = new(VdsoTimekeeper.GuestOffset);
             ForbiddenCall.Announce();
             RefuseExecutableMemory();
-            _phases.Mark("platform");
+            _phases.Mark(StartPhase.Platform);
             if (!ReceivePlan(out LaunchPlan? plan, out StartOrders orders, out FileDescriptor[] descriptors))
                 return 0; // the command line was wrong after all
             _phases.Begin(plan.StartedAtNanoseconds);
-            _phases.Mark("plan");
-            return Run(plan, Confine(plan, orders, descriptors), platform, sampler);
+            _phases.Mark(StartPhase.Plan);
+            return Run(plan, orders, Confine(plan, orders, descriptors), platform, sampler);
         }
         catch (Exception failure) when (failure is HostException or PlanException)
         {
@@ -59,14 +60,15 @@ sealed class GuestSession(SeqpacketChannel channel)
         return ruleset is null ? sent : sent[1..];
     }
 
-    private int Run(LaunchPlan plan, FileDescriptor[] descriptors, KvmPlatform platform, TscSampler sampler)
+    private int Run(
+        LaunchPlan plan, StartOrders orders, FileDescriptor[] descriptors, KvmPlatform platform, TscSampler sampler)
     {
         platform.Memory.Open(plan.Limits.MemoryBytes);
         LinuxPersonality personality = _personality = new(plan, platform.Memory, platform);
         if (plan.Audit is AuditPlan audit)
             personality.RecordDecisionsTo(descriptors[audit.Descriptor]);
         personality.BuildFiles(descriptors);
-        _phases.Mark("files");
+        _phases.Mark(StartPhase.Files);
         if (plan.Streams.Trace >= 0)
             personality.TraceTo(descriptors[plan.Streams.Trace]);
         if (!personality.TryInitializeLoader(new LoaderOptions()))
@@ -78,7 +80,7 @@ sealed class GuestSession(SeqpacketChannel channel)
         GuestThread first = personality.CreateFirstProcess(new DescriptorTable(plan.Limits.OpenFiles), context!);
         personality.OpenStandardStreams(first.Process, descriptors);
         personality.OpenNetwork(descriptors);
-        _phases.Mark("personality");
+        _phases.Mark(StartPhase.Personality);
 
         personality.FirstProcessStopped = stopped =>
         {
@@ -87,19 +89,21 @@ sealed class GuestSession(SeqpacketChannel channel)
         };
         personality.Timers.Start();
         Listen();
+        if (orders.HasFlag(StartOrders.Inspection))
+            BeInspected(orders);
         personality.Start(first);
         // A trace shows every call once, where it is served.
         if (personality.Tracer is null)
             personality.Attendance?.Start();
-        _phases.Mark("program");
+        _phases.Mark(StartPhase.Program);
         if (!personality.HasEnded)
-            TrySend(new ChannelMessage { Kind = MessageKind.Started });
+            TrySend(new ChannelMessage { Kind = MessageKind.Started, Detail32 = (uint)orders });
 
         ThreadFilter.Take(ThreadRole.Main);
         GuestEnd end = personality.WaitForEnd();
         personality.DrainTerminal();
         if (plan.Streams.Result >= 0)
-            error = ResultRecord.Write(descriptors[plan.Streams.Result], personality, end, _phases);
+            error = ResultRecord.Write(descriptors[plan.Streams.Result], personality, _phases);
         return error == 0
             ? Report(end.Cause, end.Value, end.Detail, end.Message)
             : Report(EndCause.Failed, -error, (long)VmmFailure.ResultRecord);
@@ -147,6 +151,17 @@ sealed class GuestSession(SeqpacketChannel channel)
         return LaunchPlan.Deserialize(bytes);
     }
 
+    /// <summary>
+    /// Every wall stands and no byte of the guest's has been looked at: what the supervisor reads now is true. Without
+    /// its word nothing goes on; when it is gone, the thread that listens ends the process.
+    /// </summary>
+    private void BeInspected(StartOrders orders)
+    {
+        TrySend(new ChannelMessage { Kind = MessageKind.Confined, Detail32 = (uint)orders });
+        _go.Wait();
+        _phases.Mark(StartPhase.Inspection);
+    }
+
     /// <summary>Obeys the supervisor from now on; when it is gone, so is the guest.</summary>
     private void Listen() => ThreadFilter.Start("channel", ThreadRole.Channel, 128 << 10, ListenUntilGone);
 
@@ -154,7 +169,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     {
         try
         {
-            while (channel.Receive(out ChannelMessage message) && Obey(message, _personality!))
+            while (channel.Receive(out ChannelMessage message) && (IsGo(message) || Obey(message, _personality!)))
             {
             }
         }
@@ -163,6 +178,14 @@ sealed class GuestSession(SeqpacketChannel channel)
             // A broken channel is the same as none: nobody is left to say it to.
         }
         _exit(ExitStatus.SandboxFailed);
+    }
+
+    private bool IsGo(in ChannelMessage message)
+    {
+        bool isGo = message is { Version: ChannelMessage.CurrentVersion, Kind: MessageKind.Go } && !_go.IsSet;
+        if (isGo)
+            _go.Set();
+        return isGo;
     }
 
     /// <returns>False for what no supervisor says.</returns>

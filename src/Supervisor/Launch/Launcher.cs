@@ -68,14 +68,21 @@ static class Launcher
             StandardStreams.WriteError($"warning: {process.Jail}");
         audit?.Begin(launch, () => process.Signal(SIGKILL));
         using NetworkBroker? broker = network is null ? null : new NetworkBroker(network, opened.TakeBroker());
-        Outcome outcome = Watch(process, launch.Plan, terminal, granted?.Descriptors ?? descriptors, broker);
+        FileDescriptor[] given = granted?.Descriptors ?? descriptors;
+        JailInspection? inspection = opened.Result is not null || policy.Audit is not null || policy.Isolation.Count > 0
+            ? new JailInspection(process, ExpectedJail.Of(process, launch, given), policy.Isolation, audit)
+            : null;
+        Outcome outcome = Watch(process, launch.Plan, terminal, given, broker, inspection);
         if (audit is not null)
             outcome = audit.Drain(outcome);
         (int status, string? line) = ExitReport.For(launch.Plan, outcome);
         terminal?.Restore();
         if (audit?.End(line ?? "the program exited", status) is string failure && outcome is not Outcome.AuditFailed)
             (status, line) = ExitReport.For(launch.Plan, new Outcome.AuditFailed(failure));
-        opened.Result?.Publish();
+        if (opened.Result is ResultFile result && result.Publish(new ResultRecord(status, line, outcome,
+                GuestRecordFile.Read(opened.Counts!), process.CpuMicroseconds, process.Group?.Usage, inspection!.Lines).Write())
+            is string unwritten)
+            (status, line) = (ExitStatus.SandboxFailed, unwritten);
         return new LaunchResult(
             status, line, outcome, launch, policy with { Shown = PlanRules.WithMounts(policy, home, opened.Mounts) });
     }
@@ -99,13 +106,13 @@ static class Launcher
 
     static Outcome Watch(
         VmmProcess process, LaunchPlan plan, CallersTerminal? terminal, FileDescriptor[] descriptors,
-        NetworkBroker? broker)
+        NetworkBroker? broker, JailInspection? inspection)
     {
         using SignalForwarder signals = SignalForwarder.Start(process, terminal);
         try
         {
             terminal?.MakeRaw();
-            return new Session(process, plan, signals, broker).Run(descriptors);
+            return new Session(process, plan, signals, broker, inspection).Run(descriptors);
         }
         catch
         {

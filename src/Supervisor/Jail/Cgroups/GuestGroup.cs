@@ -38,6 +38,10 @@ sealed class GuestGroup : IDisposable
     /// <summary>The last limits that were set.</summary>
     public GroupLimits Limits { get; private set; }
 
+    /// <summary>Each of its folders on the host, and what was last written to the files in it.</summary>
+    public IEnumerable<(string Folder, IReadOnlyList<GroupValue> Values)> Written =>
+        _parts.Select(part => (part.Folder, part.Written));
+
     /// <summary>Its folders on the host.</summary>
     public IEnumerable<string> Folders => _parts.Select(part => part.Folder);
 
@@ -161,7 +165,13 @@ sealed class GuestGroup : IDisposable
             {
                 GroupUsage usage = part.Usage;
                 all = new GroupUsage(usage.MemoryPeakBytes ?? all.MemoryPeakBytes,
-                    all.OomKills + usage.OomKills, all.ForksRefused + usage.ForksRefused);
+                    all.OomKills + usage.OomKills, all.ForksRefused + usage.ForksRefused)
+                {
+                    CpuMicroseconds = usage.CpuMicroseconds ?? all.CpuMicroseconds,
+                    Throttled = usage.Throttled ?? all.Throttled,
+                    ThrottledMicroseconds = usage.ThrottledMicroseconds ?? all.ThrottledMicroseconds,
+                    PeakProcesses = usage.PeakProcesses ?? all.PeakProcesses,
+                };
             }
 
             return all;

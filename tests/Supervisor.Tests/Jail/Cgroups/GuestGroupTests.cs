@@ -14,7 +14,7 @@ public sealed class GuestGroupTests
     static FakeCgroups VersionOne() => new FakeCgroups()
         .One(Root + "/memory/jobs/a", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.swappiness",
             "memory.oom_control", "memory.max_usage_in_bytes")
-        .One(Root + "/memory").One(Root + "/cpu", "cpu.shares", "cpu.cfs_quota_us")
+        .One(Root + "/memory").One(Root + "/cpu", "cpu.shares", "cpu.cfs_period_us", "cpu.cfs_quota_us")
         .One(Root + "/pids", "pids.max", "pids.events").One(Root + "/freezer", "freezer.state")
         .Memberships("8:pids:/\n6:freezer:/\n5:devices:/\n4:memory:/jobs/a\n2:cpuacct:/\n1:cpu,cpuset:/\n9:name=systemd:/\n0::/\n");
 
