@@ -38,7 +38,7 @@ sealed partial class JailComparison
         string? advice = finding.Verdict switch
         {
             FactVerdict.CannotBeRead => finding.Advice ?? Advice(finding.Errno),
-            FactVerdict.Missing when _expected.Told is string told && wall != JailWalls.None => $"told at the start: {told}",
+            FactVerdict.Missing when _expected.Told is string told && wall != JailWalls.None => $"told at the start: {Quote.Value(told)}",
             _ => finding.Advice,
         };
         _lines.Add(new FactLine(wall, name, expected, finding.Found, finding.Verdict, finding.Source, advice));

@@ -17,8 +17,8 @@ static class Namespaces
     public static Reading<string>[] Of(IProcessFiles files, string prefix) =>
         [.. Names.Select(name => files.Link($"{prefix}ns/{name}").As(static link => IsIdentity(link) ? link : null))];
 
-    // "net:[4026531840]"
-    static bool IsIdentity(string link)
+    /// <summary>Such as "net:[4026531840]".</summary>
+    public static bool IsIdentity(string link)
     {
         int open = link.IndexOf(":[", StringComparison.Ordinal);
         return open > 0 && link.EndsWith(']') && link.Length < 64 && link.AsSpan(open + 2, link.Length - open - 3) is { Length: > 0 } number

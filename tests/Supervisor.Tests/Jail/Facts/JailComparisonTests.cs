@@ -247,7 +247,7 @@ public class JailComparisonTests
         IReadOnlyList<FactLine> lines = new FakeProcess().Compare(FakeProcess.Expectation with { Groups = [], Told = "no group" });
         FactLine[] faults = [.. lines.Where(line => line.Verdict != FactVerdict.Holds)];
         Assert.Equal(["limits of memory", "limits of cpu", "limits of pids"], faults.Select(line => line.Expected));
-        Assert.All(faults, line => Assert.Equal("told at the start: no group", line.Advice));
+        Assert.All(faults, line => Assert.Equal("told at the start: 'no group'", line.Advice));
     }
 
     [Theory]
