@@ -8,6 +8,7 @@ using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Learning;
+using Sandbox.Supervisor.LifeCycle;
 using Sandbox.Supervisor.PolicyTools;
 using Sandbox.Supervisor.Trust;
 
@@ -74,6 +75,8 @@ static class Program
             return Learn(model, parsed, program);
         if (program is not null)
             throw new UsageException($"{command.Name}: takes no program after --; see sandbox {command.Name} --help");
+        if (command == model.LifeCycle.Ps)
+            return PsTool.Run(parsed.GetValue(model.LifeCycle.All), parsed.GetValue(model.LifeCycle.Json));
         if (model.Policy.Command.Subcommands.Contains(command))
             return PolicyTool.Run(model.Policy, parsed);
         if (model.GroupOf(command) == model.Audit.Command)

@@ -4,6 +4,7 @@ using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Learning;
+using Sandbox.Supervisor.LifeCycle;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
 
@@ -44,13 +45,14 @@ sealed unsafe class AuditTrail : IDecisionSink, IDisposable
     /// <param name="learned">Takes what the guest asks for, in a learning run; else null.</param>
     /// <exception cref="UsageException">The log cannot be continued, or its places cannot be used.</exception>
     /// <exception cref="HostException">The host refused.</exception>
-    public static AuditTrail? Open(PolicyModel policy, PolicyModel obeyed, long? revision, ObservationCollector? learned)
+    public static AuditTrail? Open(
+        SandboxId id, PolicyModel policy, PolicyModel obeyed, long? revision, ObservationCollector? learned)
     {
         if (obeyed.Audit is null)
             return null;
         // Who learns under a policy without a log wants to know and keeps nothing.
         IAuditLog log = policy.Audit is null ? new NoLog() : AuditLog.Open(policy.Audit.Value.To);
-        return Open(obeyed.Audit.Value, AuditedRun.Of(policy, revision, learned is not null), log, learned);
+        return Open(obeyed.Audit.Value, AuditedRun.Of(id, policy, revision, learned is not null), log, learned);
     }
 
     /// <param name="log">Taken over.</param>

@@ -1,6 +1,6 @@
 using System.Globalization;
-using System.Text;
 using System.Text.Json;
+using Sandbox.Policy.Language;
 
 namespace Sandbox.Supervisor.Audit;
 
@@ -39,7 +39,7 @@ sealed record LogEntry(DateTimeOffset At, string Kind, string Sandbox, bool? All
         bool? allowed = kind == "decision" && line.TryGetProperty(nameof(Allowed), out JsonElement value)
             ? value.ValueKind == JsonValueKind.True
             : null;
-        return new LogEntry(at, Printable(kind), Printable(Get(line, "Sandbox") ?? ""), allowed, Printable(Describe(kind, line)));
+        return new LogEntry(at, Quote.Printable(kind), Quote.Printable(Get(line, "Sandbox") ?? ""), allowed, Quote.Printable(Describe(kind, line)));
     }
 
     static string Describe(string kind, JsonElement line) => kind switch
@@ -75,15 +75,4 @@ sealed record LogEntry(DateTimeOffset At, string Kind, string Sandbox, bool? All
             _ => null,
         }
         : null;
-
-    // What a terminal would obey is shown instead.
-    static string Printable(string text)
-    {
-        if (!text.Any(static c => char.IsControl(c) || c is '\u2028' or '\u2029'))
-            return text;
-        var shown = new StringBuilder();
-        foreach (char c in text)
-            shown.Append(char.IsControl(c) || c is '\u2028' or '\u2029' ? $"\\x{(int)c:x2}" : c.ToString());
-        return shown.ToString();
-    }
 }

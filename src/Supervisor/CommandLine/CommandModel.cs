@@ -17,12 +17,13 @@ sealed class CommandModel
         Completion = new Command("completion", "Print a completion script for bash, zsh or fish") { Shell };
         Root = new Command(ProgramName, "Run untrusted Linux programs, each in a KVM virtual machine of its own")
         {
-            Run.Command, Policy.Command, Audit.Command, Doctor, Version, Completion, Help, VersionFlag,
+            Run.Command, LifeCycle.Ps, Policy.Command, Audit.Command, Doctor, Version, Completion, Help, VersionFlag,
         };
     }
 
     public Command Root { get; }
     public RunCommand Run { get; } = new();
+    public LifeCycleCommands LifeCycle { get; } = new();
     public PolicyCommand Policy { get; }
     public AuditCommand Audit { get; } = new();
     public Command Doctor { get; } = new("doctor", "Say whether guests can run here, and what to do if not");
@@ -66,6 +67,8 @@ sealed class CommandModel
     {
         if (argument == Shell)
             return FlagValue.Choice;
+        if (argument == Audit.Id)
+            return FlagValue.Text;
         return argument == Policy.Folder ? FlagValue.Directory : FlagValue.File;
     }
 

@@ -33,7 +33,7 @@ static class ExpectedJail
                 Group = isRoot ? supervisors : getegid(),
                 OomScore = files!.Read("oom_score_adj").Is(out string? score)
                     && int.TryParse(score, CultureInfo.InvariantCulture, out int adjustment) ? adjustment : 0,
-                Groups = [.. (vmm.Group?.Written ?? []).Select(part => new ExpectedGroup(part.Folder, [.. part.Values]))],
+                Groups = [.. (vmm.Group?.Parts ?? []).Select(part => new ExpectedGroup(part.Folder, [.. part.Written]))],
                 Descriptors = [.. Given(files, vmm), .. Granted(files, launch, descriptors, own)],
                 HasNetwork = launch.Plan.Network is not null,
                 HasKeyring = JailScript.HostHasKeys,

@@ -6,7 +6,9 @@ using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Learning;
+using Sandbox.Supervisor.LifeCycle;
 using Sandbox.Supervisor.Network;
 using Sandbox.Supervisor.Planning;
 using Sandbox.Supervisor.Trust;
@@ -55,8 +57,9 @@ static class Launcher
             opened.AddMount(MountOpener.Open(mount, host.WorkingDirectory), null);
         PolicyModel obeyed = learned is null ? policy : LearningPolicy.Of(policy);
         PlannedLaunch launch = PlanBuilder.Build(options, obeyed, host, opened.Mounts, network, startedAt);
+        using var state = new RunState();
         // Last of what can fail: a log tells of guests, not of mistakes.
-        using AuditTrail? audit = AuditTrail.Open(policy, obeyed, revision: null, learned);
+        using AuditTrail? audit = AuditTrail.Open(state.Id, policy, obeyed, revision: null, learned);
         FileDescriptor[] descriptors = opened.Open(launch.Grants, options, audit?.VmmEnd);
 
         VmmProcess process = vmm.Process;
@@ -69,10 +72,14 @@ static class Launcher
         audit?.Begin(launch, () => process.Signal(SIGKILL));
         using NetworkBroker? broker = network is null ? null : new NetworkBroker(network, opened.TakeBroker());
         FileDescriptor[] given = granted?.Descriptors ?? descriptors;
-        JailInspection? inspection = opened.Result is not null || policy.Audit is not null || policy.Isolation.Count > 0
-            ? new JailInspection(process, ExpectedJail.Of(process, launch, given), policy.Isolation, audit)
+        VmmProcess watched = process;
+        JailExpectation? expected = opened.Result is not null || policy.Audit is not null || policy.Isolation.Count > 0
+            ? ExpectedJail.Of(process, launch, given)
             : null;
-        Outcome outcome = Watch(process, launch.Plan, terminal, given, broker, inspection);
+        JailInspection? inspection = expected is null ? null : new JailInspection(process, expected, policy.Isolation, audit);
+        Outcome outcome = Watch(process, launch.Plan, terminal, given, broker, inspection,
+            () => Publish(state, options, policy, launch, watched, expected ?? ExpectedJail.Of(watched, launch, given)),
+            state.Confirm);
         if (audit is not null)
             outcome = audit.Drain(outcome);
         (int status, string? line) = ExitReport.For(launch.Plan, outcome);
@@ -104,15 +111,25 @@ static class Launcher
         return null;
     }
 
+    static void Publish(RunState state, RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess process,
+        JailExpectation expected)
+    {
+        if (state.Publish(options, policy, launch, process, expected) is string failure)
+            StandardStreams.WriteError($"warning: sandbox ps will not show this sandbox: {Quote.Printable(failure)}");
+    }
+
     static Outcome Watch(
         VmmProcess process, LaunchPlan plan, CallersTerminal? terminal, FileDescriptor[] descriptors,
-        NetworkBroker? broker, JailInspection? inspection)
+        NetworkBroker? broker, JailInspection? inspection, Action whileStarting, Action<StartOrders> whenStarted)
     {
         using SignalForwarder signals = SignalForwarder.Start(process, terminal);
         try
         {
             terminal?.MakeRaw();
-            return new Session(process, plan, signals, broker, inspection).Run(descriptors);
+            return new Session(process, plan, signals, broker, inspection)
+            {
+                WhileStarting = whileStarting, WhenStarted = whenStarted,
+            }.Run(descriptors);
         }
         catch
         {

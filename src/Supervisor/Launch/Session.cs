@@ -16,6 +16,12 @@ sealed unsafe class Session
     /// <summary>From Start to Started. A healthy VMM needs milliseconds.</summary>
     public int StartMilliseconds { get; init; } = 30_000;
 
+    /// <summary>What else there is to do, once.</summary>
+    public Action WhileStarting { get; init; } = static () => { };
+
+    /// <summary>The guest runs, and that is what its VMM has put on.</summary>
+    public Action<StartOrders> WhenStarted { get; init; } = static _ => { };
+
     /// <summary>From the last word of a VMM to its end.</summary>
     public const int EndMilliseconds = 2_000;
 
@@ -54,6 +60,7 @@ sealed unsafe class Session
     {
         Start(descriptors);
         // While the guest starts, this processor has nothing else to do.
+        WhileStarting();
         _vmm.Group?.RemoveAbandoned();
         while (!Step())
         {
@@ -199,6 +206,8 @@ sealed unsafe class Session
         _outcome = _dialogue.Hear(message, out bool stopped);
         if (message.Kind == MessageKind.Confined && _outcome is null)
             Inspect(_dialogue.Reported!.Value);
+        else if (message.Kind == MessageKind.Started && _outcome is null)
+            WhenStarted(_dialogue.Reported!.Value);
         if (_outcome is Outcome.VmmMisbehaved)
             _vmm.Signal(SIGKILL);
         if (stopped)

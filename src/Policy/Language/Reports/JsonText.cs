@@ -5,10 +5,11 @@ using System.Text.Json;
 namespace Sandbox.Policy.Language;
 
 /// <summary>Writes JSON reports, indented, without reflection.</summary>
-static class JsonText
+public static class JsonText
 {
     static readonly JsonWriterOptions s_options = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    /// <summary>What a body writes, with a newline at the end.</summary>
     public static string Write(Action<Utf8JsonWriter> body)
     {
         using var stream = new MemoryStream();
@@ -18,7 +19,7 @@ static class JsonText
         return Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length);
     }
 
-    public static void WriteSpan(this Utf8JsonWriter json, string name, SourceSpan? span)
+    internal static void WriteSpan(this Utf8JsonWriter json, string name, SourceSpan? span)
     {
         if (span is not SourceSpan place)
         {

@@ -7,23 +7,27 @@ public static class Quote
 {
     const int MaximumLength = 200;
 
-    public static string Value(string text)
+    public static string Value(string text) => $"'{Printable(text, MaximumLength)}'";
+
+    /// <summary>Without quotes: what a terminal would obey is shown instead.</summary>
+    /// <param name="most">Characters, about; the rest is left out, and three points say so.</param>
+    public static string Printable(string text, int most = int.MaxValue)
     {
-        var quoted = new StringBuilder("'", Math.Min(text.Length, MaximumLength) + 8);
+        var printable = new StringBuilder(Math.Min(text.Length, MaximumLength) + 8);
         foreach (Rune rune in text.EnumerateRunes())
         {
-            if (quoted.Length > MaximumLength)
+            if (printable.Length >= most)
             {
-                quoted.Append("...");
+                printable.Append("...");
                 break;
             }
 
             if (Rune.IsControl(rune) || rune.Value is 0x2028 or 0x2029)
-                quoted.Append($"\\x{rune.Value:x2}");
+                printable.Append($"\\x{rune.Value:x2}");
             else
-                quoted.Append(rune.ToString());
+                printable.Append(rune.ToString());
         }
 
-        return quoted.Append('\'').ToString();
+        return printable.ToString();
     }
 }

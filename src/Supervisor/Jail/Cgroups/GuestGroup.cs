@@ -38,9 +38,8 @@ sealed class GuestGroup : IDisposable
     /// <summary>The last limits that were set.</summary>
     public GroupLimits Limits { get; private set; }
 
-    /// <summary>Each of its folders on the host, and what was last written to the files in it.</summary>
-    public IEnumerable<(string Folder, IReadOnlyList<GroupValue> Values)> Written =>
-        _parts.Select(part => (part.Folder, part.Written));
+    /// <summary>What it is in each hierarchy.</summary>
+    public IReadOnlyList<GroupPart> Parts => _parts;
 
     /// <summary>Its folders on the host.</summary>
     public IEnumerable<string> Folders => _parts.Select(part => part.Folder);

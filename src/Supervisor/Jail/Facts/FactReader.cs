@@ -20,9 +20,11 @@ static class FactReader
     public static JailFacts? Read(
         IProcessFiles files, ICgroupFiles groups, int pid, bool isRoot, IReadOnlyList<ExpectedGroup> expected)
     {
+        Reading<ProcessStat> before = files.Read("stat").As(ProcText.Stat);
         var facts = new JailFacts
         {
             Pid = pid,
+            Parent = before.Is(out ProcessStat? process) ? process.Parent : 0,
             IsReadByRoot = isRoot,
             Threads = Threads(files),
             UserMap = files.Read("uid_map").As(ProcText.IdMap),

@@ -10,6 +10,9 @@ sealed record JailFacts
 {
     public required int Pid { get; init; }
 
+    /// <summary>The process that started it, as the reader numbers processes.</summary>
+    public required int Parent { get; init; }
+
     /// <summary>Who reads can, or cannot, read everything: for advice.</summary>
     public required bool IsReadByRoot { get; init; }
 

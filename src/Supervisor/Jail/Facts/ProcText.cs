@@ -51,11 +51,11 @@ static class ProcText
             return null;
         string[] fields = text[(close + 1)..].Split(' ', Most, StringSplitOptions.RemoveEmptyEntries);
         // The first of them is field 3.
-        const int session = 6 - 3, flags = 9 - 3, start = 22 - 3;
-        return fields.Length > start && Number(fields[session]) is int sid
+        const int parent = 4 - 3, session = 6 - 3, flags = 9 - 3, start = 22 - 3;
+        return fields.Length > start && Number(fields[parent]) is int ppid && Number(fields[session]) is int sid
             && uint.TryParse(fields[flags], NumberStyles.None, CultureInfo.InvariantCulture, out uint bits)
             && ulong.TryParse(fields[start], NumberStyles.None, CultureInfo.InvariantCulture, out ulong time)
-            ? new ProcessStat(text[(open + 1)..close], sid, bits, time)
+            ? new ProcessStat(text[(open + 1)..close], ppid, sid, bits, time)
             : null;
     }
 
@@ -183,4 +183,4 @@ static class ProcText
 /// <param name="Session">As the reader numbers processes; 0 for one in another PID namespace.</param>
 /// <param name="Flags">PF_*.</param>
 /// <param name="StartTime">In clock ticks since the host's start.</param>
-sealed record ProcessStat(string Name, int Session, uint Flags, ulong StartTime);
+sealed record ProcessStat(string Name, int Parent, int Session, uint Flags, ulong StartTime);

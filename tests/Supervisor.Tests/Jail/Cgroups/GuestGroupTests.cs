@@ -252,11 +252,11 @@ public sealed class GuestGroupTests
         string folder = Single(group);
         host.Refuse(folder + "/memory.swap.max", ENOENT);
         Assert.Null(group.Limit(s_limits));
-        string[] written = [.. group.Written.Single().Values.Select(value => value.File)];
+        string[] written = [.. group.Parts.Single().Written.Select(value => value.File)];
         Assert.Equal(["memory.max", "memory.oom.group", "cpu.weight", "cpu.max", "pids.max"], written);
         host.Refuse(folder + "/cpu.weight", EACCES);
         Assert.Contains("cpu.weight", group.Limit(s_limits), StringComparison.Ordinal);
-        Assert.Equal(2, group.Written.Single().Values.Count);
+        Assert.Equal(2, group.Parts.Single().Written.Count);
     }
 
     [Fact]

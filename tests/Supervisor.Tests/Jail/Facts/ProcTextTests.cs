@@ -28,7 +28,7 @@ public class ProcTextTests
     public void ANameMayHoldAnything()
     {
         ProcessStat? stat = ProcText.Stat("7 (x) S 1 1 0 0 0 0) R 1 2 3 0 -1 16384 0 0 0 0 0 0 0 0 0 0 0 0 99 0\n");
-        Assert.Equal(new ProcessStat("x) S 1 1 0 0 0 0", 3, 16384, 99), stat);
+        Assert.Equal(new ProcessStat("x) S 1 1 0 0 0 0", 1, 3, 16384, 99), stat);
     }
 
     [Theory]

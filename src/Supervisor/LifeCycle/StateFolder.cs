@@ -1,0 +1,181 @@
+using System.Text;
+using Sandbox.Host;
+using Sandbox.Supervisor.Audit;
+using Sandbox.Supervisor.Jail.Facts;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.LifeCycle;
+
+/// <summary>
+/// The folder of one sandbox. Its supervisor holds a lock on it for as long as it lives: that, and no number of a
+/// process, says that the sandbox runs. Whoever gets the lock may remove the folder.
+/// </summary>
+sealed unsafe class StateFolder : IDisposable
+{
+    const uint FileMode = 0x180; // rw-------
+    const string RecordName = "record";
+    const string NewRecordName = "record.new";
+    const string JailName = "jail";
+
+    /// <summary>A lock that somebody has who only looks is tried again so often, a millisecond apart.</summary>
+    const int LockTries = 100;
+
+    /// <summary>All files that a folder can hold.</summary>
+    static readonly string[] s_files = [RecordName, NewRecordName, JailName];
+
+    readonly FileDescriptor _place;
+    readonly FileDescriptor _folder;
+
+    StateFolder(FileDescriptor place, FileDescriptor folder, SandboxId id)
+    {
+        _place = place;
+        _folder = folder;
+        Id = id;
+    }
+
+    public SandboxId Id { get; }
+
+    /// <summary>Makes the folder of a new sandbox, locked.</summary>
+    /// <param name="place">Stays the caller's, and open for as long as this is used.</param>
+    /// <returns>0 or a negative error number.</returns>
+    public static int TryMake(FileDescriptor place, SandboxId id, out StateFolder? made)
+    {
+        made = null;
+        for (int tries = 0; tries < LockTries; tries++)
+        {
+            fixed (byte* name = Name(id.ToString()))
+                if (mkdirat(place.Value, name, StatePlace.FolderMode) != 0 && (errno != EEXIST || tries == 0))
+                    return -errno;
+            int error = TryOpen(place, id, out StateFolder? folder);
+            if (error == 0)
+            {
+                if (folder!.TryLock(LOCK_EX) && !folder.IsRemoved)
+                {
+                    made = folder;
+                    return 0;
+                }
+
+                // Somebody looks at the new folder, or has taken it for one that was left and removed it.
+                folder.Dispose();
+                Thread.Sleep(1);
+            }
+            else if (error != -ENOENT)
+                return error;
+        }
+
+        return -EBUSY;
+    }
+
+    /// <summary>Opens a folder that is there, without a lock.</summary>
+    /// <returns>0 or a negative error number.</returns>
+    public static int TryOpen(FileDescriptor place, SandboxId id, out StateFolder? opened)
+    {
+        int error = FileDescriptor.TryOpenAt(
+            place, id.ToString(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, out FileDescriptor? folder);
+        opened = error == 0 ? new StateFolder(place, folder!, id) : null;
+        return error;
+    }
+
+    /// <summary>Whether its supervisor lives.</summary>
+    public bool IsAlive
+    {
+        get
+        {
+            if (!TryLock(LOCK_SH))
+                return true;
+            _ = flock(_folder.Value, LOCK_UN);
+            return false;
+        }
+    }
+
+    /// <summary>Takes the folder of a sandbox that does not run; false when it does.</summary>
+    public bool TryTake() => TryLock(LOCK_EX);
+
+    bool TryLock(int kind)
+    {
+        int result;
+        do
+            result = flock(_folder.Value, kind | LOCK_NB);
+        while (result != 0 && errno == EINTR);
+        return result == 0;
+    }
+
+    bool IsRemoved => _folder.GetStatus(out stat status) != 0 || status.st_nlink == 0;
+
+    /// <summary>Replaces the record in one step, so that nobody ever reads half of one.</summary>
+    /// <returns>0 or a negative error number.</returns>
+    public int Write(SandboxRecord record)
+    {
+        int error = FileDescriptor.TryOpenAt(
+            _folder, NewRecordName, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, FileMode, out FileDescriptor? file);
+        if (error != 0)
+            return error;
+        using (file)
+            error = PrivateFile.WriteAt(file!, RecordText.Write(record), 0);
+        fixed (byte* from = Name(NewRecordName), to = Name(RecordName))
+        {
+            if (error == 0 && renameat(_folder.Value, from, _folder.Value, to) != 0)
+                error = -errno;
+            if (error != 0)
+                unlinkat(_folder.Value, from, 0);
+        }
+
+        return error;
+    }
+
+    /// <summary>Adds a line to what is to be found of the jail: <see cref="ExpectationText"/>.</summary>
+    /// <returns>0 or a negative error number.</returns>
+    public int WriteJail(ReadOnlySpan<byte> line)
+    {
+        int error = FileDescriptor.TryOpenAt(
+            _folder, JailName, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, FileMode, out FileDescriptor? file);
+        if (error != 0)
+            return error;
+        using (file)
+        {
+            nint written = file!.Write(line);
+            return written == line.Length ? 0 : written < 0 ? (int)written : -ENOSPC;
+        }
+    }
+
+    /// <summary>What is to be found of the jail; null when nothing is there, or nothing that this version can read.</summary>
+    public JailExpectation? ReadJail() =>
+        ReadWhole(JailName, ExpectationText.MaximumBytes) is byte[] text ? ExpectationText.Parse(text) : null;
+
+    /// <summary>What the record says; null when there is none, or none that this version can read.</summary>
+    public SandboxRecord? Read() => ReadWhole(RecordName, RecordText.MaximumBytes) is byte[] text
+        && RecordText.Parse(text) is SandboxRecord record && record.Id == Id ? record : null;
+
+    byte[]? ReadWhole(string name, int most)
+    {
+        if (FileDescriptor.TryOpenAt(_folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, out FileDescriptor? file) != 0)
+            return null;
+        using (file)
+        {
+            if (file!.GetStatus(out stat status) != 0 || !S_ISREG(status.st_mode) || status.st_size <= 0 || status.st_size > most)
+                return null;
+            byte[] text = new byte[status.st_size];
+            nint length;
+            do
+                length = file.ReadAt(text, 0);
+            while (length == -EINTR);
+            return length == text.Length ? text : null;
+        }
+    }
+
+    /// <summary>Removes it with all that belongs in it. The caller has it locked.</summary>
+    /// <returns>0 or a negative error number: -ENOTEMPTY when it holds what no sandbox puts there.</returns>
+    public int Remove()
+    {
+        foreach (string file in s_files)
+            fixed (byte* name = Name(file))
+                if (unlinkat(_folder.Value, name, 0) != 0 && errno is not (ENOENT or EISDIR))
+                    return -errno;
+        fixed (byte* name = Name(Id.ToString()))
+            return unlinkat(_place.Value, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    static byte[] Name(string name) => Encoding.ASCII.GetBytes(name + '\0');
+}

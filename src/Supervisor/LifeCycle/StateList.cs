@@ -1,0 +1,114 @@
+using Sandbox.Host;
+using Sandbox.Policy.Language;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.LifeCycle;
+
+/// <summary>A sandbox of this user.</summary>
+/// <param name="IsAlive">Its supervisor lives.</param>
+/// <param name="Record">Null while it starts, and for what is no record of this version.</param>
+readonly record struct ListedSandbox(SandboxId Id, bool IsAlive, SandboxRecord? Record)
+{
+    public SandboxState State => (IsAlive, Record) switch
+    {
+        (true, null) => SandboxState.Starting,
+        (_, { End: not null }) => SandboxState.Exited,
+        (false, _) => SandboxState.Lost,
+        (true, { IsPaused: true }) => SandboxState.Paused,
+        _ => SandboxState.Running,
+    };
+}
+
+enum SandboxState
+{
+    Starting,
+    Running,
+    Paused,
+    Exited,
+
+    /// <summary>Its supervisor was killed, and the guest died with it.</summary>
+    Lost,
+}
+
+/// <summary>All sandboxes of this user, by what their folders say. None of them is asked, so none can keep it waiting.</summary>
+static class StateList
+{
+    /// <summary>In no order. Nothing when there is no place yet.</summary>
+    /// <exception cref="UsageException">The place is not private.</exception>
+    /// <exception cref="HostException">It cannot be read.</exception>
+    public static List<ListedSandbox> Read(string path)
+    {
+        List<ListedSandbox> all = [];
+        using FileDescriptor? place = OpenPlace(path);
+        if (place is null)
+            return all;
+        foreach (SandboxId id in Ids(path))
+        {
+            // It may have ended since.
+            if (StateFolder.TryOpen(place, id, out StateFolder? folder) != 0)
+                continue;
+            using (folder)
+            {
+                // In this order: who has ended has recorded it before.
+                bool isAlive = folder!.IsAlive;
+                all.Add(new ListedSandbox(id, isAlive, folder.Read()));
+            }
+        }
+
+        return all;
+    }
+
+    /// <summary>The place, opened; null when it is not there.</summary>
+    /// <exception cref="UsageException">It is not private.</exception>
+    /// <exception cref="HostException">It cannot be read.</exception>
+    public static FileDescriptor? OpenPlace(string path) => StatePlace.TryOpen(path, out FileDescriptor? place) switch
+    {
+        0 => place,
+        -ENOENT => null,
+        -EPERM => throw new UsageException($"{Quote.Value(path)} can be written by others, so nothing in it can be believed; remove it"),
+        int error => throw new HostException(-error, "open", path),
+    };
+
+    /// <summary>Names in the place that are IDs.</summary>
+    public static IEnumerable<SandboxId> Ids(string path)
+    {
+        string[] folders;
+        try
+        {
+            folders = Directory.GetDirectories(path);
+        }
+        catch (Exception refused) when (refused is IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException($"{Quote.Value(path)} cannot be read: {refused.Message}");
+        }
+
+        foreach (string folder in folders)
+            if (SandboxId.Parse(Path.GetFileName(folder)) is SandboxId id)
+                yield return id;
+    }
+
+    /// <summary>
+    /// The sandbox that a user means: by its ID, by its name (the one that runs before those that ended, and of these the
+    /// latest), or by the beginning of its ID.
+    /// </summary>
+    /// <exception cref="UsageException">There is none, or there are several.</exception>
+    public static ListedSandbox Find(string path, string text)
+    {
+        List<ListedSandbox> all = Read(path);
+        if (all.FindIndex(one => one.Id == SandboxId.Parse(text)) is >= 0 and int exact)
+            return all[exact];
+        ListedSandbox[] named = [.. all.Where(one => one.Record?.Name == text)
+            .OrderByDescending(one => one.IsAlive).ThenByDescending(one => one.Record!.StartedAt)];
+        if (named.Length > 0)
+            return named[0];
+        ListedSandbox[] begun = SandboxId.IsPrefix(text)
+            ? [.. all.Where(one => one.Id.ToString().StartsWith(text, StringComparison.Ordinal))]
+            : [];
+        return begun.Length switch
+        {
+            1 => begun[0],
+            0 => throw new UsageException($"no sandbox is called {Quote.Value(text)}; see sandbox ps --all"),
+            _ => throw new UsageException($"{begun.Length} sandboxes have IDs that begin with {Quote.Value(text)}; write more of it"),
+        };
+    }
+}
