@@ -1,6 +1,3 @@
-using System.Buffers;
-using System.Text;
-using System.Text.Json;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
@@ -78,23 +75,17 @@ static class SandboxAudit
             : $"{lines.Count - holding} of {lines.Count} do not hold, or cannot be read.{rest}\n";
     }
 
-    static string Json(SandboxRecord record, IReadOnlyList<FactLine> lines, string[] required)
+    static string Json(SandboxRecord record, IReadOnlyList<FactLine> lines, string[] required) => JsonText.Write(json =>
     {
-        ArrayBufferWriter<byte> buffer = new();
-        using (Utf8JsonWriter json = new(buffer, new JsonWriterOptions { Indented = true }))
-        {
-            json.WriteStartObject();
-            json.WriteString("sandbox", record.Id.ToString());
-            json.WriteNumber("vmm", record.Vmm);
-            json.WriteBoolean("holds", StatusOf(lines) == 0);
-            json.WriteStartArray("requiredAndNotHolding");
-            foreach (string wall in required)
-                json.WriteStringValue(wall);
-            json.WriteEndArray();
-            FactReport.WriteWalls(json, lines);
-            json.WriteEndObject();
-        }
-
-        return Encoding.UTF8.GetString(buffer.WrittenSpan) + "\n";
-    }
+        json.WriteStartObject();
+        json.WriteString("sandbox", record.Id.ToString());
+        json.WriteNumber("vmmPid", record.Vmm);
+        json.WriteBoolean("holds", StatusOf(lines) == 0);
+        json.WriteStartArray("requiredAndNotHolding");
+        foreach (string wall in required)
+            json.WriteStringValue(wall);
+        json.WriteEndArray();
+        FactReport.WriteWalls(json, lines);
+        json.WriteEndObject();
+    });
 }

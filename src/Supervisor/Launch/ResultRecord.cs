@@ -1,6 +1,5 @@
-using System.Buffers;
+using System.Text;
 using System.Text.Json;
-using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Jail.Cgroups;
@@ -21,30 +20,24 @@ sealed record ResultRecord(
 {
     public const int Version = 2;
 
-    public byte[] Write()
+    public byte[] Write() => Encoding.UTF8.GetBytes(JsonText.Write(json =>
     {
-        ArrayBufferWriter<byte> buffer = new();
-        using (Utf8JsonWriter json = new(buffer, new JsonWriterOptions { Indented = true }))
-        {
-            json.WriteStartObject();
-            json.WriteNumber("version", Version);
-            json.WriteNumber("status", Status);
-            json.WriteString("cause", Cause);
-            if (Outcome is Outcome.Ended { Cause: EndCause.Signaled } ended)
-                json.WriteNumber("signal", ended.Value);
-            if (Line is not null)
-                json.WriteString("message", Line);
-            if (Counted is GuestRecord counted)
-                WriteCounts(json, counted);
-            json.WriteNumber("vmmCpuMicroseconds", VmmCpuMicroseconds);
-            if (Used is GroupUsage used)
-                WriteUsage(json, used);
-            FactReport.WriteWalls(json, Walls);
-            json.WriteEndObject();
-        }
-
-        return [.. buffer.WrittenSpan, (byte)'\n'];
-    }
+        json.WriteStartObject();
+        json.WriteNumber("version", Version);
+        json.WriteNumber("status", Status);
+        json.WriteString("cause", Cause);
+        if (Outcome is Outcome.Ended { Cause: EndCause.Signaled } ended)
+            json.WriteNumber("signal", ended.Value);
+        if (Line is not null)
+            json.WriteString("message", Line);
+        if (Counted is GuestRecord counted)
+            WriteCounts(json, counted);
+        json.WriteNumber("vmmCpuMicroseconds", VmmCpuMicroseconds);
+        if (Used is GroupUsage used)
+            WriteUsage(json, used);
+        FactReport.WriteWalls(json, Walls);
+        json.WriteEndObject();
+    }));
 
     /// <summary>A word for each kind of outcome, and for each cause that the VMM gives.</summary>
     string Cause => Outcome switch

@@ -300,8 +300,11 @@ static void allow_everything(void)
         exit(1);
 }
 
+static volatile int is_named;
+
 static void *sleep_on(void *nothing)
 {
+    is_named = !prctl(PR_SET_NAME, "kvm-nx-lpage-re");
     live_on();
     return nothing;
 }
@@ -311,8 +314,10 @@ static void spare_a_thread(void)
 {
     struct message start = take_start();
     pthread_t bare;
-    if (pthread_create(&bare, NULL, sleep_on, NULL) || pthread_setname_np(bare, "kvm-nx-lpage-re"))
+    if (pthread_create(&bare, NULL, sleep_on, NULL))
         exit(1);
+    while (!is_named)
+        sched_yield();
     allow_everything();
     claim_confinement(start.detail32);
 }

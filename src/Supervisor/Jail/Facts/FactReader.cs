@@ -104,7 +104,8 @@ static class FactReader
         Reading<string> info = files.Read($"fdinfo/{number}");
         if (info.Errno == ENOENT)
             return null;
-        (int Flags, long Mount, ulong Inode) told = info.Is(out string? text) ? ProcText.DescriptorInfo(text) ?? default : default;
+        (int Flags, long Mount, ulong Inode) told =
+            (info.Is(out string? text) ? ProcText.DescriptorInfo(text) : null) ?? (0, DescriptorFacts.Unknown, 0);
         return new DescriptorFacts(number, target, told.Flags, told.Mount, told.Inode);
     }
 

@@ -84,9 +84,9 @@ sealed partial class JailComparison
         ExpectedDescriptor? folder = null;
         foreach (ExpectedDescriptor grant in _expected.Descriptors)
         {
-            if (one.Mount != grant.Mount || one.Mount == 0)
+            if (one.Mount != grant.Mount || one.Mount == DescriptorFacts.Unknown)
                 continue;
-            if (one.Inode == grant.Inode && (grant.Writable || !one.IsWritable))
+            if (one.Inode == grant.Inode && one.Inode != 0 && (grant.Writable || !one.IsWritable))
                 return grant;
             if (grant.IsFolder && IsBeneath(one, grant) && (folder is null || grant.Writable))
                 folder = grant;

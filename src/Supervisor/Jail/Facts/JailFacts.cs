@@ -78,9 +78,12 @@ readonly record struct MountFacts(string Root, string Place, string Options, str
 /// <summary>An open descriptor.</summary>
 /// <param name="Target">What the link in /proc/PID/fd says that it is.</param>
 /// <param name="Flags">O_*, of fdinfo.</param>
-/// <param name="Mount">The mount it was opened in, and below the inode: fdinfo's mnt_id and ino; 0 for unknown.</param>
+/// <param name="Mount">The mount it was opened in, and below the inode: fdinfo's mnt_id and ino.</param>
 sealed record DescriptorFacts(int Number, Reading<string> Target, int Flags, long Mount, ulong Inode)
 {
+    /// <summary>Of <see cref="Mount"/>: the kernel did not tell. 0 is the number of a mount of its own.</summary>
+    public const long Unknown = -1;
+
     /// <summary>A path that is only held (O_PATH) is open for nothing.</summary>
     public bool IsWritable => (Flags & O_PATH) == 0 && (Flags & O_ACCMODE) != O_RDONLY;
 }

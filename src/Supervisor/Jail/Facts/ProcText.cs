@@ -110,11 +110,11 @@ static class ProcText
         return string.Join(", ", lines);
     }
 
-    /// <summary>Flags, mount and inode of /proc/PID/fdinfo/N; the last two are 0 where the kernel does not tell.</summary>
+    /// <summary>Flags, mount and inode of /proc/PID/fdinfo/N; -1 and 0 for the last two where the kernel does not tell.</summary>
     public static (int Flags, long Mount, ulong Inode)? DescriptorInfo(string text)
     {
         int? flags = null;
-        long mount = 0;
+        long mount = -1;
         ulong inode = 0;
         foreach (string line in text.Split('\n', Most))
         {
@@ -129,7 +129,7 @@ static class ProcText
                         return null;
                     flags = bits;
                     break;
-                case "mnt_id:" when mount == 0:
+                case "mnt_id:" when mount < 0:
                     if (Number(value) is not int id)
                         return null;
                     mount = id;
