@@ -49,7 +49,7 @@ public partial class SecurityTableTests
             .ToDictionary(files => files.Key, files => string.Concat(files.Select(File.ReadAllText)));
         foreach (Row row in Rows)
         {
-            Match[] tests = [.. TestName().Matches(row.Proof)];
+            Match[] tests = [.. TestName().Matches(row.Proof).Cast<Match>()];
             Assert.True(tests.Length > 0, $"{row.Wall}: no test");
             foreach (Match test in tests)
             {
