@@ -15,7 +15,6 @@ sealed class GuestSession(SeqpacketChannel channel)
     private const int MaximumPlanBytes = 16 << 20;
 
     private readonly StartPhases _phases = new();
-    private readonly ManualResetEventSlim _go = new();
     private LinuxPersonality? _personality;
 
     /// <returns>The VMM's own exit status.</returns>
@@ -55,9 +54,17 @@ sealed class GuestSession(SeqpacketChannel channel)
     private static FileDescriptor[] Confine(LaunchPlan plan, StartOrders orders, FileDescriptor[] sent)
     {
         using FileDescriptor? ruleset = orders.HasFlag(StartOrders.Landlock) ? sent[0] : null;
-        bool writing = plan.Files.Any(file => file is { Kind: GuestFileKind.Host, Writable: true });
-        Confinement.PutOn(ruleset, orders.HasFlag(StartOrders.Seccomp) ? writing : null);
+        Confinement.PutOn(ruleset, orders.HasFlag(StartOrders.Seccomp) ? NeedsOf(plan) : null);
         return ruleset is null ? sent : sent[1..];
+    }
+
+    private static GuestNeeds NeedsOf(LaunchPlan plan)
+    {
+        GuestNeeds needs = plan.Network is null ? GuestNeeds.None : GuestNeeds.Network;
+        foreach (GuestFile file in plan.Files)
+            if (file is { Kind: GuestFileKind.Host, Writable: true })
+                needs |= GuestNeeds.Writing;
+        return needs;
     }
 
     private int Run(
@@ -65,6 +72,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     {
         platform.Memory.Open(plan.Limits.MemoryBytes);
         LinuxPersonality personality = _personality = new(plan, platform.Memory, platform);
+        personality.DeferThreads();
         if (plan.Audit is AuditPlan audit)
             personality.RecordDecisionsTo(descriptors[audit.Descriptor]);
         personality.BuildFiles(descriptors);
@@ -87,11 +95,12 @@ sealed class GuestSession(SeqpacketChannel channel)
             if (stopped && plan.Streams.Terminal)
                 TrySend(new ChannelMessage { Kind = MessageKind.Stopped });
         };
-        personality.Timers.Start();
-        Listen();
-        if (orders.HasFlag(StartOrders.Inspection))
-            BeInspected(orders);
+        if (orders.HasFlag(StartOrders.Inspection) && !BeInspected(orders))
+            return 0; // the supervisor is gone
+        // Starting a thread means waiting until it runs: the guest does not wait for those that serve it.
         personality.Start(first);
+        personality.StartDeferredThreads();
+        Listen();
         // A trace shows every call once, where it is served.
         if (personality.Tracer is null)
             personality.Attendance?.Start();
@@ -152,14 +161,26 @@ sealed class GuestSession(SeqpacketChannel channel)
     }
 
     /// <summary>
-    /// Every wall stands and no byte of the guest's has been looked at: what the supervisor reads now is true. Without
-    /// its word nothing goes on; when it is gone, the thread that listens ends the process.
+    /// Every wall stands and no byte of the guest's program has been looked at: what the supervisor reads now is true.
+    /// Without its word nothing goes on.
     /// </summary>
-    private void BeInspected(StartOrders orders)
+    /// <returns>False when it is gone, or says what no supervisor says.</returns>
+    private bool BeInspected(StartOrders orders)
     {
         TrySend(new ChannelMessage { Kind = MessageKind.Confined, Detail32 = (uint)orders });
-        _go.Wait();
-        _phases.Mark(StartPhase.Inspection);
+        while (channel.Receive(out ChannelMessage message))
+        {
+            if (message is { Version: ChannelMessage.CurrentVersion, Kind: MessageKind.Go })
+            {
+                _phases.Mark(StartPhase.Inspection);
+                return true;
+            }
+
+            if (!Obey(message, _personality!))
+                break;
+        }
+
+        return false;
     }
 
     /// <summary>Obeys the supervisor from now on; when it is gone, so is the guest.</summary>
@@ -169,7 +190,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     {
         try
         {
-            while (channel.Receive(out ChannelMessage message) && (IsGo(message) || Obey(message, _personality!)))
+            while (channel.Receive(out ChannelMessage message) && Obey(message, _personality!))
             {
             }
         }
@@ -178,14 +199,6 @@ sealed class GuestSession(SeqpacketChannel channel)
             // A broken channel is the same as none: nobody is left to say it to.
         }
         _exit(ExitStatus.SandboxFailed);
-    }
-
-    private bool IsGo(in ChannelMessage message)
-    {
-        bool isGo = message is { Version: ChannelMessage.CurrentVersion, Kind: MessageKind.Go } && !_go.IsSet;
-        if (isGo)
-            _go.Set();
-        return isGo;
     }
 
     /// <returns>False for what no supervisor says.</returns>

@@ -95,6 +95,7 @@ public partial class SecurityTableTests
     {
         "empty root" => "root",
         "a user of its own" => "own user",
+        "seccomp filter" => "seccomp",
         _ => wall.Replace("namespace", "ns", StringComparison.Ordinal),
     };
 

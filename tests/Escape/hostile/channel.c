@@ -27,7 +27,7 @@ void say(uint32_t kind, uint32_t cause, int64_t value)
     send_bytes(&message, sizeof message);
 }
 
-// The descriptors of the message stay open; a ruleset of Landlock among them is put on if the test says so.
+// The descriptors of the message stay open; what is ordered with them is put on if the test says so.
 struct message take_start(void)
 {
     struct message start;
@@ -43,6 +43,8 @@ struct message take_start(void)
     // Where privileges can be gained, the kernel lets nobody restrict himself: then that wall does not stand either.
     if ((start.detail32 & 1) && number("obey") && syscall(SYS_landlock_restrict_self, granted[1], 0) && errno != EPERM)
         exit(1);
+    if ((start.detail32 & 2) && number("obey"))
+        order_filters();
     return start;
 }
 
