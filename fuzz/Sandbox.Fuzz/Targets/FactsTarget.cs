@@ -110,7 +110,6 @@ sealed class FactsTarget : FuzzTarget
             "seccomp filter" => (0, "Seccomp:"),
             "limits" => (2, "Max core file size"),
             "empty root" => (3, "tmpfs"),
-            "its users" => (4, "1"),
             _ => (-1, ""),
         };
         OracleException.Check(part < 0 || parts[part]?.Contains(needed, StringComparison.Ordinal) == true, "what holds was not told");
@@ -130,7 +129,7 @@ sealed class FactsTarget : FuzzTarget
         OomScore = 0,
         Groups =
         [
-            new("/g", [new("memory.max", "1000", ValueRule.AtMost), new("cpu.max", "1 1", ValueRule.AtMost), new("pids.max", "1000", ValueRule.Exactly)]),
+            new("/g", [new("memory.max", "1000", ValueRule.AtMost), new("cpu.max", "1", ValueRule.AtMost), new("pids.max", "1000", ValueRule.Exactly)]),
         ],
         Descriptors = [new("nothing", 24, 3, null, false, true)],
         HasNetwork = false,

@@ -26,8 +26,7 @@ sealed partial class JailComparison
 
     static string? CapabilitiesOf(ThreadStatus status)
     {
-        string[] some = [.. s_sets.Where((_, i) => status.Capabilities[i] != 0)
-            .Select((name, _) => $"{name} {status.Capabilities[Array.IndexOf(s_sets, name)]:x}")];
+        string[] some = [.. s_sets.Zip(status.Capabilities).Where(set => set.Second != 0).Select(set => $"{set.First} {set.Second:x}")];
         return some.Length == 0 ? null : string.Join(", ", some);
     }
 

@@ -28,7 +28,7 @@ sealed partial class JailComparison
         if (mounts is [{ Root: "/", Place: "/", Kind: "tmpfs" } only] && !s_rootOptions.Except(only.Options.Split(',')).Any())
             return Finding.Holds($"tmpfs {Quote.Value(only.Options)}");
         return Finding.Missing($"{mounts.Length} mounts: "
-            + Finding.Some([.. mounts.Select(mount => $"{mount.Kind} at {Quote.Value(mount.Place)} {Quote.Value(mount.Options)}")]));
+            + Finding.Some([.. mounts.Select(mount => $"{Quote.Value(mount.Kind)} at {Quote.Value(mount.Place)} {Quote.Value(mount.Options)}")]));
     }
 
     Finding Places()

@@ -1,3 +1,4 @@
+using Sandbox.Policy.Language;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Jail.Facts;
@@ -54,7 +55,7 @@ sealed partial class JailComparison
             return Finding.CannotBeRead(_facts.UserMap.Errno);
         if (!_facts.GroupMap.Is(out string? groups))
             return Finding.CannotBeRead(_facts.GroupMap.Errno);
-        string found = $"users {users}; groups {groups}";
+        string found = $"users {Quote.Value(users)}, groups {Quote.Value(groups)}";
         return Finding.HoldsIf(IsPlain(users) && IsPlain(groups), found);
 
         // Who is somebody else outside than inside may be more there than he seems.
@@ -68,6 +69,6 @@ sealed partial class JailComparison
             return Finding.CannotBeRead(_facts.Interfaces.Errno);
         return names is [] or ["lo"]
             ? Finding.Holds(names is [] ? "none" : "lo")
-            : Finding.Missing(Finding.Some([.. names.Select(Policy.Language.Quote.Value)]));
+            : Finding.Missing(Finding.Some([.. names.Select(Quote.Value)]));
     }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Sandbox.Policy.Language;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Jail.Facts;
@@ -73,7 +74,7 @@ sealed partial class JailComparison
             if (!thread.Children.Is(out string? children))
                 unread = thread.Children.Errno;
             else if (children.Length > 0)
-                all.AddRange(children.Split(' ').Select(Policy.Language.Quote.Value));
+                all.AddRange(children.Split(' ').Select(Quote.Value));
         }
 
         if (all.Count > 0)
