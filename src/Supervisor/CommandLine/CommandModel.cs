@@ -67,6 +67,8 @@ sealed class CommandModel
     {
         if (argument == Shell)
             return FlagValue.Choice;
+        if (argument == Audit.Id)
+            return FlagValue.Text;
         return argument == Policy.Folder ? FlagValue.Directory : FlagValue.File;
     }
 

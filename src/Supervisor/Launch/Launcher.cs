@@ -6,6 +6,7 @@ using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Learning;
 using Sandbox.Supervisor.LifeCycle;
 using Sandbox.Supervisor.Network;
@@ -72,16 +73,25 @@ static class Launcher
         NetworkRecorder? recorder =
             network is null || audit is null ? null : new NetworkRecorder(network, policy.NetworkRules, audit, learned);
         using NetworkBroker? broker = network is null ? null : new NetworkBroker(network, opened.TakeBroker(), recorder);
+        FileDescriptor[] given = granted?.Descriptors ?? descriptors;
         VmmProcess watched = process;
-        Outcome outcome = Watch(process, launch.Plan, terminal, granted?.Descriptors ?? descriptors, broker,
-            () => Publish(state, options, policy, launch, watched));
+        JailExpectation? expected = opened.Result is not null || policy.Audit is not null || policy.Isolation.Count > 0
+            ? ExpectedJail.Of(process, launch, given)
+            : null;
+        JailInspection? inspection = expected is null ? null : new JailInspection(process, expected, policy.Isolation, audit);
+        Outcome outcome = Watch(process, launch.Plan, terminal, given, broker, inspection,
+            () => Publish(state, options, policy, launch, watched, expected ?? ExpectedJail.Of(watched, launch, given)),
+            state.Confirm);
         if (audit is not null)
             outcome = audit.Drain(outcome);
         (int status, string? line) = ExitReport.For(launch.Plan, outcome);
         terminal?.Restore();
         if (audit?.End(line ?? "the program exited", status) is string failure && outcome is not Outcome.AuditFailed)
             (status, line) = ExitReport.For(launch.Plan, new Outcome.AuditFailed(failure));
-        opened.Result?.Publish();
+        if (opened.Result is ResultFile result && result.Publish(new ResultRecord(status, line, outcome,
+                GuestRecordFile.Read(opened.Counts!), process.CpuMicroseconds, process.Group?.Usage, inspection!.Lines).Write())
+            is string unwritten)
+            (status, line) = (ExitStatus.SandboxFailed, unwritten);
         return new LaunchResult(
             status, line, outcome, launch, policy with { Shown = PlanRules.WithMounts(policy, home, opened.Mounts) });
     }
@@ -103,21 +113,25 @@ static class Launcher
         return null;
     }
 
-    static void Publish(RunState state, RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess process)
+    static void Publish(RunState state, RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess process,
+        JailExpectation expected)
     {
-        if (state.Publish(options, policy, launch, process) is string failure)
+        if (state.Publish(options, policy, launch, process, expected) is string failure)
             StandardStreams.WriteError($"warning: sandbox ps will not show this sandbox: {Quote.Printable(failure)}");
     }
 
     static Outcome Watch(
         VmmProcess process, LaunchPlan plan, CallersTerminal? terminal, FileDescriptor[] descriptors,
-        NetworkBroker? broker, Action whileStarting)
+        NetworkBroker? broker, JailInspection? inspection, Action whileStarting, Action<StartOrders> whenStarted)
     {
         using SignalForwarder signals = SignalForwarder.Start(process, terminal);
         try
         {
             terminal?.MakeRaw();
-            return new Session(process, plan, signals, broker) { WhileStarting = whileStarting }.Run(descriptors);
+            return new Session(process, plan, signals, broker, inspection)
+            {
+                WhileStarting = whileStarting, WhenStarted = whenStarted,
+            }.Run(descriptors);
         }
         catch
         {

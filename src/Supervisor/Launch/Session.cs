@@ -19,6 +19,9 @@ sealed unsafe class Session
     /// <summary>What else there is to do, once.</summary>
     public Action WhileStarting { get; init; } = static () => { };
 
+    /// <summary>The guest runs, and that is what its VMM has put on.</summary>
+    public Action<StartOrders> WhenStarted { get; init; } = static _ => { };
+
     /// <summary>From the last word of a VMM to its end.</summary>
     public const int EndMilliseconds = 2_000;
 
@@ -32,6 +35,7 @@ sealed unsafe class Session
     readonly LaunchPlan _plan;
     readonly SignalForwarder _signals;
     readonly NetworkBroker? _network;
+    readonly JailInspection? _inspection;
     readonly VmmDialogue _dialogue;
     readonly long _startedAt = Milliseconds();
     bool _channelOpen = true;
@@ -39,14 +43,18 @@ sealed unsafe class Session
     Outcome? _outcome;
 
     /// <param name="network">Serves a guest that has something of the network; it stays the caller's.</param>
-    public Session(VmmProcess vmm, LaunchPlan plan, SignalForwarder signals, NetworkBroker? network = null)
+    /// <param name="inspection">Looks at the jail before the guest's first instruction; null for nobody.</param>
+    public Session(
+        VmmProcess vmm, LaunchPlan plan, SignalForwarder signals, NetworkBroker? network = null,
+        JailInspection? inspection = null)
     {
+        _inspection = inspection;
         _vmm = vmm;
         _plan = plan;
         _signals = signals;
         _network = network;
         _networkOpen = network is not null;
-        _dialogue = new VmmDialogue(plan);
+        _dialogue = new VmmDialogue(plan, inspection is not null);
     }
 
     /// <param name="descriptors">In the plan's order.</param>
@@ -90,7 +98,8 @@ sealed unsafe class Session
         using LandlockRuleset? rules =
             _vmm.Jail.Walls.HasFlag(JailWalls.Landlock) ? JailRules.ForPlan(_plan, descriptors) : null;
         StartOrders orders = (rules is null ? StartOrders.None : StartOrders.Landlock)
-            | (_vmm.Jail.Walls.HasFlag(JailWalls.Seccomp) ? StartOrders.Seccomp : StartOrders.None);
+            | (_vmm.Jail.Walls.HasFlag(JailWalls.Seccomp) ? StartOrders.Seccomp : StartOrders.None)
+            | (_inspection is null ? StartOrders.None : StartOrders.Inspection);
         FileDescriptor[] sent = rules is null ? [plan, .. descriptors] : [plan, rules.Descriptor, .. descriptors];
         var start = new ChannelMessage
         {
@@ -99,14 +108,29 @@ sealed unsafe class Session
             Detail32 = (uint)orders,
             Value = descriptors.Length,
         };
+        Send(start, sent);
+    }
+
+    void Send(in ChannelMessage message, params ReadOnlySpan<FileDescriptor> descriptors)
+    {
         try
         {
-            _vmm.Channel.Send(start, sent);
+            _vmm.Channel.Send(message, descriptors);
         }
         catch (HostException gone) when (gone.Errno is EPIPE or ECONNRESET)
         {
             // It has ended already; why, it may have said before.
         }
+    }
+
+    /// <summary>Its jail is looked at, and it goes on if that is what it should be.</summary>
+    void Inspect(StartOrders reported)
+    {
+        _outcome = _inspection!.Look(reported);
+        if (_outcome is null)
+            Send(new ChannelMessage { Version = ChannelMessage.CurrentVersion, Kind = MessageKind.Go });
+        else
+            _vmm.Signal(SIGKILL);
     }
 
     // Sealed: what the VMM checks is what it later reads.
@@ -185,6 +209,10 @@ sealed unsafe class Session
         }
 
         _outcome = _dialogue.Hear(message, out bool stopped);
+        if (message.Kind == MessageKind.Confined && _outcome is null)
+            Inspect(_dialogue.Reported!.Value);
+        else if (message.Kind == MessageKind.Started && _outcome is null)
+            WhenStarted(_dialogue.Reported!.Value);
         if (_outcome is Outcome.VmmMisbehaved)
             _vmm.Signal(SIGKILL);
         if (stopped)

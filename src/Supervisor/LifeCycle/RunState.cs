@@ -1,7 +1,9 @@
 using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
+using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
@@ -24,12 +26,16 @@ sealed class RunState : IDisposable
     /// <summary>
     /// Lets the sandbox be seen. Done while the guest starts, when this processor has nothing else to do.
     /// </summary>
+    /// <param name="expected">What the kernel is to tell of the VMM's jail.</param>
     /// <returns>Why it cannot be, for people; null when it is.</returns>
-    public string? Publish(RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess vmm)
+    public string? Publish(
+        RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess vmm, JailExpectation expected)
     {
         int error = StatePlace.TryMake(_path, out _place);
         if (error == 0)
             error = StateFolder.TryMake(_place!, Id, out _folder);
+        if (error == 0)
+            error = _folder!.WriteJail(ExpectationText.Write(expected));
         if (error == 0)
             error = _folder!.Write(_record = Record(options, policy, launch, vmm));
         if (error == 0)
@@ -39,6 +45,11 @@ sealed class RunState : IDisposable
             ? $"{_path} can be written by others; remove it"
             : $"{_path}: {Errno.Describe(-error)}";
     }
+
+    /// <summary>
+    /// Adds what the VMM says that it has put on. Where that fails, who asks later is told that it said nothing.
+    /// </summary>
+    public void Confirm(StartOrders reported) => _folder?.WriteJail(ExpectationText.Write(reported));
 
     SandboxRecord Record(RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess vmm) => new()
     {

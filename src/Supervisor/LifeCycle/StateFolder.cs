@@ -1,6 +1,7 @@
 using System.Text;
 using Sandbox.Host;
 using Sandbox.Supervisor.Audit;
+using Sandbox.Supervisor.Jail.Facts;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.LifeCycle;
@@ -14,12 +15,13 @@ sealed unsafe class StateFolder : IDisposable
     const uint FileMode = 0x180; // rw-------
     const string RecordName = "record";
     const string NewRecordName = "record.new";
+    const string JailName = "jail";
 
     /// <summary>A lock that somebody has who only looks is tried again so often, a millisecond apart.</summary>
     const int LockTries = 100;
 
     /// <summary>All files that a folder can hold.</summary>
-    static readonly string[] s_files = [RecordName, NewRecordName];
+    static readonly string[] s_files = [RecordName, NewRecordName, JailName];
 
     readonly FileDescriptor _place;
     readonly FileDescriptor _folder;
@@ -121,23 +123,43 @@ sealed unsafe class StateFolder : IDisposable
         return error;
     }
 
-    /// <summary>What the record says; null when there is none, or none that this version can read.</summary>
-    public SandboxRecord? Read()
+    /// <summary>Adds a line to what is to be found of the jail: <see cref="ExpectationText"/>.</summary>
+    /// <returns>0 or a negative error number.</returns>
+    public int WriteJail(ReadOnlySpan<byte> line)
     {
-        if (FileDescriptor.TryOpenAt(
-            _folder, RecordName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, out FileDescriptor? file) != 0)
+        int error = FileDescriptor.TryOpenAt(
+            _folder, JailName, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, FileMode, out FileDescriptor? file);
+        if (error != 0)
+            return error;
+        using (file)
+        {
+            nint written = file!.Write(line);
+            return written == line.Length ? 0 : written < 0 ? (int)written : -ENOSPC;
+        }
+    }
+
+    /// <summary>What is to be found of the jail; null when nothing is there, or nothing that this version can read.</summary>
+    public JailExpectation? ReadJail() =>
+        ReadWhole(JailName, ExpectationText.MaximumBytes) is byte[] text ? ExpectationText.Parse(text) : null;
+
+    /// <summary>What the record says; null when there is none, or none that this version can read.</summary>
+    public SandboxRecord? Read() => ReadWhole(RecordName, RecordText.MaximumBytes) is byte[] text
+        && RecordText.Parse(text) is SandboxRecord record && record.Id == Id ? record : null;
+
+    byte[]? ReadWhole(string name, int most)
+    {
+        if (FileDescriptor.TryOpenAt(_folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, out FileDescriptor? file) != 0)
             return null;
         using (file)
         {
-            if (file!.GetStatus(out stat status) != 0 || !S_ISREG(status.st_mode)
-                || status.st_size is <= 0 or > RecordText.MaximumBytes)
+            if (file!.GetStatus(out stat status) != 0 || !S_ISREG(status.st_mode) || status.st_size <= 0 || status.st_size > most)
                 return null;
             byte[] text = new byte[status.st_size];
             nint length;
             do
                 length = file.ReadAt(text, 0);
             while (length == -EINTR);
-            return length == text.Length && RecordText.Parse(text) is SandboxRecord record && record.Id == Id ? record : null;
+            return length == text.Length ? text : null;
         }
     }
 
