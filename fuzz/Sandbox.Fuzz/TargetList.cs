@@ -19,6 +19,7 @@ static class TargetList
         ["terminal"] = static () => new TerminalTarget(),
         ["plan"] = static () => new PlanTarget(),
         ["cgroup"] = static () => new CgroupTarget(),
+        ["state"] = static () => new StateTarget(),
         ["channel"] = static () => new ChannelTarget(),
         ["broker"] = static () => new BrokerTarget(),
         ["dns"] = static () => new DnsTarget(),

@@ -31,8 +31,11 @@ sealed record BuiltJail(JailWalls Walls, JailWalls Missing, string? Reason)
         ? "every wall of the jail stands"
         : $"the jail around the VMM lacks walls ({Names(Missing)}), since this host refused {Reason}; see sandbox doctor";
 
-    static string Names(JailWalls walls) => string.Join(", ",
-        s_names.Where(name => walls.HasFlag(name.Wall)).Select(name => name.Name));
+    static string Names(JailWalls walls) => string.Join(", ", NamesOf(walls));
+
+    /// <summary>For people.</summary>
+    public static IEnumerable<string> NamesOf(JailWalls walls) =>
+        s_names.Where(name => walls.HasFlag(name.Wall)).Select(name => name.Name);
 
     static readonly (JailWalls Wall, string Name)[] s_names =
     [

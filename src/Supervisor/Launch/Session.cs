@@ -2,6 +2,7 @@ using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.LifeCycle;
 using Sandbox.Supervisor.Network;
 using static Sandbox.Host.Libc;
 
@@ -19,6 +20,12 @@ sealed unsafe class Session
     /// <summary>What else there is to do, once.</summary>
     public Action WhileStarting { get; init; } = static () => { };
 
+    /// <summary>Called once the guest's first instruction is about to run; false ends it.</summary>
+    public Func<bool> WhenStarted { get; init; } = static () => true;
+
+    /// <summary>What other commands ask of the guest comes from here; null for nowhere.</summary>
+    public RunState? State { get; init; }
+
     /// <summary>From the last word of a VMM to its end.</summary>
     public const int EndMilliseconds = 2_000;
 
@@ -31,6 +38,7 @@ sealed unsafe class Session
     readonly NetworkBroker? _network;
     readonly VmmDialogue _dialogue;
     readonly long _startedAt = Milliseconds();
+    ControlledVmm? _controlled;
     bool _channelOpen = true;
     bool _networkOpen;
     Outcome? _outcome;
@@ -52,6 +60,8 @@ sealed unsafe class Session
     {
         Start(descriptors);
         // While the guest starts, this processor has nothing else to do.
+        if (State is not null)
+            _controlled = new ControlledVmm(_vmm, _signals, State.RecordPause);
         WhileStarting();
         _vmm.Group?.RemoveAbandoned();
         while (!Step())
@@ -66,6 +76,8 @@ sealed unsafe class Session
 
         if (_signals.ForcedBy is int signal && _outcome is null)
             return new Outcome.Interrupted(signal);
+        if (_controlled is { HasKilled: true } && _outcome is null)
+            return new Outcome.Killed();
         return _outcome ?? Died();
     }
 
@@ -135,12 +147,14 @@ sealed unsafe class Session
     /// <summary>Waits for one thing to happen; true when nothing more is to be waited for.</summary>
     bool Step()
     {
-        pollfd* watched = stackalloc pollfd[3];
+        pollfd* watched = stackalloc pollfd[4];
         // poll(2) passes over negative descriptors.
         watched[0] = new pollfd { fd = _channelOpen ? _vmm.Channel.Socket.Value : -1, events = POLLIN };
         watched[1] = new pollfd { fd = _vmm.EndDescriptor.Value, events = POLLIN };
         watched[2] = new pollfd { fd = _networkOpen ? _network!.Socket.Value : -1, events = POLLIN };
-        int ready = poll(watched, 3, MillisecondsLeft());
+        ControlSocket? control = State?.Control;
+        watched[3] = new pollfd { fd = control?.Events.Value ?? -1, events = POLLIN };
+        int ready = poll(watched, 4, MillisecondsLeft());
         if (ready < 0)
             return errno == EINTR ? false : throw HostException.Last("poll");
         if (ready == 0)
@@ -150,9 +164,13 @@ sealed unsafe class Session
             return Receive();
         if (watched[1].revents != 0)
             return true;
-        // A VMM that asks without end must not keep the bounds from being looked at.
+        // Who asks without end must not keep the bounds from being looked at.
         if (MillisecondsLeft() == 0)
             return TimedOut();
+        if (watched[3].revents != 0)
+            control!.Serve(_controlled!);
+        if (watched[2].revents == 0)
+            return false;
         _networkOpen = _network!.Serve(out string? problem);
         return problem is not null && Misbehaved(problem);
     }
@@ -179,7 +197,10 @@ sealed unsafe class Session
             return false;
         }
 
+        bool before = _dialogue.GuestStarted;
         _outcome = _dialogue.Hear(message, out bool stopped);
+        if (!before && _dialogue.GuestStarted && !WhenStarted())
+            _controlled?.Kill();
         if (_outcome is Outcome.VmmMisbehaved)
             _vmm.Signal(SIGKILL);
         if (stopped)
