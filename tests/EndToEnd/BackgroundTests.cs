@@ -298,7 +298,7 @@ public sealed class BackgroundTests : IDisposable
         Assert.SkipUnless(geteuid() == 0, "only root can mount");
         Outcome In(string script) => Native.Run(["unshare", "-m", "sh", "-c",
             $"mount -t tmpfs tmpfs /run && mkdir /run/sandbox && chmod 700 /run/sandbox && mount -t tmpfs -o {options},mode=700 tmpfs /run/sandbox && {script}"], "/");
-        Outcome front = In($"{Ring.Sandbox} run -- echo hello").Ended(0).Says("warning", "/run/sandbox", words);
+        Outcome front = In($"{Ring.Sandbox} run -- sh -c 'sleep 0.5; echo hello'").Ended(0).Says("warning", "/run/sandbox", words);
         Assert.Equal("hello\n", front.Text);
         In($"{Ring.Sandbox} run --detach -- true").Ended(125).Says("/run/sandbox", words, "make room");
         In($"{Ring.Sandbox} run --name x -- true").Ended(125).Says("/run/sandbox", words, "make room");

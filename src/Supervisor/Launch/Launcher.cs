@@ -82,9 +82,7 @@ static class Launcher
             new Session(watched, launch.Plan, signals, broker)
             {
                 State = state,
-                WhileStarting = options.MustBeFound
-                    ? static () => { }
-                    : () => Publish(state, options, policy, launch, watched),
+                WhenStaying = options.MustBeFound ? null : () => Publish(state, options, policy, launch, watched),
                 WhenStarted = () =>
                 {
                     hasStarted = true;

@@ -17,8 +17,11 @@ sealed unsafe class Session
     /// <summary>From Start to Started. A healthy VMM needs milliseconds.</summary>
     public int StartMilliseconds { get; init; } = 30_000;
 
-    /// <summary>What else there is to do, once.</summary>
-    public Action WhileStarting { get; init; } = static () => { };
+    /// <summary>How long after its start a guest is taken for one that stays.</summary>
+    public const int StayMilliseconds = 50;
+
+    /// <summary>Called once, when the guest has stayed: what one that is gone at once need not pay for.</summary>
+    public Action? WhenStaying { get; init; }
 
     /// <summary>Called once the guest's first instruction is about to run; false ends it.</summary>
     public Func<bool> WhenStarted { get; init; } = static () => true;
@@ -39,6 +42,7 @@ sealed unsafe class Session
     readonly VmmDialogue _dialogue;
     readonly long _startedAt = Milliseconds();
     ControlledVmm? _controlled;
+    bool _stays;
     bool _channelOpen = true;
     bool _networkOpen;
     Outcome? _outcome;
@@ -62,7 +66,6 @@ sealed unsafe class Session
         // While the guest starts, this processor has nothing else to do.
         if (State is not null)
             _controlled = new ControlledVmm(_vmm, _signals, State.RecordPause);
-        WhileStarting();
         _vmm.Group?.RemoveAbandoned();
         while (!Step())
         {
@@ -152,9 +155,22 @@ sealed unsafe class Session
         watched[0] = new pollfd { fd = _channelOpen ? _vmm.Channel.Socket.Value : -1, events = POLLIN };
         watched[1] = new pollfd { fd = _vmm.EndDescriptor.Value, events = POLLIN };
         watched[2] = new pollfd { fd = _networkOpen ? _network!.Socket.Value : -1, events = POLLIN };
+        int wait = MillisecondsLeft();
+        if (!_stays && WhenStaying is not null)
+        {
+            int untilStay = (int)Math.Max(_startedAt + StayMilliseconds - Milliseconds(), 0);
+            if (untilStay == 0)
+            {
+                _stays = true;
+                WhenStaying();
+            }
+            else
+                wait = wait < 0 ? untilStay : Math.Min(wait, untilStay);
+        }
+
         ControlSocket? control = State?.Control;
         watched[3] = new pollfd { fd = control?.Events.Value ?? -1, events = POLLIN };
-        int ready = poll(watched, 4, MillisecondsLeft());
+        int ready = poll(watched, 4, wait);
         if (ready < 0)
             return errno == EINTR ? false : throw HostException.Last("poll");
         if (ready == 0)

@@ -48,14 +48,13 @@ sealed unsafe class ControlClient : IDisposable
     {
         if (_channel.TrySend(ControlMessage.Of(kind, value), wait: true) != 0)
             return false;
-        while (true)
-        {
-            if (!Next(AnswerMilliseconds, out ControlMessage message))
-                throw new UsageException($"the supervisor of {_id} does not answer; if it was stopped, continue it (kill -CONT), or kill it");
-            if (message.Kind != ControlKind.Answer)
-                return false;
-            return message.Value == 0 ? true : throw new HostException((int)Math.Clamp(-message.Value, 1, int.MaxValue), Word(kind), $"sandbox {_id}");
-        }
+        if (!Next(AnswerMilliseconds, out ControlMessage message))
+            throw new UsageException($"the supervisor of {_id} does not answer; if it was stopped, continue it (kill -CONT), or kill it");
+        if (message.Kind != ControlKind.Answer || message.Value == -ESRCH)
+            return false;
+        return message.Value == 0
+            ? true
+            : throw new HostException((int)Math.Clamp(-message.Value, 1, int.MaxValue), Word(kind), $"sandbox {_id}");
     }
 
     /// <summary>From now on the end is told.</summary>

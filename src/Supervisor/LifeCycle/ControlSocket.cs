@@ -17,6 +17,9 @@ sealed unsafe class ControlSocket : IDisposable
     const int Backlog = 16;
     const int FirstSignal = 1, LastSignal = 64;
 
+    /// <summary>How much is still heard at the end: each who may have come, and what each came to say.</summary>
+    const int LastEvents = 4 * MaximumClients;
+
     readonly FileDescriptor _listener;
     readonly FileDescriptor _events;
     readonly List<Client> _clients = [];
@@ -33,6 +36,15 @@ sealed unsafe class ControlSocket : IDisposable
         public bool Waits { get; set; }
 
         public void Dispose() => channel.Dispose();
+    }
+
+    /// <summary>Nothing can be done to it any more.</summary>
+    sealed class EndedGuest : IControlledGuest
+    {
+        public int Signal(int signal) => -ESRCH;
+        public int Kill() => -ESRCH;
+        public int Pause() => -ESRCH;
+        public int Resume() => -ESRCH;
     }
 
     /// <summary>Readable when somebody has come or asks something.</summary>
@@ -81,18 +93,20 @@ sealed unsafe class ControlSocket : IDisposable
         return epoll_ctl(_events.Value, EPOLL_CTL_ADD, file.Value, &wanted) == 0 ? 0 : -errno;
     }
 
-    /// <summary>Serves one event, if there is one.</summary>
-    public void Serve(IControlledGuest guest)
+    /// <summary>Serves one event.</summary>
+    /// <returns>False when there was none.</returns>
+    public bool Serve(IControlledGuest guest)
     {
         epoll_event ready;
         if (epoll_wait(_events.Value, &ready, 1, 0) != 1)
-            return;
+            return false;
         ulong number = ready.data;
         if (number == (ulong)_listener.Value)
             Accept();
         else if (_clients.Find(client => (ulong)client.Channel.Socket.Value == number) is Client client
             && !Hear(client, guest))
             Drop(client);
+        return true;
     }
 
     void Accept()
@@ -168,10 +182,15 @@ sealed unsafe class ControlSocket : IDisposable
         _clients.Remove(client);
     }
 
-    /// <summary>Tells those who wait.</summary>
+    /// <summary>The guest has ended: tells those who wait, and those who have just come to.</summary>
     /// <param name="status">The command line's exit status.</param>
     public void End(int status)
     {
+        var ended = new EndedGuest();
+        for (int i = 0; i < LastEvents && Serve(ended); i++)
+        {
+        }
+
         foreach (Client client in _clients)
             if (client.Waits)
                 client.Channel.TrySend(ControlMessage.Of(ControlKind.Ended, status), wait: false);

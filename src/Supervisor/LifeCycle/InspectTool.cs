@@ -35,13 +35,18 @@ static class InspectTool
         return Convert.ToHexStringLower(SHA256.HashData(policy));
     }
 
-    /// <summary>What the sandbox's control group has in use, by the group's own files.</summary>
+    /// <summary>
+    /// What the sandbox's control group has in use, by the group's own files; where none counts CPU time, that of its VMM.
+    /// </summary>
     internal static GroupUse Use(SandboxRecord record)
     {
         GroupUse all = default;
         foreach (RecordedGroup group in record.Groups)
             all = all.Or(group.Open(HostCgroupFiles.Instance).Use);
-        return all;
+        return all with
+        {
+            CpuMicroseconds = all.CpuMicroseconds ?? CgroupText.CpuTime(HostCgroupFiles.Instance.Read($"/proc/{record.Vmm}/stat")),
+        };
     }
 
     internal static string Text(ListedSandbox one, SandboxRecord record, string? digest, in GroupUse use)

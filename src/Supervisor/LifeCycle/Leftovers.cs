@@ -22,7 +22,9 @@ static class Leftovers
     }
 
     /// <summary>Removes one, unless it runs.</summary>
-    /// <param name="keptToo">The records and outputs, too, that were to be kept.</param>
+    /// <param name="keptToo">
+    /// The records and outputs, too, that were to be kept. Whoever asks for that can wait for what is still dying.
+    /// </param>
     /// <returns>0, or a negative error number: -EBUSY when it runs.</returns>
     public static int Remove(FileDescriptor place, SandboxId id, bool keptToo)
     {
@@ -35,7 +37,7 @@ static class Leftovers
             SandboxRecord? record = folder.Read();
             int error = 0;
             foreach (RecordedGroup group in record?.Groups ?? [])
-                if (Remove(group, HostCgroupFiles.Instance) is < 0 and int failure)
+                if (Remove(group, HostCgroupFiles.Instance, patient: keptToo) is < 0 and int failure)
                     error = failure;
             if (error == 0 && (keptToo || record is null or { IsKept: false }))
                 error = folder.Remove();
@@ -55,11 +57,14 @@ static class Leftovers
     }
 
     /// <summary>A record may say anything: only a group whose maker is gone is touched.</summary>
-    internal static int Remove(RecordedGroup group, ICgroupFiles files)
+    /// <param name="patient">Wait for what is in it to die.</param>
+    internal static int Remove(RecordedGroup group, ICgroupFiles files, bool patient = true)
     {
         if (files.FileSystem(group.Folder) is not (CGROUP_SUPER_MAGIC or CGROUP2_SUPER_MAGIC))
             return 0;
         GroupPart part = group.Open(files);
-        return GroupName.Parse(part.Name) is GroupName name && name.IsAbandoned(files) ? GuestGroup.Remove(part) : 0;
+        return GroupName.Parse(part.Name) is GroupName name && name.IsAbandoned(files)
+            ? patient ? GuestGroup.Remove(part) : GuestGroup.Remove(part, mostTries: 1)
+            : 0;
     }
 }

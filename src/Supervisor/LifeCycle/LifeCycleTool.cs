@@ -116,7 +116,9 @@ static class LifeCycleTool
         RecordedEnd? end = sandbox.Folder.Read()?.End;
         if (end?.Line is string line)
             StandardStreams.WriteError(Quote.Printable(line));
-        return status ?? end?.Status ?? throw new UsageException($"{sandbox.Id} has no exit status: its supervisor was killed, and the guest died with it");
+        return status ?? end?.Status ?? throw new UsageException(sandbox.Folder.IsRemoved
+            ? $"{sandbox.Id} has just ended, and its exit status was not kept"
+            : $"{sandbox.Id} has no exit status: its supervisor was killed, and the guest died with it");
     }
 
     static void Remove(OpenedSandbox sandbox)

@@ -29,7 +29,8 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
     public ControlSocket? Control { get; private set; }
 
     /// <summary>
-    /// Lets the sandbox be seen. For most this is done while the guest starts, when this processor has nothing else to do.
+    /// Lets the sandbox be seen. For most this is done once the guest has stayed for a moment, so that one which is gone at
+    /// once does not pay for it.
     /// </summary>
     /// <returns>Why it cannot be, for people; null when it is.</returns>
     /// <exception cref="UsageException">Its name is taken.</exception>

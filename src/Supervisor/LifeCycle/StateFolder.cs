@@ -102,7 +102,18 @@ sealed unsafe class StateFolder : IDisposable
     }
 
     /// <summary>Takes the folder of a sandbox that does not run; false when it does.</summary>
-    public bool TryTake() => TryLock(LOCK_EX);
+    public bool TryTake()
+    {
+        for (int tries = 0; !TryLock(LOCK_EX); tries++)
+        {
+            // Whoever only looks is done in no time.
+            if (tries == LockTries || IsAlive)
+                return false;
+            Thread.Sleep(1);
+        }
+
+        return true;
+    }
 
     bool TryLock(int kind)
     {
@@ -113,7 +124,8 @@ sealed unsafe class StateFolder : IDisposable
         return result == 0;
     }
 
-    bool IsRemoved => _folder.GetStatus(out stat status) != 0 || status.st_nlink == 0;
+    /// <summary>Whether nothing is known of the sandbox any more.</summary>
+    public bool IsRemoved => _folder.GetStatus(out stat status) != 0 || status.st_nlink == 0;
 
     /// <summary>Replaces the record in one step, so that nobody ever reads half of one.</summary>
     /// <returns>0 or a negative error number.</returns>

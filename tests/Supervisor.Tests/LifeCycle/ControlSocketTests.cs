@@ -128,6 +128,20 @@ public sealed unsafe class ControlSocketTests : IDisposable
     }
 
     [Fact]
+    public void WhoHasJustComeLearnsTheStatusToo()
+    {
+        StopServing();
+        using ControlClient waits = Connect(), asks = Connect();
+        waits.AskForEnd();
+        _control.End(3);
+        Assert.True(waits.WaitForEnd(10_000, out int? status));
+        Assert.Equal(3, status);
+        _control.Dispose();
+        Assert.False(asks.Ask(ControlKind.Pause));
+        Assert.Empty(_guest.Asked);
+    }
+
+    [Fact]
     public void WhoComesAfterTheEndIsToldThatNobodyIsThere()
     {
         StopServing();

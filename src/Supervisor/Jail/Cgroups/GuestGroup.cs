@@ -206,11 +206,12 @@ sealed class GuestGroup : IDisposable
     }
 
     /// <summary>Kills what is in a group's folder, and removes it.</summary>
+    /// <param name="mostTries">If it is still busy, a millisecond apart.</param>
     /// <returns>0 or a negative error number: -EBUSY when that took too long.</returns>
-    public static int Remove(GroupPart part)
+    public static int Remove(GroupPart part, int mostTries = RemovalTries)
     {
         int error;
-        for (int tries = 0; (error = part.Files.RemoveFolder(part.Folder)) == -EBUSY && tries < RemovalTries; tries++)
+        for (int tries = 0; (error = part.Files.RemoveFolder(part.Folder)) == -EBUSY && tries < mostTries; tries++)
         {
             part.Kill();
             Thread.Sleep(1);
