@@ -20,6 +20,7 @@ static class TargetList
         ["plan"] = static () => new PlanTarget(),
         ["cgroup"] = static () => new CgroupTarget(),
         ["facts"] = static () => new FactsTarget(),
+        ["state"] = static () => new StateTarget(),
         ["channel"] = static () => new ChannelTarget(),
         ["broker"] = static () => new BrokerTarget(),
         ["dns"] = static () => new DnsTarget(),

@@ -78,7 +78,7 @@ static unsafe class JailScript
 
     // A session of its own: Ctrl-C at the caller's terminal goes to the command line alone, which passes it on, and
     // reading that terminal as stdin does not stop the VMM as a background job.
-    static void ResetSignals(ChildScript script)
+    internal static void ResetSignals(ChildScript script)
     {
         script.Add("setsid", SYS_setsid);
         kernel_sigaction* byDefault = script.Place(default(kernel_sigaction));

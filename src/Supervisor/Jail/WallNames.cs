@@ -15,6 +15,8 @@ static class WallNames
         (JailWalls.Seccomp, "seccomp filter"),
     ];
 
-    public static string Of(JailWalls walls) =>
-        string.Join(", ", All.Where(name => walls.HasFlag(name.Wall)).Select(name => name.Name));
+    public static IEnumerable<string> ListOf(JailWalls walls) =>
+        All.Where(name => walls.HasFlag(name.Wall)).Select(name => name.Name);
+
+    public static string Of(JailWalls walls) => string.Join(", ", ListOf(walls));
 }

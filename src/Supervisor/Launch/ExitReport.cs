@@ -24,6 +24,7 @@ static class ExitReport
         Outcome.WallTimeEnforced => (ExitStatus.TimeLimit, WallTime(plan) + " by force"),
         Outcome.WallNotConfirmed wall => Failed(wall.What),
         Outcome.AuditFailed failed => Failed($"the audit log is incomplete and the guest was stopped: {failed.Why}"),
+        Outcome.Killed => (ExitStatus.SignalBase + Libc.SIGKILL, "the guest was ended by sandbox kill or sandbox stop"),
         Outcome.Interrupted interrupted => (ExitStatus.SignalBase + interrupted.Signal, "interrupted twice; the guest was stopped"),
         _ => throw new ArgumentOutOfRangeException(nameof(outcome)),
     };

@@ -26,11 +26,13 @@ static class Launcher
 {
     /// <param name="vmm">The VMM, started beforehand; asked for only once nothing is wrong with the request.</param>
     /// <param name="startedAt">CLOCK_MONOTONIC nanoseconds at which the command line began.</param>
+    /// <param name="detached">What this process is to a caller that does not wait for the guest; else null.</param>
     /// <returns>The command line's exit status.</returns>
-    public static int Run(RunOptions options, EarlyVmm vmm, long startedAt)
+    public static int Run(RunOptions options, EarlyVmm vmm, long startedAt, DetachedSupervisor? detached)
     {
-        LaunchResult result = Launch(options, vmm, startedAt, null);
-        if (result.Line is not null)
+        LaunchResult result = Launch(options, vmm, startedAt, null, detached);
+        // Of a detached one it is in its output already.
+        if (result.Line is not null && detached is null)
             StandardStreams.WriteError(result.Line);
         return result.Status;
     }
@@ -39,7 +41,8 @@ static class Launcher
     /// Takes what the guest asks for, in a run in which only mounts refuse anything; null in all others.
     /// </param>
     public static LaunchResult Launch(
-        RunOptions options, EarlyVmm vmm, long startedAt, ObservationCollector? learned)
+        RunOptions options, EarlyVmm vmm, long startedAt, ObservationCollector? learned,
+        DetachedSupervisor? detached = null)
     {
         (PolicyModel policy, long? revision) = TrustedPolicy.OfThisHost.Load(options.PolicyFile);
         using CallersTerminal? terminal = options.Terminal ? CallersTerminal.Open() : null;
@@ -57,7 +60,7 @@ static class Launcher
             opened.AddMount(MountOpener.Open(mount, host.WorkingDirectory), null);
         PolicyModel obeyed = learned is null ? policy : LearningPolicy.Of(policy);
         PlannedLaunch launch = PlanBuilder.Build(options, obeyed, host, opened.Mounts, network, startedAt);
-        using var state = new RunState();
+        using var state = new RunState(options);
         // Last of what can fail: a log tells of guests, not of mistakes.
         using AuditTrail? audit = AuditTrail.Open(state.Id, policy, obeyed, revision, learned);
         FileDescriptor[] descriptors = opened.Open(launch.Grants, options, audit?.VmmEnd);
@@ -69,19 +72,32 @@ static class Launcher
         RequiredWalls.Check(policy.Isolation, process.Jail);
         if (process.Jail.DeservesWarning(isRoot: geteuid() == 0))
             StandardStreams.WriteError($"warning: {process.Jail}");
+        FileDescriptor[] given = granted?.Descriptors ?? descriptors;
+        bool isInspected = opened.Result is not null || policy.Audit is not null || policy.Isolation.Count > 0;
+        JailExpectation? expected = isInspected || options.MustBeFound ? ExpectedJail.Of(process, launch, given) : null;
+        if (options.MustBeFound)
+            Publish(state, options, policy, launch, process, expected!);
+        detached?.KeepOutput(state.Folder!);
         audit?.Begin(launch, () => process.Signal(SIGKILL));
         NetworkRecorder? recorder =
             network is null || audit is null ? null : new NetworkRecorder(network, policy.NetworkRules, audit, learned);
         using NetworkBroker? broker = network is null ? null : new NetworkBroker(network, opened.TakeBroker(), recorder);
-        FileDescriptor[] given = granted?.Descriptors ?? descriptors;
         VmmProcess watched = process;
-        JailExpectation? expected = opened.Result is not null || policy.Audit is not null || policy.Isolation.Count > 0
-            ? ExpectedJail.Of(process, launch, given)
-            : null;
-        JailInspection? inspection = expected is null ? null : new JailInspection(process, expected, policy.Isolation, audit);
-        Outcome outcome = Watch(process, launch.Plan, terminal, given, broker, inspection,
-            () => Publish(state, options, policy, launch, watched, expected ?? ExpectedJail.Of(watched, launch, given)),
-            state.Confirm);
+        JailInspection? inspection = isInspected ? new JailInspection(process, expected!, policy.Isolation, audit) : null;
+        bool hasStarted = false;
+        Outcome outcome = Watch(process, terminal, given, signals =>
+            new Session(watched, launch.Plan, signals, broker, inspection)
+            {
+                State = state,
+                WhenStaying = options.MustBeFound ? null : () => Publish(
+                    state, options, policy, launch, watched, expected ?? ExpectedJail.Of(watched, launch, given)),
+                WhenStarted = reported =>
+                {
+                    hasStarted = true;
+                    state.Confirm(reported);
+                    return detached?.ReportStart(state.Id) ?? true;
+                },
+            });
         if (audit is not null)
             outcome = audit.Drain(outcome);
         (int status, string? line) = ExitReport.For(launch.Plan, outcome);
@@ -92,6 +108,10 @@ static class Launcher
                 GuestRecordFile.Read(opened.Counts!), process.CpuMicroseconds, process.Group?.Usage, inspection!.Lines).Write())
             is string unwritten)
             (status, line) = (ExitStatus.SandboxFailed, unwritten);
+        // Copies of the streams are among them, and output ends when nobody can write any more.
+        opened.Dispose();
+        detached?.EndOutput(line);
+        state.End(status, line, process, hasStarted);
         return new LaunchResult(
             status, line, outcome, launch, policy with { Shown = PlanRules.WithMounts(policy, home, opened.Mounts) });
     }
@@ -116,22 +136,24 @@ static class Launcher
     static void Publish(RunState state, RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess process,
         JailExpectation expected)
     {
-        if (state.Publish(options, policy, launch, process, expected) is string failure)
-            StandardStreams.WriteError($"warning: sandbox ps will not show this sandbox: {Quote.Printable(failure)}");
+        if (state.Publish(policy, launch, process, expected) is string failure)
+            StandardStreams.WriteError(options.MustBeFound
+                ? throw new UsageException($"run: other commands could not find this sandbox: {Quote.Printable(failure)}")
+                : $"warning: sandbox ps will not show this sandbox: {Quote.Printable(failure)}");
+        else if (options.MustBeFound && StatePlace.IsSubstitute)
+            StandardStreams.WriteError(
+                $"warning: there is no XDG_RUNTIME_DIR of this user's; what is known of sandboxes is in {StatePlace.Path}");
     }
 
     static Outcome Watch(
-        VmmProcess process, LaunchPlan plan, CallersTerminal? terminal, FileDescriptor[] descriptors,
-        NetworkBroker? broker, JailInspection? inspection, Action whileStarting, Action<StartOrders> whenStarted)
+        VmmProcess process, CallersTerminal? terminal, FileDescriptor[] descriptors,
+        Func<SignalForwarder, Session> makeSession)
     {
         using SignalForwarder signals = SignalForwarder.Start(process, terminal);
         try
         {
             terminal?.MakeRaw();
-            return new Session(process, plan, signals, broker, inspection)
-            {
-                WhileStarting = whileStarting, WhenStarted = whenStarted,
-            }.Run(descriptors);
+            return makeSession(signals).Run(descriptors);
         }
         catch
         {

@@ -35,6 +35,9 @@ abstract record Outcome
     /// <summary>What was to be recorded cannot be, and the guest was stopped.</summary>
     public sealed record AuditFailed(string Why) : Outcome;
 
+    /// <summary>Somebody ended the guest through its control socket.</summary>
+    public sealed record Killed : Outcome;
+
     /// <summary>The caller interrupted twice, and the guest was stopped.</summary>
     public sealed record Interrupted(int Signal) : Outcome;
 }

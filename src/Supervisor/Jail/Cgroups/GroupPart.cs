@@ -53,6 +53,9 @@ abstract record GroupPart(ICgroupFiles Files, string Parent, string Name, Contro
 
     public abstract GroupUsage Usage { get; }
 
+    /// <summary>At this moment; nothing of what this hierarchy does not control.</summary>
+    public abstract GroupUse Use { get; }
+
     /// <summary>Kills every process in it.</summary>
     public virtual void Kill()
     {

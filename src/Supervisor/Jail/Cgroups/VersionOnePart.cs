@@ -45,6 +45,11 @@ sealed record VersionOnePart(ICgroupFiles Files, string Parent, string Name, Con
 
     public override bool IsFrozen => Read("freezer.state")?.TrimEnd() == "FROZEN";
 
+    public override GroupUse Use => new(
+        CgroupText.Number(Read("memory.usage_in_bytes")), Usage.MemoryPeakBytes,
+        // In nanoseconds; most hosts mount it with the controller that limits.
+        CgroupText.Number(Read("cpuacct.usage")) / 1000, CgroupText.Number(Read("pids.current")));
+
     public override GroupUsage Usage => new(
         CgroupText.Number(Read("memory.memsw.max_usage_in_bytes"))
             ?? CgroupText.Number(Read("memory.max_usage_in_bytes")),

@@ -37,6 +37,10 @@ sealed record VersionTwoPart(ICgroupFiles Files, string Parent, string Name, Con
 
     public override bool IsFrozen => CgroupText.Number(Read("cgroup.events"), "frozen") == 1;
 
+    public override GroupUse Use => new(
+        CgroupText.Number(Read("memory.current")), Usage.MemoryPeakBytes,
+        CgroupText.Number(Read("cpu.stat"), "usage_usec"), CgroupText.Number(Read("pids.current")));
+
     public override GroupUsage Usage => new(
         CgroupText.Number(Read("memory.peak")),
         CgroupText.Number(Read("memory.events"), "oom_kill") ?? 0,

@@ -302,9 +302,11 @@ public sealed class GuestGroupTests
         FakeCgroups host = VersionTwo(s_me + "9\n");
         using GuestGroup group = GuestGroup.Create(host);
         host["/proc/50/stat"] = FakeCgroups.Stat(1000);
-        host.Alive.Add(60);
+        // Ended, and nobody has waited for it.
+        host["/proc/70/stat"] = FakeCgroups.Stat(1000).Replace(" S ", " Z ", StringComparison.Ordinal);
+        host.Alive.UnionWith([60, 70]);
         host[$"/proc/{Environment.ProcessId}/stat"] = FakeCgroups.Stat(77);
-        string[] gone = ["sandbox-40-1000-1", "sandbox-50-999-0"];
+        string[] gone = ["sandbox-40-1000-1", "sandbox-50-999-0", "sandbox-70-1000-1"];
         string[] kept =
         [
             "sandbox-50-1000-3", "sandbox-60-5-1", "sandbox-0-0-0", "sandbox-40-1000", "sandbox-040-1000-1",
