@@ -19,6 +19,8 @@ static class TargetList
         ["terminal"] = static () => new TerminalTarget(),
         ["plan"] = static () => new PlanTarget(),
         ["cgroup"] = static () => new CgroupTarget(),
+        ["facts"] = static () => new FactsTarget(),
+        ["state"] = static () => new StateTarget(),
         ["channel"] = static () => new ChannelTarget(),
         ["broker"] = static () => new BrokerTarget(),
         ["dns"] = static () => new DnsTarget(),

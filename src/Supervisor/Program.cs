@@ -20,11 +20,19 @@ static class Program
     {
         long startedAt = HostClock.MonotonicNanoseconds();
         StandardStreams.Reserve();
+        using DetachedSupervisor? detached = DetachedSupervisor.TryBecome(ref arguments);
+        int status = Run(arguments, detached, startedAt);
+        detached?.ReportEnd(status);
+        return status;
+    }
+
+    static int Run(string[] arguments, DetachedSupervisor? detached, long startedAt)
+    {
         // The VMM starts while this process still parses and opens files: two cores, one wait.
-        using EarlyVmm vmm = WillRun(arguments) ? EarlyVmm.Start() : EarlyVmm.None;
+        using EarlyVmm vmm = WillRun(arguments, detached is not null) ? EarlyVmm.Start() : EarlyVmm.None;
         try
         {
-            return Dispatch(arguments, vmm, startedAt);
+            return Dispatch(arguments, vmm, detached, startedAt);
         }
         catch (Exception mistake) when (mistake is UsageException or HostException)
         {
@@ -39,7 +47,7 @@ static class Program
         }
     }
 
-    static bool WillRun(string[] arguments)
+    static bool WillRun(string[] arguments, bool isDetached)
     {
         if (arguments is not ["run", ..])
             return false;
@@ -47,14 +55,14 @@ static class Program
         {
             if (argument == "--" || argument.StartsWith("--kernel", StringComparison.Ordinal))
                 return true;
-            if (argument is "--help" or "-h")
+            if (argument is "--help" or "-h" || (!isDetached && argument is RunCommand.DetachFlag or RunCommand.DetachLetter))
                 return false;
         }
 
         return false;
     }
 
-    static int Dispatch(string[] arguments, EarlyVmm vmm, long startedAt)
+    static int Dispatch(string[] arguments, EarlyVmm vmm, DetachedSupervisor? detached, long startedAt)
     {
         RequireUtf8(arguments);
         var model = new CommandModel();
@@ -70,13 +78,19 @@ static class Program
         if (command == model.Run.Command && parsed.GetValue(model.Run.ShowPolicy))
             return Print(PolicyText.Write(TrustedPolicy.OfThisHost.Load(model.Run.PolicyFile(parsed)).Policy));
         if (command == model.Run.Command)
-            return Launcher.Run(model.Run.Read(parsed, program, Environment.GetEnvironmentVariable), vmm, startedAt);
+        {
+            RunOptions options = model.Run.Read(parsed, program, Environment.GetEnvironmentVariable);
+            return options.Detach && detached is null
+                ? DetachedCall.Run(arguments)
+                : Launcher.Run(options, vmm, startedAt, detached);
+        }
+
         if (command == model.Policy.Learn)
             return Learn(model, parsed, program);
         if (program is not null)
             throw new UsageException($"{command.Name}: takes no program after --; see sandbox {command.Name} --help");
-        if (command == model.LifeCycle.Ps)
-            return PsTool.Run(parsed.GetValue(model.LifeCycle.All), parsed.GetValue(model.LifeCycle.Json));
+        if (model.LifeCycle.Commands.Contains(command))
+            return LifeCycleTool.Run(model.LifeCycle, parsed);
         if (model.Policy.Command.Subcommands.Contains(command))
             return PolicyTool.Run(model.Policy, parsed);
         if (model.GroupOf(command) == model.Audit.Command)

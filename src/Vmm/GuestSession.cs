@@ -29,13 +29,13 @@ sealed class GuestSession(SeqpacketChannel channel)
             TscSampler sampler = new(VdsoTimekeeper.GuestOffset);
             ForbiddenCall.Announce();
             RefuseExecutableMemory();
-            _phases.Mark("platform");
+            _phases.Mark(StartPhase.Platform);
             if (!ReceivePlan(out LaunchPlan? plan, out StartOrders orders, out FileDescriptor[] descriptors))
                 return 0; // the command line was wrong after all
             _phases.Begin(plan.StartedAtNanoseconds);
-            _phases.Mark("plan");
+            _phases.Mark(StartPhase.Plan);
             return plan.Machine is null
-                ? Run(plan, Confine(plan, orders, descriptors), platform, sampler)
+                ? Run(plan, orders, Confine(plan, orders, descriptors), platform, sampler)
                 : RunMachine(plan, orders, descriptors, platform, kvm);
         }
         catch (Exception failure) when (failure is HostException or PlanException)
@@ -74,7 +74,8 @@ sealed class GuestSession(SeqpacketChannel channel)
         return needs;
     }
 
-    private int Run(LaunchPlan plan, FileDescriptor[] descriptors, KvmPlatform platform, TscSampler sampler)
+    private int Run(
+        LaunchPlan plan, StartOrders orders, FileDescriptor[] descriptors, KvmPlatform platform, TscSampler sampler)
     {
         platform.Memory.Open(plan.Limits.MemoryBytes);
         LinuxPersonality personality = _personality = new(plan, platform.Memory, platform);
@@ -82,7 +83,7 @@ sealed class GuestSession(SeqpacketChannel channel)
         if (plan.Audit is AuditPlan audit)
             personality.RecordDecisionsTo(descriptors[audit.Descriptor]);
         personality.BuildFiles(descriptors);
-        _phases.Mark("files");
+        _phases.Mark(StartPhase.Files);
         if (plan.Streams.Trace >= 0)
             personality.TraceTo(descriptors[plan.Streams.Trace]);
         if (!personality.TryInitializeLoader(new LoaderOptions()))
@@ -94,13 +95,15 @@ sealed class GuestSession(SeqpacketChannel channel)
         GuestThread first = personality.CreateFirstProcess(new DescriptorTable(plan.Limits.OpenFiles), context!);
         personality.OpenStandardStreams(first.Process, descriptors);
         personality.OpenNetwork(descriptors);
-        _phases.Mark("personality");
+        _phases.Mark(StartPhase.Personality);
 
         personality.FirstProcessStopped = stopped =>
         {
             if (stopped && plan.Streams.Terminal)
                 TrySend(new ChannelMessage { Kind = MessageKind.Stopped });
         };
+        if (orders.HasFlag(StartOrders.Inspection) && !BeInspected(orders))
+            return 0; // the supervisor is gone
         // Starting a thread means waiting until it runs: the guest does not wait for those that serve it.
         personality.Start(first);
         personality.StartDeferredThreads();
@@ -108,15 +111,15 @@ sealed class GuestSession(SeqpacketChannel channel)
         // A trace shows every call once, where it is served.
         if (personality.Tracer is null)
             personality.Attendance?.Start();
-        _phases.Mark("program");
+        _phases.Mark(StartPhase.Program);
         if (!personality.HasEnded)
-            TrySend(new ChannelMessage { Kind = MessageKind.Started });
+            TrySend(new ChannelMessage { Kind = MessageKind.Started, Detail32 = (uint)orders });
 
         ThreadFilter.Take(ThreadRole.Main);
         GuestEnd end = personality.WaitForEnd();
         personality.DrainTerminal();
         if (plan.Streams.Result >= 0)
-            error = ResultRecord.Write(descriptors[plan.Streams.Result], personality, end, _phases);
+            error = ResultRecord.Write(descriptors[plan.Streams.Result], personality, _phases);
         return error == 0
             ? Report(end.Cause, end.Value, end.Detail, end.Message)
             : Report(EndCause.Failed, -error, (long)VmmFailure.ResultRecord);
@@ -135,22 +138,25 @@ sealed class GuestSession(SeqpacketChannel channel)
         platform.Dispose();
         // Neither is taken down here: threads of theirs live until the process ends, which is soon.
         VirtualMachine machine = new(system, plan.Limits.MemoryBytes, plan.Limits.Cpus);
-        _phases.Mark("machine");
+        _phases.Mark(StartPhase.Files);
         FileDescriptor[] descriptors = Confine(plan, orders, sent);
         MachineSession session = new(plan, machine, descriptors);
         BootProblem problem = session.Load();
         if (problem != BootProblem.None)
             return Report(EndCause.BadKernel, EINVAL, (long)problem);
-        _phases.Mark("kernel");
+        _phases.Mark(StartPhase.Personality);
         _machine = session;
-        Listen();
+        if (orders.HasFlag(StartOrders.Inspection) && !BeInspected(orders))
+            return 0; // the supervisor is gone
         session.Start();
-        TrySend(new ChannelMessage { Kind = MessageKind.Started });
+        Listen();
+        _phases.Mark(StartPhase.Program);
+        TrySend(new ChannelMessage { Kind = MessageKind.Started, Detail32 = (uint)orders });
 
         ThreadFilter.Take(ThreadRole.Main);
         GuestEnd end = session.WaitForEnd();
         long error = plan.Streams.Result >= 0
-            ? MachineRecord.Write(descriptors[plan.Streams.Result], session, end, _phases)
+            ? ResultRecord.Write(descriptors[plan.Streams.Result], MachineRecord.Of(session, _phases))
             : 0;
         return error == 0
             ? Report(end.Cause, end.Value, end.Detail, end.Message)
@@ -199,6 +205,32 @@ sealed class GuestSession(SeqpacketChannel channel)
         return LaunchPlan.Deserialize(bytes);
     }
 
+    /// <summary>
+    /// Every wall stands and no byte of the guest's program has been looked at: what the supervisor reads now is true.
+    /// Without its word nothing goes on.
+    /// </summary>
+    /// <returns>False when it is gone, or says what no supervisor says.</returns>
+    private bool BeInspected(StartOrders orders)
+    {
+        TrySend(new ChannelMessage { Kind = MessageKind.Confined, Detail32 = (uint)orders });
+        while (channel.Receive(out ChannelMessage message))
+        {
+            if (message is { Version: ChannelMessage.CurrentVersion, Kind: MessageKind.Go })
+            {
+                _phases.Mark(StartPhase.Inspection);
+                return true;
+            }
+
+            if (!Obey(message))
+                break;
+        }
+
+        return false;
+    }
+
+    private bool Obey(in ChannelMessage message) =>
+        _machine is null ? Obey(message, _personality!) : _machine.Obey(message);
+
     /// <summary>Obeys the supervisor from now on; when it is gone, so is the guest.</summary>
     private void Listen() => ThreadFilter.Start("channel", ThreadRole.Channel, 128 << 10, ListenUntilGone);
 
@@ -206,8 +238,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     {
         try
         {
-            while (channel.Receive(out ChannelMessage message)
-                && (_machine is null ? Obey(message, _personality!) : _machine.Obey(message)))
+            while (channel.Receive(out ChannelMessage message) && Obey(message))
             {
             }
         }

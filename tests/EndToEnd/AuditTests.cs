@@ -67,7 +67,8 @@ public sealed class AuditTests
         Assert.Equal(("start", "end"), (lines[0].GetProperty("Kind").GetString(), lines[^1].GetProperty("Kind").GetString()));
         Assert.True(lines[^1].GetProperty("Complete").GetBoolean());
         Assert.Equal(3, lines[^1].GetProperty("Status").GetInt32());
-        Assert.Equal(lines.Count - 2, lines[^1].GetProperty("Decisions").GetInt32());
+        Assert.Equal("walls", lines[1].GetProperty("Kind").GetString());
+        Assert.Equal(lines.Count - 3, lines[^1].GetProperty("Decisions").GetInt32());
         Assert.InRange(lines[^1].GetProperty("PeakKibibytes").GetInt64(), 1024, 1 << 20);
         JsonElement read = Assert.Single(lines, line => Is(line, "open /data/secret.key for read"));
         Assert.Equal(("denied EACCES", "deny read of /data/*.key", "keys lie beside the input"),
@@ -109,11 +110,11 @@ public sealed class AuditTests
         string policy = Policy("[lifecycle, denials]");
         Sh(policy, "cat secret.key").Ended(1);
         string[] lines = File.ReadAllLines(Log);
-        Assert.Equal(3, lines.Length);
-        File.WriteAllLines(Log, [lines[0], lines[1].Replace("secret.key", "public.key"), lines[2]]);
-        Assert.StartsWith($"'{Log}':2: line 2 was changed", Command("audit", "verify", Log).Ended(1).Text);
-        File.WriteAllLines(Log, lines[..2]);
-        Assert.StartsWith($"'{Log}':3: the log ends after line 2", Command("audit", "verify", Log).Ended(1).Text);
+        Assert.Equal(4, lines.Length);
+        File.WriteAllLines(Log, [lines[0], lines[1], lines[2].Replace("secret.key", "public.key"), lines[3]]);
+        Assert.StartsWith($"'{Log}':3: line 3 was changed", Command("audit", "verify", Log).Ended(1).Text);
+        File.WriteAllLines(Log, lines[..3]);
+        Assert.StartsWith($"'{Log}':4: the log ends after line 3", Command("audit", "verify", Log).Ended(1).Text);
         Sh(policy, "true").Ended(125).Says("cannot be continued", "truncated");
         File.Delete(Log);
         Assert.StartsWith($"'{Log}':1: the log is gone", Command("audit", "verify", Log).Ended(1).Text);

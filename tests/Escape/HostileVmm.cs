@@ -16,6 +16,15 @@ sealed class HostileVmm
 
     readonly string _folder = World.Current.NewFolder();
 
+    HostileVmm(JailWalls walls)
+    {
+        CopyManaged(walls);
+        File.Copy(Path.Combine(Path.GetDirectoryName(World.Sandbox)!, "sandbox-vmm"), Vmm);
+    }
+
+    /// <summary>The real VMM, in a jail that lacks walls.</summary>
+    public static HostileVmm Replaced(JailWalls walls) => new(walls);
+
     /// <param name="settings">"name=value" lines: see main.c.</param>
     /// <param name="walls">What the managed build of the supervisor builds; null for the native one, which builds all.</param>
     public HostileVmm(string settings, JailWalls? walls = null)

@@ -6,7 +6,7 @@ namespace Sandbox.Escape;
 /// <summary>SIGKILL for the supervisor or the VMM at any moment of a run: nothing is left of it.</summary>
 public sealed class KillTests
 {
-    static readonly string[] s_command = [World.Sandbox, "run", "--", "sh", "-c", "sleep 0.02; echo done"];
+    static readonly string[] s_command = [World.Sandbox, "run", "--", "sh", "-c", "sleep 0.1; echo done"];
 
     [Theory]
     [InlineData(false)]
@@ -37,6 +37,48 @@ public sealed class KillTests
 
         Assert.True(early > 0, $"seed {seed}: no kill came before the guest's end ({late} came too late)");
         World.AssertNoMounts();
+        AssertNothingIsKnown(folder);
+    }
+
+    [Fact]
+    public void A_detached_supervisor_that_is_killed_at_any_moment_leaves_nothing()
+    {
+        World.Need();
+        string folder = World.Current.NewFolder();
+        string[] command = [World.Sandbox, "run", "--detach", "--rm", "--", "sleep", "60"];
+        int seed = Environment.TickCount, early = 0;
+        var random = new Random(seed);
+        for (int round = 0; round < Scale.Of(150, 20); round++)
+        {
+            TimeSpan moment = TimeSpan.FromMilliseconds(random.NextDouble() * 60);
+            Outcome outcome = World.Start(command, folder, null, child => Kill(child, vmm: true, moment));
+            string what = $"seed {seed}, round {round}, killed after {moment.TotalMilliseconds:F1} ms\n{outcome}";
+            Assert.False(outcome.TimedOut, what);
+            if (outcome.Status == 0)
+            {
+                // The caller was told before the kill, or there was none.
+                World.Start([World.Sandbox, "kill", outcome.Text.Trim()], folder);
+                continue;
+            }
+
+            early++;
+            Assert.True(outcome.Status == 125, what);
+            Assert.True(outcome.Left.Count == 0, $"left: {string.Join(", ", outcome.Left)}; {what}");
+        }
+
+        Assert.True(early > 0, $"seed {seed}: no kill came before the caller's end");
+        AssertNothingIsKnown(folder);
+    }
+
+    /// <summary>After gc there is no folder and no control group of a sandbox that does not run.</summary>
+    static void AssertNothingIsKnown(string folder)
+    {
+        Outcome cleaned = World.Start([World.Sandbox, "gc"], folder);
+        Assert.True(cleaned.Status == 0, $"{cleaned}");
+        Outcome all = World.Start([World.Sandbox, "ps", "--all"], folder);
+        Assert.DoesNotContain("lost", all.Text, StringComparison.Ordinal);
+        Assert.DoesNotContain("exited", all.Text, StringComparison.Ordinal);
+        Assert.Empty(ControlGroups.Abandoned());
     }
 
     /// <returns>False when there was no process to kill at that moment.</returns>

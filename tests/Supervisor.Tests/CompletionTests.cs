@@ -26,7 +26,9 @@ public class CompletionTests
             var lines = new TheoryData<string, string, string[]>();
             foreach (string shell in s_shells.Keys)
             {
-                lines.Add(shell, "sandbox r", ["run"]);
+                lines.Add(shell, "sandbox ru", ["run"]);
+                lines.Add(shell, "sandbox logs --f", ["--follow"]);
+                lines.Add(shell, "sandbox run --det", ["--detach"]);
                 lines.Add(shell, "sandbox d", ["doctor"]);
                 lines.Add(shell, "sandbox run --m", ["--memory", "--mount"]);
                 lines.Add(shell, "sandbox run --memory 1G --cp", ["--cpu-time", "--cpus"]);

@@ -85,12 +85,9 @@ sealed class DecisionTarget : FuzzTarget
             .. Call(1, 0, 0, 0), .. Call(2, 101, DecisionMessage.Killed, 1), .. Call(3, 63, Libc.ENOSYS, 2),
             .. Call(4, uint.MaxValue, Libc.EPERM, Verdict.NoRule), .. Record(5, DecisionKind.End, [], PathAccess.None, 0, 0),
         ]);
-        byte[] dropped = Record(1, DecisionKind.Dropped, [], PathAccess.None, 0, 0);
-        MemoryMarshal.AsRef<DecisionMessage>(dropped).Count = ulong.MaxValue;
-        yield return ("dropped", dropped);
-        byte[] cut = Record(1, DecisionKind.Path, Encoding.ASCII.GetBytes(new string('x', DecisionMessage.RequestBytes)), PathAccess.Read, Libc.EACCES, 0);
-        MemoryMarshal.AsRef<DecisionMessage>(cut).Truncated = 1;
-        yield return ("cut", cut);
+        yield return ("dropped", Record(1, DecisionKind.Dropped, [], PathAccess.None, 0, 0, count: ulong.MaxValue));
+        byte[] end = Encoding.ASCII.GetBytes(new string('x', DecisionMessage.RequestBytes));
+        yield return ("cut", Record(1, DecisionKind.Path, end, PathAccess.Read, Libc.EACCES, 0, truncated: 1));
     }
 
     private static byte[] Call(ulong sequence, ulong number, int result, int rule)
@@ -101,12 +98,13 @@ sealed class DecisionTarget : FuzzTarget
     }
 
     private static byte[] Record(
-        ulong sequence, DecisionKind kind, ReadOnlySpan<byte> request, PathAccess access, int result, int rule)
+        ulong sequence, DecisionKind kind, ReadOnlySpan<byte> request, PathAccess access, int result, int rule,
+        ulong count = 0, uint truncated = 0)
     {
         DecisionMessage message = new()
         {
             Version = DecisionMessage.CurrentVersion, Kind = kind, Sequence = sequence, Access = access, Result = result,
-            Rule = rule, Process = 1, Length = (uint)request.Length,
+            Rule = rule, Process = 1, Count = count, Length = (uint)request.Length, Truncated = truncated,
         };
         request.CopyTo(message.Request);
         return MemoryMarshal.AsBytes(new ReadOnlySpan<DecisionMessage>(in message)).ToArray();

@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Learning;
 using Sandbox.Supervisor.LifeCycle;
@@ -79,6 +80,13 @@ sealed unsafe class AuditTrail : IDecisionSink, IDisposable
     }
 
     public bool HasRoom => _writer.HasRoom;
+
+    /// <summary>Records what stands around the VMM, as the kernel shows it.</summary>
+    public void RecordWalls(IReadOnlyList<FactLine> lines)
+    {
+        if (_section.Records(AuditEvents.Lifecycle))
+            _writer.Add(AuditEvent.Walls(_run, lines));
+    }
 
     public bool Record(DecisionRecord decision) =>
         !_section.Records(decision.Allowed) || _writer.Offer(Number(decision));

@@ -17,8 +17,10 @@ sealed class CommandModel
         Completion = new Command("completion", "Print a completion script for bash, zsh or fish") { Shell };
         Root = new Command(ProgramName, "Run untrusted Linux programs, each in a KVM virtual machine of its own")
         {
-            Run.Command, LifeCycle.Ps, Policy.Command, Audit.Command, Doctor, Version, Completion, Help, VersionFlag,
+            Run.Command, Help, VersionFlag,
         };
+        foreach (Command command in (Command[])[.. LifeCycle.Commands, Policy.Command, Audit.Command, Doctor, Version, Completion])
+            Root.Add(command);
     }
 
     public Command Root { get; }
@@ -66,8 +68,12 @@ sealed class CommandModel
     /// <summary>What completion may offer for an argument.</summary>
     public FlagValue ValueOf(Argument argument)
     {
+        if (argument == LifeCycle.Sandbox || argument == LifeCycle.Sandboxes)
+            return FlagValue.Sandbox;
         if (argument == Shell)
             return FlagValue.Choice;
+        if (argument == Audit.Id)
+            return FlagValue.Text;
         return argument == Policy.Folder ? FlagValue.Directory : FlagValue.File;
     }
 
@@ -97,4 +103,6 @@ enum FlagValue
     Choice,
     /// <summary>The name of an environment variable.</summary>
     Variable,
+    /// <summary>A sandbox: its ID or name. Completion offers the IDs.</summary>
+    Sandbox,
 }

@@ -12,6 +12,7 @@ static partial class CompletionScript
             $"        {group.Name}) words='{CommandNames(group)} {string.Join(' ', Words(model, group))}' ;;\n"));
         return $$"""
             # bash completion for sandbox
+            __sandbox_names() { sh -c '{{PrintSandboxes}}'; }
             _sandbox() {
                 local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
                 local command= words= i
@@ -68,7 +69,12 @@ static partial class CompletionScript
         text.Append("            esac\n");
         if (command.Arguments is [Argument argument, ..])
         {
-            string offer = model.ValueOf(argument) == FlagValue.Choice ? $"words='{string.Join(' ', Shells)}'" : BashFiles(model.ValueOf(argument));
+            string offer = model.ValueOf(argument) switch
+            {
+                FlagValue.Choice => $"words='{string.Join(' ', Shells)}'",
+                FlagValue.Sandbox => "words=$(__sandbox_names)",
+                var value => BashFiles(value),
+            };
             text.Append($"            if [[ $current != -* ]]; then {offer}; else words='{string.Join(' ', Words(model, command))}'; fi ;;\n");
         }
         else

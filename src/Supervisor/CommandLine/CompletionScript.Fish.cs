@@ -9,6 +9,9 @@ static partial class CompletionScript
     {
         var text = new StringBuilder($$"""
             # fish completion for sandbox
+            function __sandbox_names
+                sh -c '{{PrintSandboxes.Replace("\\", "\\\\", StringComparison.Ordinal)}}'
+            end
             function __sandbox_command
                 # The commands typed so far, and nothing once the program has begun.
                 set -l words (commandline -opc)
@@ -66,6 +69,7 @@ static partial class CompletionScript
     {
         FlagValue.Choice => $" -a '{string.Join(' ', Shells)}'",
         FlagValue.Directory => " -a '(__fish_complete_directories)'",
+        FlagValue.Sandbox => " -a '(__sandbox_names)'",
         _ => " -F",
     };
 

@@ -10,6 +10,7 @@ static partial class CompletionScript
         return $$"""
             #compdef sandbox
             # zsh completion for sandbox
+            __sandbox_names() { compadd -- $(sh -c '{{PrintSandboxes}}') }
             _sandbox() {
                 local curcontext=$curcontext state line
                 local -a subcommands
@@ -75,6 +76,7 @@ static partial class CompletionScript
         {
             FlagValue.Choice => $"({string.Join(' ', Shells)})",
             FlagValue.Directory => "_path_files -/",
+            FlagValue.Sandbox => "__sandbox_names",
             _ => "_files",
         };
         return ZshWord($"{(argument.Arity.MaximumNumberOfValues > 1 ? "*" : "")}:{argument.Name.TrimEnd('.').ToLowerInvariant()}:{offer}");

@@ -19,6 +19,13 @@ static partial class CompletionScript
             $"completion: {Quote.Value(shell)} is not a shell that scripts exist for; name bash, zsh or fish"),
     };
 
+    /// <summary>
+    /// For sh: prints the IDs and names of this user's sandboxes, from where they are on record. What shells would expand
+    /// is no part of either.
+    /// </summary>
+    const string PrintSandboxes =
+        """for place in /run/sandbox "$XDG_RUNTIME_DIR/sandbox" "/tmp/sandbox-$(id -u)"; do sed -nE "s/^(id|name) ([A-Za-z0-9_.-]+)$/\2/p" "$place"/*/record 2>/dev/null; done""";
+
     static IEnumerable<string> Names(Option option) => option.Aliases.Append(option.Name);
 
     /// <summary>Flags as typed: those with an optional value are offered both ways.</summary>

@@ -37,6 +37,9 @@ static class HelpText
             return "sandbox policy learn [FLAGS] -- PROGRAM [ARGUMENTS]";
         if (model.GroupOf(command) is Command group)
             return string.Join(' ', new[] { "sandbox", group.Name, command.Name, "[FLAGS]" }.Concat(command.Arguments.Select(argument => argument.Name)));
+        if (model.LifeCycle.Commands.Contains(command))
+            return string.Join(' ', new[] { "sandbox", command.Name }.Concat(command.Options.Count > 0 ? ["[FLAGS]"] : [])
+                .Concat(command.Arguments.Select(argument => argument.Name)));
         return command == model.Completion ? "sandbox completion SHELL" : $"sandbox {command.Name}";
     }
 
@@ -65,6 +68,8 @@ static class HelpText
     {
         if (command == model.Run.Command)
             return Run;
+        if (model.LifeCycle.Commands.Contains(command))
+            return LifeCycle;
         if (command == model.Completion)
             return Completion;
         if (command == model.Doctor)
@@ -117,8 +122,33 @@ static class HelpText
           sandbox run --mount src --mount out:/out:rw -- make -C src DESTDIR=/out
           sandbox run --memory 512M --timeout 10s --cpus 1 -- ./untrusted < input
           sandbox run -t -- bash
+          sandbox run --detach --name web --mount . -- python3 server.py
           sandbox run --trace=calls.txt --json result.json -- ls -l /
           sandbox run --kernel vmlinuz --initrd initramfs --append quiet --
+
+        """;
+
+    const string LifeCycle = """
+
+        SANDBOX is an ID, the beginning of one, or the name that run --name gave. A user
+        sees his own sandboxes. What a detached sandbox leaves, its record and the last
+        1 MiB of each of its output streams, stays until rm or gc removes it, unless it
+        was started with --rm; other sandboxes leave nothing. A sandbox that is "lost"
+        had its supervisor killed, and died with it. A time limit goes on during a pause.
+        TIME is a number with ms, s, m, h or d, or none.
+
+        Exit status: 0; of wait, that of the sandbox's command line; 125 when there is no
+        such sandbox or it is in no state for that, with one line on stderr that says so.
+
+        Examples:
+          id=$(sandbox run --detach --name web -- python3 -m http.server)
+          sandbox ps --all
+          sandbox logs --follow web
+          sandbox inspect --json web
+          sandbox stop --time 5s web
+          sandbox kill --signal HUP web
+          sandbox wait web; echo $?
+          sandbox rm web
 
         """;
 
@@ -160,12 +190,17 @@ static class HelpText
         are not set in /etc/sandbox and /var/lib/sandbox for root, and in ~/.config and
         ~/.local/state for others.
 
+        sandbox compares the walls around a running sandbox, as the kernel shows them
+        now, with what its supervisor built and what its plan grants.
+
         Exit status: 0 good, 1 a fault, named with its line, 3 the log cannot be
-        checked, 125 the command line is wrong or a file cannot be read.
+        checked, or not every wall can be read (run it as root), 125 the command line is
+        wrong, a file cannot be read, or the sandbox does not run.
 
         Examples:
           sandbox audit show --denied --since 1h /var/log/sandbox/triage.log
           sandbox audit verify /var/log/sandbox/triage.log
+          sandbox audit sandbox 7f3a
 
         """;
 

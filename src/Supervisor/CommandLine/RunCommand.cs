@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.LifeCycle;
 
 namespace Sandbox.Supervisor.CommandLine;
 
@@ -33,12 +34,15 @@ sealed class RunCommand
     readonly Option<bool> _tty = new("--tty", "-t") { Description = "give the guest a terminal", Arity = ArgumentArity.Zero };
     readonly Option<string> _handoff = Value("--handoff", "on|off", "answer system calls over shared memory where exits are expensive");
 
+    readonly Option<string> _name = Value(SandboxName.Flag, "NAME", "what other commands may call it, beside its ID");
+    readonly Option<bool> _remove = new("--rm") { Description = "with --detach: keep no record and no output after the end", Arity = ArgumentArity.Zero };
+
     public RunCommand()
     {
         Command = new Command("run", "Run a program in a virtual machine of its own")
         {
             _policy, ShowPolicy, _memory, _cpus, _timeout, _cpuTime, _processes, _output, _tmp, _environment, _workdir, _hostname, _user,
-            _mounts, _json, _trace, _tty, _handoff, _kernel, _initrd, _root, _modules, _append,
+            _mounts, _json, _trace, _tty, _handoff, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append,
         };
     }
 
@@ -47,6 +51,16 @@ sealed class RunCommand
     /// <summary>Prints the policy instead of running anything.</summary>
     public Option<bool> ShowPolicy { get; } =
         new("--show-policy") { Description = "print the policy that would apply", Arity = ArgumentArity.Zero };
+
+    /// <summary>Leaves the guest running.</summary>
+    public Option<bool> Detach { get; } =
+        new(DetachFlag, DetachLetter) { Description = "print the sandbox's ID and return once the guest has started", Arity = ArgumentArity.Zero };
+
+    public const string DetachFlag = "--detach";
+    public const string DetachLetter = "-d";
+
+    /// <summary>Flags that say nothing about what the guest may do, and make no sense where runs are only watched.</summary>
+    public IEnumerable<Option> OwnFlags => [ShowPolicy, Detach, _name, _remove];
 
     public string? PolicyFile(ParseResult flags) => FileName(flags, _policy);
 
@@ -75,6 +89,9 @@ sealed class RunCommand
         ulong? memory = Size(flags, _memory);
         if (memory < RunOptions.MinimumMemory)
             throw new UsageException($"--memory: {ByteSize.Format(memory.Value)} is too little; give at least {ByteSize.Format(RunOptions.MinimumMemory)}");
+        bool detach = flags.GetValue(Detach), terminal = flags.GetValue(_tty);
+        if (detach && terminal)
+            throw new UsageException("--detach: a guest that is left alone has no terminal; leave out --detach or --tty");
         ulong? output = Size(flags, _output);
         if (output == 0)
             throw new UsageException("--output-limit: zero bytes would end the guest at its first word; leave the flag out for no limit");
@@ -99,8 +116,11 @@ sealed class RunCommand
             Mounts = Mounts(flags),
             ResultFile = FileName(flags, _json),
             TraceFile = FileName(flags, _trace),
-            Terminal = flags.GetValue(_tty),
+            Terminal = terminal,
             Handoff = OnOff(flags, _handoff) ?? true,
+            Name = flags.GetValue(_name) is string name ? SandboxName.Parse(name) : null,
+            Detach = detach,
+            Remove = flags.GetValue(_remove),
         };
     }
 

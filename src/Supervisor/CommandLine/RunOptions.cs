@@ -59,4 +59,16 @@ sealed record RunOptions
 
     public bool Terminal { get; init; }
     public bool Handoff { get; init; } = true;
+
+    /// <summary>What other commands may call the sandbox by; null for its ID alone.</summary>
+    public string? Name { get; init; }
+
+    /// <summary>The command line ends once the guest has started.</summary>
+    public bool Detach { get; init; }
+
+    /// <summary>What is known of a detached sandbox goes with its end.</summary>
+    public bool Remove { get; init; }
+
+    /// <summary>Whether the sandbox is of no use to the caller if other commands cannot find it.</summary>
+    public bool MustBeFound => Detach || Name is not null;
 }

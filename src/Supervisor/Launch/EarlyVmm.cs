@@ -23,10 +23,19 @@ sealed class EarlyVmm : IDisposable
     VmmProcess? _process;
     HostException? _failure;
 
-    public static EarlyVmm None { get; } = new();
+    /// <summary>One that is started when it is asked for.</summary>
+    public static EarlyVmm None => new();
 
     /// <exception cref="HostException">It could not be started.</exception>
-    public VmmProcess Process => _process ?? throw _failure ?? throw new InvalidOperationException("no VMM was started");
+    public VmmProcess Process
+    {
+        get
+        {
+            if (_process is null && _failure is null)
+                TryStart();
+            return _process ?? throw _failure!;
+        }
+    }
 
     /// <summary>Beside this program: both come from one build.</summary>
     public static string ProgramPath =>
@@ -35,17 +44,21 @@ sealed class EarlyVmm : IDisposable
     public static EarlyVmm Start()
     {
         var vmm = new EarlyVmm();
+        vmm.TryStart();
+        return vmm;
+    }
+
+    void TryStart()
+    {
         try
         {
             using FileDescriptor kvm = OpenKvm();
-            vmm._process = VmmProcess.Start(ProgramPath, kvm, Walls);
+            _process = VmmProcess.Start(ProgramPath, kvm, Walls);
         }
         catch (HostException failure)
         {
-            vmm._failure = failure;
+            _failure = failure;
         }
-
-        return vmm;
     }
 
     /// <summary>Another VMM in place of the first, which ends: in a jail that suits what turned out to be granted.</summary>

@@ -6,6 +6,7 @@ using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Learning;
 using Sandbox.Supervisor.LifeCycle;
 using Sandbox.Supervisor.Network;
@@ -25,11 +26,13 @@ static class Launcher
 {
     /// <param name="vmm">The VMM, started beforehand; asked for only once nothing is wrong with the request.</param>
     /// <param name="startedAt">CLOCK_MONOTONIC nanoseconds at which the command line began.</param>
+    /// <param name="detached">What this process is to a caller that does not wait for the guest; else null.</param>
     /// <returns>The command line's exit status.</returns>
-    public static int Run(RunOptions options, EarlyVmm vmm, long startedAt)
+    public static int Run(RunOptions options, EarlyVmm vmm, long startedAt, DetachedSupervisor? detached)
     {
-        LaunchResult result = Launch(options, vmm, startedAt, null);
-        if (result.Line is not null)
+        LaunchResult result = Launch(options, vmm, startedAt, null, detached);
+        // Of a detached one it is in its output already.
+        if (result.Line is not null && detached is null)
             StandardStreams.WriteError(result.Line);
         return result.Status;
     }
@@ -38,7 +41,8 @@ static class Launcher
     /// Takes what the guest asks for, in a run in which only mounts refuse anything; null in all others.
     /// </param>
     public static LaunchResult Launch(
-        RunOptions options, EarlyVmm vmm, long startedAt, ObservationCollector? learned)
+        RunOptions options, EarlyVmm vmm, long startedAt, ObservationCollector? learned,
+        DetachedSupervisor? detached = null)
     {
         (PolicyModel policy, long? revision) = TrustedPolicy.OfThisHost.Load(
             options.PolicyFile ?? (options.Machine is null ? null : MachinePlanBuilder.DefaultPolicy));
@@ -59,7 +63,7 @@ static class Launcher
         PlannedLaunch launch = options.Machine is null
             ? PlanBuilder.Build(options, obeyed, host, opened.Mounts, network, startedAt)
             : MachinePlanBuilder.Build(options, obeyed, host, startedAt);
-        using var state = new RunState();
+        using var state = new RunState(options);
         // Last of what can fail: a log tells of guests, not of mistakes.
         using AuditTrail? audit = AuditTrail.Open(state.Id, policy, obeyed, revision, learned);
         FileDescriptor[] descriptors = opened.Open(launch.Grants, options, audit?.VmmEnd);
@@ -71,20 +75,46 @@ static class Launcher
         RequiredWalls.Check(policy.Isolation, process.Jail);
         if (process.Jail.DeservesWarning(isRoot: geteuid() == 0))
             StandardStreams.WriteError($"warning: {process.Jail}");
+        FileDescriptor[] given = granted?.Descriptors ?? descriptors;
+        bool isInspected = opened.Result is not null || policy.Audit is not null || policy.Isolation.Count > 0;
+        JailExpectation? expected = isInspected || options.MustBeFound ? ExpectedJail.Of(process, launch, given) : null;
+        if (options.MustBeFound)
+            Publish(state, options, policy, launch, process, expected!);
+        detached?.KeepOutput(state.Folder!);
         audit?.Begin(launch, () => process.Signal(SIGKILL));
         NetworkRecorder? recorder =
             network is null || audit is null ? null : new NetworkRecorder(network, policy.NetworkRules, audit, learned);
         using NetworkBroker? broker = network is null ? null : new NetworkBroker(network, opened.TakeBroker(), recorder);
         VmmProcess watched = process;
-        Outcome outcome = Watch(process, launch.Plan, terminal, granted?.Descriptors ?? descriptors, broker,
-            () => Publish(state, options, policy, launch, watched));
+        JailInspection? inspection = isInspected ? new JailInspection(process, expected!, policy.Isolation, audit) : null;
+        bool hasStarted = false;
+        Outcome outcome = Watch(process, terminal, given, signals =>
+            new Session(watched, launch.Plan, signals, broker, inspection)
+            {
+                State = state,
+                WhenStaying = options.MustBeFound ? null : () => Publish(
+                    state, options, policy, launch, watched, expected ?? ExpectedJail.Of(watched, launch, given)),
+                WhenStarted = reported =>
+                {
+                    hasStarted = true;
+                    state.Confirm(reported);
+                    return detached?.ReportStart(state.Id) ?? true;
+                },
+            });
         if (audit is not null)
             outcome = audit.Drain(outcome);
         (int status, string? line) = ExitReport.For(launch.Plan, outcome);
         terminal?.Restore();
         if (audit?.End(line ?? "the program exited", status) is string failure && outcome is not Outcome.AuditFailed)
             (status, line) = ExitReport.For(launch.Plan, new Outcome.AuditFailed(failure));
-        opened.Result?.Publish();
+        if (opened.Result is ResultFile result && result.Publish(new ResultRecord(status, line, outcome,
+                GuestRecordFile.Read(opened.Counts!), process.CpuMicroseconds, process.Group?.Usage, inspection!.Lines).Write())
+            is string unwritten)
+            (status, line) = (ExitStatus.SandboxFailed, unwritten);
+        // Copies of the streams are among them, and output ends when nobody can write any more.
+        opened.Dispose();
+        detached?.EndOutput(line);
+        state.End(status, line, process, hasStarted);
         return new LaunchResult(
             status, line, outcome, launch, policy with { Shown = PlanRules.WithMounts(policy, home, opened.Mounts) });
     }
@@ -106,21 +136,27 @@ static class Launcher
         return null;
     }
 
-    static void Publish(RunState state, RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess process)
+    static void Publish(RunState state, RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess process,
+        JailExpectation expected)
     {
-        if (state.Publish(options, policy, launch, process) is string failure)
-            StandardStreams.WriteError($"warning: sandbox ps will not show this sandbox: {Quote.Printable(failure)}");
+        if (state.Publish(policy, launch, process, expected) is string failure)
+            StandardStreams.WriteError(options.MustBeFound
+                ? throw new UsageException($"run: other commands could not find this sandbox: {Quote.Printable(failure)}")
+                : $"warning: sandbox ps will not show this sandbox: {Quote.Printable(failure)}");
+        else if (options.MustBeFound && StatePlace.IsSubstitute)
+            StandardStreams.WriteError(
+                $"warning: there is no XDG_RUNTIME_DIR of this user's; what is known of sandboxes is in {StatePlace.Path}");
     }
 
     static Outcome Watch(
-        VmmProcess process, LaunchPlan plan, CallersTerminal? terminal, FileDescriptor[] descriptors,
-        NetworkBroker? broker, Action whileStarting)
+        VmmProcess process, CallersTerminal? terminal, FileDescriptor[] descriptors,
+        Func<SignalForwarder, Session> makeSession)
     {
         using SignalForwarder signals = SignalForwarder.Start(process, terminal);
         try
         {
             terminal?.MakeRaw();
-            return new Session(process, plan, signals, broker) { WhileStarting = whileStarting }.Run(descriptors);
+            return makeSession(signals).Run(descriptors);
         }
         catch
         {

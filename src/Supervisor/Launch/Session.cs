@@ -2,6 +2,7 @@ using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.LifeCycle;
 using Sandbox.Supervisor.Network;
 using static Sandbox.Host.Libc;
 
@@ -16,8 +17,19 @@ sealed unsafe class Session
     /// <summary>From Start to Started. A healthy VMM needs milliseconds.</summary>
     public int StartMilliseconds { get; init; } = 30_000;
 
-    /// <summary>What else there is to do, once.</summary>
-    public Action WhileStarting { get; init; } = static () => { };
+    /// <summary>How long after its start a guest is taken for one that stays.</summary>
+    public const int StayMilliseconds = 50;
+
+    /// <summary>Called once, when the guest has stayed: what one that is gone at once need not pay for.</summary>
+    public Action? WhenStaying { get; init; }
+
+    /// <summary>
+    /// Called with what its VMM says that it has put on, once the guest's first instruction is about to run; false ends it.
+    /// </summary>
+    public Func<StartOrders, bool> WhenStarted { get; init; } = static _ => true;
+
+    /// <summary>What other commands ask of the guest comes from here; null for nowhere.</summary>
+    public RunState? State { get; init; }
 
     /// <summary>From the last word of a VMM to its end.</summary>
     public const int EndMilliseconds = 2_000;
@@ -32,21 +44,28 @@ sealed unsafe class Session
     readonly LaunchPlan _plan;
     readonly SignalForwarder _signals;
     readonly NetworkBroker? _network;
+    readonly JailInspection? _inspection;
     readonly VmmDialogue _dialogue;
     readonly long _startedAt = Milliseconds();
+    ControlledVmm? _controlled;
+    bool _stays;
     bool _channelOpen = true;
     bool _networkOpen;
     Outcome? _outcome;
 
     /// <param name="network">Serves a guest that has something of the network; it stays the caller's.</param>
-    public Session(VmmProcess vmm, LaunchPlan plan, SignalForwarder signals, NetworkBroker? network = null)
+    /// <param name="inspection">Looks at the jail before the guest's first instruction; null for nobody.</param>
+    public Session(
+        VmmProcess vmm, LaunchPlan plan, SignalForwarder signals, NetworkBroker? network = null,
+        JailInspection? inspection = null)
     {
+        _inspection = inspection;
         _vmm = vmm;
         _plan = plan;
         _signals = signals;
         _network = network;
         _networkOpen = network is not null;
-        _dialogue = new VmmDialogue(plan);
+        _dialogue = new VmmDialogue(plan, inspection is not null);
     }
 
     /// <param name="descriptors">In the plan's order.</param>
@@ -55,7 +74,8 @@ sealed unsafe class Session
     {
         Start(descriptors);
         // While the guest starts, this processor has nothing else to do.
-        WhileStarting();
+        if (State is not null)
+            _controlled = new ControlledVmm(_vmm, _signals, State.RecordPause);
         _vmm.Group?.RemoveAbandoned();
         while (!Step())
         {
@@ -69,6 +89,8 @@ sealed unsafe class Session
 
         if (_signals.ForcedBy is int signal && _outcome is null)
             return new Outcome.Interrupted(signal);
+        if (_controlled is { HasKilled: true } && _outcome is null)
+            return new Outcome.Killed();
         return _outcome ?? Died();
     }
 
@@ -90,7 +112,8 @@ sealed unsafe class Session
         using LandlockRuleset? rules =
             _vmm.Jail.Walls.HasFlag(JailWalls.Landlock) ? JailRules.ForPlan(_plan, descriptors) : null;
         StartOrders orders = (rules is null ? StartOrders.None : StartOrders.Landlock)
-            | (_vmm.Jail.Walls.HasFlag(JailWalls.Seccomp) ? StartOrders.Seccomp : StartOrders.None);
+            | (_vmm.Jail.Walls.HasFlag(JailWalls.Seccomp) ? StartOrders.Seccomp : StartOrders.None)
+            | (_inspection is null ? StartOrders.None : StartOrders.Inspection);
         FileDescriptor[] sent = rules is null ? [plan, .. descriptors] : [plan, rules.Descriptor, .. descriptors];
         var start = new ChannelMessage
         {
@@ -99,14 +122,29 @@ sealed unsafe class Session
             Detail32 = (uint)orders,
             Value = descriptors.Length,
         };
+        Send(start, sent);
+    }
+
+    void Send(in ChannelMessage message, params ReadOnlySpan<FileDescriptor> descriptors)
+    {
         try
         {
-            _vmm.Channel.Send(start, sent);
+            _vmm.Channel.Send(message, descriptors);
         }
         catch (HostException gone) when (gone.Errno is EPIPE or ECONNRESET)
         {
             // It has ended already; why, it may have said before.
         }
+    }
+
+    /// <summary>Its jail is looked at, and it goes on if that is what it should be.</summary>
+    void Inspect(StartOrders reported)
+    {
+        _outcome = _inspection!.Look(reported);
+        if (_outcome is null)
+            Send(new ChannelMessage { Version = ChannelMessage.CurrentVersion, Kind = MessageKind.Go });
+        else
+            _vmm.Signal(SIGKILL);
     }
 
     // Sealed: what the VMM checks is what it later reads.
@@ -138,14 +176,30 @@ sealed unsafe class Session
     /// <summary>Waits for one thing to happen; true when nothing more is to be waited for.</summary>
     bool Step()
     {
-        pollfd* watched = stackalloc pollfd[3];
+        pollfd* watched = stackalloc pollfd[4];
         // poll(2) passes over negative descriptors.
         watched[0] = new pollfd { fd = _channelOpen ? _vmm.Channel.Socket.Value : -1, events = POLLIN };
         watched[1] = new pollfd { fd = _vmm.EndDescriptor.Value, events = POLLIN };
         bool serves = _networkOpen && _network!.IsReady;
         watched[2] = new pollfd { fd = serves ? _network!.Socket.Value : -1, events = POLLIN };
-        int left = MillisecondsLeft();
-        int ready = poll(watched, 3, _networkOpen && !serves ? (int)Math.Min((uint)left, RoomMilliseconds) : left);
+        int wait = MillisecondsLeft();
+        if (_networkOpen && !serves)
+            wait = (int)Math.Min((uint)wait, RoomMilliseconds);
+        if (!_stays && WhenStaying is not null)
+        {
+            int untilStay = (int)Math.Max(_startedAt + StayMilliseconds - Milliseconds(), 0);
+            if (untilStay == 0)
+            {
+                _stays = true;
+                WhenStaying();
+            }
+            else
+                wait = (int)Math.Min((uint)wait, (uint)untilStay);
+        }
+
+        ControlSocket? control = State?.Control;
+        watched[3] = new pollfd { fd = control?.Events.Value ?? -1, events = POLLIN };
+        int ready = poll(watched, 4, wait);
         if (ready < 0)
             return errno == EINTR ? false : throw HostException.Last("poll");
         if (ready == 0)
@@ -155,9 +209,13 @@ sealed unsafe class Session
             return Receive();
         if (watched[1].revents != 0)
             return true;
-        // A VMM that asks without end must not keep the bounds from being looked at.
+        // Who asks without end must not keep the bounds from being looked at.
         if (MillisecondsLeft() == 0)
             return TimedOut();
+        if (watched[3].revents != 0)
+            control!.Serve(_controlled!);
+        if (watched[2].revents == 0)
+            return false;
         _networkOpen = _network!.Serve(out string? problem);
         return problem is not null && Misbehaved(problem);
     }
@@ -184,7 +242,12 @@ sealed unsafe class Session
             return false;
         }
 
+        bool before = _dialogue.GuestStarted;
         _outcome = _dialogue.Hear(message, out bool stopped);
+        if (message.Kind == MessageKind.Confined && _outcome is null)
+            Inspect(_dialogue.Reported!.Value);
+        if (!before && _dialogue.GuestStarted && !WhenStarted(_dialogue.Reported!.Value))
+            _controlled?.Kill();
         if (_outcome is Outcome.VmmMisbehaved)
             _vmm.Signal(SIGKILL);
         if (stopped)

@@ -27,6 +27,9 @@ sealed class SignalForwarder : IDisposable
         _terminal = terminal;
     }
 
+    /// <summary>Somebody else has the VMM stand still: nothing here lets it go on.</summary>
+    public bool IsPaused { get; set; }
+
     /// <summary>The signal of the second interruption, after which the VMM was killed; null if there was none.</summary>
     public int? ForcedBy { get; private set; }
 
@@ -52,10 +55,18 @@ sealed class SignalForwarder : IDisposable
         _terminal?.Restore();
         StopHere();
         _terminal?.MakeRaw();
-        _vmm.Signal(SIGCONT);
+        LetGoOn();
         ForwardSize();
         lock (_lock)
             Send(new ChannelMessage { Kind = MessageKind.Signal, Value = SIGCONT });
+    }
+
+    /// <summary>Sends a signal to the guest's first process.</summary>
+    /// <returns>False when the VMM does not read its channel, or has ended.</returns>
+    public bool Deliver(int signal)
+    {
+        lock (_lock)
+            return !_closed && Send(new ChannelMessage { Kind = MessageKind.Signal, Value = signal });
     }
 
     public void Dispose()
@@ -111,8 +122,14 @@ sealed class SignalForwarder : IDisposable
                 return;
             _vmm.Signal(SIGSTOP);
             StopHere();
-            _vmm.Signal(SIGCONT);
+            LetGoOn();
         }
+    }
+
+    void LetGoOn()
+    {
+        if (!IsPaused)
+            _vmm.Signal(SIGCONT);
     }
 
     // Sent to this very thread, so that none of its next steps is taken before the process is resumed: a signal to the
@@ -121,18 +138,20 @@ sealed class SignalForwarder : IDisposable
 
     // A VMM that does not read its channel must not hold up the command line: then the message is dropped, and the
     // caller's second Ctrl-C ends it.
-    unsafe void Send(ChannelMessage message)
+    unsafe bool Send(ChannelMessage message)
     {
         var room = new pollfd { fd = _vmm.Channel.Socket.Value, events = POLLOUT };
         if (poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0)
-            return;
+            return false;
         try
         {
             _vmm.Channel.Send(message with { Version = ChannelMessage.CurrentVersion });
+            return true;
         }
         catch (HostException gone) when (gone.Errno is EPIPE or ECONNRESET)
         {
             // The VMM has just ended; the session sees that by itself.
+            return false;
         }
     }
 }

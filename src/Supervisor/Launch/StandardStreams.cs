@@ -10,6 +10,9 @@ static unsafe class StandardStreams
 {
     static readonly bool[] s_open = [true, true, true];
 
+    /// <summary>Where messages for the caller go.</summary>
+    public static int ErrorNumber { get; set; } = STDERR_FILENO;
+
     /// <summary>
     /// Fills a closed standard stream with /dev/null, so that no file opened later lands on its number. Runs first.
     /// </summary>
@@ -32,14 +35,16 @@ static unsafe class StandardStreams
     public static bool WriteOutput(string text) => Write(STDOUT_FILENO, text);
 
     /// <summary>One line on stderr. Nobody is left to tell when that fails.</summary>
-    public static void WriteError(string line) => Write(STDERR_FILENO, $"sandbox: {line}\n");
+    public static void WriteError(string line) => Write(ErrorNumber, $"sandbox: {line}\n");
 
     /// <summary>Lines on stderr that have a form of their own.</summary>
-    public static void WriteText(string text) => Write(STDERR_FILENO, text);
+    public static void WriteText(string text) => Write(ErrorNumber, text);
 
-    static bool Write(int number, string text)
+    static bool Write(int number, string text) => Write(number, Encoding.UTF8.GetBytes(text));
+
+    /// <summary>Writes everything; false if the reader has gone or the disk is full.</summary>
+    public static bool Write(int number, ReadOnlySpan<byte> rest)
     {
-        ReadOnlySpan<byte> rest = Encoding.UTF8.GetBytes(text);
         while (!rest.IsEmpty)
         {
             nint written;

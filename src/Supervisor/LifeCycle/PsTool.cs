@@ -43,7 +43,8 @@ static class PsTool
         one.Record is null ? "-" : Quote.Printable(string.Join(' ', one.Record.Command), CommandColumn),
     ];
 
-    static string State(ListedSandbox one) =>
+    /// <summary>In a word or two.</summary>
+    public static string State(ListedSandbox one) =>
         one.Record?.End is RecordedEnd end ? $"exited {end.Status}" : Word(one.State);
 
     static string Word(SandboxState state) => state switch
@@ -109,7 +110,8 @@ static class PsTool
         json.WriteString("because", end.Line);
     }
 
-    static string Time(long milliseconds) => DateTimeOffset.UnixEpoch.AddMilliseconds(
+    /// <summary>As RFC 3339 has it.</summary>
+    public static string Time(long milliseconds) => DateTimeOffset.UnixEpoch.AddMilliseconds(
         Math.Clamp(milliseconds, 0, DateTimeOffset.MaxValue.ToUnixTimeMilliseconds()))
         .ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
 }

@@ -1,7 +1,10 @@
+using System.Text;
 using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
+using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
@@ -9,41 +12,103 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Supervisor.LifeCycle;
 
 /// <summary>What a supervisor tells the host's other commands about its sandbox: a folder, from its start to its end.</summary>
-sealed class RunState : IDisposable
+/// <param name="path">Of the place; that of this user unless a test says otherwise.</param>
+sealed class RunState(RunOptions options, string? path = null) : IDisposable
 {
-    readonly string _path;
-    FileDescriptor? _place;
-    StateFolder? _folder;
-    SandboxRecord? _record;
+    /// <summary>Another start that is choosing its name is waited for, so many milliseconds.</summary>
+    const int NamingMilliseconds = 5_000;
 
-    /// <param name="path">Of the place; that of this user unless a test says otherwise.</param>
-    public RunState(string? path = null) => _path = path ?? StatePlace.Path;
+    readonly string _path = path ?? StatePlace.Path;
+    FileDescriptor? _place;
+    SandboxRecord? _record;
+    StartOrders? _reported;
 
     public SandboxId Id { get; } = SandboxId.Random();
 
+    /// <summary>Null before the sandbox can be seen, and where it cannot be.</summary>
+    public StateFolder? Folder { get; private set; }
+
+    /// <summary>Where orders come in. Null before the sandbox can be seen, and where it cannot be.</summary>
+    public ControlSocket? Control { get; private set; }
+
     /// <summary>
-    /// Lets the sandbox be seen. Done while the guest starts, when this processor has nothing else to do.
+    /// Lets the sandbox be seen. For most this is done once the guest has stayed for a moment, so that one which is gone at
+    /// once does not pay for it.
     /// </summary>
+    /// <param name="expected">What the kernel is to tell of the VMM's jail.</param>
     /// <returns>Why it cannot be, for people; null when it is.</returns>
-    public string? Publish(RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess vmm)
+    /// <exception cref="UsageException">Its name is taken.</exception>
+    public string? Publish(PolicyModel policy, PlannedLaunch launch, VmmProcess vmm, JailExpectation expected)
     {
         int error = StatePlace.TryMake(_path, out _place);
+        if (error == 0 && options.Name is not null)
+            error = ClaimName(options.Name);
         if (error == 0)
-            error = StateFolder.TryMake(_place!, Id, out _folder);
+            error = Fill(policy, launch, vmm, expected);
         if (error == 0)
-            error = _folder!.Write(_record = Record(options, policy, launch, vmm));
-        if (error == 0)
+        {
+            if (options.Name is not null)
+                _ = flock(_place!.Value, LOCK_UN);
+            Leftovers.RemoveSome(_path, _place!, Id);
             return null;
+        }
+
         Dispose();
         return error == -EPERM
             ? $"{_path} can be written by others; remove it"
-            : $"{_path}: {Errno.Describe(-error)}";
+            : $"{_path}: {Errno.Describe(-error)}; make room there, or have it writable";
     }
 
-    SandboxRecord Record(RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess vmm) => new()
+    /// <summary>
+    /// Adds what the VMM says that it has put on. Where that fails, who asks later is told that it said nothing.
+    /// </summary>
+    public void Confirm(StartOrders reported)
+    {
+        _reported = reported;
+        Folder?.WriteJail(ExpectationText.Write(reported));
+    }
+
+    /// <summary>Holds the place until the record with the name is in it.</summary>
+    int ClaimName(string name)
+    {
+        for (int waited = 0; flock(_place!.Value, LOCK_EX | LOCK_NB) != 0; waited++)
+        {
+            if (errno is not (EWOULDBLOCK or EINTR) || waited == NamingMilliseconds)
+                return -errno;
+            Thread.Sleep(1);
+        }
+
+        foreach (ListedSandbox other in StateList.Read(_path))
+            if (other.IsAlive && other.Record?.Name == name)
+                throw new UsageException($"{SandboxName.Flag}: {other.Id} runs under the name {name}; choose another, or stop that one: sandbox stop {name}");
+        return 0;
+    }
+
+    int Fill(PolicyModel policy, PlannedLaunch launch, VmmProcess vmm, JailExpectation expected)
+    {
+        int error = StateFolder.TryMake(_place!, Id, out StateFolder? folder);
+        if (error != 0)
+            return error;
+        Folder = folder!;
+        error = Folder.WritePolicy(Encoding.UTF8.GetBytes(PolicyText.Write(policy, origins: false)));
+        if (error == 0)
+            error = Folder.WriteJail(ExpectationText.Write(expected));
+        if (error == 0 && _reported is StartOrders reported)
+            error = Folder.WriteJail(ExpectationText.Write(reported));
+        if (error == 0)
+        {
+            error = ControlSocket.TryOpen(Folder, out ControlSocket? control);
+            Control = control;
+        }
+
+        return error == 0 ? Folder.Write(_record = Record(policy, launch, vmm)) : error;
+    }
+
+    SandboxRecord Record(PolicyModel policy, PlannedLaunch launch, VmmProcess vmm) => new()
     {
         Id = Id,
-        StartedAt = HostClock.RealtimeNanoseconds() / 1_000_000,
+        Name = options.Name,
+        StartedAt = Now,
         Command = RecordText.Cut(options.Arguments, out bool isCut),
         IsCommandCut = isCut,
         Policy = RecordText.Cut(policy.Source.Name),
@@ -56,15 +121,44 @@ sealed class RunState : IDisposable
         GroupLimits = vmm.Group?.Limits ?? default,
         Limits = launch.Plan.Limits,
         Descriptors = [.. launch.Grants.Select(RecordText.KindOf)],
+        IsDetached = options.Detach,
+        IsKept = options.Detach && !options.Remove,
     };
 
-    /// <summary>The sandbox is not to be seen any more.</summary>
+    static long Now => HostClock.RealtimeNanoseconds() / 1_000_000;
+
+    /// <summary>Writes down whether the guest stands still.</summary>
+    /// <returns>0 or a negative error number.</returns>
+    public int RecordPause(bool paused) =>
+        Folder is null || _record is null ? -ENOENT : Folder.Write(_record = _record with { IsPaused = paused });
+
+    /// <summary>The sandbox has ended: says so to those who wait, and in the record of one that is kept.</summary>
+    /// <param name="hasStarted">A guest that never ran leaves nothing.</param>
+    /// <remarks>One whose end cannot be recorded is seen to have been lost.</remarks>
+    public void End(int status, string? line, VmmProcess vmm, bool hasStarted)
+    {
+        if (hasStarted && Folder is not null && _record is { IsKept: true })
+        {
+            var end = new RecordedEnd(
+                status, line is null ? null : RecordText.Cut(line), Now, vmm.Group?.Usage.MemoryPeakBytes, vmm.CpuMicroseconds);
+            Folder.Write(_record with { End = end, IsPaused = false });
+            Folder.RemoveControl();
+            Folder.Dispose();
+            Folder = null;
+        }
+
+        Control?.End(status);
+    }
+
+    /// <summary>The sandbox is not to be seen any more, unless its end has been recorded.</summary>
     public void Dispose()
     {
         // What cannot be removed is seen to be dead, and removed by those who come later.
-        _folder?.Remove();
-        _folder?.Dispose();
-        _folder = null;
+        Folder?.Remove();
+        Folder?.Dispose();
+        Folder = null;
+        Control?.Dispose();
+        Control = null;
         _place?.Dispose();
         _place = null;
     }

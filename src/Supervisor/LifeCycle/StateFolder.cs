@@ -1,6 +1,7 @@
 using System.Text;
 using Sandbox.Host;
 using Sandbox.Supervisor.Audit;
+using Sandbox.Supervisor.Jail.Facts;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.LifeCycle;
@@ -13,13 +14,29 @@ sealed unsafe class StateFolder : IDisposable
 {
     const uint FileMode = 0x180; // rw-------
     const string RecordName = "record";
+
+    /// <summary>The socket on which its supervisor takes orders.</summary>
+    public const string ControlName = "control";
+
+    /// <summary>The policy's text, after composition and without origins.</summary>
+    const string PolicyName = "policy";
+
+    /// <summary>What the guest wrote to each of its streams: <see cref="LogRing"/>.</summary>
+    public const string OutputName = "stdout";
+
+    /// <inheritdoc cref="OutputName"/>
+    public const string ErrorName = "stderr";
+
+    /// <summary>Bytes of a policy's text, which a policy's own bounds keep below.</summary>
+    const int MaximumPolicy = 16 << 20;
     const string NewRecordName = "record.new";
+    const string JailName = "jail";
 
     /// <summary>A lock that somebody has who only looks is tried again so often, a millisecond apart.</summary>
     const int LockTries = 100;
 
     /// <summary>All files that a folder can hold.</summary>
-    static readonly string[] s_files = [RecordName, NewRecordName];
+    static readonly string[] s_files = [RecordName, NewRecordName, JailName, ControlName, PolicyName, OutputName, ErrorName];
 
     readonly FileDescriptor _place;
     readonly FileDescriptor _folder;
@@ -87,7 +104,18 @@ sealed unsafe class StateFolder : IDisposable
     }
 
     /// <summary>Takes the folder of a sandbox that does not run; false when it does.</summary>
-    public bool TryTake() => TryLock(LOCK_EX);
+    public bool TryTake()
+    {
+        for (int tries = 0; !TryLock(LOCK_EX); tries++)
+        {
+            // Whoever only looks is done in no time.
+            if (tries == LockTries || IsAlive)
+                return false;
+            Thread.Sleep(1);
+        }
+
+        return true;
+    }
 
     bool TryLock(int kind)
     {
@@ -98,18 +126,14 @@ sealed unsafe class StateFolder : IDisposable
         return result == 0;
     }
 
-    bool IsRemoved => _folder.GetStatus(out stat status) != 0 || status.st_nlink == 0;
+    /// <summary>Whether nothing is known of the sandbox any more.</summary>
+    public bool IsRemoved => _folder.GetStatus(out stat status) != 0 || status.st_nlink == 0;
 
     /// <summary>Replaces the record in one step, so that nobody ever reads half of one.</summary>
     /// <returns>0 or a negative error number.</returns>
     public int Write(SandboxRecord record)
     {
-        int error = FileDescriptor.TryOpenAt(
-            _folder, NewRecordName, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, FileMode, out FileDescriptor? file);
-        if (error != 0)
-            return error;
-        using (file)
-            error = PrivateFile.WriteAt(file!, RecordText.Write(record), 0);
+        int error = Write(NewRecordName, RecordText.Write(record));
         fixed (byte* from = Name(NewRecordName), to = Name(RecordName))
         {
             if (error == 0 && renameat(_folder.Value, from, _folder.Value, to) != 0)
@@ -121,24 +145,90 @@ sealed unsafe class StateFolder : IDisposable
         return error;
     }
 
-    /// <summary>What the record says; null when there is none, or none that this version can read.</summary>
-    public SandboxRecord? Read()
+    /// <summary>Adds a line to what is to be found of the jail: <see cref="ExpectationText"/>.</summary>
+    /// <returns>0 or a negative error number.</returns>
+    public int WriteJail(ReadOnlySpan<byte> line)
     {
-        if (FileDescriptor.TryOpenAt(
-            _folder, RecordName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, out FileDescriptor? file) != 0)
-            return null;
+        int error = FileDescriptor.TryOpenAt(
+            _folder, JailName, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, FileMode, out FileDescriptor? file);
+        if (error != 0)
+            return error;
         using (file)
         {
-            if (file!.GetStatus(out stat status) != 0 || !S_ISREG(status.st_mode)
-                || status.st_size is <= 0 or > RecordText.MaximumBytes)
-                return null;
-            byte[] text = new byte[status.st_size];
-            nint length;
-            do
-                length = file.ReadAt(text, 0);
-            while (length == -EINTR);
-            return length == text.Length && RecordText.Parse(text) is SandboxRecord record && record.Id == Id ? record : null;
+            nint written = file!.Write(line);
+            return written == line.Length ? 0 : written < 0 ? (int)written : -ENOSPC;
         }
+    }
+
+    /// <summary>What is to be found of the jail; null when nothing is there, or nothing that this version can read.</summary>
+    public JailExpectation? ReadJail() =>
+        Read(JailName, ExpectationText.MaximumBytes) is byte[] text ? ExpectationText.Parse(text) : null;
+
+    /// <summary>What the record says; null when there is none, or none that this version can read.</summary>
+    public SandboxRecord? Read() =>
+        Read(RecordName, RecordText.MaximumBytes) is byte[] text && RecordText.Parse(text) is SandboxRecord record
+        && record.Id == Id ? record : null;
+
+    /// <returns>0 or a negative error number.</returns>
+    public int WritePolicy(byte[] text) => Write(PolicyName, text);
+
+    /// <summary>The policy's text, as UTF-8; null when there is none. Nothing of it is checked.</summary>
+    public byte[]? ReadPolicy() => Read(PolicyName, MaximumPolicy);
+
+    /// <summary>A file in it; only its owner may read it.</summary>
+    /// <returns>0 or a negative error number.</returns>
+    public int TryMakeFile(string name, out FileDescriptor? file) => FileDescriptor.TryOpenAt(
+        _folder, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, FileMode, out file);
+
+    /// <summary>Null when there is no such regular file.</summary>
+    public FileDescriptor? OpenFile(string name)
+    {
+        if (FileDescriptor.TryOpenAt(_folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, out FileDescriptor? file) != 0)
+            return null;
+        if (file!.GetStatus(out stat status) == 0 && S_ISREG(status.st_mode))
+            return file;
+        file.Dispose();
+        return null;
+    }
+
+    /// <summary>A path to a file in it, for this process, short whatever the folder's own is.</summary>
+    public string PathOf(string name) => $"/proc/self/fd/{_folder.Value}/{name}";
+
+    /// <summary>Of the control socket.</summary>
+    /// <returns>0 or a negative error number.</returns>
+    public int SetSocketMode(uint mode)
+    {
+        fixed (byte* name = Name(ControlName))
+            return fchmodat(_folder.Value, name, mode, 0) == 0 ? 0 : -errno;
+    }
+
+    int Write(string name, byte[] content)
+    {
+        int error = TryMakeFile(name, out FileDescriptor? file);
+        if (error != 0)
+            return error;
+        using (file)
+            return PrivateFile.WriteAt(file!, content, 0);
+    }
+
+    byte[]? Read(string name, int most)
+    {
+        using FileDescriptor? file = OpenFile(name);
+        if (file is null || file.GetStatus(out stat status) != 0 || status.st_size <= 0 || status.st_size > most)
+            return null;
+        byte[] content = new byte[status.st_size];
+        nint length;
+        do
+            length = file.ReadAt(content, 0);
+        while (length == -EINTR);
+        return length == content.Length ? content : null;
+    }
+
+    /// <summary>Nobody is to connect any more.</summary>
+    public void RemoveControl()
+    {
+        fixed (byte* name = Name(ControlName))
+            unlinkat(_folder.Value, name, 0);
     }
 
     /// <summary>Removes it with all that belongs in it. The caller has it locked.</summary>

@@ -10,7 +10,7 @@ sealed class PolicyCommand
     public PolicyCommand(RunCommand run)
     {
         Learn = new Command("learn", "Run a program with nothing refused, and write the policy that it needs") { Runs, NewPolicy, Append };
-        foreach (Option flag in run.Command.Options.Where(flag => flag != run.ShowPolicy))
+        foreach (Option flag in run.Command.Options.Except(run.OwnFlags))
             Learn.Add(flag);
         Check = new Command("check", "Find what is wrong or remarkable") { Files, ReportFormat };
         Explain = new Command("explain", "Say how a request is decided, by which rule, and why") { File, RequestText };

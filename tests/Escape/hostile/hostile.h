@@ -15,7 +15,7 @@
 
 // Descriptors that every VMM is born with, and the messages on the channel: src/Policy/Contract/Channel.cs.
 enum { CHANNEL = 3, KVM = 4 };
-enum { START = 1, STARTED = 16, ENDED = 17, STOPPED = 18 };
+enum { START = 1, GO = 4, STARTED = 16, ENDED = 17, STOPPED = 18, CONFINED = 19 };
 
 struct message
 {

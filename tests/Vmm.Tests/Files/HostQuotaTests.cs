@@ -186,6 +186,27 @@ public sealed class HostQuotaTests : IDisposable
     }
 
     [Fact]
+    public void WhoMayNotWriteChangesNoCharge()
+    {
+        File.WriteAllBytes(Host("old"), Bytes(3));
+        for (int round = 0; round < 20; round++)
+        {
+            HostFile reader = Open("/work/old", O_RDONLY);
+            Assert.InRange(reader.Truncate(5 * PageBytes), -EINVAL, -1);
+            Assert.InRange(reader.Allocate(0, 0, 5 * PageBytes), -EBADF, -1);
+            Assert.InRange(reader.WriteAt(Bytes(5), 0), -EBADF, -1);
+            HostFile writer = Open("/work/old", O_RDWR);
+            Assert.InRange(reader.Truncate(5 * PageBytes), -EINVAL, -1);
+            Assert.InRange(reader.WriteAt(Bytes(5), 0), -EBADF, -1);
+            Assert.Equal(0, Used());
+            reader.Release();
+            writer.Release();
+        }
+        Assert.Equal(0, _tree.Unlink("/work/old"));
+        Assert.Equal(0, Used());
+    }
+
+    [Fact]
     public void WhatTheHostAddsIsNotCharged()
     {
         HostFile file = Open("/work/a");

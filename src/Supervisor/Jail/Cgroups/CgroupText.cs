@@ -95,15 +95,30 @@ static class CgroupText
     }
 
     /// <summary>starttime of /proc/PID/stat, in clock ticks since the host's start; null for what is none.</summary>
-    public static ulong? StartTime(string? stat)
+    public static ulong? StartTime(string? stat) => Field(stat, 22);
+
+    /// <summary>Whether /proc/PID/stat is that of a process which has ended and is not waited for yet.</summary>
+    public static bool HasEnded(string? stat) => FieldText(stat, 3) is "Z" or "X";
+
+    /// <summary>utime and stime of /proc/PID/stat together, in microseconds; null for what is none.</summary>
+    public static ulong? CpuTime(string? stat)
+    {
+        // USER_HZ, which is 100 on x86-64.
+        const ulong tick = 10_000;
+        return (Field(stat, 14) + Field(stat, 15)) * tick;
+    }
+
+    static ulong? Field(string? stat, int field) => Number(FieldText(stat, field));
+
+    /// <param name="field">From 3.</param>
+    static string? FieldText(string? stat, int field)
     {
         // The second field is the program's name in parentheses, and anything may be in it.
         int name = stat?.LastIndexOf(')') ?? -1;
         if (name < 0)
             return null;
         string[] fields = stat![(name + 1)..].Split(' ');
-        const int startTime = 22 - 2;
-        return fields.Length > startTime ? Number(fields[startTime]) : null;
+        return fields.Length > field - 2 ? fields[field - 2] : null;
     }
 
     static bool IsNumber(string text) => text.Length > 0 && text.All(char.IsAsciiDigit);

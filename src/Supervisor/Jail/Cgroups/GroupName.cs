@@ -42,8 +42,10 @@ readonly record struct GroupName(int Pid, ulong StartTime, int Number)
     {
         if (Pid <= 0)
             return false;
-        if (CgroupText.StartTime(files.Read($"/proc/{Pid}/stat")) is ulong time)
-            return time != StartTime;
+        string? stat = files.Read($"/proc/{Pid}/stat");
+        // One that nobody has waited for yet has ended all the same.
+        if (CgroupText.StartTime(stat) is ulong time)
+            return time != StartTime || CgroupText.HasEnded(stat);
         // Hidden from this user (hidepid), the process still is there to be signalled.
         return !files.IsProcess(Pid);
     }

@@ -123,6 +123,11 @@ sealed class GuestGroup : IDisposable
     }
 
     /// <summary>
+    /// Whether what is frozen still dies of SIGKILL: with version 2's freezer. False without a freezer.
+    /// </summary>
+    public bool DiesFrozen => _parts.Exists(part => part is VersionTwoPart && part.Controllers.HasFlag(Controllers.Freezer));
+
+    /// <summary>
     /// Stops every process in it, and waits until they have stopped. In version 1 a frozen process does not die of a
     /// signal before it is thawed.
     /// </summary>
@@ -164,7 +169,13 @@ sealed class GuestGroup : IDisposable
             {
                 GroupUsage usage = part.Usage;
                 all = new GroupUsage(usage.MemoryPeakBytes ?? all.MemoryPeakBytes,
-                    all.OomKills + usage.OomKills, all.ForksRefused + usage.ForksRefused);
+                    all.OomKills + usage.OomKills, all.ForksRefused + usage.ForksRefused)
+                {
+                    CpuMicroseconds = usage.CpuMicroseconds ?? all.CpuMicroseconds,
+                    Throttled = usage.Throttled ?? all.Throttled,
+                    ThrottledMicroseconds = usage.ThrottledMicroseconds ?? all.ThrottledMicroseconds,
+                    PeakProcesses = usage.PeakProcesses ?? all.PeakProcesses,
+                };
             }
 
             return all;
@@ -200,12 +211,18 @@ sealed class GuestGroup : IDisposable
         _parts.Clear();
     }
 
-    void Remove(GroupPart part)
+    /// <summary>Kills what is in a group's folder, and removes it.</summary>
+    /// <param name="mostTries">If it is still busy, a millisecond apart.</param>
+    /// <returns>0 or a negative error number: -EBUSY when that took too long.</returns>
+    public static int Remove(GroupPart part, int mostTries = RemovalTries)
     {
-        for (int tries = 0; _files.RemoveFolder(part.Folder) == -EBUSY && tries < RemovalTries; tries++)
+        int error;
+        for (int tries = 0; (error = part.Files.RemoveFolder(part.Folder)) == -EBUSY && tries < mostTries; tries++)
         {
             part.Kill();
             Thread.Sleep(1);
         }
+
+        return error;
     }
 }

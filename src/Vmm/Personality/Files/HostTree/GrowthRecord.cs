@@ -44,6 +44,9 @@ sealed class GrowthRecord(HostGrowth growth, FileKey key, StorageBudget budget) 
     /// <summary>The file has a name, the guest's or another.</summary>
     public bool IsLinked { get; set; }
 
+    /// <summary>Some descriptor of the guest's can change the file; before, each call that would is refused by the host.</summary>
+    public bool MayGrow => _foreignPages != NotYet;
+
     /// <summary>Whether it would be another record if it were made anew.</summary>
     public bool SaysSomething => _foreignPages != NotYet && PagesOf(_extent) != _foreignPages;
 

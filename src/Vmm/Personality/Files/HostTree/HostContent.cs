@@ -22,7 +22,7 @@ sealed unsafe class HostContent(FileDescriptor descriptor, GrowthRecord? growth)
 
     public long Write(ReadOnlySpan<byte> buffer, long offset)
     {
-        if (growth is null || buffer.IsEmpty)
+        if (growth is not { MayGrow: true } || buffer.IsEmpty)
             return WriteNow(buffer, offset);
         lock (growth.Lock)
         {
@@ -39,7 +39,7 @@ sealed unsafe class HostContent(FileDescriptor descriptor, GrowthRecord? growth)
     /// <summary>Writes at the end, in one step against other appends. The end of what was written comes back.</summary>
     public long Append(ReadOnlySpan<byte> buffer, out long end)
     {
-        if (growth is null || buffer.IsEmpty)
+        if (growth is not { MayGrow: true } || buffer.IsEmpty)
             return AppendNow(buffer, out end);
         end = 0;
         lock (growth.Lock)
@@ -59,7 +59,7 @@ sealed unsafe class HostContent(FileDescriptor descriptor, GrowthRecord? growth)
 
     public long SetLength(long length)
     {
-        if (growth is null)
+        if (growth is not { MayGrow: true })
             return SetLengthNow(length);
         lock (growth.Lock)
         {
@@ -87,7 +87,7 @@ sealed unsafe class HostContent(FileDescriptor descriptor, GrowthRecord? growth)
     /// <summary>fallocate(2).</summary>
     public long Allocate(int mode, long offset, long length)
     {
-        if (growth is null)
+        if (growth is not { MayGrow: true })
             return AllocateNow(mode, offset, length);
         // Inserting a range, or making blocks a file's own, adds what cannot be told from its length.
         if ((mode & ~KnownModes) != 0)

@@ -17,12 +17,12 @@ sealed class HostQuota(StorageBudget budget, HostGrowth growth)
     public Lock Names => Growth.Names;
 
     /// <summary>The record for a file that is being opened, under <see cref="Names"/>; the caller releases it.</summary>
-    /// <returns>0, or -ENOSPC when what the file has of holes is more than is left.</returns>
+    /// <returns>0; -ENOSPC when what the file has of holes is more than is left; -ENFILE without room for a record.</returns>
     public long Open(in statx status, bool forWriting, out GrowthRecord? record)
     {
         record = Growth.Hold(status, Budget);
         if (record is null)
-            return -ENOSPC;
+            return -ENFILE;
         long result = forWriting ? record.BeginWriting(status) : 0;
         if (result == 0)
             return 0;

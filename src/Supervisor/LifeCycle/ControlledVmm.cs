@@ -1,0 +1,60 @@
+using Sandbox.Supervisor.Launch;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.LifeCycle;
+
+/// <summary>Carries out what is asked of a guest, through its VMM.</summary>
+/// <param name="recordPause">Writes down whether it stands still: 0 or a negative error number.</param>
+sealed class ControlledVmm(VmmProcess vmm, SignalForwarder signals, Func<bool, int> recordPause) : IControlledGuest
+{
+    public int Signal(int signal) => signals.Deliver(signal) ? 0 : -EAGAIN;
+
+    /// <summary>Whether it was ended so.</summary>
+    public bool HasKilled { get; private set; }
+
+    public int Kill()
+    {
+        HasKilled = true;
+        vmm.Signal(SIGKILL);
+        return 0;
+    }
+
+    /// <remarks>
+    /// By the freezer of version 2. In version 1 what is frozen does not die of a signal: if its supervisor were killed,
+    /// it would be left. There the VMM, which is one process, is stopped by SIGSTOP.
+    /// </remarks>
+    public int Pause()
+    {
+        if (signals.IsPaused)
+            return 0;
+        int error = vmm.Group is { DiesFrozen: true } group ? group.Freeze() : -ENODEV;
+        if (error == -ENODEV)
+        {
+            vmm.Signal(SIGSTOP);
+            error = 0;
+        }
+
+        signals.IsPaused = true;
+        if (error == 0)
+            error = recordPause(true);
+        if (error != 0)
+            LetGo();
+        return error;
+    }
+
+    public int Resume()
+    {
+        if (!signals.IsPaused)
+            return 0;
+        LetGo();
+        return recordPause(false);
+    }
+
+    void LetGo()
+    {
+        signals.IsPaused = false;
+        if (vmm.Group is { DiesFrozen: true } group)
+            group.Thaw();
+        vmm.Signal(SIGCONT);
+    }
+}

@@ -1,0 +1,14 @@
+namespace Sandbox.Supervisor.LifeCycle;
+
+/// <summary>What can be done to a guest that runs. Each answers 0 or a negative error number.</summary>
+interface IControlledGuest
+{
+    /// <param name="signal">1 to 64.</param>
+    int Signal(int signal);
+
+    int Kill();
+
+    int Pause();
+
+    int Resume();
+}

@@ -1,0 +1,154 @@
+using System.CommandLine;
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
+using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Launch;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.LifeCycle;
+
+/// <summary>The commands for sandboxes that run, or that have ended and are kept. Exit status: 0, or 125.</summary>
+static class LifeCycleTool
+{
+    const long StopMilliseconds = 10_000;
+
+    /// <summary>A VMM that is killed ends, unless the host is in trouble.</summary>
+    const int KillMilliseconds = 10_000;
+
+    /// <exception cref="UsageException">There is no such sandbox, or it is in no state for that.</exception>
+    /// <exception cref="HostException">The host refused.</exception>
+    public static int Run(LifeCycleCommands model, ParseResult parsed)
+    {
+        Command command = parsed.CommandResult.Command;
+        if (command == model.Ps)
+            return PsTool.Run(parsed.GetValue(model.All), parsed.GetValue(model.Json));
+        if (command == model.Clean)
+            return Clean();
+        if (command == model.Inspect)
+            return InspectTool.Run(parsed.GetRequiredValue(model.Sandbox), parsed.GetValue(model.Json));
+        if (command == model.Logs)
+            return LogsTool.Run(parsed.GetRequiredValue(model.Sandbox), parsed.GetValue(model.Follow), parsed.GetValue(model.Raw));
+        if (command == model.Wait)
+            return Wait(parsed.GetRequiredValue(model.Sandbox));
+        Action<OpenedSandbox> action = Action(model, parsed, command);
+        foreach (string sandbox in parsed.GetRequiredValue(model.Sandboxes))
+        {
+            using OpenedSandbox opened = OpenedSandbox.Find(sandbox);
+            action(opened);
+        }
+
+        return 0;
+    }
+
+    static Action<OpenedSandbox> Action(LifeCycleCommands model, ParseResult parsed, Command command)
+    {
+        if (command == model.Stop)
+        {
+            long time = parsed.GetValue(model.Time) is string text ? Duration.ParseMilliseconds(model.Time.Name, text) : StopMilliseconds;
+            return sandbox => Stop(sandbox, (int)Math.Min(time, int.MaxValue));
+        }
+
+        if (command == model.Kill)
+        {
+            int signal = parsed.GetValue(model.Signal) is not string name ? SIGKILL : SignalNames.Parse(name)
+                ?? throw new UsageException($"{model.Signal.Name}: {Quote.Value(name)} is no signal; write a name, as TERM, or a number from 1 to 64");
+            return sandbox => Kill(sandbox, signal);
+        }
+
+        if (command == model.Remove)
+            return Remove;
+        return command == model.Pause
+            ? static sandbox => Ask(sandbox, ControlKind.Pause)
+            : static sandbox => Ask(sandbox, ControlKind.Resume);
+    }
+
+    static void Ask(OpenedSandbox sandbox, ControlKind kind, long value = 0)
+    {
+        using ControlClient supervisor = sandbox.Connect() ?? throw sandbox.HasEnded;
+        if (!supervisor.Ask(kind, value))
+            throw sandbox.HasEnded;
+    }
+
+    static void Kill(OpenedSandbox sandbox, int signal)
+    {
+        if (signal != SIGKILL)
+        {
+            Ask(sandbox, ControlKind.Signal, signal);
+            return;
+        }
+
+        using ControlClient supervisor = sandbox.Connect() ?? throw sandbox.HasEnded;
+        supervisor.AskForEnd();
+        supervisor.Ask(ControlKind.Kill);
+        ExpectEnd(sandbox, supervisor);
+    }
+
+    static void ExpectEnd(OpenedSandbox sandbox, ControlClient supervisor)
+    {
+        if (!supervisor.WaitForEnd(KillMilliseconds, out _))
+            throw new UsageException($"{sandbox.Id} was killed, and has not ended after {KillMilliseconds / 1000} s; is the host overloaded?");
+    }
+
+    /// <summary>One that has ended already is stopped.</summary>
+    /// <param name="milliseconds">Before it is ended; 0 for as long as it takes.</param>
+    static void Stop(OpenedSandbox sandbox, int milliseconds)
+    {
+        using ControlClient? supervisor = sandbox.Connect();
+        // A guest that stands still does not hear.
+        if (supervisor is null || !supervisor.Ask(ControlKind.Resume) || !supervisor.Ask(ControlKind.Signal, SIGTERM))
+            return;
+        supervisor.AskForEnd();
+        if (supervisor.WaitForEnd(milliseconds == 0 ? -1 : milliseconds, out _))
+            return;
+        supervisor.Ask(ControlKind.Kill);
+        ExpectEnd(sandbox, supervisor);
+    }
+
+    static int Wait(string name)
+    {
+        using OpenedSandbox sandbox = OpenedSandbox.Find(name);
+        using ControlClient? supervisor = sandbox.Connect();
+        supervisor?.AskForEnd();
+        int? status = null;
+        supervisor?.WaitForEnd(-1, out status);
+        // What its supervisor did not live to say may be in its record.
+        RecordedEnd? end = sandbox.Folder.Read()?.End;
+        if (end?.Line is string line)
+            StandardStreams.WriteError(Quote.Printable(line));
+        return status ?? end?.Status ?? throw new UsageException(sandbox.Folder.IsRemoved
+            ? $"{sandbox.Id} has just ended, and its exit status was not kept"
+            : $"{sandbox.Id} has no exit status: its supervisor was killed, and the guest died with it");
+    }
+
+    static void Remove(OpenedSandbox sandbox)
+    {
+        int error = Leftovers.Remove(sandbox.Place, sandbox.Id, keptToo: true);
+        if (error == -EBUSY)
+            throw new UsageException($"rm: {sandbox.Id} runs; stop it first: sandbox stop {sandbox.Id}");
+        if (error != 0)
+            throw new HostException(-error, "rm", $"{StatePlace.Path}/{sandbox.Id}");
+    }
+
+    static int Clean()
+    {
+        int status = 0;
+        using FileDescriptor? place = StateList.OpenPlace(StatePlace.Path);
+        if (place is not null)
+            foreach (SandboxId id in StateList.Ids(StatePlace.Path))
+            {
+                int error = Leftovers.Remove(place, id, keptToo: true);
+                if (error == 0)
+                    StandardStreams.WriteOutput($"{id}\n");
+                else if (error != -EBUSY)
+                {
+                    StandardStreams.WriteError($"gc: {StatePlace.Path}/{id}: {Errno.Describe(-error)}");
+                    status = ExitStatus.SandboxFailed;
+                }
+            }
+
+        // Of those that were killed before they had a record.
+        Leftovers.RemoveGroups();
+        return status;
+    }
+}

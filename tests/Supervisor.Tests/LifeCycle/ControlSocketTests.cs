@@ -1,0 +1,227 @@
+using System.Net.Sockets;
+using Sandbox.Host;
+using Sandbox.Supervisor.LifeCycle;
+using Xunit;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.Tests.LifeCycle;
+
+/// <summary>A control socket that is served as a supervisor serves it, and clients of every kind.</summary>
+public sealed unsafe class ControlSocketTests : IDisposable
+{
+    readonly ScratchPlace _place = new();
+    readonly StateFolder _folder;
+    readonly ControlSocket _control;
+    readonly Guest _guest = new();
+    readonly Thread _server;
+    bool _stop;
+
+    public ControlSocketTests()
+    {
+        _folder = _place.Make();
+        Assert.Equal(0, ControlSocket.TryOpen(_folder, out ControlSocket? control));
+        _control = control!;
+        _server = new Thread(Serve);
+        _server.Start();
+    }
+
+    void Serve()
+    {
+        while (!Volatile.Read(ref _stop))
+        {
+            var ready = new pollfd { fd = _control.Events.Value, events = POLLIN };
+            if (poll(&ready, 1, 10) > 0)
+                _control.Serve(_guest);
+        }
+    }
+
+    void StopServing()
+    {
+        Volatile.Write(ref _stop, true);
+        _server.Join();
+    }
+
+    public void Dispose()
+    {
+        StopServing();
+        _control.Dispose();
+        _folder.Dispose();
+        _place.Dispose();
+    }
+
+    /// <summary>Notes what is asked of it.</summary>
+    sealed class Guest : IControlledGuest
+    {
+        public List<string> Asked { get; } = [];
+        public int Answer { get; set; }
+
+        public int Signal(int signal) => Note($"signal {signal}");
+        public int Kill() => Note("kill");
+        public int Pause() => Note("pause");
+        public int Resume() => Note("resume");
+
+        int Note(string what)
+        {
+            lock (Asked)
+                Asked.Add(what);
+            return Answer;
+        }
+    }
+
+    ControlClient Connect() => ControlClient.Connect(_folder)!;
+
+    /// <summary>A client that says what it likes.</summary>
+    Socket ConnectRaw()
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified) { ReceiveTimeout = 10_000 };
+        socket.Connect(new UnixDomainSocketEndPoint($"{_place.Path}/{_folder.Id}/control"));
+        return socket;
+    }
+
+    static byte[] Message(uint version, uint kind, long value) =>
+        [.. BitConverter.GetBytes(version), .. BitConverter.GetBytes(kind), .. BitConverter.GetBytes(value)];
+
+    static bool IsClosed(Socket socket)
+    {
+        try
+        {
+            return socket.Receive(new byte[64]) == 0;
+        }
+        catch (SocketException failure) when (failure.SocketErrorCode is SocketError.ConnectionReset)
+        {
+            return true;
+        }
+    }
+
+    [Fact]
+    public void WhatIsAskedIsDoneAndAnswered()
+    {
+        using ControlClient client = Connect();
+        Assert.True(client.Ask(ControlKind.Signal, SIGTERM));
+        Assert.True(client.Ask(ControlKind.Pause));
+        Assert.True(client.Ask(ControlKind.Resume));
+        Assert.True(client.Ask(ControlKind.Kill));
+        Assert.Equal(["signal 15", "pause", "resume", "kill"], _guest.Asked);
+        _guest.Answer = -ENOSPC;
+        Assert.Equal(ENOSPC, Assert.Throws<HostException>(() => client.Ask(ControlKind.Pause)).Errno);
+    }
+
+    [Fact]
+    public void WhoWaitsLearnsTheStatus()
+    {
+        using ControlClient one = Connect(), two = Connect(), other = Connect();
+        one.AskForEnd();
+        two.AskForEnd();
+        // Served in their order: when this is answered, the others have been heard.
+        Assert.True(other.Ask(ControlKind.Resume));
+        Assert.True(two.Ask(ControlKind.Resume));
+        Assert.False(one.WaitForEnd(50, out _));
+        StopServing();
+        _control.End(42);
+        Assert.True(one.WaitForEnd(10_000, out int? status));
+        Assert.Equal(42, status);
+        Assert.True(two.WaitForEnd(10_000, out status));
+        Assert.Equal(42, status);
+        _control.Dispose();
+        Assert.True(other.WaitForEnd(10_000, out status));
+        Assert.Null(status);
+    }
+
+    [Fact]
+    public void WhoHasJustComeLearnsTheStatusToo()
+    {
+        StopServing();
+        using ControlClient waits = Connect(), asks = Connect();
+        waits.AskForEnd();
+        _control.End(3);
+        Assert.True(waits.WaitForEnd(10_000, out int? status));
+        Assert.Equal(3, status);
+        _control.Dispose();
+        Assert.False(asks.Ask(ControlKind.Pause));
+        Assert.Empty(_guest.Asked);
+    }
+
+    [Fact]
+    public void WhoComesAfterTheEndIsToldThatNobodyIsThere()
+    {
+        StopServing();
+        _control.Dispose();
+        Assert.Null(ControlClient.Connect(_folder));
+        _folder.RemoveControl();
+        Assert.Null(ControlClient.Connect(_folder));
+    }
+
+    [Fact]
+    public void WhoBreaksTheRulesIsLeftAlone()
+    {
+        byte[][] bad =
+        [
+            [], [1], new byte[15], new byte[17], new byte[4096], Message(0, 1, 15), Message(2, 1, 15), Message(1, 0, 0),
+            Message(1, 6, 0), Message(1, 16, 0), Message(1, 17, 0), Message(1, uint.MaxValue, 0), Message(1, 1, 0),
+            Message(1, 1, 65), Message(1, 1, -1), Message(1, 1, long.MaxValue),
+        ];
+        foreach (byte[] message in bad)
+        {
+            using Socket client = ConnectRaw();
+            client.Send(message);
+            Assert.True(IsClosed(client), Convert.ToHexString(message));
+        }
+
+        Assert.Empty(_guest.Asked);
+        using ControlClient good = Connect();
+        Assert.True(good.Ask(ControlKind.Pause));
+    }
+
+    [Fact]
+    public void DescriptorsAreNotTaken()
+    {
+        int before = Directory.GetFileSystemEntries("/proc/self/fd").Length;
+        using (Socket client = ConnectRaw())
+        using (var channel = new SeqpacketChannel(new FileDescriptor(dup((int)client.Handle))))
+        using (FileDescriptor file = FileDescriptor.Open("/dev/null", O_RDONLY))
+        {
+            channel.Send(ControlMessage.Of(ControlKind.Pause), file);
+            Assert.True(IsClosed(client));
+        }
+
+        Assert.Empty(_guest.Asked);
+        Assert.True(SpinWait.SpinUntil(() => Directory.GetFileSystemEntries("/proc/self/fd").Length <= before, 10_000));
+    }
+
+    [Fact]
+    public void WhoDoesNotReadIsNotWaitedFor()
+    {
+        using Socket deaf = ConnectRaw();
+        deaf.SendTimeout = 2_000;
+        bool dropped = false;
+        for (int i = 0; i < 100_000 && !dropped; i++)
+            try
+            {
+                deaf.Send(Message(1, 4, 0));
+            }
+            catch (SocketException)
+            {
+                dropped = true;
+            }
+
+        Assert.True(dropped, "all was answered");
+        using ControlClient good = Connect();
+        Assert.True(good.Ask(ControlKind.Pause));
+    }
+
+    [Fact]
+    public void OfTooManyTheFirstGoes()
+    {
+        Socket[] idle = [.. Enumerable.Range(0, ControlSocket.MaximumClients).Select(_ => ConnectRaw())];
+        using ControlClient good = Connect();
+        Assert.True(good.Ask(ControlKind.Pause));
+        Assert.True(IsClosed(idle[0]));
+        idle[^1].Send(Message(1, 4, 0));
+        Assert.Equal(16, idle[^1].Receive(new byte[64]));
+        Array.ForEach(idle, socket => socket.Dispose());
+    }
+
+    [Fact]
+    public void TheSocketIsItsOwnersAlone() => Assert.Equal(
+        UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode($"{_place.Path}/{_folder.Id}/control"));
+}

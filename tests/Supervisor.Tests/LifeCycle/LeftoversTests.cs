@@ -1,0 +1,87 @@
+using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.LifeCycle;
+using Sandbox.Supervisor.Tests.Jail.Cgroups;
+using Xunit;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.Tests.LifeCycle;
+
+public sealed class LeftoversTests : IDisposable
+{
+    readonly ScratchPlace _place = new();
+
+    public void Dispose() => _place.Dispose();
+
+    /// <summary>The folder of a sandbox whose supervisor is gone.</summary>
+    SandboxId Leave(bool kept, bool withRecord = true)
+    {
+        using StateFolder folder = _place.Make();
+        if (withRecord)
+            folder.Write(Records.Simple(folder.Id) with { IsKept = kept });
+        folder.WritePolicy("version: 1\n"u8.ToArray());
+        ControlSocket.TryOpen(folder, out ControlSocket? control);
+        control!.Dispose();
+        return folder.Id;
+    }
+
+    bool IsThere(SandboxId id) => Directory.Exists($"{_place.Path}/{id}");
+
+    [Fact]
+    public void AStartRemovesWhatWasNotToBeKept()
+    {
+        SandboxId gone = Leave(kept: false), unborn = Leave(kept: false, withRecord: false), kept = Leave(kept: true);
+        using StateFolder running = _place.Make(), own = _place.Make();
+        running.Write(Records.Simple(running.Id));
+        Leftovers.RemoveSome(_place.Path, _place.Descriptor, own.Id);
+        Assert.False(IsThere(gone) || IsThere(unborn));
+        Assert.True(IsThere(kept) && IsThere(running.Id) && IsThere(own.Id));
+    }
+
+    [Fact]
+    public void AStartLooksAtAFewOnlyAndAllAreLookedAtInTheEnd()
+    {
+        SandboxId[] many = [.. Enumerable.Range(0, 60).Select(_ => Leave(kept: false))];
+        using StateFolder own = _place.Make();
+        Leftovers.RemoveSome(_place.Path, _place.Descriptor, own.Id);
+        Assert.Equal(52, many.Count(IsThere));
+        for (int i = 0; i < 100; i++)
+            Leftovers.RemoveSome(_place.Path, _place.Descriptor, SandboxId.Random());
+        Assert.DoesNotContain(many, IsThere);
+    }
+
+    [Fact]
+    public void OnRequestWhatWasKeptGoesToo()
+    {
+        SandboxId kept = Leave(kept: true);
+        Assert.Equal(0, Leftovers.Remove(_place.Descriptor, kept, keptToo: true));
+        Assert.False(IsThere(kept));
+        using StateFolder running = _place.Make();
+        Assert.Equal(-EBUSY, Leftovers.Remove(_place.Descriptor, running.Id, keptToo: true));
+        Assert.True(IsThere(running.Id));
+        Assert.Equal(0, Leftovers.Remove(_place.Descriptor, SandboxId.Random(), keptToo: true));
+    }
+
+    [Fact]
+    public void OnlyGroupsWhoseMakerIsGoneAreRemoved()
+    {
+        FakeCgroups files = new FakeCgroups().One("/sys/fs/cgroup/memory");
+        string mine = $"sandbox-{Environment.ProcessId}-77-1";
+        foreach (string name in (string[])[mine, "sandbox-4711-1-1"])
+        {
+            files.One($"/sys/fs/cgroup/memory/{name}");
+            Leftovers.Remove(new RecordedGroup(false, Controllers.Memory, $"/sys/fs/cgroup/memory/{name}"), files);
+        }
+
+        Assert.True(files.Has($"/sys/fs/cgroup/memory/{mine}"));
+        Assert.False(files.Has("/sys/fs/cgroup/memory/sandbox-4711-1-1"));
+    }
+
+    [Fact]
+    public void AFolderThatIsNoGroupIsLeftAlone()
+    {
+        string folder = $"{_place.Path}/sandbox-4711-1-1";
+        Directory.CreateDirectory(folder);
+        Assert.Equal(0, Leftovers.Remove(new RecordedGroup(true, Controllers.Memory, folder), HostCgroupFiles.Instance));
+        Assert.True(Directory.Exists(folder));
+    }
+}
