@@ -20,9 +20,11 @@ static class TargetList
         ["plan"] = static () => new PlanTarget(),
         ["cgroup"] = static () => new CgroupTarget(),
         ["state"] = static () => new StateTarget(),
+        ["facts"] = static () => new FactsTarget(),
         ["channel"] = static () => new ChannelTarget(),
         ["broker"] = static () => new BrokerTarget(),
         ["dns"] = static () => new DnsTarget(),
+        ["decisions"] = static () => new DecisionTarget(),
         ["self-test"] = static () => new SelfTestTarget(),
     };
 

@@ -6,18 +6,16 @@ namespace Sandbox.Filters;
 /// <param name="Name">Of its class in the VMM, without "Filter".</param>
 sealed record Filter(string Name, string Summary, IReadOnlyList<Rule> Rules)
 {
-    /// <summary>For all threads, of a guest that may write host files.</summary>
-    public static Filter Writing { get; } = new("Writing", "All threads, host files writable.", RuleTable.All);
-
-    /// <summary>For all threads, of any other guest.</summary>
-    public static Filter Reading { get; } =
-        new("Reading", "All threads, no host file writable.", [.. RuleTable.All.Where(rule => !rule.Writes)]);
-
     public static IReadOnlyList<Filter> All { get; } =
     [
-        Writing, Reading,
+        Of(GuestNeeds.None), Of(GuestNeeds.Writing), Of(GuestNeeds.Network), Of(GuestNeeds.All),
         .. Enum.GetValues<ThreadRole>().Where(role => role is not (ThreadRole.None or ThreadRole.All)).Select(Of),
     ];
+
+    /// <summary>For all threads of a guest with these needs.</summary>
+    public static Filter Of(GuestNeeds needs) => new(
+        $"Needing{$"{needs}".Replace(", ", "", StringComparison.Ordinal)}", $"All threads, the guest's needs: {needs}.",
+        [.. RuleTable.All.Where(rule => (rule.Needs & ~needs) == 0)]);
 
     /// <summary>What a thread keeps when it takes its role.</summary>
     public static Filter Of(ThreadRole role) => new(

@@ -11,8 +11,8 @@ namespace Sandbox.Filters;
 /// <param name="Conditions">All must hold; several of one argument are several rules.</param>
 sealed record Rule(int Number, string Name, ThreadRole Roles, string Reason, Condition[] Conditions)
 {
-    /// <summary>Not for the VMMs of guests that may write no host file.</summary>
-    public bool Writes { get; init; }
+    /// <summary>Not for the VMMs of guests without these.</summary>
+    public GuestNeeds Needs { get; init; }
 
     /// <summary>0 to allow it; otherwise the error that it is answered with, not made.</summary>
     public int Errno { get; init; }

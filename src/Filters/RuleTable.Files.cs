@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Sandbox.Vmm;
 using static Sandbox.Filters.Condition;
 using static Sandbox.Filters.Rule;
 using static Sandbox.Host.Libc;
@@ -53,5 +54,5 @@ static partial class RuleTable
     private static Rule Change(
         int number, string reason, Condition[]? conditions = null,
         [CallerArgumentExpression(nameof(number))] string name = "") =>
-        Allow(Guest, number, reason, conditions, name) with { Writes = true };
+        Allow(Guest, number, reason, conditions, name) with { Needs = GuestNeeds.Writing };
 }

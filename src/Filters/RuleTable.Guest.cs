@@ -20,6 +20,8 @@ static partial class RuleTable
         ]),
         Allow(Main | Personality, SYS_sendmsg, "started, stopped, ended",
             [Int(0, StartDescriptors.Channel), Int(2, MSG_NOSIGNAL)]),
+        Allow(Main | Personality, SYS_sendto, "records of decisions",
+            [Int(3, MSG_NOSIGNAL, MSG_NOSIGNAL | MSG_DONTWAIT), Null(4)]),
         Allow(Channel, SYS_recvmsg, "signals, window sizes",
             [Int(0, StartDescriptors.Channel), Int(2, MSG_CMSG_CLOEXEC)]),
     ];

@@ -1,36 +1,42 @@
+using System.Runtime.CompilerServices;
+using Sandbox.Vmm;
 using static Sandbox.Filters.Condition;
 using static Sandbox.Filters.Rule;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Filters;
 
-// What a guest's sockets and the records of decisions take. Sockets come from the supervisor, connected or bound: no call
-// here makes one, connects or binds one, or names an address that something is sent to.
+// What a guest's sockets take. They come from the supervisor, connected or bound: no call here makes one, connects or binds
+// one, or names an address that something is sent to.
 static partial class RuleTable
 {
     private static readonly Rule[] s_network =
     [
-        Allow(Main | Personality, SYS_sendto, "records of decisions; questions to the broker",
-            [Int(3, MSG_NOSIGNAL, MSG_NOSIGNAL | MSG_DONTWAIT), Null(4)]),
-        Allow(Guest, SYS_recvmsg, "answers of the broker, with sockets", [Int(2, MSG_CMSG_CLOEXEC)]),
-        Allow(Guest, SYS_sendto, "a socket sends to whom it is connected",
+        Network(Main | Personality, SYS_sendto, "questions to the broker", [Int(3, MSG_NOSIGNAL), Null(4)]),
+        Network(Guest, SYS_recvmsg, "answers of the broker, with sockets", [Int(2, MSG_CMSG_CLOEXEC)]),
+        Network(Guest, SYS_sendto, "a socket sends to whom it is connected",
             [Int(3, MSG_DONTWAIT | MSG_NOSIGNAL, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE), Null(4)]),
-        Allow(Guest, SYS_recvfrom, "a socket receives", [Only(3, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC)]),
-        Allow(Guest, SYS_accept4, "a socket that listens", [Int(3, SOCK_CLOEXEC | SOCK_NONBLOCK)]),
-        Allow(Guest, SYS_getsockname, "where a socket is bound"),
-        Allow(Guest, SYS_shutdown, "shutdown(2) of the guest"),
-        Allow(Guest, SYS_getsockopt, "what became of a connection; options of sockets",
+        Network(Guest, SYS_recvfrom, "a socket receives", [Only(3, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC)]),
+        Network(Guest, SYS_accept4, "a socket that listens", [Int(3, SOCK_CLOEXEC | SOCK_NONBLOCK)]),
+        Network(Guest, SYS_getsockname, "where a socket is bound"),
+        Network(Guest, SYS_shutdown, "shutdown(2) of the guest"),
+        Network(Guest, SYS_getsockopt, "what became of a connection; options of sockets",
             [Int(1, SOL_SOCKET, SOL_TCP)]),
-        Allow(Guest, SYS_setsockopt, "options of sockets",
+        Network(Guest, SYS_setsockopt, "options of sockets",
             [Int(1, SOL_SOCKET), Int(2, SO_KEEPALIVE, SO_SNDBUF, SO_RCVBUF)]),
-        Allow(Guest, SYS_setsockopt, "options of connections",
+        Network(Guest, SYS_setsockopt, "options of connections",
         [
             Int(1, SOL_TCP),
             Int(2, TCP_NODELAY, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT, TCP_QUICKACK),
         ]),
-        Allow(Guest, SYS_ioctl, "how much of what was sent has not arrived", [Int(1, SIOCOUTQ)]),
-        Allow(Guest, SYS_epoll_ctl, "sockets come and go", [Int(1, EPOLL_CTL_ADD, EPOLL_CTL_DEL)]),
-        Allow(Guest, SYS_epoll_create1, "the first socket is waited for", [Int(0, EPOLL_CLOEXEC)]),
-        Allow(Guest, SYS_eventfd2, "the first socket is waited for", [Int(0, 0), Int(1, EFD_CLOEXEC | EFD_NONBLOCK)]),
+        Network(Guest, SYS_ioctl, "how much of what was sent has not arrived", [Int(1, SIOCOUTQ)]),
+        Network(Guest, SYS_epoll_ctl, "sockets come and go", [Int(1, EPOLL_CTL_ADD, EPOLL_CTL_DEL)]),
+        Network(Guest, SYS_epoll_create1, "the first socket is waited for", [Int(0, EPOLL_CLOEXEC)]),
+        Network(Guest, SYS_eventfd2, "the first socket is waited for", [Int(0, 0), Int(1, EFD_CLOEXEC | EFD_NONBLOCK)]),
     ];
+
+    private static Rule Network(
+        ThreadRole roles, int number, string reason, Condition[]? conditions = null,
+        [CallerArgumentExpression(nameof(number))] string name = "") =>
+        Allow(roles, number, reason, conditions, name) with { Needs = GuestNeeds.Network };
 }

@@ -76,7 +76,7 @@ static class Program
         if (parsed.Errors.Count > 0 || command == model.Root)
             throw ParseMistake.Describe(model, parsed);
         if (command == model.Run.Command && parsed.GetValue(model.Run.ShowPolicy))
-            return Print(PolicyText.Write(TrustedPolicy.OfThisHost.Load(model.Run.PolicyFile(parsed))));
+            return Print(PolicyText.Write(TrustedPolicy.OfThisHost.Load(model.Run.PolicyFile(parsed)).Policy));
         if (command == model.Run.Command)
         {
             RunOptions options = model.Run.Read(parsed, program, Environment.GetEnvironmentVariable);

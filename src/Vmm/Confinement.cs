@@ -13,26 +13,26 @@ namespace Sandbox.Vmm;
 sealed class Confinement
 {
     private readonly FileDescriptor? _ruleset;
-    private readonly bool? _writing;
+    private readonly GuestNeeds? _needs;
     private static HostException? s_failure;
     private static bool s_isOn;
 
-    private Confinement(FileDescriptor? ruleset, bool? writing)
+    private Confinement(FileDescriptor? ruleset, GuestNeeds? needs)
     {
         _ruleset = ruleset;
-        _writing = writing;
+        _needs = needs;
     }
 
     /// <summary>Once, by the process's first thread.</summary>
     /// <param name="ruleset">Landlock's; null without.</param>
-    /// <param name="writing">Which filter: whether the guest may write a host file. Null for none.</param>
+    /// <param name="needs">Which filter: null for none.</param>
     /// <exception cref="HostException">A thread could not be restricted: nothing may go on.</exception>
-    public static void PutOn(FileDescriptor? ruleset, bool? writing)
+    public static void PutOn(FileDescriptor? ruleset, GuestNeeds? needs)
     {
-        if (ruleset is null && writing is null)
+        if (ruleset is null && needs is null)
             return;
         Restrict(ruleset);
-        LeaveBehind(ruleset, writing);
+        LeaveBehind(ruleset, needs);
         GC.Collect(0);
         GC.WaitForPendingFinalizers();
         if (s_failure is not null)
@@ -42,7 +42,7 @@ sealed class Confinement
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void LeaveBehind(FileDescriptor? ruleset, bool? writing) => _ = new Confinement(ruleset, writing);
+    private static void LeaveBehind(FileDescriptor? ruleset, GuestNeeds? needs) => _ = new Confinement(ruleset, needs);
 
     private static void Restrict(FileDescriptor? ruleset)
     {
@@ -55,9 +55,9 @@ sealed class Confinement
         try
         {
             Restrict(_ruleset);
-            if (_writing is { } writing)
+            if (_needs is { } needs)
             {
-                ThreadFilter.PutOnEveryThread(writing);
+                ThreadFilter.PutOnEveryThread(needs);
                 ThreadFilter.Take(ThreadRole.Finalizers);
             }
             s_isOn = true;

@@ -26,12 +26,12 @@ sealed class GuestSession(SeqpacketChannel channel)
             TscSampler sampler = new(VdsoTimekeeper.GuestOffset);
             ForbiddenCall.Announce();
             RefuseExecutableMemory();
-            _phases.Mark("platform");
+            _phases.Mark(StartPhase.Platform);
             if (!ReceivePlan(out LaunchPlan? plan, out StartOrders orders, out FileDescriptor[] descriptors))
                 return 0; // the command line was wrong after all
             _phases.Begin(plan.StartedAtNanoseconds);
-            _phases.Mark("plan");
-            return Run(plan, Confine(plan, orders, descriptors), platform, sampler);
+            _phases.Mark(StartPhase.Plan);
+            return Run(plan, orders, Confine(plan, orders, descriptors), platform, sampler);
         }
         catch (Exception failure) when (failure is HostException or PlanException)
         {
@@ -54,19 +54,29 @@ sealed class GuestSession(SeqpacketChannel channel)
     private static FileDescriptor[] Confine(LaunchPlan plan, StartOrders orders, FileDescriptor[] sent)
     {
         using FileDescriptor? ruleset = orders.HasFlag(StartOrders.Landlock) ? sent[0] : null;
-        bool writing = plan.Files.Any(file => file is { Kind: GuestFileKind.Host, Writable: true });
-        Confinement.PutOn(ruleset, orders.HasFlag(StartOrders.Seccomp) ? writing : null);
+        Confinement.PutOn(ruleset, orders.HasFlag(StartOrders.Seccomp) ? NeedsOf(plan) : null);
         return ruleset is null ? sent : sent[1..];
     }
 
-    private int Run(LaunchPlan plan, FileDescriptor[] descriptors, KvmPlatform platform, TscSampler sampler)
+    private static GuestNeeds NeedsOf(LaunchPlan plan)
+    {
+        GuestNeeds needs = plan.Network is null ? GuestNeeds.None : GuestNeeds.Network;
+        foreach (GuestFile file in plan.Files)
+            if (file is { Kind: GuestFileKind.Host, Writable: true })
+                needs |= GuestNeeds.Writing;
+        return needs;
+    }
+
+    private int Run(
+        LaunchPlan plan, StartOrders orders, FileDescriptor[] descriptors, KvmPlatform platform, TscSampler sampler)
     {
         platform.Memory.Open(plan.Limits.MemoryBytes);
         LinuxPersonality personality = _personality = new(plan, platform.Memory, platform);
+        personality.DeferThreads();
         if (plan.Audit is AuditPlan audit)
             personality.RecordDecisionsTo(descriptors[audit.Descriptor]);
         personality.BuildFiles(descriptors);
-        _phases.Mark("files");
+        _phases.Mark(StartPhase.Files);
         if (plan.Streams.Trace >= 0)
             personality.TraceTo(descriptors[plan.Streams.Trace]);
         if (!personality.TryInitializeLoader(new LoaderOptions()))
@@ -78,28 +88,31 @@ sealed class GuestSession(SeqpacketChannel channel)
         GuestThread first = personality.CreateFirstProcess(new DescriptorTable(plan.Limits.OpenFiles), context!);
         personality.OpenStandardStreams(first.Process, descriptors);
         personality.OpenNetwork(descriptors);
-        _phases.Mark("personality");
+        _phases.Mark(StartPhase.Personality);
 
         personality.FirstProcessStopped = stopped =>
         {
             if (stopped && plan.Streams.Terminal)
                 TrySend(new ChannelMessage { Kind = MessageKind.Stopped });
         };
-        personality.Timers.Start();
-        Listen();
+        if (orders.HasFlag(StartOrders.Inspection) && !BeInspected(orders))
+            return 0; // the supervisor is gone
+        // Starting a thread means waiting until it runs: the guest does not wait for those that serve it.
         personality.Start(first);
+        personality.StartDeferredThreads();
+        Listen();
         // A trace shows every call once, where it is served.
         if (personality.Tracer is null)
             personality.Attendance?.Start();
-        _phases.Mark("program");
+        _phases.Mark(StartPhase.Program);
         if (!personality.HasEnded)
-            TrySend(new ChannelMessage { Kind = MessageKind.Started });
+            TrySend(new ChannelMessage { Kind = MessageKind.Started, Detail32 = (uint)orders });
 
         ThreadFilter.Take(ThreadRole.Main);
         GuestEnd end = personality.WaitForEnd();
         personality.DrainTerminal();
         if (plan.Streams.Result >= 0)
-            error = ResultRecord.Write(descriptors[plan.Streams.Result], personality, end, _phases);
+            error = ResultRecord.Write(descriptors[plan.Streams.Result], personality, _phases);
         return error == 0
             ? Report(end.Cause, end.Value, end.Detail, end.Message)
             : Report(EndCause.Failed, -error, (long)VmmFailure.ResultRecord);
@@ -145,6 +158,29 @@ sealed class GuestSession(SeqpacketChannel channel)
         if (file.ReadAt(bytes, 0) != bytes.Length)
             throw new PlanException("it cannot be read");
         return LaunchPlan.Deserialize(bytes);
+    }
+
+    /// <summary>
+    /// Every wall stands and no byte of the guest's program has been looked at: what the supervisor reads now is true.
+    /// Without its word nothing goes on.
+    /// </summary>
+    /// <returns>False when it is gone, or says what no supervisor says.</returns>
+    private bool BeInspected(StartOrders orders)
+    {
+        TrySend(new ChannelMessage { Kind = MessageKind.Confined, Detail32 = (uint)orders });
+        while (channel.Receive(out ChannelMessage message))
+        {
+            if (message is { Version: ChannelMessage.CurrentVersion, Kind: MessageKind.Go })
+            {
+                _phases.Mark(StartPhase.Inspection);
+                return true;
+            }
+
+            if (!Obey(message, _personality!))
+                break;
+        }
+
+        return false;
     }
 
     /// <summary>Obeys the supervisor from now on; when it is gone, so is the guest.</summary>

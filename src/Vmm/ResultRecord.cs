@@ -1,26 +1,19 @@
-using System.Buffers;
-using System.Text.Json;
+using System.Runtime.InteropServices;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Personality.Processes;
-using Sandbox.Vmm.Personality.SystemCalls;
-using Sandbox.Vmm.Platforms;
 
 namespace Sandbox.Vmm;
 
-/// <summary>What --json says about a guest that has ended. Times in microseconds, sizes in bytes.</summary>
+/// <summary>Tells the supervisor what was counted of a guest that has ended.</summary>
 static class ResultRecord
 {
-    public const int Version = 1;
-
     /// <returns>0, or the negative errno of the write that failed.</returns>
-    public static long Write(FileDescriptor output, LinuxPersonality personality, in GuestEnd end, StartPhases phases)
+    public static long Write(FileDescriptor output, LinuxPersonality personality, StartPhases phases)
     {
-        ArrayBufferWriter<byte> buffer = new();
-        using (Utf8JsonWriter json = new(buffer, new JsonWriterOptions { Indented = true }))
-            Write(json, personality, end, phases);
-        ReadOnlySpan<byte> rest = [.. buffer.WrittenSpan, (byte)'\n'];
+        GuestRecord record = Of(personality, phases);
+        ReadOnlySpan<byte> rest = MemoryMarshal.AsBytes(new ReadOnlySpan<GuestRecord>(in record));
         while (!rest.IsEmpty)
         {
             nint written = output.Write(rest);
@@ -31,65 +24,26 @@ static class ResultRecord
         return 0;
     }
 
-    private static void Write(Utf8JsonWriter json, LinuxPersonality personality, in GuestEnd end, StartPhases phases)
+    private static GuestRecord Of(LinuxPersonality personality, StartPhases phases)
     {
-        json.WriteStartObject();
-        json.WriteNumber("version", Version);
-        json.WriteNumber("status", StatusOf(end));
-        json.WriteString("cause", NameOf(end.Cause));
-        if (end.Cause == EndCause.Signaled)
-            json.WriteNumber("signal", end.Value);
-        if (end.Message.Length > 0)
-            json.WriteString("message", end.Message);
-        json.WriteNumber("wallMicroseconds", personality.WallNanoseconds / 1000);
-        json.WriteNumber("cpuMicroseconds", personality.CpuNanoseconds / 1000);
-        json.WriteNumber("memoryLimitBytes", personality.Memory.LimitBytes);
-        json.WriteNumber("memoryPeakBytes", personality.Memory.PeakBytes);
-        json.WriteNumber("outputBytes", personality.OutputBytes);
-        json.WriteNumber("processesStarted", personality.ProcessesStarted);
-
-        json.WriteStartObject("startPhasesMicroseconds");
-        foreach ((string name, long at) in phases.All)
-            json.WriteNumber(name, at);
-        json.WriteEndObject();
-
         ExitCounters counters = personality.HostThreads.Sum();
-        json.WriteStartObject("exits");
-        for (int kind = 0; kind < ExitCounters.Kinds; kind++)
-            json.WriteNumber(JsonNamingPolicy.CamelCase.ConvertName(((GuestExitKind)kind).ToString()), counters.ExitsByKind[kind]);
-        json.WriteEndObject();
-        json.WriteNumber("callsHandedOver", counters.HandedOver);
-
-        json.WriteStartArray("systemCalls");
-        for (int number = 0; number < SystemCallTable.Limit; number++)
+        GuestRecord record = new()
         {
-            if (counters.Calls[number] == 0)
-                continue;
-            json.WriteStartObject();
-            json.WriteNumber("number", number);
-            json.WriteString("name", personality.SystemCalls[(ulong)number].Name ?? $"unknown_{number}");
-            json.WriteNumber("count", counters.Calls[number]);
-            if (counters.UnknownCalls[number] > 0)
-                json.WriteNumber("notServed", counters.UnknownCalls[number]);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        if (counters.OutOfRange > 0)
-            json.WriteNumber("systemCallsOutOfRange", counters.OutOfRange);
-        json.WriteEndObject();
+            Version = GuestRecord.CurrentVersion,
+            WallNanoseconds = (ulong)personality.WallNanoseconds,
+            CpuNanoseconds = (ulong)personality.CpuNanoseconds,
+            MemoryLimitBytes = personality.Memory.LimitBytes,
+            MemoryPeakBytes = personality.Memory.PeakBytes,
+            OutputBytes = (ulong)personality.OutputBytes,
+            ProcessesStarted = (ulong)personality.ProcessesStarted,
+            CallsHandedOver = (ulong)counters.HandedOver,
+            CallsOutOfRange = (ulong)counters.OutOfRange,
+        };
+        foreach (StartPhase phase in Enum.GetValues<StartPhase>())
+            record.Phases[(int)phase] = (ulong)phases[phase];
+        MemoryMarshal.Cast<long, ulong>(counters.ExitsByKind).CopyTo(record.Exits);
+        MemoryMarshal.Cast<long, ulong>(counters.Calls).CopyTo(record.Calls);
+        MemoryMarshal.Cast<long, ulong>(counters.UnknownCalls).CopyTo(record.CallsNotServed);
+        return record;
     }
-
-    private static long StatusOf(in GuestEnd end) => end.Cause switch
-    {
-        EndCause.Exited => end.Value,
-        EndCause.Signaled => ExitStatus.SignalBase + end.Value,
-        EndCause.WallTimeLimit or EndCause.CpuTimeLimit => ExitStatus.TimeLimit,
-        EndCause.MemoryLimit => ExitStatus.MemoryLimit,
-        EndCause.OutputLimit => ExitStatus.OutputLimit,
-        EndCause.NotFound => ExitStatus.NotFound,
-        EndCause.NotExecutable => ExitStatus.NotExecutable,
-        _ => ExitStatus.SandboxFailed,
-    };
-
-    private static string NameOf(EndCause cause) => JsonNamingPolicy.CamelCase.ConvertName(cause.ToString());
 }

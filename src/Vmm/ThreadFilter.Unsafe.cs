@@ -15,11 +15,10 @@ static unsafe class ThreadFilter
     private static ThreadRole t_role;
 
     /// <summary>Puts the filter for all threads on every thread of the process.</summary>
-    /// <param name="writing">Whether the guest may write a host file.</param>
     /// <exception cref="HostException">The host has no seccomp filters, or a thread could not be reached.</exception>
-    public static void PutOnEveryThread(bool writing)
+    public static void PutOnEveryThread(GuestNeeds needs)
     {
-        PutOn(writing ? WritingFilter.Bytes : ReadingFilter.Bytes, SECCOMP_FILTER_FLAG_TSYNC);
+        PutOn(Of(needs), SECCOMP_FILTER_FLAG_TSYNC);
         s_isOn = true;
     }
 
@@ -52,6 +51,15 @@ static unsafe class ThreadFilter
             work();
         }
     }
+
+    private static ReadOnlySpan<byte> Of(GuestNeeds needs) => needs switch
+    {
+        GuestNeeds.None => NeedingNoneFilter.Bytes,
+        GuestNeeds.Writing => NeedingWritingFilter.Bytes,
+        GuestNeeds.Network => NeedingNetworkFilter.Bytes,
+        GuestNeeds.All => NeedingAllFilter.Bytes,
+        _ => throw new ArgumentOutOfRangeException(nameof(needs)),
+    };
 
     private static ReadOnlySpan<byte> Of(ThreadRole role) => role switch
     {

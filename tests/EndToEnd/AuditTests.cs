@@ -67,7 +67,8 @@ public sealed class AuditTests
         Assert.Equal(("start", "end"), (lines[0].GetProperty("Kind").GetString(), lines[^1].GetProperty("Kind").GetString()));
         Assert.True(lines[^1].GetProperty("Complete").GetBoolean());
         Assert.Equal(3, lines[^1].GetProperty("Status").GetInt32());
-        Assert.Equal(lines.Count - 2, lines[^1].GetProperty("Decisions").GetInt32());
+        Assert.Equal("walls", lines[1].GetProperty("Kind").GetString());
+        Assert.Equal(lines.Count - 3, lines[^1].GetProperty("Decisions").GetInt32());
         Assert.InRange(lines[^1].GetProperty("PeakKibibytes").GetInt64(), 1024, 1 << 20);
         JsonElement read = Assert.Single(lines, line => Is(line, "open /data/secret.key for read"));
         Assert.Equal(("denied EACCES", "deny read of /data/*.key", "keys lie beside the input"),
@@ -109,11 +110,11 @@ public sealed class AuditTests
         string policy = Policy("[lifecycle, denials]");
         Sh(policy, "cat secret.key").Ended(1);
         string[] lines = File.ReadAllLines(Log);
-        Assert.Equal(3, lines.Length);
-        File.WriteAllLines(Log, [lines[0], lines[1].Replace("secret.key", "public.key"), lines[2]]);
-        Assert.StartsWith($"'{Log}':2: line 2 was changed", Command("audit", "verify", Log).Ended(1).Text);
-        File.WriteAllLines(Log, lines[..2]);
-        Assert.StartsWith($"'{Log}':3: the log ends after line 2", Command("audit", "verify", Log).Ended(1).Text);
+        Assert.Equal(4, lines.Length);
+        File.WriteAllLines(Log, [lines[0], lines[1], lines[2].Replace("secret.key", "public.key"), lines[3]]);
+        Assert.StartsWith($"'{Log}':3: line 3 was changed", Command("audit", "verify", Log).Ended(1).Text);
+        File.WriteAllLines(Log, lines[..3]);
+        Assert.StartsWith($"'{Log}':4: the log ends after line 3", Command("audit", "verify", Log).Ended(1).Text);
         Sh(policy, "true").Ended(125).Says("cannot be continued", "truncated");
         File.Delete(Log);
         Assert.StartsWith($"'{Log}':1: the log is gone", Command("audit", "verify", Log).Ended(1).Text);
@@ -205,5 +206,45 @@ public sealed class AuditTests
             Assert.Contains(request, requests);
         Assert.Contains(requests, request => request.StartsWith("syscall execve ", StringComparison.Ordinal));
         Assert.True(Lines()[^1].GetProperty("Complete").GetBoolean());
+    }
+
+    [Fact]
+    public void What_the_broker_decides_is_recorded()
+    {
+        (Outcome outcome, string[] reached) = Network.NetworkSpace.Python($$"""
+            network:
+              - {allow: connect, to: files.example, protocol: tcp, port: 8000, because: its files}
+              - {deny: connect, to: 10.9.9.9, because: not inside}
+              - {allow: listen, to: 0.0.0.0, protocol: tcp, port: 8123, because: it serves}
+              - {allow: resolve, to: "*.other.example", because: it asks}
+            audit:
+              record: [lifecycle, decisions]
+              to: {{Log}}
+              when-full: block
+            """, """
+            s = socket.create_connection(("files.example", 8000)); s.sendall(b"x"); s.recv(1)
+            attempt("inside", lambda: socket.socket().connect(("10.9.9.9", 8000)))
+            attempt("elsewhere", lambda: socket.socket().connect(("192.0.2.11", 8000)))
+            l = socket.socket(); l.bind(("0.0.0.0", 8123)); l.listen()
+            attempt("another port", lambda: socket.socket().bind(("192.0.2.10", 8124)))
+            print(socket.gethostbyname("a.other.example"))
+            """, Places);
+        Assert.StartsWith("inside EACCES\nelsewhere EACCES\n", outcome.Ended(0).Text);
+        Assert.Equal(["tcp 192.0.2.10 8000"], reached);
+        IsProved();
+        List<JsonElement> lines = Lines();
+        Assert.True(lines[^1].GetProperty("Complete").GetBoolean());
+        (string, string, string) Decision(string request)
+        {
+            JsonElement line = lines.First(line => Is(line, request));
+            Assert.InRange(line.GetProperty("Nanoseconds").GetInt64(), 0, 1_000_000_000);
+            return (Text(line, "Result"), Text(line, "Rule"), Text(line, "Because"));
+        }
+
+        Assert.Equal(("allowed", "allow connect tcp files.example port 8000", "its files"), Decision("connect tcp 192.0.2.10:8000"));
+        Assert.Equal(("denied EACCES", "deny connect 10.9.9.9/32", "not inside"), Decision("connect tcp 10.9.9.9:8000"));
+        Assert.Equal(("denied EACCES", "", ""), Decision("connect tcp 192.0.2.11:8000"));
+        Assert.Equal(("allowed", "allow listen tcp 0.0.0.0/32 port 8123", "it serves"), Decision("listen tcp 0.0.0.0:8123"));
+        Assert.Equal(("allowed", "allow resolve *.other.example", "it asks"), Decision("resolve a.other.example"));
     }
 }

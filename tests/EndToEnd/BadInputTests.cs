@@ -232,6 +232,22 @@ public sealed class BadInputTests
         outcome.Ended(125).Says("/dev/kvm");
     }
 
+    /// <summary>Each mount of the tree onto a folder within itself doubles their number.</summary>
+    [Fact]
+    public void A_host_with_32_000_mounts_is_no_hindrance()
+    {
+        Assert.SkipUnless(geteuid() == 0, "mounts take root");
+        Tool.Need("unshare");
+        SandboxRun.Need();
+        string folder = Case.NewFolder("mounts");
+        Outcome outcome = Native.Run(["unshare", "-m", "sh", "-c", """
+            mount -t tmpfs none "$1" && mkdir "$1/granted" && echo here > "$1/granted/file" || exit 1
+            for i in $(seq 15); do mkdir "$1/$i" && mount -n --rbind "$1" "$1/$i" || exit 1; done
+            test "$(wc -l < /proc/self/mountinfo)" -gt 32000 && exec "$SANDBOX" run --mount "$1/granted:/m" -- cat /m/file
+            """, "sh", folder], "/", environment: new Dictionary<string, string> { ["SANDBOX"] = Ring.Sandbox });
+        Assert.Equal("here\n", outcome.Ended(0).Text);
+    }
+
     [Fact]
     public void Without_permission_for_dev_kvm_there_is_one_line_with_advice()
     {

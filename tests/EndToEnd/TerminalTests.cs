@@ -164,6 +164,17 @@ public sealed class TerminalTests
         End(terminal, 1);
     }
 
+    [Fact]
+    public void Output_to_a_terminal_that_nobody_reads_is_interrupted_by_a_signal()
+    {
+        SandboxRun.Need();
+        using var terminal = new PseudoTerminal(24, 80);
+        Open(terminal, Ring.Sandbox, [Ring.Sandbox, "run", "--timeout", "20s", "--", "python3", "-c",
+            "import os, signal\nsignal.signal(signal.SIGALRM, lambda *_: os._exit(7))\nsignal.setitimer(signal.ITIMER_REAL, 0.3)\n"
+            + "while True: os.write(1, b'x' * 3000)"], watched: false);
+        End(terminal, 7);
+    }
+
     static PseudoTerminal Start(Where where, params string[] command) => Start(where, [], command);
 
     static PseudoTerminal Start(Where where, string[] flags, params string[] command)
@@ -183,10 +194,10 @@ public sealed class TerminalTests
         return terminal;
     }
 
-    static void Open(PseudoTerminal terminal, string path, IReadOnlyList<string> arguments)
+    static void Open(PseudoTerminal terminal, string path, IReadOnlyList<string> arguments, bool watched = true)
     {
         string folder = Case.NewFolder("terminal");
-        terminal.Start(path, arguments, [.. SandboxRun.Environment(folder), "PS1=prompt> "], folder);
+        terminal.Start(path, arguments, [.. SandboxRun.Environment(folder), "PS1=prompt> "], folder, watched);
     }
 
     static void End(PseudoTerminal terminal, int status)

@@ -1,8 +1,11 @@
+using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
+using Sandbox.Filters;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Vmm;
 
 namespace Sandbox.Escape;
 
@@ -12,6 +15,15 @@ sealed class HostileVmm
     const UnixFileMode Program = (UnixFileMode)0b111_101_101;
 
     readonly string _folder = World.Current.NewFolder();
+
+    HostileVmm(JailWalls walls)
+    {
+        CopyManaged(walls);
+        File.Copy(Path.Combine(Path.GetDirectoryName(World.Sandbox)!, "sandbox-vmm"), Vmm);
+    }
+
+    /// <summary>The real VMM, in a jail that lacks walls.</summary>
+    public static HostileVmm Replaced(JailWalls walls) => new(walls);
 
     /// <param name="settings">"name=value" lines: see main.c.</param>
     /// <param name="walls">What the managed build of the supervisor builds; null for the native one, which builds all.</param>
@@ -32,10 +44,31 @@ sealed class HostileVmm
     static byte[] Written(string settings)
     {
         byte[] program = File.ReadAllBytes(Path.Combine(World.Current.Programs, "hostile"));
-        byte[] mark = Encoding.ASCII.GetBytes("SETTINGS OF THE TEST\n"), text = Encoding.ASCII.GetBytes(settings + '\0');
-        Assert.True(mark.Length + text.Length <= 1024, "too many settings");
-        text.CopyTo(program, program.AsSpan().IndexOf(mark) + mark.Length);
+        Write(program, "SETTINGS OF THE TEST\n", Encoding.ASCII.GetBytes(settings + '\0'), 1024);
+        Write(program, "FILTERS OF THE TEST\n", s_filters.Value, 16384);
         return program;
+    }
+
+    static void Write(byte[] program, string mark, byte[] bytes, int room)
+    {
+        Assert.True(mark.Length + bytes.Length <= room, $"too long behind {mark}");
+        bytes.CopyTo(program, program.AsSpan().IndexOf(Encoding.ASCII.GetBytes(mark)) + mark.Length);
+    }
+
+    /// <summary>Of a guest's thread without a writable folder, in the form that filters.c reads.</summary>
+    static readonly Lazy<byte[]> s_filters = new(() =>
+    [
+        .. Number(Condition.OwnPid),
+        .. new[] { Filter.Of(GuestNeeds.None), Filter.Of(ThreadRole.Guest) }.Select(filter => FilterCompiler.Compile(filter.Rules))
+            .SelectMany(bytes => Number((uint)bytes.Length).Concat(bytes)),
+        .. Number(0),
+    ]);
+
+    static byte[] Number(uint value)
+    {
+        byte[] bytes = new byte[sizeof(uint)];
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes, value);
+        return bytes;
     }
 
     void CopyManaged(JailWalls walls)

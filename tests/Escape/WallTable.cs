@@ -17,6 +17,7 @@ sealed class WallTable
         (JailWalls.Ipc, "IPC ns"), (JailWalls.Uts, "UTS ns"), (JailWalls.Cgroup, "cgroup ns"), (JailWalls.Time, "time ns"),
         (JailWalls.Capabilities, "capabilities"), (JailWalls.NoNewPrivileges, "no new privileges"),
         (JailWalls.Limits, "limits"), (JailWalls.Landlock, "Landlock"), (JailWalls.OwnUser, "own user"),
+        (JailWalls.Seccomp, "seccomp"),
     ];
 
     /// <summary>Not offered by this host, or refused by what every VMM's start does, such as closing descriptors.</summary>
@@ -72,17 +73,17 @@ sealed class WallTable
             its first instruction. Its attempts are made in the whole jail, behind each wall alone, and in the jail
             without each wall:
 
-            - **whole jail**: how the attempt ends today. What succeeds is allowed, or stopped by the filters that a VMM
-              puts on with its plan (tests/Filters.Tests) and this program does not.
+            - **whole jail**: how the attempt ends today. SIGSYS is the filters' way of refusing.
             - **stopped alone by**: walls each of which refuses the attempt when no other stands. None here and refused
               in the whole jail: it takes several.
             - **succeeds without**: the jail has no second wall against it.
 
             With no wall at all nearly every attempt succeeds: what is *refused with no wall* is not offered by the host
             that this was written on, or refused by what every VMM's start does (its own keyring, sealed plans).
-            Landlock is put on by the VMM before its guest's first instruction; the column is about a VMM that did. For
-            an ordinary user's VMM the whole jail gives the same answers, but for what "own user" alone stops, which he
-            cannot have. What a VMM does on its channel, and that nothing of it is left behind, is in
+            Landlock and the filters are put on by the VMM before its guest's first instruction; the columns are about a
+            VMM that did, and the filters are those of a guest's thread, which has the widest, without a writable folder.
+            For an ordinary user's VMM the whole jail gives the same answers, but for what "own user" alone stops, which
+            he cannot have. What a VMM does on its channel, and that nothing of it is left behind, is in
             `tests/Escape/ChannelTests.cs`.
 
             | attempt | whole jail | stopped alone by | succeeds without |

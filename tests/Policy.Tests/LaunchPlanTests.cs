@@ -143,6 +143,7 @@ public class LaunchPlanTests
     {
         Host,
         Host with { Writable = true, Descriptor = 251 },
+        Host with { Writable = true, Bytes = 4096 },
         Text with { Content = "", Mode = 0xfff },
         Text with { Content = "a\0b" },
         Symlink with { Content = new string('y', 4095) },
@@ -179,6 +180,9 @@ public class LaunchPlanTests
         { "file mode", Directory with { Mode = uint.MaxValue } },
         { "size of a folder", Text with { Bytes = 4096 } },
         { "size of a folder", Temporary with { Bytes = 4095 } },
+        { "size of a folder", Host with { Bytes = 4096 } },
+        { "size of a folder", Host with { Writable = true, Bytes = 4095 } },
+        { "size of a folder", Host with { Writable = true, Bytes = ulong.MaxValue } },
         { "writable", Text with { Writable = true } },
         { "writable", Symlink with { Writable = true } },
         { "writable", Directory with { Writable = true } },

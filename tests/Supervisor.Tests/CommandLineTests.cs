@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Supervisor.CommandLine;
@@ -164,11 +165,23 @@ public class CommandLineTests
     [Fact]
     public void AResultFileAppearsWholeOrNotAtAll()
     {
-        // The plan's last descriptor is the result file; the fake VMM cannot receive it, so nothing is written.
-        using var commandLine = new CommandLineProcess(s_exits);
+        string confined = $"{TakeMessage} >start; {Send(MessageKind.Confined)}; {TakeMessage} >go; {Send(MessageKind.Started)}";
+        // The fake VMM cannot receive where it should write what it has counted.
+        using var commandLine = new CommandLineProcess($"{confined}; {Send(MessageKind.Ended, EndCause.Exited, 7)}");
         Assert.Equal(7, commandLine.Run("run", "--json", "result.json", "--", "true").Status);
-        Assert.False(File.Exists(Path.Combine(commandLine.Folder, "result.json")));
+        JsonElement record = JsonDocument.Parse(commandLine.Read("result.json")).RootElement;
+        Assert.Equal((7, "exited"), (record.GetProperty("status").GetInt32(), record.GetProperty("cause").GetString()));
+        Assert.False(record.TryGetProperty("exits", out _));
+        Assert.Contains("network namespace", record.GetProperty("walls").EnumerateArray().Select(line => line.GetProperty("wall").GetString()));
         Assert.Empty(Directory.GetFiles(commandLine.Folder, ".*"));
+
+        using var killed = new CommandLineProcess($"{confined}; touch ready; exec sleep 60");
+        using Process process = killed.Start("run", "--json", "result.json", "--", "true");
+        Await(Path.Combine(killed.Folder, "ready"));
+        Libc.kill(process.Id, Libc.SIGKILL);
+        process.WaitForExit();
+        Assert.False(File.Exists(Path.Combine(killed.Folder, "result.json")));
+        Assert.Empty(Directory.GetFiles(killed.Folder, ".*"));
     }
 
     [Theory]
@@ -335,6 +348,7 @@ public class CommandLineTests
             os.write(fds[streams['stderr']], b'to stderr')
             os.write(fds[streams['result']], b'{}')
             os.write(fds[streams['trace']], b'traced')
+            channel.send(tell(19)); channel.recv(32)
             channel.send(tell(16)); channel.send(tell(17, 1, 9))
             """));
         File.WriteAllText(Path.Combine(commandLine.Folder, "data"), "content");
@@ -345,7 +359,10 @@ public class CommandLineTests
         Assert.Equal(
             $"True True\n/file {commandLine.Folder}/data\n/inside {commandLine.Folder}\n/usr /usr\nb'content' b'input\\n'\nTrue ['a', 'b c', '', 'ä']\n",
             commandLine.Read("seen"));
-        Assert.Equal("{}", commandLine.Read("result"));
+        // What the VMM writes is no record, and is not where one is expected.
+        JsonElement record = JsonDocument.Parse(commandLine.Read("result")).RootElement;
+        Assert.Equal(9, record.GetProperty("status").GetInt32());
+        Assert.False(record.TryGetProperty("exits", out _));
         Assert.Equal("traced", commandLine.Read("trace"));
         Assert.Empty(Directory.GetFiles(commandLine.Folder, ".*"));
     }

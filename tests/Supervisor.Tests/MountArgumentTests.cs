@@ -30,7 +30,19 @@ public class MountArgumentTests
         Assert.Equal(new MountArgument(host, guest, writable), MountArgument.Parse(text));
 
     [Theory]
+    [InlineData("/data:rw,quota=4K", null, 4096)]
+    [InlineData("/data:/x:rw,quota=100M", "/x", 100 << 20)]
+    public void ReadsAQuota(string text, string? guest, ulong quota) =>
+        Assert.Equal(new MountArgument("/data", guest, true) { Quota = quota }, MountArgument.Parse(text));
+
+    [Theory]
     [InlineData("", "names no host path")]
+    [InlineData("/data:rw,quota=", "--mount: ")]
+    [InlineData("/data:rw,quota=much", "--mount: ")]
+    [InlineData("/data:rw,quota=4095", "at least 4 KiB")]
+    [InlineData("/data:rw,quota=1M:rw", "must be absolute")]
+    [InlineData("/data:ro,quota=1M", "must be absolute")]
+    [InlineData("/data:rw,size=1M", "must be absolute")]
     [InlineData(":", "names no host path")]
     [InlineData(":/x", "names no host path")]
     [InlineData(":ro", "names no host path")]

@@ -60,6 +60,28 @@ public sealed class PolicyRunTests : IDisposable
     }
 
     [Fact]
+    public void AQuotaTravelsWithWhatMayBeChanged()
+    {
+        PolicyModel policy = Policy("""
+            files:
+              show:
+                - {path: /out, from: /usr, access: [read, write], quota: 1M, because: a test}
+                - {path: /in, from: /usr, quota: 1M, because: a test}
+                - {path: /ruled, from: /usr, access: none, quota: 2M, because: a test}
+              rules: [{allow: create, path: /ruled/x, because: a test}]
+            """);
+        var host = new FakeHost();
+        MountSource[] mounts = [.. PolicyOpener.Mounts(policy, "/home/sandbox", host.Facts.Tree).Select(pair =>
+            new MountSource(pair.Mount.Host, pair.Mount.Host, pair.Mount.Guest!, true, pair.Mount.Writable)
+            {
+                Quota = pair.Mount.Quota, Shown = pair.Shown,
+            })];
+        LaunchPlan plan = PlanBuilder.Build(s_plain, policy, host.Facts, mounts, null, 0).Plan;
+        Assert.Equal([("/in", false, 0UL), ("/out", true, 1UL << 20), ("/ruled", true, 2UL << 20)],
+            plan.Files.Where(file => file.Path is "/in" or "/out" or "/ruled").Select(file => (file.Path, file.Writable, file.Bytes)));
+    }
+
+    [Fact]
     public void RulesTravelInThePlan()
     {
         LaunchPlan plan = Plan(Policy("files: {rules: [{deny: read, path: /tmp/secret}]}\nsyscalls: [{deny: ptrace}]"));
@@ -96,7 +118,7 @@ public sealed class PolicyRunTests : IDisposable
     }
 
     [Theory]
-    [InlineData("guest: {kind: machine}", "asks for a machine guest")]
+    [InlineData("guest: {kind: {value: machine, because: a test}}", "asks for a machine guest")]
     [InlineData("devices: [{device: console, because: x}]", "asks for a device")]
     [InlineData("fragment: true", "is a fragment")]
     public void WhatThisVersionCannotGiveRefusesTheStart(string text, string reason) => OneLine.Refuses(reason, () => Plan(Policy(text)));

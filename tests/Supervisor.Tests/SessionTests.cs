@@ -1,8 +1,12 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Jail;
+using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.Planning;
 using Xunit;
 using static Sandbox.Supervisor.Tests.FakeVmm;
 
@@ -79,6 +83,59 @@ public class SessionTests
         Assert.Equal(new Outcome.VmmDied(Libc.SIGSEGV), Run($"{Started}; ulimit -c 0; kill -SEGV $$"));
     }
 
+    /// <summary>Of a VMM that runs this script in a jail with next to no wall, in a launch whose policy requires walls.</summary>
+    static (Outcome Outcome, JailInspection Inspection, string Heard) RunInspected(string script, params Wall[] required)
+    {
+        using var fake = new FakeVmm($"{TakeMessage} >start; {script}");
+        using VmmProcess vmm = StartVmm(fake.Program);
+        using SignalForwarder signals = SignalForwarder.Start(vmm, null);
+        var launch = new PlannedLaunch(Plan, []);
+        var inspection = new JailInspection(vmm, ExpectedJail.Of(vmm, launch, []),
+            [.. required.Select(wall => new Sourced<Wall>(wall, new SourceSpan(new SourceText("walls.yaml", ""), 3, 13, 1), null))], null);
+        Outcome outcome = new Session(vmm, Plan, signals, null, inspection).Run([]);
+        string file = Path.Combine(fake.Folder, "go");
+        return (outcome, inspection, File.Exists(file) ? File.ReadAllText(file) : "");
+    }
+
+    static readonly string s_confined = Send(MemoryMarshal.AsBytes(
+        [new ChannelMessage { Version = 1, Kind = MessageKind.Confined, Detail32 = (uint)StartOrders.Inspection }]));
+
+    [Fact]
+    public void AVmmGoesOnOnlyOnceItsJailHasBeenLookedAt()
+    {
+        (Outcome outcome, JailInspection inspection, string heard) = RunInspected(
+            $"{s_confined}; {TakeMessage} >go; {Send(MessageKind.Started)}; {Send(MessageKind.Ended, EndCause.Exited, 5)}");
+        Assert.Equal(new Outcome.Ended(EndCause.Exited, 0, 5, 0), outcome);
+        Assert.StartsWith("0100000004000000", heard, StringComparison.Ordinal);
+        // A script has a shell's descriptors, and this user's namespaces.
+        Assert.Equal("holds", FactReport.WordOf(inspection.Lines.Single(line => line.Wall == JailWalls.NoNewPrivileges).Verdict));
+        Assert.Equal("missing", FactReport.WordOf(inspection.Lines.First(line => line.Wall == JailWalls.Network).Verdict));
+    }
+
+    [Fact]
+    public void AVmmThatStartsItsGuestBeforeIsEnded()
+    {
+        Assert.IsType<Outcome.VmmMisbehaved>(RunInspected($"{Send(MessageKind.Started)}; exec sleep 60").Outcome);
+        Assert.IsType<Outcome.VmmMisbehaved>(RunInspected($"{s_confined}; {s_confined}; exec sleep 60").Outcome);
+    }
+
+    [Theory]
+    [InlineData(Wall.NoNetwork, "no-network", "network namespace: the supervisor's net:[")]
+    [InlineData(Wall.Seccomp, "seccomp", "seccomp filter: mode 0 on thread ")]
+    [InlineData(Wall.Landlock, "landlock", "Landlock: not put on")]
+    [InlineData(Wall.Cgroup, "cgroup", "control group: none, expected limits of memory")]
+    [InlineData(Wall.UserMapping, "user-mapping", "user namespace: the supervisor's user:[")]
+    public void AWallThatTheKernelDoesNotShowIsTheEnd(Wall wall, string name, string found)
+    {
+        (Outcome outcome, _, string heard) = RunInspected($"{s_confined}; {TakeMessage} >go; exec sleep 60", wall);
+        Assert.Equal("", heard);
+        (int status, string? line) = ExitReport.For(Plan, outcome);
+        Assert.Equal(ExitStatus.SandboxFailed, status);
+        Assert.StartsWith($"walls.yaml:3:13: the policy requires the wall {name}, which does not stand as the kernel shows it ({found}",
+            line, StringComparison.Ordinal);
+        Assert.EndsWith("the guest was stopped before its first instruction", line, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void AnEndBeforeTheStartIsBelievedToo()
     {
@@ -128,7 +185,8 @@ public class SessionTests
         { "much too long", "head -c 65536 /dev/zero >&3 2>/dev/null" },
         { "our own kind of message", Send(MessageKind.Start) },
         { "our own signal", Send(MessageKind.Signal) },
-        { "an unknown kind", Send((MessageKind)19) },
+        { "an unknown kind", Send((MessageKind)20) },
+        { "confined, which nobody asked for", Send(MessageKind.Confined) },
         { "started twice", $"{Send(MessageKind.Started)}; {Send(MessageKind.Started)}" },
         { "stopped without a terminal", $"{Send(MessageKind.Started)}; {Send(MessageKind.Stopped)}" },
         { "stopped before the start", Send(MessageKind.Stopped) },

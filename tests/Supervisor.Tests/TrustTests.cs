@@ -71,12 +71,15 @@ public sealed class TrustTests : IDisposable
     [Fact]
     public void ASignedPolicyIsTaken()
     {
-        Assert.Equal(64UL << 20, Host.Load(Signed("p.yaml")).Limit(Resource.Memory)!.Value);
+        Assert.Equal(64UL << 20, Host.Load(Signed("p.yaml")).Policy.Limit(Resource.Memory)!.Value);
+        Assert.Equal(1, Host.Load(In("p.yaml")).Revision);
+        Assert.Equal(7, Host.Load(Signed("p.yaml", Text, "--revision", "7")).Revision);
+        Assert.Null(Host.Load("builtin:ci-job.yaml").Revision);
         Assert.Equal(0, Run("verify", In("p.yaml")));
         Assert.Equal(0, Run("verify", In("p.yaml"), "--trust", In("key.pub"), "--signature", In("p.yaml.sig")));
         // What is part of the program needs no signature.
-        Assert.NotNull(Host.Load(null));
-        Assert.NotNull(Host.Load("builtin:ci-job.yaml"));
+        Assert.NotNull(Host.Load(null).Policy);
+        Assert.NotNull(Host.Load("builtin:ci-job.yaml").Policy);
         OneLine.Refuses("not a built-in policy", () => Host.Load("builtin:../p.yaml"));
     }
 
@@ -84,7 +87,7 @@ public sealed class TrustTests : IDisposable
     public void NothingIsDemandedWithoutATrustFile()
     {
         File.Delete(In("etc/trust.yaml"));
-        Assert.NotNull(Host.Load(Write("p.yaml")));
+        Assert.NotNull(Host.Load(Write("p.yaml")).Policy);
         OneLine.Refuses("--trust", () => Run("verify", In("p.yaml")));
     }
 
@@ -97,7 +100,7 @@ public sealed class TrustTests : IDisposable
         File.CreateSymbolicLink(In("link.yaml"), signed);
         Refused(In("link.yaml"), "is not signed");
         File.Copy(In("good.yaml.sig"), In("link.yaml.sig"));
-        Assert.NotNull(Host.Load(In("link.yaml")));
+        Assert.NotNull(Host.Load(In("link.yaml")).Policy);
         File.Delete(In("link.yaml"));
         File.CreateSymbolicLink(In("link.yaml"), In("p.yaml"));
         Refused(In("link.yaml"), "is not the file that was signed");
@@ -137,8 +140,8 @@ public sealed class TrustTests : IDisposable
     {
         Write("base.yaml", "version: 1\nfragment: true\nextends: builtin:default.yaml\n");
         string main = Signed("p.yaml", "version: 1\nextends: base.yaml\n");
-        Assert.NotNull(Host.Load(main));
-        Write("base.yaml", "version: 1\nfragment: true\nextends: builtin:default.yaml\nguest: {user: root}\n");
+        Assert.NotNull(Host.Load(main).Policy);
+        Write("base.yaml", "version: 1\nfragment: true\nextends: builtin:default.yaml\nguest: {user: {value: root, because: a test}}\n");
         Refused(main, "is not the file that was signed");
         Assert.Equal(1, Run("verify", main));
         // Nor does a signature of its own help a part: the whole was signed with another.
@@ -152,13 +155,13 @@ public sealed class TrustTests : IDisposable
         string file = Signed("p.yaml", Text, "--not-before", "2026-05-02", "--expires", "2026-05-03");
         Refused(file, "is not valid before 2026-05-02T00:00:00Z");
         _now = _now.AddDays(1);
-        Assert.NotNull(Host.Load(file));
+        Assert.NotNull(Host.Load(file).Policy);
         _now = _now.AddDays(1);
         Refused(file, "has expired");
         Assert.Equal(1, Run("verify", file));
 
         Sign(file);
-        Assert.NotNull(Host.Load(file));
+        Assert.NotNull(Host.Load(file).Policy);
         Assert.Equal(0, Run("keygen", In("new")));
         Demand("new");
         Refused(file, "a key that is not trusted here");
@@ -171,10 +174,10 @@ public sealed class TrustTests : IDisposable
     {
         string file = Signed("p.yaml", Text, "--revision", "2");
         string old = File.ReadAllText(file + ".sig");
-        Assert.NotNull(Host.Load(file));
+        Assert.NotNull(Host.Load(file).Policy);
         Sign(file, "--revision", "3");
-        Assert.NotNull(Host.Load(file));
-        Assert.NotNull(Host.Load(file));
+        Assert.NotNull(Host.Load(file).Policy);
+        Assert.NotNull(Host.Load(file).Policy);
         File.WriteAllText(file + ".sig", old);
         Refused(file, "revision 2 of the policy p.yaml is older than revision 3");
         Assert.Equal(1, Run("verify", file));
@@ -207,7 +210,7 @@ public sealed class TrustTests : IDisposable
         File.SetUnixFileMode(In("etc/trust.yaml"), (UnixFileMode)0x1b6);
         Refused(file, "others than user");
         File.SetUnixFileMode(In("etc/trust.yaml"), (UnixFileMode)0x1a4);
-        Assert.NotNull(Host.Load(file));
+        Assert.NotNull(Host.Load(file).Policy);
         File.SetUnixFileMode(In("etc"), (UnixFileMode)0x1ff);
         Refused(file, "may change its folder");
         File.Delete(In("etc/trust.yaml"));

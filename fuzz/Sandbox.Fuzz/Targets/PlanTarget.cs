@@ -88,6 +88,10 @@ sealed class PlanTarget : FuzzTarget
         }
         OracleException.Check(plan.Files.Select(f =>
             f.Path).Distinct(StringComparer.Ordinal).Count() == plan.Files.Length, "two files at one path");
+        foreach (GuestFile file in plan.Files.Where(f => f.Bytes != 0))
+            OracleException.Check(
+                file is { Writable: true, Kind: GuestFileKind.Host, Bytes: <= long.MaxValue } or { Kind: GuestFileKind.Temporary },
+                "a bound on what the guest does not fill");
         OracleException.Check(plan.Limits.TmpBytes <= plan.Limits.MemoryBytes, "more files than memory");
         using GuestMemory memory = new(plan.Limits.MemoryBytes, new NoSlots());
         OracleException.Check(memory.CreateAddressSpace() is not null, "a guest's memory has no room for a process");
@@ -140,6 +144,7 @@ sealed class PlanTarget : FuzzTarget
             new() { Kind = GuestFileKind.Temporary, Path = "/tmp", Writable = true },
             new() { Kind = GuestFileKind.Temporary, Path = "/home/user", Writable = true, Mode = 0x1c0 },
             new() { Kind = GuestFileKind.Host, Path = "/usr", Descriptor = 3 },
+            new() { Kind = GuestFileKind.Host, Path = "/out", Descriptor = 4, Writable = true, Bytes = 1 << 20 },
             new() { Kind = GuestFileKind.Text, Path = "/tmp/a/b", Content = "below a mount" },
             new() { Kind = GuestFileKind.Symlink, Path = "/opt/link", Content = "/tmp/a" },
             new() { Kind = GuestFileKind.Text, Path = "/opt/link/c", Content = "below a link" }).Serialize());

@@ -28,6 +28,7 @@ public static unsafe partial class Libc
     public const int BPF_K = 0x00;
     public const int BPF_RET = 0x06;
 
+    public const int SECCOMP_MODE_FILTER = 2;
     public const int SECCOMP_SET_MODE_FILTER = 1;
     public const int SECCOMP_GET_ACTION_AVAIL = 2;
 

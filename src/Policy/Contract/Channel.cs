@@ -19,7 +19,13 @@ public enum MessageKind : uint
     /// <summary>Supervisor to VMM: the terminal is now Value rows by Detail columns.</summary>
     WindowSize = 3,
 
-    /// <summary>VMM to supervisor: the first guest instruction is about to run.</summary>
+    /// <summary>Supervisor to VMM, once, after <see cref="Confined"/>: let the guest run.</summary>
+    Go = 4,
+
+    /// <summary>
+    /// VMM to supervisor: the first guest instruction is about to run. <see cref="ChannelMessage.Detail32"/> are the
+    /// orders that it has carried out.
+    /// </summary>
     Started = 16,
 
     /// <summary>
@@ -30,6 +36,12 @@ public enum MessageKind : uint
 
     /// <summary>VMM to supervisor: the foreground job stopped; suspend the command line too.</summary>
     Stopped = 18,
+
+    /// <summary>
+    /// VMM to supervisor, where <see cref="StartOrders.Inspection"/> was ordered: everything stands, nothing of the
+    /// guest's has run, and nothing will before <see cref="Go"/>. Detail32 as in <see cref="Started"/>.
+    /// </summary>
+    Confined = 19,
 }
 
 /// <summary>What a VMM confines itself with before it obeys its plan.</summary>
@@ -44,7 +56,10 @@ public enum StartOrders : uint
     /// <summary>Its seccomp filters.</summary>
     Seccomp = 1 << 1,
 
-    All = Landlock | Seccomp,
+    /// <summary>To be looked at before the guest's first instruction; nothing that is put on.</summary>
+    Inspection = 1 << 2,
+
+    All = Landlock | Seccomp | Inspection,
 }
 
 /// <summary>Why a guest ended.</summary>

@@ -11,7 +11,7 @@ namespace Sandbox.Policy.Contract;
 public sealed record LaunchPlan
 {
     /// <summary>Raised whenever members or their meaning change; a VMM refuses a plan of another version.</summary>
-    public const int CurrentVersion = 4;
+    public const int CurrentVersion = 5;
 
     public required int Version { get; init; }
 
@@ -144,7 +144,8 @@ public sealed record GuestFile
 
     /// <summary>
     /// For <see cref="GuestFileKind.Temporary"/>: bytes that it may hold, of those that all such folders share; at least
-    /// a page, or 0 for no bound of its own. Else 0.
+    /// a page, or 0 for no bound of its own. For a writable <see cref="GuestFileKind.Host"/>: bytes that the guest may
+    /// add to it; at least a page, or 0 for what the host has room for. Else 0.
     /// </summary>
     public ulong Bytes { get; init; }
 }

@@ -87,7 +87,8 @@ static class LaunchPlanRules
             Require(file.Mode <= 0xfff, "file mode");
             bool host = file.Kind == GuestFileKind.Host;
             Require(host ? IsDescriptor(file.Descriptor) : file.Descriptor == -1, "file descriptor");
-            Require(file.Bytes == 0 || (file.Kind == GuestFileKind.Temporary && file.Bytes >= PageBytes), "size of a folder");
+            bool bounded = file.Kind == GuestFileKind.Temporary || (host && file.Writable);
+            Require(file.Bytes == 0 || (bounded && file.Bytes is >= PageBytes and <= long.MaxValue), "size of a folder");
             bool content = file.Kind is GuestFileKind.Text or GuestFileKind.Symlink;
             Require(content == file.Content is not null, "file content");
             if (file.Kind == GuestFileKind.Symlink)

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Jail.Facts;
 using Serilog.Events;
 using Serilog.Formatting.Compact;
 using Serilog.Parsing;
@@ -16,6 +17,7 @@ sealed class AuditEvent
 
     static readonly MessageTemplate s_decision = Template("{Request}: {Result}");
     static readonly MessageTemplate s_start = Template("{Sandbox} starts {Program} under {Policy}");
+    static readonly MessageTemplate s_walls = Template("{Sandbox}: {Holding} of {Checked} walls hold");
     static readonly MessageTemplate s_end = Template("{Sandbox} ends: {Cause}");
     static readonly MessageTemplate s_dropped = Template("{Sandbox}: {Count} records were dropped");
     static readonly MessageTemplate s_misbehaved = Template("{Sandbox}: {Fault}");
@@ -73,6 +75,24 @@ sealed class AuditEvent
             .Select(file => file.Writable ? file.Path + ":rw" : file.Path)));
         line.Add("Records", plan.Audit is null ? "lifecycle" : plan.Audit.All ? "decisions" : "denials");
         return line;
+    }
+
+    /// <summary>What was read back of the jail before the guest's first instruction.</summary>
+    public static AuditEvent Walls(AuditedRun run, IReadOnlyList<FactLine> lines)
+    {
+        int holding = lines.Count(fact => fact.Verdict == FactVerdict.Holds);
+        AuditEvent line = new("walls", s_walls, holding == lines.Count ? LogEventLevel.Information : LogEventLevel.Warning);
+        line.AddRun(run);
+        line.Add("Holding", holding);
+        line.Add("Checked", lines.Count);
+        line._properties.Add(new LogEventProperty("Walls", new SequenceValue(lines.Select(fact => new StructureValue(
+        [
+            Text("Wall", fact.Name), Text("Expected", fact.Expected), Text("Found", fact.Found), Text("Verdict", FactReport.WordOf(fact.Verdict)),
+            Text("Source", FactReport.WordOf(fact.Source)),
+        ])))));
+        return line;
+
+        static LogEventProperty Text(string name, string text) => new(name, new ScalarValue(Cut(text)));
     }
 
     /// <param name="cause">In words.</param>
@@ -142,7 +162,9 @@ sealed class AuditEvent
             Add("Learning", true);
     }
 
-    void Add(string name, string text) => Add(name, (object)(text.Length <= MaximumText ? text : text[..MaximumText] + "..."));
+    void Add(string name, string text) => Add(name, (object)Cut(text));
+
+    static string Cut(string text) => text.Length <= MaximumText ? text : text[..MaximumText] + "...";
 
     void Add(string name, object value) => _properties.Add(new LogEventProperty(name, new ScalarValue(value)));
 

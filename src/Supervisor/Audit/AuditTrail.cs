@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Learning;
 using Sandbox.Supervisor.LifeCycle;
@@ -76,6 +77,15 @@ sealed unsafe class AuditTrail : IDecisionSink, IDisposable
         _check = new DecisionCheck(launch.Plan, launch.PathRules, launch.SystemCallRules);
         _reader = new Thread(Read, 256 << 10) { IsBackground = true, Name = "audit records" };
         _reader.Start();
+    }
+
+    public bool HasRoom => _writer.HasRoom;
+
+    /// <summary>Records what stands around the VMM, as the kernel shows it.</summary>
+    public void RecordWalls(IReadOnlyList<FactLine> lines)
+    {
+        if (_section.Records(AuditEvents.Lifecycle))
+            _writer.Add(AuditEvent.Walls(_run, lines));
     }
 
     public bool Record(DecisionRecord decision) =>

@@ -15,6 +15,9 @@ sealed class AuditWriter(IAuditLog log, WhenFull whenFull, Func<long, AuditEvent
     /// <summary>Events that wait at most.</summary>
     public const int Capacity = 8192;
 
+    /// <summary>As many as one request of the guest's can cause, with something to spare.</summary>
+    const int Room = 64;
+
     /// <summary>Events that are written at once at most.</summary>
     const int MaximumBatch = 512;
 
@@ -41,16 +44,19 @@ sealed class AuditWriter(IAuditLog log, WhenFull whenFull, Func<long, AuditEvent
     /// <summary>Adds an event, waiting while there is no room.</summary>
     public void Add(AuditEvent line) => _waiting.Add(line);
 
-    /// <summary>Adds an event, or does what the policy says when there is no room.</summary>
-    /// <returns>False when what it tells of must not take effect.</returns>
+    /// <summary>False while whoever can wait with what he would record should do so.</summary>
+    public bool HasRoom => whenFull != WhenFull.Block || _waiting.Count <= Capacity - Room;
+
+    /// <summary>Adds an event without waiting, or does what the policy says when there is no room.</summary>
+    /// <returns>False when what it tells of must not take effect: never, or not now.</returns>
     public bool Offer(AuditEvent line)
     {
         if (Failure is not null && whenFull != WhenFull.Drop)
             return false;
-        if (whenFull == WhenFull.Block)
-            _waiting.Add(line);
-        else if (!_waiting.TryAdd(line))
+        if (!_waiting.TryAdd(line))
         {
+            if (whenFull == WhenFull.Block)
+                return false;
             if (whenFull == WhenFull.Stop)
             {
                 _failure ??= "records came faster than they could be written";

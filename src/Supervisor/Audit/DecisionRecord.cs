@@ -15,6 +15,10 @@ sealed record DecisionRecord(
 /// <summary>Where decisions are recorded that the supervisor takes itself. From any thread.</summary>
 interface IDecisionSink
 {
-    /// <returns>False when the decision must not take effect: it could not be recorded, and the policy says to stop then.</returns>
+    /// <summary>Whether a few more decisions could be recorded now.</summary>
+    bool HasRoom { get; }
+
+    /// <summary>Records a decision, without waiting.</summary>
+    /// <returns>False when the decision must not take effect: it could not be recorded, and the policy says to wait or to stop then.</returns>
     bool Record(DecisionRecord decision);
 }

@@ -5,7 +5,7 @@ using Sandbox.Policy.Language;
 namespace Sandbox.Supervisor.Audit;
 
 /// <summary>A log's line as it is shown. Nothing of it is proved.</summary>
-/// <param name="Kind">start, end, decision, dropped, misbehaved or repaired; or whatever the line says.</param>
+/// <param name="Kind">start, walls, end, decision, dropped, misbehaved or repaired; or whatever the line says.</param>
 /// <param name="Allowed">Of a decision; null for other lines.</param>
 /// <param name="Text">In one line, without control characters.</param>
 sealed record LogEntry(DateTimeOffset At, string Kind, string Sandbox, bool? Allowed, string Text)
@@ -48,11 +48,17 @@ sealed record LogEntry(DateTimeOffset At, string Kind, string Sandbox, bool? All
         "start" => $"{"start",-14}  {Get(line, "Program")} under {Get(line, "Policy")}{(line.TryGetProperty("Learning", out _) ? ", learning" : "")}",
         "end" => $"{"end",-14}  {Get(line, "Cause")} (status {Get(line, "Status")}, {Get(line, "Decisions")} decisions"
             + $"{(Get(line, "Complete") == "true" ? "" : ", incomplete")})",
+        "walls" => $"{"walls",-14}  {Get(line, "Holding")} of {Get(line, "Checked")} hold{Faults(line)}",
         "dropped" => $"{"dropped",-14}  {Get(line, "Count")} records",
         "misbehaved" => $"{"misbehaved",-14}  the VMM {Get(line, "Fault")}",
         "repaired" => $"{"repaired",-14}  {Get(line, "Recovered")} lines kept, {Get(line, "Missing")} missing, {Get(line, "TornBytes")} bytes cut off",
         _ => kind,
     };
+
+    static string Faults(JsonElement line) => line.TryGetProperty("Walls", out JsonElement walls) && walls.ValueKind == JsonValueKind.Array
+        ? string.Concat(walls.EnumerateArray().Where(wall => wall.ValueKind == JsonValueKind.Object && Get(wall, "Verdict") != "holds")
+            .Select(wall => $"; {Get(wall, "Wall")} {Get(wall, "Verdict")}"))
+        : "";
 
     static string Rule(JsonElement line)
     {

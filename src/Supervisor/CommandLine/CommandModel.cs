@@ -71,6 +71,8 @@ sealed class CommandModel
             return FlagValue.Sandbox;
         if (argument == Shell)
             return FlagValue.Choice;
+        if (argument == Audit.Id)
+            return FlagValue.Text;
         return argument == Policy.Folder ? FlagValue.Directory : FlagValue.File;
     }
 

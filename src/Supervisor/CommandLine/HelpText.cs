@@ -186,12 +186,17 @@ static class HelpText
         are not set in /etc/sandbox and /var/lib/sandbox for root, and in ~/.config and
         ~/.local/state for others.
 
+        sandbox compares the walls around a running sandbox, as the kernel shows them
+        now, with what its supervisor built and what its plan grants.
+
         Exit status: 0 good, 1 a fault, named with its line, 3 the log cannot be
-        checked, 125 the command line is wrong or a file cannot be read.
+        checked, or not every wall can be read (run it as root), 125 the command line is
+        wrong, a file cannot be read, or the sandbox does not run.
 
         Examples:
           sandbox audit show --denied --since 1h /var/log/sandbox/triage.log
           sandbox audit verify /var/log/sandbox/triage.log
+          sandbox audit sandbox 7f3a
 
         """;
 

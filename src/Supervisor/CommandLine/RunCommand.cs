@@ -23,7 +23,7 @@ sealed class RunCommand
     readonly Option<string> _workdir = Value("--workdir", "DIR", "guest directory to start in (default: see below)");
     readonly Option<string> _hostname = Value("--hostname", "NAME", "host name in the guest (default sandbox)");
     readonly Option<string> _user = Value("--user", "USER", "guest user as NAME, UID or UID:GID (default sandbox)");
-    readonly Option<string[]> _mounts = Repeated("--mount", "HOST[:GUEST][:ro|rw]", "show a host file or folder (default read-only)");
+    readonly Option<string[]> _mounts = Repeated("--mount", MountArgument.Form, "show a host file or folder (default read-only)");
     readonly Option<string> _json = Value("--json", "FILE", "write what happened as JSON");
     readonly Option<string> _trace = Value("--trace", "FILE", "print system calls (default to stderr)");
     readonly Option<bool> _tty = new("--tty", "-t") { Description = "give the guest a terminal", Arity = ArgumentArity.Zero };

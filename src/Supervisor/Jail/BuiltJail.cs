@@ -29,22 +29,5 @@ sealed record BuiltJail(JailWalls Walls, JailWalls Missing, string? Reason)
 
     public override string ToString() => Missing == JailWalls.None
         ? "every wall of the jail stands"
-        : $"the jail around the VMM lacks walls ({Names(Missing)}), since this host refused {Reason}; see sandbox doctor";
-
-    static string Names(JailWalls walls) => string.Join(", ", NamesOf(walls));
-
-    /// <summary>For people.</summary>
-    public static IEnumerable<string> NamesOf(JailWalls walls) =>
-        s_names.Where(name => walls.HasFlag(name.Wall)).Select(name => name.Name);
-
-    static readonly (JailWalls Wall, string Name)[] s_names =
-    [
-        (JailWalls.User, "user namespace"), (JailWalls.Pid, "PID namespace"), (JailWalls.Root, "empty root"),
-        (JailWalls.Network, "network namespace"), (JailWalls.Ipc, "IPC namespace"), (JailWalls.Uts, "UTS namespace"),
-        (JailWalls.Cgroup, "cgroup namespace"), (JailWalls.Time, "time namespace"), (JailWalls.Capabilities, "capabilities"),
-        (JailWalls.NoNewPrivileges, "no new privileges"), (JailWalls.Limits, "limits"), (JailWalls.Landlock, "Landlock"),
-        (JailWalls.OwnUser, "a user of its own"),
-        (JailWalls.CgroupLimits, "control group"),
-        (JailWalls.Seccomp, "seccomp filter"),
-    ];
+        : $"the jail around the VMM lacks walls ({WallNames.Of(Missing)}), since this host refused {Reason}; see sandbox doctor";
 }

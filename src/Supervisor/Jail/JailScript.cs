@@ -73,7 +73,7 @@ static unsafe class JailScript
 
     // A process has its login session's keys in its credentials: tickets, keys of disks. Namespaces do not change that, an
     // empty keyring of its own does. Where a kernel or a container has no such calls, nobody in it can use a key.
-    static bool HostHasKeys =>
+    public static bool HostHasKeys =>
         syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_THREAD_KEYRING, 0) >= 0 || errno is not (ENOSYS or EPERM);
 
     // A session of its own: Ctrl-C at the caller's terminal goes to the command line alone, which passes it on, and

@@ -35,11 +35,7 @@ sealed class JailedProgram : IDisposable
         _held = held;
         _descriptors = new JailDescriptors(held[0].Value, held[1].Value, held[2].Value, held[3].Value);
         bool isRoot = geteuid() == 0;
-        // Who cannot have them does not miss them.
-        if (!isRoot)
-            wanted &= ~JailWalls.OwnUser;
-        if (Environment.OSVersion.Version < s_timeNamespaceByExecve)
-            wanted &= ~JailWalls.Time;
+        wanted &= Offered(isRoot);
         _wanted = wanted;
         if (LandlockRuleset.HostVersion == 0 && wanted.HasFlag(JailWalls.Landlock))
         {
@@ -67,6 +63,10 @@ sealed class JailedProgram : IDisposable
         get => _built ?? throw new InvalidOperationException("the jail is not confirmed");
         set => _built = value;
     }
+
+    /// <summary>The walls that a caller can miss here: who cannot have them by any means does not.</summary>
+    public static JailWalls Offered(bool isRoot) => (isRoot ? JailWalls.All : JailWalls.All & ~JailWalls.OwnUser)
+        & (Environment.OSVersion.Version < s_timeNamespaceByExecve ? ~JailWalls.Time : JailWalls.All);
 
     /// <summary>
     /// What to try, best first. Root of a container has no other users to give. Without user namespaces root can build

@@ -1,4 +1,5 @@
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Jail.Facts;
 
 namespace Sandbox.Supervisor.Jail;
 
@@ -24,5 +25,26 @@ static class RequiredWalls
             if ((For(wall.Value) & ~jail.Walls) != JailWalls.None)
                 throw new UsageException(
                     $"{wall.Span}: the policy requires the wall {Walls.Names[(int)wall.Value]}, which this host does not let the caller build ({jail.Reason}); see sandbox doctor");
+    }
+
+    /// <summary>Holds what was read back to them: what cannot be read does not stand.</summary>
+    /// <returns>The first that the kernel does not show, for people; null when it shows all.</returns>
+    public static string? NotConfirmed(IEnumerable<Sourced<Wall>> required, IReadOnlyList<FactLine> lines)
+    {
+        foreach (Sourced<Wall> wall in required)
+        {
+            JailWalls needed = For(wall.Value) ?? JailWalls.None;
+            FactLine? fault = lines.FirstOrDefault(line => (line.Wall & needed) != 0 && line.Verdict != FactVerdict.Holds);
+            JailWalls shown = lines.Aggregate(JailWalls.None, (all, line) => all | line.Wall);
+            if (fault is null && (needed & ~shown) == JailWalls.None)
+                continue;
+            string what = fault is null
+                ? $"{WallNames.Of(needed & ~shown)}: nothing was read"
+                : $"{fault.Name}: {(fault.Verdict == FactVerdict.CannotBeRead ? $"cannot be read, {fault.Advice}" : fault.Found)}, expected {fault.Expected}";
+            return $"{wall.Span}: the policy requires the wall {Walls.Names[(int)wall.Value]}, which does not stand as the kernel shows it ({what}); "
+                + "the guest was stopped before its first instruction";
+        }
+
+        return null;
     }
 }

@@ -22,6 +22,7 @@ static class ExitReport
         Outcome.VmmMisbehaved bad => Failed($"the VMM was stopped because it {bad.What}; this is a bug in sandbox or an attack by the guest, please report it"),
         Outcome.VmmSilent => Failed("the VMM did not start the guest within 30 s and was stopped; is the host overloaded?"),
         Outcome.WallTimeEnforced => (ExitStatus.TimeLimit, WallTime(plan) + " by force"),
+        Outcome.WallNotConfirmed wall => Failed(wall.What),
         Outcome.AuditFailed failed => Failed($"the audit log is incomplete and the guest was stopped: {failed.Why}"),
         Outcome.Killed => (ExitStatus.SignalBase + Libc.SIGKILL, "the guest was ended by sandbox kill or sandbox stop"),
         Outcome.Interrupted interrupted => (ExitStatus.SignalBase + interrupted.Signal, "interrupted twice; the guest was stopped"),

@@ -6,6 +6,7 @@ using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Learning;
 using Sandbox.Supervisor.LifeCycle;
 using Sandbox.Supervisor.Network;
@@ -43,7 +44,7 @@ static class Launcher
         RunOptions options, EarlyVmm vmm, long startedAt, ObservationCollector? learned,
         DetachedSupervisor? detached = null)
     {
-        PolicyModel policy = TrustedPolicy.OfThisHost.Load(options.PolicyFile);
+        (PolicyModel policy, long? revision) = TrustedPolicy.OfThisHost.Load(options.PolicyFile);
         using CallersTerminal? terminal = options.Terminal ? CallersTerminal.Open() : null;
         HostFacts host = HostQuestions.Ask(options.Terminal);
         Ceiling.Check(policy);
@@ -61,7 +62,7 @@ static class Launcher
         PlannedLaunch launch = PlanBuilder.Build(options, obeyed, host, opened.Mounts, network, startedAt);
         using var state = new RunState(options);
         // Last of what can fail: a log tells of guests, not of mistakes.
-        using AuditTrail? audit = AuditTrail.Open(state.Id, policy, obeyed, revision: null, learned);
+        using AuditTrail? audit = AuditTrail.Open(state.Id, policy, obeyed, revision, learned);
         FileDescriptor[] descriptors = opened.Open(launch.Grants, options, audit?.VmmEnd);
 
         VmmProcess process = vmm.Process;
@@ -71,21 +72,34 @@ static class Launcher
         RequiredWalls.Check(policy.Isolation, process.Jail);
         if (process.Jail.DeservesWarning(isRoot: geteuid() == 0))
             StandardStreams.WriteError($"warning: {process.Jail}");
+        FileDescriptor[] given = granted?.Descriptors ?? descriptors;
+        JailExpectation? expected =
+            opened.Result is not null || policy.Audit is not null || policy.Isolation.Count > 0 || options.MustBeFound
+                ? ExpectedJail.Of(process, launch, given)
+                : null;
         if (options.MustBeFound)
-            Publish(state, options, policy, launch, process);
+            Publish(state, options, policy, launch, process, expected!);
         detached?.KeepOutput(state.Folder!);
         audit?.Begin(launch, () => process.Signal(SIGKILL));
-        using NetworkBroker? broker = network is null ? null : new NetworkBroker(network, opened.TakeBroker());
+        NetworkRecorder? recorder =
+            network is null || audit is null ? null : new NetworkRecorder(network, policy.NetworkRules, audit, learned);
+        using NetworkBroker? broker = network is null ? null : new NetworkBroker(network, opened.TakeBroker(), recorder);
         VmmProcess watched = process;
+        JailInspection? inspection = opened.Result is not null || policy.Audit is not null || policy.Isolation.Count > 0
+            ? new JailInspection(process, expected!, policy.Isolation, audit)
+            : null;
         bool hasStarted = false;
-        Outcome outcome = Watch(process, terminal, granted?.Descriptors ?? descriptors, signals =>
-            new Session(watched, launch.Plan, signals, broker)
+        Outcome outcome = Watch(process, terminal, given, signals =>
+            new Session(watched, launch.Plan, signals, broker, inspection)
             {
                 State = state,
-                WhenStaying = options.MustBeFound ? null : () => Publish(state, options, policy, launch, watched),
-                WhenStarted = () =>
+                WhenStaying = options.MustBeFound
+                    ? null
+                    : () => Publish(state, options, policy, launch, watched, expected ?? ExpectedJail.Of(watched, launch, given)),
+                WhenStarted = reported =>
                 {
                     hasStarted = true;
+                    state.Confirm(reported);
                     return detached?.ReportStart(state.Id) ?? true;
                 },
             });
@@ -95,7 +109,10 @@ static class Launcher
         terminal?.Restore();
         if (audit?.End(line ?? "the program exited", status) is string failure && outcome is not Outcome.AuditFailed)
             (status, line) = ExitReport.For(launch.Plan, new Outcome.AuditFailed(failure));
-        opened.Result?.Publish();
+        if (opened.Result is ResultFile result && result.Publish(new ResultRecord(status, line, outcome,
+                GuestRecordFile.Read(opened.Counts!), process.CpuMicroseconds, process.Group?.Usage, inspection!.Lines).Write())
+            is string unwritten)
+            (status, line) = (ExitStatus.SandboxFailed, unwritten);
         // Copies of the streams are among them, and output ends when nobody can write any more.
         opened.Dispose();
         detached?.EndOutput(line);
@@ -121,9 +138,10 @@ static class Launcher
         return null;
     }
 
-    static void Publish(RunState state, RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess process)
+    static void Publish(RunState state, RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess process,
+        JailExpectation expected)
     {
-        if (state.Publish(policy, launch, process) is string failure)
+        if (state.Publish(policy, launch, process, expected) is string failure)
             StandardStreams.WriteError(options.MustBeFound
                 ? throw new UsageException($"run: other commands could not find this sandbox: {Quote.Printable(failure)}")
                 : $"warning: sandbox ps will not show this sandbox: {Quote.Printable(failure)}");

@@ -28,7 +28,10 @@ static class MountOpener
             bool directory = Kind(mount, path!) == HostEntryKind.Directory;
             MountRules.Check(mount, path!, real, directory, KernelFileSystems.MountedOnThisHost);
             string guest = mount.Guest ?? SamePath(mount, real, workingDirectory);
-            var source = new MountSource(mount.Host, real, guest, directory, mount.Writable) { Origin = mount.Origin };
+            var source = new MountSource(mount.Host, real, guest, directory, mount.Writable)
+            {
+                Origin = mount.Origin, Quota = mount.Quota,
+            };
             FileDescriptor file = directory ? path! : Reopen(mount, path!);
             if (directory)
                 path = null;

@@ -28,6 +28,9 @@ sealed class OpenedGrants : IDisposable
     /// <summary>The result file, once opened and if the caller wants one.</summary>
     public ResultFile? Result { get; private set; }
 
+    /// <summary>Where the VMM writes what it has counted, if the caller wants a result.</summary>
+    public FileDescriptor? Counts { get; private set; }
+
     /// <param name="shown">The policy's entry that asks for it; null for the command line's.</param>
     public void AddMount((MountSource Source, FileDescriptor File) mount, ShownFile? shown)
     {
@@ -46,8 +49,8 @@ sealed class OpenedGrants : IDisposable
             {
                 Grant.Mount mount => _mountFiles[mount.Index],
                 Grant.SystemPath path => Keep(OpenSystem(path)),
-                Grant.StandardStream stream => Keep(Copy(stream.Number)),
-                Grant.Result => (Result = ResultFile.Open(options.ResultFile!)).File,
+                Grant.StandardStream stream => Keep(OpenStream(stream.Number)),
+                Grant.Result => OpenResult(options.ResultFile!),
                 Grant.Broker => Keep(OpenBroker()),
                 Grant.Trace => Keep(OpenTrace(options.TraceFile!)),
                 Grant.Decisions => decisions!,
@@ -72,6 +75,13 @@ sealed class OpenedGrants : IDisposable
         return file;
     }
 
+    FileDescriptor OpenResult(string path)
+    {
+        Result = ResultFile.Open(path);
+        Counts = Keep(GuestRecordFile.Create());
+        return Counts;
+    }
+
     FileDescriptor OpenBroker()
     {
         (FileDescriptor mine, FileDescriptor theirs) = SeqpacketChannel.CreatePair();
@@ -89,6 +99,19 @@ sealed class OpenedGrants : IDisposable
         int error = FileDescriptor.TryOpen(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOCTTY, 0x1b6, out FileDescriptor? file);
         return error == 0 ? file! : throw new UsageException(
             $"--trace: {Quote.Value(path)} cannot be written: {Errno.Describe(-error)}; name a file in a folder you may write to");
+    }
+
+    /// <summary>
+    /// A terminal is opened anew, without waiting: a call that fills it would hold a guest's thread where no signal reaches
+    /// it, and the caller's open file is not the guest's to change. One that belongs to another user is used as it is.
+    /// </summary>
+    static FileDescriptor OpenStream(int number)
+    {
+        if (isatty(number) == 0)
+            return Copy(number);
+        int access = fcntl(number, F_GETFL, 0) & O_ACCMODE;
+        int error = FileDescriptor.TryOpen($"/proc/self/fd/{number}", access | O_NONBLOCK | O_NOCTTY, 0, out FileDescriptor? file);
+        return error == 0 ? file! : Copy(number);
     }
 
     static FileDescriptor Copy(int number)

@@ -29,6 +29,9 @@ abstract record Outcome
     /// <summary>The wall-clock limit passed and the VMM did not act on it, so that the supervisor did.</summary>
     public sealed record WallTimeEnforced : Outcome;
 
+    /// <summary>The kernel does not show a wall that the policy requires, and the guest never ran.</summary>
+    public sealed record WallNotConfirmed(string What) : Outcome;
+
     /// <summary>What was to be recorded cannot be, and the guest was stopped.</summary>
     public sealed record AuditFailed(string Why) : Outcome;
 

@@ -12,6 +12,8 @@ sealed class PolicyOpener : IPolicyFiles
     /// <summary>One byte more than the language takes, so that it sees that a file is too large.</summary>
     const int MaximumBytes = (1 << 20) + 1;
 
+    public PolicyModel? Known(string name) => BuiltinModels.Of(name);
+
     public SourceText? Read(string name, out string problem)
     {
         problem = "";
@@ -74,7 +76,7 @@ sealed class PolicyOpener : IPolicyFiles
     public static PolicyModel Load(string? file)
     {
         if (file is null)
-            return DefaultPolicy.Model;
+            return BuiltinModels.Default;
         var opener = new PolicyOpener();
         SourceText source = opener.Read(file, out string problem)
             ?? throw new UsageException($"--policy: {Quote.Value(file)} {problem}");
@@ -110,7 +112,7 @@ sealed class PolicyOpener : IPolicyFiles
             yield return (shown, new MountArgument(
                 shown.Content!, CompiledPolicy.ExpandHome(shown.Path, home), PlanRules.IsWritable(policy, shown, home))
             {
-                Origin = shown.Span.ToString(),
+                Origin = shown.Span.ToString(), Quota = shown.Quota ?? 0,
             });
         }
     }

@@ -7,8 +7,8 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Supervisor.Launch;
 
 /// <summary>
-/// The file that <c>--json</c> names. The VMM writes to a file without a name; only a finished record gets the name,
-/// in one step, so that nobody ever reads half of one and an interrupted run leaves none.
+/// The file that <c>--json</c> names. It is written without a name; only a finished record gets the name, in one step,
+/// so that nobody ever reads half of one and a supervisor that is killed leaves none.
 /// </summary>
 sealed unsafe class ResultFile : IDisposable
 {
@@ -25,8 +25,7 @@ sealed unsafe class ResultFile : IDisposable
         _folder = folder;
     }
 
-    /// <summary>What the VMM writes to.</summary>
-    public FileDescriptor File { get; }
+    FileDescriptor File { get; }
 
     public static ResultFile Open(string path)
     {
@@ -47,18 +46,32 @@ sealed unsafe class ResultFile : IDisposable
         throw Mistake(path, error);
     }
 
-    /// <summary>Gives the record its name, if the VMM wrote one.</summary>
+    /// <summary>Writes the record, and gives it its name.</summary>
+    /// <returns>Why it could not be written; null when it was.</returns>
     /// <exception cref="HostException">The folder was removed or made read-only meanwhile.</exception>
-    public void Publish()
+    public string? Publish(ReadOnlySpan<byte> record)
     {
-        if (_folder is null || File.Seek(0, SEEK_END) <= 0)
-            return;
+        while (!record.IsEmpty)
+        {
+            nint written = File.Write(record);
+            if (written is < 0 and not -EINTR)
+                return $"--json: the result record could not be written: {Errno.Describe((int)-written)}; the guest has ended, but how is not recorded";
+            record = record[(int)Math.Max(written, 0)..];
+        }
+
+        if (_folder is not null)
+            GiveName();
+        return null;
+    }
+
+    void GiveName()
+    {
         string name = Path.GetFileName(_path);
         string temporary = $".{name[..Math.Min(name.Length, 64)]}.{Environment.ProcessId}";
         fixed (byte* link = Bytes($"/proc/self/fd/{File.Value}"), first = Bytes(temporary), last = Bytes(name))
         {
             // linkat never replaces, renameat does.
-            if (linkat(AT_FDCWD, link, _folder.Value, first, AT_SYMLINK_FOLLOW) != 0)
+            if (linkat(AT_FDCWD, link, _folder!.Value, first, AT_SYMLINK_FOLLOW) != 0)
                 throw HostException.Last("linkat", _path);
             if (renameat(_folder.Value, first, _folder.Value, last) == 0)
                 return;

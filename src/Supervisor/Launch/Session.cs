@@ -23,14 +23,17 @@ sealed unsafe class Session
     /// <summary>Called once, when the guest has stayed: what one that is gone at once need not pay for.</summary>
     public Action? WhenStaying { get; init; }
 
-    /// <summary>Called once the guest's first instruction is about to run; false ends it.</summary>
-    public Func<bool> WhenStarted { get; init; } = static () => true;
-
     /// <summary>What other commands ask of the guest comes from here; null for nowhere.</summary>
     public RunState? State { get; init; }
 
+    /// <summary>The guest runs, and that is what its VMM has put on; false ends it.</summary>
+    public Func<StartOrders, bool> WhenStarted { get; init; } = static _ => true;
+
     /// <summary>From the last word of a VMM to its end.</summary>
     public const int EndMilliseconds = 2_000;
+
+    /// <summary>How often it is looked whether a log has room again, without which network requests wait.</summary>
+    const int RoomMilliseconds = 20;
 
     /// <summary>How long after the wall-clock limit the supervisor acts when the VMM has not.</summary>
     public const int BackupMilliseconds = 2_000;
@@ -39,6 +42,7 @@ sealed unsafe class Session
     readonly LaunchPlan _plan;
     readonly SignalForwarder _signals;
     readonly NetworkBroker? _network;
+    readonly JailInspection? _inspection;
     readonly VmmDialogue _dialogue;
     readonly long _startedAt = Milliseconds();
     ControlledVmm? _controlled;
@@ -48,14 +52,18 @@ sealed unsafe class Session
     Outcome? _outcome;
 
     /// <param name="network">Serves a guest that has something of the network; it stays the caller's.</param>
-    public Session(VmmProcess vmm, LaunchPlan plan, SignalForwarder signals, NetworkBroker? network = null)
+    /// <param name="inspection">Looks at the jail before the guest's first instruction; null for nobody.</param>
+    public Session(
+        VmmProcess vmm, LaunchPlan plan, SignalForwarder signals, NetworkBroker? network = null,
+        JailInspection? inspection = null)
     {
+        _inspection = inspection;
         _vmm = vmm;
         _plan = plan;
         _signals = signals;
         _network = network;
         _networkOpen = network is not null;
-        _dialogue = new VmmDialogue(plan);
+        _dialogue = new VmmDialogue(plan, inspection is not null);
     }
 
     /// <param name="descriptors">In the plan's order.</param>
@@ -102,7 +110,8 @@ sealed unsafe class Session
         using LandlockRuleset? rules =
             _vmm.Jail.Walls.HasFlag(JailWalls.Landlock) ? JailRules.ForPlan(_plan, descriptors) : null;
         StartOrders orders = (rules is null ? StartOrders.None : StartOrders.Landlock)
-            | (_vmm.Jail.Walls.HasFlag(JailWalls.Seccomp) ? StartOrders.Seccomp : StartOrders.None);
+            | (_vmm.Jail.Walls.HasFlag(JailWalls.Seccomp) ? StartOrders.Seccomp : StartOrders.None)
+            | (_inspection is null ? StartOrders.None : StartOrders.Inspection);
         FileDescriptor[] sent = rules is null ? [plan, .. descriptors] : [plan, rules.Descriptor, .. descriptors];
         var start = new ChannelMessage
         {
@@ -111,14 +120,29 @@ sealed unsafe class Session
             Detail32 = (uint)orders,
             Value = descriptors.Length,
         };
+        Send(start, sent);
+    }
+
+    void Send(in ChannelMessage message, params ReadOnlySpan<FileDescriptor> descriptors)
+    {
         try
         {
-            _vmm.Channel.Send(start, sent);
+            _vmm.Channel.Send(message, descriptors);
         }
         catch (HostException gone) when (gone.Errno is EPIPE or ECONNRESET)
         {
             // It has ended already; why, it may have said before.
         }
+    }
+
+    /// <summary>Its jail is looked at, and it goes on if that is what it should be.</summary>
+    void Inspect(StartOrders reported)
+    {
+        _outcome = _inspection!.Look(reported);
+        if (_outcome is null)
+            Send(new ChannelMessage { Version = ChannelMessage.CurrentVersion, Kind = MessageKind.Go });
+        else
+            _vmm.Signal(SIGKILL);
     }
 
     // Sealed: what the VMM checks is what it later reads.
@@ -154,23 +178,14 @@ sealed unsafe class Session
         // poll(2) passes over negative descriptors.
         watched[0] = new pollfd { fd = _channelOpen ? _vmm.Channel.Socket.Value : -1, events = POLLIN };
         watched[1] = new pollfd { fd = _vmm.EndDescriptor.Value, events = POLLIN };
-        watched[2] = new pollfd { fd = _networkOpen ? _network!.Socket.Value : -1, events = POLLIN };
-        int wait = MillisecondsLeft();
-        if (!_stays && WhenStaying is not null)
-        {
-            int untilStay = (int)Math.Max(_startedAt + StayMilliseconds - Milliseconds(), 0);
-            if (untilStay == 0)
-            {
-                _stays = true;
-                WhenStaying();
-            }
-            else
-                wait = wait < 0 ? untilStay : Math.Min(wait, untilStay);
-        }
-
+        bool serves = _networkOpen && _network!.IsReady;
+        watched[2] = new pollfd { fd = serves ? _network!.Socket.Value : -1, events = POLLIN };
+        int left = Sooner(MillisecondsLeft(), Stay());
+        if (_networkOpen && !serves)
+            left = Sooner(left, RoomMilliseconds);
         ControlSocket? control = State?.Control;
         watched[3] = new pollfd { fd = control?.Events.Value ?? -1, events = POLLIN };
-        int ready = poll(watched, 4, wait);
+        int ready = poll(watched, 4, left);
         if (ready < 0)
             return errno == EINTR ? false : throw HostException.Last("poll");
         if (ready == 0)
@@ -189,6 +204,23 @@ sealed unsafe class Session
             return false;
         _networkOpen = _network!.Serve(out string? problem);
         return problem is not null && Misbehaved(problem);
+    }
+
+    /// <summary>Of two times as poll(2) takes them, of which -1 is never.</summary>
+    static int Sooner(int one, int other) => (int)Math.Min((uint)one, (uint)other);
+
+    /// <summary>Calls <see cref="WhenStaying"/> when it is time for that.</summary>
+    /// <returns>Milliseconds until then; -1 when that is over.</returns>
+    int Stay()
+    {
+        if (_stays || WhenStaying is null)
+            return -1;
+        int left = (int)Math.Max(_startedAt + StayMilliseconds - Milliseconds(), 0);
+        if (left > 0)
+            return left;
+        _stays = true;
+        WhenStaying();
+        return -1;
     }
 
     bool Receive()
@@ -213,9 +245,10 @@ sealed unsafe class Session
             return false;
         }
 
-        bool before = _dialogue.GuestStarted;
         _outcome = _dialogue.Hear(message, out bool stopped);
-        if (!before && _dialogue.GuestStarted && !WhenStarted())
+        if (message.Kind == MessageKind.Confined && _outcome is null)
+            Inspect(_dialogue.Reported!.Value);
+        else if (message.Kind == MessageKind.Started && _outcome is null && !WhenStarted(_dialogue.Reported!.Value))
             _controlled?.Kill();
         if (_outcome is Outcome.VmmMisbehaved)
             _vmm.Signal(SIGKILL);

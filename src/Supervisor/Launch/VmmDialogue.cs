@@ -6,7 +6,8 @@ namespace Sandbox.Supervisor.Launch;
 /// What a VMM may say after Start, and when. It may have fallen to its guest: every message is checked, and what is
 /// out of place ends the launch.
 /// </summary>
-sealed class VmmDialogue(LaunchPlan plan)
+/// <param name="inspection">Whether it was ordered to wait until its jail has been looked at.</param>
+sealed class VmmDialogue(LaunchPlan plan, bool inspection = false)
 {
     /// <summary>A VMM that says more than a guest can cause in good faith has fallen.</summary>
     const int MaximumMessages = 10_000;
@@ -14,6 +15,9 @@ sealed class VmmDialogue(LaunchPlan plan)
     int _messages;
 
     public bool GuestStarted { get; private set; }
+
+    /// <summary>What it says that it has put on; null before it has said anything.</summary>
+    public StartOrders? Reported { get; private set; }
 
     /// <param name="stopped">The guest's foreground job has stopped: suspend the command line too.</param>
     /// <returns>
@@ -30,8 +34,12 @@ sealed class VmmDialogue(LaunchPlan plan)
             return new Outcome.VmmMisbehaved($"speaks version {message.Version} of the channel instead of {ChannelMessage.CurrentVersion}");
         switch (message.Kind)
         {
-            case MessageKind.Started when !GuestStarted:
+            case MessageKind.Confined when inspection && Reported is null:
+                Reported = (StartOrders)message.Detail32;
+                return null;
+            case MessageKind.Started when !GuestStarted && (!inspection || Reported is not null):
                 GuestStarted = true;
+                Reported = (StartOrders)message.Detail32;
                 return null;
             case MessageKind.Stopped when GuestStarted && plan.Streams.Terminal:
                 stopped = true;

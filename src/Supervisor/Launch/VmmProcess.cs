@@ -16,14 +16,18 @@ sealed unsafe class VmmProcess : IDisposable
     readonly JailedProgram _jailed;
     bool _ended;
 
-    VmmProcess(JailedProgram jailed, SeqpacketChannel channel)
+    VmmProcess(JailedProgram jailed, SeqpacketChannel channel, ulong channelInode)
     {
         _jailed = jailed;
         Channel = channel;
+        ChannelInode = channelInode;
     }
 
     public int Pid => _jailed.Pid;
     public SeqpacketChannel Channel { get; }
+
+    /// <summary>Of the VMM's end; 0 for unknown.</summary>
+    public ulong ChannelInode { get; }
 
     /// <summary>Readable once the process has ended.</summary>
     public FileDescriptor EndDescriptor => _jailed.Pidfd;
@@ -53,7 +57,8 @@ sealed unsafe class VmmProcess : IDisposable
         var channel = new SeqpacketChannel(mine);
         try
         {
-            return new VmmProcess(JailedProgram.Start(program, theirs, kvm, walls), channel);
+            theirs.GetStatus(out stat status);
+            return new VmmProcess(JailedProgram.Start(program, theirs, kvm, walls), channel, status.st_ino);
         }
         catch
         {

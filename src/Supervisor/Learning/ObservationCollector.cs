@@ -13,10 +13,11 @@ sealed class ObservationCollector
     readonly Dictionary<PathRequest, long> _paths = [];
     readonly Dictionary<(string, string), long> _moves = [];
     readonly Dictionary<int, long> _calls = [];
+    readonly Dictionary<(bool, string), long> _network = [];
     long _unnameable;
 
     /// <summary>The guest asks for more than can be kept.</summary>
-    public bool IsTooMuch => _paths.Count + _moves.Count + _calls.Count > Observations.MaximumRequests;
+    public bool IsTooMuch => _paths.Count + _moves.Count + _calls.Count + _network.Count > Observations.MaximumRequests;
 
     /// <param name="message">Checked.</param>
     public void Take(in DecisionMessage message)
@@ -42,7 +43,14 @@ sealed class ObservationCollector
         }
     }
 
-    public Observations Finish() => Observations.OfRun(_paths, _moves, _calls, _unnameable);
+    /// <summary>What the broker decided. One thread calls this, and none the other <c>Take</c>'s.</summary>
+    public void Take(bool allowed, Request request)
+    {
+        if (!IsTooMuch)
+            Count(_network, (allowed, request.ToString()));
+    }
+
+    public Observations Finish() => Observations.OfRun(_paths, _moves, _calls, _unnameable, _network);
 
     static void Count<TKey>(Dictionary<TKey, long> counts, TKey key) where TKey : notnull =>
         CollectionsMarshal.GetValueRefOrAddDefault(counts, key, out _)++;

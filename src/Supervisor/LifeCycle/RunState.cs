@@ -1,8 +1,10 @@
 using System.Text;
 using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
+using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
@@ -19,6 +21,7 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
     readonly string _path = path ?? StatePlace.Path;
     FileDescriptor? _place;
     SandboxRecord? _record;
+    StartOrders? _reported;
 
     public SandboxId Id { get; } = SandboxId.Random();
 
@@ -32,15 +35,17 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
     /// Lets the sandbox be seen. For most this is done once the guest has stayed for a moment, so that one which is gone at
     /// once does not pay for it.
     /// </summary>
+    /// <param name="expected">What the kernel is to tell of the VMM's jail.</param>
     /// <returns>Why it cannot be, for people; null when it is.</returns>
+    /// <param name="expected">What the kernel is to tell of the VMM's jail.</param>
     /// <exception cref="UsageException">Its name is taken.</exception>
-    public string? Publish(PolicyModel policy, PlannedLaunch launch, VmmProcess vmm)
+    public string? Publish(PolicyModel policy, PlannedLaunch launch, VmmProcess vmm, JailExpectation expected)
     {
         int error = StatePlace.TryMake(_path, out _place);
         if (error == 0 && options.Name is not null)
             error = ClaimName(options.Name);
         if (error == 0)
-            error = Fill(policy, launch, vmm);
+            error = Fill(policy, launch, vmm, expected);
         if (error == 0)
         {
             if (options.Name is not null)
@@ -71,7 +76,7 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
         return 0;
     }
 
-    int Fill(PolicyModel policy, PlannedLaunch launch, VmmProcess vmm)
+    int Fill(PolicyModel policy, PlannedLaunch launch, VmmProcess vmm, JailExpectation expected)
     {
         int error = StateFolder.TryMake(_place!, Id, out StateFolder? folder);
         if (error != 0)
@@ -79,12 +84,25 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
         Folder = folder!;
         error = Folder.WritePolicy(Encoding.UTF8.GetBytes(PolicyText.Write(policy, origins: false)));
         if (error == 0)
+            error = Folder.WriteJail(ExpectationText.Write(expected));
+        if (error == 0 && _reported is StartOrders reported)
+            error = Folder.WriteJail(ExpectationText.Write(reported));
+        if (error == 0)
         {
             error = ControlSocket.TryOpen(Folder, out ControlSocket? control);
             Control = control;
         }
 
         return error == 0 ? Folder.Write(_record = Record(policy, launch, vmm)) : error;
+    }
+
+    /// <summary>
+    /// Adds what the VMM says that it has put on. Where that fails, who asks later is told that it said nothing.
+    /// </summary>
+    public void Confirm(StartOrders reported)
+    {
+        _reported = reported;
+        Folder?.WriteJail(ExpectationText.Write(reported));
     }
 
     SandboxRecord Record(PolicyModel policy, PlannedLaunch launch, VmmProcess vmm) => new()

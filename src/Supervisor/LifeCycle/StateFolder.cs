@@ -1,6 +1,7 @@
 using System.Text;
 using Sandbox.Host;
 using Sandbox.Supervisor.Audit;
+using Sandbox.Supervisor.Jail.Facts;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.LifeCycle;
@@ -29,12 +30,14 @@ sealed unsafe class StateFolder : IDisposable
     /// <summary>Bytes of a policy's text, which a policy's own bounds keep below.</summary>
     const int MaximumPolicy = 16 << 20;
     const string NewRecordName = "record.new";
+    const string JailName = "jail";
 
     /// <summary>A lock that somebody has who only looks is tried again so often, a millisecond apart.</summary>
     const int LockTries = 100;
 
     /// <summary>All files that a folder can hold.</summary>
-    static readonly string[] s_files = [RecordName, NewRecordName, ControlName, PolicyName, OutputName, ErrorName];
+    static readonly string[] s_files =
+        [RecordName, NewRecordName, ControlName, PolicyName, JailName, OutputName, ErrorName];
 
     readonly FileDescriptor _place;
     readonly FileDescriptor _folder;
@@ -142,6 +145,25 @@ sealed unsafe class StateFolder : IDisposable
 
         return error;
     }
+
+    /// <summary>Adds a line to what is to be found of the jail: <see cref="ExpectationText"/>.</summary>
+    /// <returns>0 or a negative error number.</returns>
+    public int WriteJail(ReadOnlySpan<byte> line)
+    {
+        int error = FileDescriptor.TryOpenAt(
+            _folder, JailName, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, FileMode, out FileDescriptor? file);
+        if (error != 0)
+            return error;
+        using (file)
+        {
+            nint written = file!.Write(line);
+            return written == line.Length ? 0 : written < 0 ? (int)written : -ENOSPC;
+        }
+    }
+
+    /// <summary>What is to be found of the jail; null when nothing is there, or nothing that this version can read.</summary>
+    public JailExpectation? ReadJail() =>
+        Read(JailName, ExpectationText.MaximumBytes) is byte[] text ? ExpectationText.Parse(text) : null;
 
     /// <summary>What the record says; null when there is none, or none that this version can read.</summary>
     public SandboxRecord? Read() =>

@@ -23,6 +23,9 @@ sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetwor
     /// <summary>For poll(2): readable when there is a request, or when the VMM has closed its end.</summary>
     public FileDescriptor Socket => channel.Socket;
 
+    /// <summary>Whether requests may be served now.</summary>
+    public bool IsReady => decisions?.HasRoom ?? true;
+
     /// <summary>The host's resolver; tests have others.</summary>
     public Func<string, (int Error, IPAddress[] Addresses)> Resolver { get; init; } =
         static name => (HostNames.Look(name, out IPAddress[] addresses), addresses);
@@ -60,22 +63,19 @@ sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetwor
 
     string? Open(in NetworkRequest request, in NetworkQuestion question)
     {
-        if (!Allows(question))
-            return Answer(request.Number, -EACCES);
-        int error;
+        int error = Decide(question);
+        if (error != 0)
+            return Answer(request.Number, error);
         FileDescriptor? socket = null;
         if (question.Action == NetworkAction.Connect)
         {
             NetworkQuestion from = new(
                 NetworkAction.Listen, question.Protocol, request.From.ToAddress(), request.From.Port, null);
             bool isBound = question.Protocol == NetworkProtocol.Udp && from.Port != 0;
-            error = isBound && !Allows(from) ? -EACCES : HostSockets.Connect(
-                question.Protocol, question.Address!, question.Port, isBound ? from.Port : (ushort)0, out socket);
-        }
-        else if (question.Port == 0)
-        {
-            // A port of the kernel's choice is one that no rule has been asked about.
-            error = -EACCES;
+            error = isBound ? Decide(from) : 0;
+            if (error == 0)
+                error = HostSockets.Connect(
+                    question.Protocol, question.Address!, question.Port, isBound ? from.Port : (ushort)0, out socket);
         }
         else
         {
@@ -91,12 +91,13 @@ sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetwor
     /// <summary>Both families listen at once only where the rules allow each.</summary>
     bool IsSixOnly(in NetworkRequest request, in NetworkQuestion question) =>
         !question.Address!.Equals(IPAddress.IPv6Any) || (request.Flags & NetworkRequestFlags.SixOnly) != 0
-        || !Allows(question with { Address = IPAddress.Any });
+        || Decide(question with { Address = IPAddress.Any }) != 0;
 
     string? Resolve(in NetworkRequest request, in NetworkQuestion question)
     {
-        if (!Allows(question))
-            return Answer(request.Number, -EACCES);
+        int decided = Decide(question);
+        if (decided != 0)
+            return Answer(request.Number, decided);
         string name = question.Name!;
         if (grant.Pins.TryGetValue(name, out IReadOnlyList<IPAddress>? pinned))
             return Answer(request.Number, 0, addresses: [.. pinned.Take(NetworkChannel.MaximumAddresses)]);
@@ -124,13 +125,17 @@ sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetwor
     }
 
     /// <summary>The one place where anything about the network is decided.</summary>
-    bool Allows(in NetworkQuestion question)
+    /// <returns>0, -EACCES, or -EAGAIN when it cannot be recorded now.</returns>
+    int Decide(in NetworkQuestion question)
     {
-        Verdict verdict = question.Action == NetworkAction.Resolve
-            ? grant.Rules.Resolve(question.Name)
+        long began = HostClock.MonotonicNanoseconds();
+        Verdict verdict = question.Action == NetworkAction.Resolve ? grant.Rules.Resolve(question.Name)
+            // A port of the kernel's choice is one that no rule has been asked about.
+            : question is { Action: NetworkAction.Listen, Port: 0 } ? new Verdict(false, Verdict.NoRule)
             : grant.Rules.Decide(question.Action, question.Protocol, question.Address!, question.Port);
-        decisions?.Decided(question, verdict);
-        return verdict.Allowed;
+        if (decisions?.Decided(question, verdict, HostClock.MonotonicNanoseconds() - began) == false)
+            return -EAGAIN;
+        return verdict.Allowed ? 0 : -EACCES;
     }
 
     /// <returns>What is wrong with a VMM that does not read its answers; else null.</returns>

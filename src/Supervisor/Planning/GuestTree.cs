@@ -45,7 +45,10 @@ sealed class GuestTree
             _entries.Remove(hidden);
         }
 
-        var file = new GuestFile { Kind = GuestFileKind.Host, Path = path, Writable = source.Writable };
+        var file = new GuestFile
+        {
+            Kind = GuestFileKind.Host, Path = path, Writable = source.Writable, Bytes = source.Writable ? source.Quota : 0,
+        };
         Add(file, new Grant.Mount(index), source.IsDirectory);
     }
 

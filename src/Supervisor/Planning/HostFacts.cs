@@ -64,6 +64,9 @@ sealed record MountSource(string Host, string RealPath, string GuestPath, bool I
     /// <summary>Who asks for it, for messages.</summary>
     public string Origin { get; init; } = MountArgument.Flag;
 
+    /// <summary>Bytes that the guest may add where it may write; 0 for what the host has room for.</summary>
+    public ulong Quota { get; init; }
+
     /// <summary>The policy's entry; null for the command line's.</summary>
     public ShownFile? Shown { get; init; }
 }

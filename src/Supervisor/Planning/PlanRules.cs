@@ -64,6 +64,7 @@ static class PlanRules
             shown.Add(new ShownFile(new SourceSpan(policy.Source, 1, 1, 1), $"given with {MountArgument.Flag}", mount.GuestPath, ShownKind.Host, mount.RealPath)
             {
                 Access = mount.Writable ? PathAccess.All : ReadOnly,
+                Quota = mount.Quota == 0 ? null : mount.Quota,
             });
         }
 

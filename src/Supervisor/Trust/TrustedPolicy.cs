@@ -18,14 +18,15 @@ sealed record TrustedPolicy(string TrustFile, uint Owner, Func<DateTimeOffset> N
 
     /// <summary>The policy for a run, in one piece.</summary>
     /// <param name="file">Null for the built-in default.</param>
+    /// <returns>The revision is that of a verified signature; null where none is demanded.</returns>
     /// <exception cref="UsageException">It cannot be read, is wrong, or is not signed as the operator demands.</exception>
-    public PolicyModel Load(string? file)
+    public (PolicyModel Policy, long? Revision) Load(string? file)
     {
         if (file is null || file.StartsWith(BuiltinPolicies.Prefix, StringComparison.Ordinal) || Settings() is not TrustSettings settings)
-            return PolicyOpener.Load(file);
+            return (PolicyOpener.Load(file), null);
         (PolicyModel policy, SignatureStatement statement) = Verify(file, file + SignatureFile.Suffix, settings.Keys);
         RevisionFile.Advance(settings.Revisions, Owner, statement.Policy, statement.Revision);
-        return policy;
+        return (policy, statement.Revision);
     }
 
     /// <summary>What the operator demands; null for nothing.</summary>

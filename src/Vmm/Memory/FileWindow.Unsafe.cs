@@ -201,6 +201,12 @@ public sealed unsafe class FileWindow : IDisposable
     {
         if (--file.References > 0)
             return;
+        // What is counted goes at once: a deleted file that stays mapped keeps its blocks.
+        if (file.Hold is not null)
+        {
+            Remove(file);
+            return;
+        }
         file.IdleNode = _idle.AddLast(file);
         if (_idle.Count > IdleLimit)
             EvictOldest();
@@ -210,9 +216,14 @@ public sealed unsafe class FileWindow : IDisposable
     {
         WindowFile oldest = _idle.First!.Value;
         _idle.RemoveFirst();
-        _files.Remove((oldest.Identity.Device, oldest.Identity.Inode, oldest.Writable));
-        oldest.Unmap();
+        Remove(oldest);
         return true;
+    }
+
+    private void Remove(WindowFile file)
+    {
+        _files.Remove((file.Identity.Device, file.Identity.Inode, file.Writable));
+        file.Unmap();
     }
 
     public void Dispose() => _memory.Dispose();

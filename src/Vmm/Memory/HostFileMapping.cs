@@ -17,4 +17,9 @@ public sealed class HostFileMapping(FileDescriptor file, bool writable, string n
     public string MappingName { get; } = name;
 
     public (ulong Device, ulong Inode) Identity { get; } = (device, inode);
+
+    /// <summary>
+    /// Acquired while the file is mapped on the host, which keeps its blocks there even without a name. Null when nobody counts.
+    /// </summary>
+    internal IContentHold? Hold { get; init; }
 }

@@ -13,6 +13,14 @@ public interface IMappable
     (ulong Device, ulong Inode) Identity { get; }
 }
 
+/// <summary>Somebody who counts who still has a file's content.</summary>
+internal interface IContentHold
+{
+    void Acquire();
+
+    void Release();
+}
+
 /// <summary>What a mapping holds on to while it exists; each mapping owns one reference.</summary>
 internal interface IMappingBacking : IMappable
 {

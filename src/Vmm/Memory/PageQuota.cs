@@ -21,6 +21,27 @@ public sealed class PageQuota(long pages, PageQuota? outer = null)
         return false;
     }
 
+    /// <summary>Charges what there is room for.</summary>
+    /// <returns>Pages that were charged, 0 to <paramref name="pages"/>.</returns>
+    public long ChargeUpTo(long pages)
+    {
+        while (true)
+        {
+            long granted = Math.Min(pages, Free);
+            if (granted <= 0)
+                return 0;
+            if (TryCharge(granted))
+                return granted;
+        }
+    }
+
+    /// <summary>Charges what has been taken already, beyond the limit if need be: then nothing else has room.</summary>
+    public void Charge(long pages)
+    {
+        Interlocked.Add(ref _used, pages);
+        outer?.Charge(pages);
+    }
+
     public void Uncharge(long pages)
     {
         Interlocked.Add(ref _used, -pages);

@@ -17,7 +17,11 @@ internal sealed class WindowFile : IMappingBacking
         Writable = file.Writable;
         MappingName = file.MappingName;
         Identity = file.Identity;
+        Hold = file.Hold;
+        Hold?.Acquire();
     }
+
+    internal IContentHold? Hold { get; }
 
     public string MappingName { get; }
 
@@ -93,5 +97,6 @@ internal sealed class WindowFile : IMappingBacking
             _chunks.Clear();
             _outgrown.Clear();
         }
+        Hold?.Release();
     }
 }

@@ -36,6 +36,20 @@ public sealed partial class LinuxPersonality
             Attendance = new Attendance(this, cpus);
     }
 
+    /// <summary>Threads that serve the guest, of timers and of streams, wait for <see cref="StartDeferredThreads"/>.</summary>
+    public void DeferThreads()
+    {
+        Timers.Defer();
+        HostPoller.Defer();
+    }
+
+    /// <summary>Starts those that are needed, by a thread that has no role yet: they take one of their own.</summary>
+    public void StartDeferredThreads()
+    {
+        Timers.Start();
+        HostPoller.Start();
+    }
+
     public LaunchPlan Plan { get; }
 
     public GuestMemory Memory { get; }

@@ -42,13 +42,16 @@ sealed unsafe class PseudoTerminal : IDisposable
         }
     }
 
-    public void Start(string path, IReadOnlyList<string> arguments, IReadOnlyList<string> environment, string directory)
+    /// <param name="watched">False: what the child writes stays where it is, until there is no more room.</param>
+    public void Start(
+        string path, IReadOnlyList<string> arguments, IReadOnlyList<string> environment, string directory, bool watched = true)
     {
         Child = ChildProcess.Start(new ChildOptions
         {
             Path = path, Arguments = arguments, Environment = environment, Directory = directory, Terminal = Name,
         });
-        _reader.Start();
+        if (watched)
+            _reader.Start();
     }
 
     public void Type(string text)

@@ -32,8 +32,10 @@ static class NetworkSpace
     /// <summary>Runs a Python program in a guest.</summary>
     /// <param name="policy">The policy's sections beyond what it extends; or a whole one, from its version on.</param>
     /// <returns>How it ended, and what reached the servers.</returns>
-    public static (Outcome Outcome, string[] Reached) Python(string policy, string program) =>
-        Run(policy, ["python3", "-c", Program(program)]);
+    /// <param name="environment">Of the sandbox.</param>
+    public static (Outcome Outcome, string[] Reached) Python(
+        string policy, string program, IReadOnlyDictionary<string, string>? environment = null) =>
+        Run(policy, ["python3", "-c", Program(program)], environment);
 
     /// <summary>A program may ask the world for something, and may wait for it.</summary>
     static string Program(string text) => $"""
@@ -46,7 +48,8 @@ static class NetworkSpace
         {text}
         """;
 
-    public static (Outcome Outcome, string[] Reached) Run(string policy, string[] command)
+    public static (Outcome Outcome, string[] Reached) Run(
+        string policy, string[] command, IReadOnlyDictionary<string, string>? environment = null)
     {
         Need();
         string folder = Case.NewFolder("network");
@@ -63,7 +66,7 @@ static class NetworkSpace
                 "unshare", .. Namespaces!, "--", "python3", world, folder, Ring.Sandbox, "run", "--policy", file,
                 .. mount, "--", .. command,
             ],
-            folder, timeout: TimeSpan.FromSeconds(100));
+            folder, environment: environment, timeout: TimeSpan.FromSeconds(100));
         string log = Path.Combine(folder, "reached");
         string[] reached = File.Exists(log) ? File.ReadAllLines(log) : [];
         Directory.Delete(folder, recursive: true);

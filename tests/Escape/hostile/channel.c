@@ -1,4 +1,7 @@
 #include "hostile.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -24,7 +27,7 @@ void say(uint32_t kind, uint32_t cause, int64_t value)
     send_bytes(&message, sizeof message);
 }
 
-// The descriptors of the message stay open; a ruleset of Landlock among them is put on if the test says so.
+// The descriptors of the message stay open; what is ordered with them is put on if the test says so.
 struct message take_start(void)
 {
     struct message start;
@@ -40,6 +43,8 @@ struct message take_start(void)
     // Where privileges can be gained, the kernel lets nobody restrict himself: then that wall does not stand either.
     if ((start.detail32 & 1) && number("obey") && syscall(SYS_landlock_restrict_self, granted[1], 0) && errno != EPERM)
         exit(1);
+    if ((start.detail32 & 2) && number("obey"))
+        order_filters();
     return start;
 }
 
@@ -268,6 +273,57 @@ static void write_without_end(void)
     exit(0);
 }
 
+// Says that it has put on what it was told to. What it says when it hears that it may go on should never be said.
+static void claim_confinement(uint32_t orders)
+{
+    struct message message = of_kind(CONFINED);
+    message.detail32 = orders;
+    send_bytes(&message, sizeof message);
+    if (recv(CHANNEL, &message, sizeof message, 0) == sizeof message && message.kind == GO)
+        dprintf(STDERR_FILENO, "it was let go on\n");
+    exit(1);
+}
+
+static void lie(void)
+{
+    claim_confinement(take_start().detail32);
+}
+
+static void tell_half(void)
+{
+    claim_confinement(take_start().detail32 & ~1u);
+}
+
+static void allow_everything(void)
+{
+    struct sock_filter allow = { BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW };
+    struct sock_fprog filter = { 1, &allow };
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter))
+        exit(1);
+}
+
+static volatile int is_named;
+
+static void *sleep_on(void *nothing)
+{
+    is_named = !prctl(PR_SET_NAME, "kvm-nx-lpage-re");
+    live_on();
+    return nothing;
+}
+
+// Filters on every thread but one, which bears the name of one of the kernel's.
+static void spare_a_thread(void)
+{
+    struct message start = take_start();
+    pthread_t bare;
+    if (pthread_create(&bare, NULL, sleep_on, NULL))
+        exit(1);
+    while (!is_named)
+        sched_yield();
+    allow_everything();
+    claim_confinement(start.detail32);
+}
+
 int talk(const char *scenario)
 {
     static const struct { const char *name; void (*act)(void); } scenarios[] = {
@@ -279,6 +335,7 @@ int talk(const char *scenario)
         { "pass-descriptors", pass_descriptors }, { "pass-channel", pass_channel }, { "pass-identity", pass_identity },
         { "close-and-live-on", close_and_live_on }, { "end-and-live-on", end_and_live_on }, { "never-end", never_end },
         { "stop-itself", stop_itself }, { "block-signals", block_signals }, { "crash", crash },
+        { "lie", lie }, { "tell-half", tell_half }, { "spare-a-thread", spare_a_thread },
         { "leave-processes", leave_processes }, { "outlive", outlive }, { "write-without-end", write_without_end },
     };
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)

@@ -15,13 +15,13 @@ enum { DETACH = 2, EXPIRE = 4 };
 
 static int open_only(const char *path, int flags)
 {
-    return error_of(open(path, flags | O_CLOEXEC));
+    return error_of(open_path(path, flags, 0));
 }
 
 static int read_at(const char *path)
 {
     char byte;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = open_path(path, O_RDONLY, 0);
     return file < 0 ? errno : error_of(read(file, &byte, 1));
 }
 
@@ -59,20 +59,20 @@ static int read_shadow(void)
 static int write_file(void)
 {
     const char *path = in_folder(setting("folder"), "written");
-    int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    int file = open_path(path, O_WRONLY | O_CREAT, 0600);
     return file < 0 ? errno : error_of(unlink(path));
 }
 
 static int create_in_root(void)
 {
     const char *path = "/created-by-a-hostile-vmm";
-    int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    int file = open_path(path, O_WRONLY | O_CREAT, 0600);
     return file < 0 ? errno : error_of(unlink(path));
 }
 
 static int list_root(void)
 {
-    DIR *root = opendir("/");
+    DIR *root = fdopendir(open_path("/", O_RDONLY | O_DIRECTORY, 0));
     if (!root)
         return errno;
     for (struct dirent *entry; (entry = readdir(root));)

@@ -6,7 +6,7 @@ static int granted_folder(void)
 {
     for (int i = 0; i < granted_count; i++)
     {
-        int file = openat(granted[i], "in-the-granted-folder", O_PATH);
+        int file = open_from(granted[i], "in-the-granted-folder", O_PATH, 0);
         if (file >= 0)
             return close(file), granted[i];
     }
@@ -15,44 +15,44 @@ static int granted_folder(void)
 
 static int read_beneath(void)
 {
-    return error_of(openat(granted_folder(), "in-the-granted-folder", O_RDONLY));
+    return error_of(open_from(granted_folder(), "in-the-granted-folder", O_RDONLY, 0));
 }
 
 static int write_beneath(void)
 {
-    return error_of(openat(granted_folder(), "in-the-granted-folder", O_WRONLY));
+    return error_of(open_from(granted_folder(), "in-the-granted-folder", O_WRONLY, 0));
 }
 
 static int read_above(void)
 {
-    return error_of(openat(granted_folder(), "../secret", O_RDONLY));
+    return error_of(open_from(granted_folder(), "../secret", O_RDONLY, 0));
 }
 
 static int write_above(void)
 {
-    return error_of(openat(granted_folder(), "../made-by-a-hostile-vmm", O_WRONLY | O_CREAT, 0600));
+    return error_of(open_from(granted_folder(), "../made-by-a-hostile-vmm", O_WRONLY | O_CREAT, 0600));
 }
 
 static int look_above(void)
 {
-    struct stat status;
-    return error_of(fstatat(granted_folder(), "../secret", &status, 0));
+    struct statx status;
+    return error_of(statx(granted_folder(), "../secret", AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &status));
 }
 
 static int list_above(void)
 {
-    int above = openat(granted_folder(), "../../../../../../../..", O_RDONLY | O_DIRECTORY);
-    return above < 0 ? errno : error_of(faccessat(above, "etc/passwd", F_OK, 0));
+    int above = open_from(granted_folder(), "../../../../../../../..", O_RDONLY | O_DIRECTORY, 0);
+    return above < 0 ? errno : error_of(open_from(above, "etc/passwd", O_RDONLY, 0));
 }
 
 static int enter_above(void)
 {
-    return fchdir(granted_folder()) ? errno : error_of(open("../secret", O_RDONLY));
+    return fchdir(granted_folder()) ? errno : error_of(open_path("../secret", O_RDONLY, 0));
 }
 
 static int through_proc(void)
 {
-    return error_of(openat(granted_folder(), "../../../../../../../../proc/self/environ", O_RDONLY));
+    return error_of(open_from(granted_folder(), "../../../../../../../../proc/self/environ", O_RDONLY, 0));
 }
 
 static int change_mode_above(void)

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <linux/types.h>
 #include <signal.h>
 #include <stdint.h>
@@ -14,7 +15,7 @@
 
 // Descriptors that every VMM is born with, and the messages on the channel: src/Policy/Contract/Channel.cs.
 enum { CHANNEL = 3, KVM = 4 };
-enum { START = 1, STARTED = 16, ENDED = 17, STOPPED = 18 };
+enum { START = 1, GO = 4, STARTED = 16, ENDED = 17, STOPPED = 18, CONFINED = 19 };
 
 struct message
 {
@@ -49,13 +50,29 @@ int talk(const char *scenario);
 struct message take_start(void);
 void say(uint32_t kind, uint32_t cause, int64_t value);
 
+// From now on each attempt is made behind the filters: the supervisor has ordered them.
+void order_filters(void);
+void wear_filters(void);
+
 // The error of a call; 0 where it worked.
 static inline int error_of(long result)
 {
     return result >= 0 ? 0 : errno;
 }
 
-// Likewise, of a call that is made so that it cannot do harm: this error only comes once permission has been given.
+// openat(2), by the call that the filters leave: they cannot look at its flags.
+static inline int open_from(int folder, const char *path, int flags, unsigned mode)
+{
+    struct open_how how = { .flags = flags | O_CLOEXEC, .mode = mode };
+    return syscall(SYS_openat2, folder, path, &how, sizeof how);
+}
+
+static inline int open_path(const char *path, int flags, unsigned mode)
+{
+    return open_from(AT_FDCWD, path, flags, mode);
+}
+
+// As error_of, of a call that is made so that it cannot do harm: this error only comes once permission has been given.
 static inline int harmless(long result, int beyond)
 {
     int error = error_of(result);

@@ -43,6 +43,7 @@ void try_all(const struct attempt *attempts)
         {
             // None has to wait for anything; the machine may be busy.
             alarm(30);
+            wear_filters();
             _exit(attempts->run());
         }
         int status;

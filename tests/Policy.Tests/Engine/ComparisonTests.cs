@@ -85,6 +85,10 @@ public class ComparisonTests
     [InlineData("guest: {memory: 1G}", "guest: {memory: 2G}", "memory: 1 GiB -> 2 GiB", Change.Allowed)]
     [InlineData("    - {path: /m, memory: true, size: 8K}", "    - {path: /m, memory: true, size: 4K}", "/m holds: 8 KiB -> 4 KiB", Change.Denied)]
     [InlineData("    - {path: /m, memory: true, size: 8K}", "    - {path: /m, memory: true}", "/m holds: 8 KiB -> no bound of its own", Change.Allowed)]
+    [InlineData("    - {path: /m, access: [read, write], quota: 8K}", "    - {path: /m, access: [read, write], quota: 4K}", "/m may grow by: 8 KiB -> 4 KiB", Change.Denied)]
+    [InlineData("    - {path: /m, access: [read, write], quota: 8K}", "    - {path: /m, access: [read, write]}", "/m may grow by: 8 KiB -> what the host has room for", Change.Allowed)]
+    [InlineData("syscalls: [{deny: open, answer: kill}]", "syscalls: [{deny: open}]", "syscall open no longer ends the guest", Change.Allowed)]
+    [InlineData("audit: {record: decisions, to: /l, when-full: stop}", "audit: {record: lifecycle, to: /l, when-full: stop}", "without a record of denials", Change.Allowed)]
     [InlineData("command-line: [mount]", "", "command line: mount", Change.Denied)]
     [InlineData("isolation: [seccomp]", "", "without the wall seccomp", Change.Allowed)]
     public void ADifferenceComesWithAWitness(string old, string changed, string witness, Change change)

@@ -11,7 +11,7 @@ public class CompositionTests
         ["base.yaml"] = """
             version: 1
             fragment: true
-            guest: {memory: 1G, time: 1h, environment: {A: "1", B: "2"}}
+            guest: {memory: 1G, time: 1h, kind: process, user: alice, pass-environment: LANG, environment: {A: "1", B: "2"}}
             files:
               show:
                 - {path: /usr, because: programs}
@@ -35,6 +35,9 @@ public class CompositionTests
     [InlineData("guest: {memory: 2G}")]
     [InlineData("guest: {memory: {value: 2G}}")]
     [InlineData("guest: {time: none}")]
+    [InlineData("guest: {kind: machine}")]
+    [InlineData("guest: {user: root}")]
+    [InlineData("guest: {pass-environment: [LANG, TOKEN]}")]
     [InlineData("files: {show: [{path: /data}]}")]
     [InlineData("files: {show: [{path: /data, because: ' '}]}")]
     [InlineData("files: {rules: [{allow: write, path: /usr/x}]}")]
@@ -50,6 +53,7 @@ public class CompositionTests
 
     [Theory]
     [InlineData("guest: {memory: {value: 2G, because: it is large}}")]
+    [InlineData("guest: {pass-environment: {value: TOKEN, because: it signs}}")]
     [InlineData("files: {show: [{path: /data, because: its input}]}")]
     [InlineData("command-line: [{value: environment, because: it asks}]")]
     public void AReasonIsEnough(string text) => Extend(text);
@@ -59,6 +63,7 @@ public class CompositionTests
     [InlineData("files: {rules: [{deny: read, path: /usr/share/**}]}")]
     [InlineData("network: [{deny: connect, to: 192.0.2.1}]")]
     [InlineData("guest: {processes: 10}")]
+    [InlineData("guest: {kind: process, user: alice, pass-environment: LANG}")]
     public void NarrowingNeedsNone(string text) => Extend(text);
 
     [Fact]
@@ -68,7 +73,7 @@ public class CompositionTests
         Assert.Equal(512UL << 20, policy.Model.Limit(Resource.Memory)!.Value);
         Assert.Equal("p.yaml:4:17", policy.Model.Limit(Resource.Memory)!.Span.ToString());
         Assert.Equal("base.yaml:3:27", policy.Model.Limit(Resource.Time)!.Span.ToString());
-        Assert.Equal(["A=1", "B=3"], policy.Model.Environment.Select(entry => $"{entry.Value.Name}={entry.Value.Value}"));
+        Assert.Equal(["A=1", "LANG=", "B=3"], policy.Model.Environment.Select(entry => $"{entry.Value.Name}={entry.Value.Value}"));
         Assert.Equal(["/usr", "/data"], policy.Model.Shown.Select(shown => shown.Path));
         Assert.Equal(["base.yaml:6:7", "p.yaml:5:16"], policy.Model.Shown.Select(shown => shown.Span.ToString()));
     }

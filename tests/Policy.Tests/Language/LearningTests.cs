@@ -195,4 +195,51 @@ public class LearningTests
         Assert.True(policy.Model.Audit!.Value.Records(allowed: true));
         Assert.Equal(WhenFull.Block, policy.Model.Audit.Value.WhenFull);
     }
+
+    static Observations Network(params (bool Allowed, string Request)[] requests) => Observations.OfRun(
+        new Dictionary<PathRequest, long>(), new Dictionary<(string, string), long>(), new Dictionary<int, long>(), 0,
+        requests.ToDictionary(request => request, _ => 1L));
+
+    [Fact]
+    public void TheNetworkIsLearnedAsFarAsTheBaseLetItBeReached()
+    {
+        Observations seen = Network(
+            (true, "connect tcp files.example:443"), (true, "connect tcp files.example:80"), (true, "connect udp 127.0.0.1:53"),
+            (true, "listen tcp [::]:8080"), (true, "resolve b.example"), (false, "connect tcp 10.0.0.1:1"));
+        Assert.True(seen.TryAdd(Network((true, "connect tcp files.example:443"))));
+        Observations again = ObservationText.Read(ObservationText.Write(seen), out string problem)!;
+        Assert.Equal("", problem.Length > 0 && again is null ? problem : "");
+        Assert.Equal(ObservationText.Write(seen), ObservationText.Write(again!));
+        string text = Learn(again!, out IReadOnlyList<string> uncovered);
+        Assert.Equal(["connect tcp 10.0.0.1:1"], uncovered);
+        CompiledPolicy learned = MemoryFiles.Load(text);
+        bool Allows(string request) => Ask.About(learned, Request.TryParse(request, "/", out _)!).Allowed;
+        Assert.All(seen.Network.Keys, key => Assert.Equal(key.Allowed, Allows(key.Request)));
+        Assert.False(Allows("connect tcp files.example:81"));
+        Assert.False(Allows("connect udp files.example:80"));
+        Assert.False(Allows("listen tcp 0.0.0.0:8080"));
+        Assert.False(Allows("resolve a.b.example"));
+        Assert.Contains("- 443  # 2 times in 2 runs", text, StringComparison.Ordinal);
+        Assert.Contains("did not get: connect tcp 10.0.0.1:1", text, StringComparison.Ordinal);
+        var diagnostics = new Diagnostics();
+        Lint.Check(learned, diagnostics);
+        Assert.Empty(diagnostics.List.Select(found => found.ToString()));
+    }
+
+    [Fact]
+    public void BoundsOfWhatIsShownAreKept()
+    {
+        CompiledPolicy bounded = MemoryFiles.Load("""
+            version: 1
+            extends: builtin:default.yaml
+            files:
+              show:
+                - {path: /small, memory: true, size: 8K, because: a test}
+                - {path: /out, access: [read, write], quota: 1M, because: a test}
+            """);
+        GuestFile[] files = [File(GuestFileKind.Temporary, "/small"), File(GuestFileKind.Host, "/out")];
+        string text = LearnedPolicy.Write(bounded, files, Run((PathAccess.Write, "/out/x")), "'x'", out _, out _)!;
+        Assert.Contains("size: 8192", text, StringComparison.Ordinal);
+        Assert.Contains("quota: 1048576", text, StringComparison.Ordinal);
+    }
 }

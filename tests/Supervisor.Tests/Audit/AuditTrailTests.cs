@@ -5,6 +5,8 @@ using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Jail;
+using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Planning;
 using Xunit;
@@ -53,6 +55,30 @@ public sealed class AuditTrailTests
         var trail = AuditTrail.Open(section, ScratchLog.Run, _log);
         trail.Begin(Launch(section), () => Interlocked.Increment(ref _kills));
         return trail;
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void WallsAreALifecycleEvent(bool lifecycle)
+    {
+        using AuditTrail trail = Begin(Section(WhenFull.Block, lifecycle ? AuditEvents.Lifecycle : AuditEvents.Decisions));
+        trail.RecordWalls(
+        [
+            new FactLine(JailWalls.Network, "network namespace", "another", "net:[2]", FactVerdict.Holds, FactSource.Read, null),
+            new FactLine(JailWalls.Landlock, "Landlock", "put on", "", FactVerdict.Missing, FactSource.Reported, "no"),
+        ]);
+        trail.End("done", 0);
+        JsonElement[] walls = [.. _log.Lines.Where(line => line.GetProperty("Kind").GetString() == "walls")];
+        Assert.Equal(lifecycle ? 1 : 0, walls.Length);
+        if (!lifecycle)
+            return;
+        Assert.Equal((1, 2), (walls[0].GetProperty("Holding").GetInt32(), walls[0].GetProperty("Checked").GetInt32()));
+        JsonElement landlock = walls[0].GetProperty("Walls")[1];
+        Assert.Equal(("Landlock", "missing", "reported"), (landlock.GetProperty("Wall").GetString(),
+            landlock.GetProperty("Verdict").GetString(), landlock.GetProperty("Source").GetString()));
+        LogEntry entry = LogEntry.Read(Encoding.UTF8.GetBytes(walls[0].GetRawText()))!;
+        Assert.Equal("walls           1 of 2 hold; Landlock missing", entry.Text);
     }
 
     static DecisionRecord Denied(int number) => new($"connect tcp 10.0.0.{number}:1", false, "denied", null, 0, 5);
@@ -244,6 +270,21 @@ public sealed class AuditTrailTests
         _log.Open.Set();
         Assert.IsType<Outcome.AuditFailed>(stop.Drain(Exited));
         stop.End("x", 0);
+
+        using AuditTrail block = AuditTrail.Open(Section(WhenFull.Block, AuditEvents.Denials), ScratchLog.Run, _log);
+        block.Begin(Launch(Section(WhenFull.Block, AuditEvents.Denials)), () => { });
+        _log.Open.Reset();
+        // Who can wait stops early enough for one that does not ask.
+        while (block.HasRoom)
+            Assert.True(block.Record(Denied(1)));
+        for (taken = 0; block.Record(Denied(1)); taken++)
+            Assert.InRange(taken, 0, AuditWriter.Capacity);
+        Assert.InRange(taken, 10, 1000);
+        _log.Open.Set();
+        Wait(() => block.HasRoom);
+        Assert.True(block.Record(Denied(1)));
+        block.Drain(Exited);
+        Assert.Null(block.End("x", 0));
 
         var log = new MemoryLog();
         using AuditTrail drop = AuditTrail.Open(Section(WhenFull.Drop, AuditEvents.Denials), ScratchLog.Run, log);

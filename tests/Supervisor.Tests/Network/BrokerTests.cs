@@ -45,7 +45,16 @@ public sealed unsafe class BrokerTests : IDisposable
     {
         public List<(NetworkQuestion Question, Verdict Verdict)> List { get; } = [];
 
-        public void Decided(in NetworkQuestion question, Verdict verdict) => List.Add((question, verdict));
+        public bool HasRoom { get; set; } = true;
+
+        public bool CanRecord { get; set; } = true;
+
+        public bool Decided(in NetworkQuestion question, Verdict verdict, long nanoseconds)
+        {
+            Assert.InRange(nanoseconds, 0, 10_000_000_000);
+            List.Add((question, verdict));
+            return CanRecord;
+        }
     }
 
     ushort Port => (ushort)((IPEndPoint)_server.LocalEndpoint).Port;
@@ -136,6 +145,30 @@ public sealed unsafe class BrokerTests : IDisposable
         (NetworkQuestion question, Verdict verdict) = Assert.Single(_decisions.List);
         Assert.Equal(new NetworkQuestion(NetworkAction.Connect, NetworkProtocol.Tcp, IPAddress.Loopback, Port, null), question);
         Assert.Equal(new Verdict(true, 0), verdict);
+    }
+
+    [Fact]
+    public void WhatCannotBeRecordedDoesNotHappen()
+    {
+        _decisions.CanRecord = false;
+        NetworkBroker broker = Broker(
+            $"- {{allow: connect, to: 127.0.0.1, protocol: tcp, port: {Port}}}\n- {{allow: resolve, to: one.example}}");
+        NetworkAnswer answer = Ask(broker, Request(NetworkAction.Connect, NetworkProtocol.Tcp, "127.0.0.1", Port), out FileDescriptor? socket);
+        Assert.Equal(EAGAIN, answer.Error);
+        Assert.Null(socket);
+        Assert.False(_server.Pending());
+        Assert.Equal(EAGAIN, Ask(broker, Name("one.example"u8, 2), out _).Error);
+        Assert.Equal(EAGAIN, Ask(broker, Request(NetworkAction.Connect, NetworkProtocol.Tcp, "127.0.0.2", 1, 3), out _).Error);
+        Assert.Equal([true, true, false], _decisions.List.Select(decision => decision.Verdict.Allowed));
+    }
+
+    [Fact]
+    public void RequestsWaitWhileTheLogHasNoRoom()
+    {
+        NetworkBroker broker = Broker($"- {{allow: connect, to: 127.0.0.1, protocol: tcp, port: {Port}}}");
+        Assert.True(broker.IsReady);
+        _decisions.HasRoom = false;
+        Assert.False(broker.IsReady);
     }
 
     [Theory]
@@ -247,6 +280,7 @@ public sealed unsafe class BrokerTests : IDisposable
         // A port that the kernel would choose is none that a rule was asked about.
         NetworkBroker all = broker;
         Assert.Equal(EACCES, Ask(all, Request(NetworkAction.Listen, NetworkProtocol.Tcp, "127.0.0.1", 0), out _).Error);
+        Assert.False(_decisions.List[^1].Verdict.Allowed);
     }
 
     /// <summary>Listening on :: is listening on 0.0.0.0 too, unless the rules do not allow that.</summary>

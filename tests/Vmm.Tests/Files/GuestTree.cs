@@ -71,7 +71,8 @@ sealed class GuestTree : IDisposable
     public static GuestFile Folder(string path) => new() { Kind = GuestFileKind.Directory, Path = path };
 
     /// <summary>Grants HostRoot/name, which is made, at a guest path.</summary>
-    public static Func<GuestTree, GuestFile> Grant(string name, string guestPath, bool writable) => tree =>
+    /// <param name="quota">Bytes; 0 for none.</param>
+    public static Func<GuestTree, GuestFile> Grant(string name, string guestPath, bool writable, ulong quota = 0) => tree =>
     {
         string host = Path.Combine(tree.HostRoot, name);
         Directory.CreateDirectory(host);
@@ -79,6 +80,7 @@ sealed class GuestTree : IDisposable
         return new GuestFile
         {
             Kind = GuestFileKind.Host, Path = guestPath, Writable = writable, Descriptor = tree.Descriptors.Count - 1,
+            Bytes = quota,
         };
     };
 

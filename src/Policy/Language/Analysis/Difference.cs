@@ -1,3 +1,5 @@
+using Sandbox.Policy.Contract;
+
 namespace Sandbox.Policy.Language;
 
 public enum Change
@@ -51,7 +53,7 @@ public sealed class PolicyComparer
         comparer.CompareSettings();
         comparer._exact &= PathComparison.Compare(old, @new, comparer.Add);
         comparer._exact &= NetworkComparison.Compare(old, @new, comparer.Add);
-        comparer._exact &= SystemCallComparison.Compare(old, @new, comparer.Add);
+        comparer._exact &= SystemCallComparison.Compare(old, @new, comparer.Add, comparer.AddEnding);
         return new PolicyComparison(comparer._differences, comparer._exact);
     }
 
@@ -64,6 +66,15 @@ public sealed class PolicyComparer
         Change change = @new.Allowed ? Change.Allowed : Change.Denied;
         if (_seen.Add((change, kind, old.Rule, @new.Rule)))
             _differences.Add(new Difference(change, witness(), old.Rule?.Span, @new.Rule?.Span));
+    }
+
+    /// <summary>Both deny a call, and only one of them ends the guest for it. Which error the other answers is no permission.</summary>
+    void AddEnding(Decision old, Decision @new, bool ends, Func<string> witness)
+    {
+        Change change = ends ? Change.Denied : Change.Allowed;
+        if (_seen.Add((change, "ending", old.Rule, @new.Rule)))
+            _differences.Add(new Difference(
+                change, $"{witness()} {(ends ? "now ends" : "no longer ends")} the guest", old.Rule?.Span, @new.Rule?.Span));
     }
 
     void CompareSettings()
@@ -81,26 +92,85 @@ public sealed class PolicyComparer
         Value("kind", $"{old.Kind?.Value ?? GuestKind.Process}", $"{@new.Kind?.Value ?? GuestKind.Process}", old.Kind?.Span, @new.Kind?.Span);
         Value("user", $"{CompiledPolicy.UserOf(old)}", $"{CompiledPolicy.UserOf(@new)}", old.User?.Span, @new.User?.Span);
         Value("hostname", old.Hostname?.Value, @new.Hostname?.Value, old.Hostname?.Span, @new.Hostname?.Span);
-        Value("audit", Audit(old), Audit(@new), old.Audit?.Span, @new.Audit?.Span);
-        Set("platform", old.Platforms, @new.Platforms, name => name);
+        Set("platform", Platforms(old), Platforms(@new), name => name);
         Set("command line:", old.Freedoms, @new.Freedoms, freedom => Freedoms.Names[(int)freedom]);
         // A wall that is no longer required is a widening.
         Set("without the wall", @new.Isolation, old.Isolation, wall => Walls.Names[(int)wall], swapped: true);
         Set("variable", old.Environment, @new.Environment, variable => $"{variable.Name}={variable.Value ?? "(the caller's)"}");
-        Set("device", Devices(old), Devices(@new), device => device);
+        CompareDevices(old, @new);
         CompareShown(old, @new);
+        CompareAudit(old.Audit, @new.Audit);
     }
 
-    static string? Audit(PolicyModel model) => model.Audit is Sourced<AuditSection> audit
-        ? $"{string.Join('+', audit.Value.Record)} to {audit.Value.To}, {audit.Value.WhenFull}"
-        : null;
+    static IReadOnlyList<Sourced<string>> Platforms(PolicyModel model) =>
+        model.Platforms.Count > 0 ? model.Platforms : [new Sourced<string>("kvm", new SourceSpan(model.Source, 1, 1, 1), null)];
 
-    static IReadOnlyList<Sourced<string>> Devices(PolicyModel model) =>
-        [.. model.Devices.Select(rule => new Sourced<string>($"{rule.Text}{(rule.Writable ? " writable" : "")} {rule.BytesPerSecond}", rule.Span, null))];
+    /// <summary>
+    /// What is recorded no longer is a widening. When a log is full, a guest that is stopped gets less than one that
+    /// waits, and that less than one whose decisions are forgotten.
+    /// </summary>
+    void CompareAudit(Sourced<AuditSection>? old, Sourced<AuditSection>? @new)
+    {
+        foreach ((string what, Func<AuditSection, bool> recorded) in s_records)
+        {
+            bool before = old is not null && recorded(old.Value), after = @new is not null && recorded(@new.Value);
+            if (before != after)
+                Report(before ? Change.Allowed : Change.Denied, $"without a record of {what}", old?.Span, @new?.Span);
+        }
+
+        if (old is null || @new is null)
+            return;
+        Value("audit to", old.Value.To, @new.Value.To, old.Span, @new.Span);
+        if (old.Value.WhenFull != @new.Value.WhenFull)
+            Report(Leniency(@new.Value.WhenFull) > Leniency(old.Value.WhenFull) ? Change.Allowed : Change.Denied,
+                $"when the log is full: {Word(old.Value.WhenFull)} -> {Word(@new.Value.WhenFull)}", old.Span, @new.Span);
+    }
+
+    static readonly (string What, Func<AuditSection, bool> Recorded)[] s_records =
+    [
+        ("starts and ends", audit => audit.Records(AuditEvents.Lifecycle)),
+        ("denials", audit => audit.Records(allowed: false)),
+        ("what is allowed", audit => audit.Records(allowed: true)),
+    ];
+
+    static int Leniency(WhenFull whenFull) => whenFull switch { WhenFull.Stop => 0, WhenFull.Block => 1, _ => 2 };
+
+    static string Word(WhenFull whenFull) => whenFull.ToString().ToLowerInvariant();
+
+    /// <summary>Devices of one kind with the same file behind them are told apart by their order.</summary>
+    void CompareDevices(PolicyModel old, PolicyModel @new)
+    {
+        Dictionary<(string, int), DeviceRule> before = Numbered(old), after = Numbered(@new);
+        foreach (((string, int) key, DeviceRule was) in before)
+        {
+            if (!after.TryGetValue(key, out DeviceRule? becomes))
+            {
+                Report(Change.Denied, was.Text, was.Span, null);
+                continue;
+            }
+
+            if (was.Writable != becomes.Writable)
+                Report(becomes.Writable ? Change.Allowed : Change.Denied, $"{was.Text} can be written", was.Span, becomes.Span);
+            if (was.BytesPerSecond != becomes.BytesPerSecond)
+                Report((becomes.BytesPerSecond ?? ulong.MaxValue) > (was.BytesPerSecond ?? ulong.MaxValue) ? Change.Allowed : Change.Denied,
+                    $"{was.Text}, bytes a second: {Bound(was.BytesPerSecond, "no limit")} -> {Bound(becomes.BytesPerSecond, "no limit")}",
+                    was.Span, becomes.Span);
+        }
+
+        foreach (((string, int) key, DeviceRule becomes) in after)
+            if (!before.ContainsKey(key))
+                Report(Change.Allowed, becomes.Text, null, becomes.Span);
+    }
+
+    static Dictionary<(string Text, int Number), DeviceRule> Numbered(PolicyModel model) => model.Devices
+        .GroupBy(device => device.Text)
+        .SelectMany(same => same.Select((device, number) => (Key: (same.Key, number), device)))
+        .ToDictionary(pair => pair.Key, pair => pair.device);
+
+    static string Bound(ulong? bytes, string none) => bytes is ulong given ? SizeText.Format(given) : none;
 
     void CompareShown(PolicyModel old, PolicyModel @new)
     {
-        static string Size(ShownFile shown) => shown.Size is ulong size ? SizeText.Format(size) : "no bound of its own";
         static string What(ShownFile shown) => $"{shown.Kind} {shown.Content}{shown.Generated} {shown.Mode}";
         Dictionary<string, ShownFile> before = ByPath(old), after = ByPath(@new);
         foreach ((string path, ShownFile was) in before)
@@ -109,14 +179,24 @@ public sealed class PolicyComparer
                 Report(Change.Denied, $"{path} is no longer shown", was.Span, null);
             else if (What(was) != What(becomes))
                 Report(Change.Different, $"{path} is something else: {What(was)} -> {What(becomes)}", was.Span, becomes.Span);
-            else if (was.Size != becomes.Size)
-                Report((becomes.Size ?? ulong.MaxValue) > (was.Size ?? ulong.MaxValue) ? Change.Allowed : Change.Denied,
-                    $"{path} holds: {Size(was)} -> {Size(becomes)}", was.Span, becomes.Span);
+            else
+            {
+                CompareBound($"{path} holds", was, becomes, shown => shown.Size, "no bound of its own");
+                CompareBound($"{path} may grow by", was, becomes, shown => shown.Quota, "what the host has room for");
+            }
         }
 
         foreach ((string path, ShownFile becomes) in after)
             if (!before.ContainsKey(path))
                 Report(Change.Allowed, $"{path} is shown", null, becomes.Span);
+    }
+
+    void CompareBound(string what, ShownFile was, ShownFile becomes, Func<ShownFile, ulong?> bound, string none)
+    {
+        ulong? before = bound(was), after = bound(becomes);
+        if (before != after)
+            Report((after ?? ulong.MaxValue) > (before ?? ulong.MaxValue) ? Change.Allowed : Change.Denied,
+                $"{what}: {Bound(before, none)} -> {Bound(after, none)}", was.Span, becomes.Span);
     }
 
     static Dictionary<string, ShownFile> ByPath(PolicyModel model)
@@ -147,6 +227,9 @@ public sealed class PolicyComparer
     void Report(Change change, string witness, SourceSpan? old, SourceSpan? @new) =>
         _differences.Add(new Difference(change, witness, old, @new));
 }
+
+/// <summary>Takes one call that both deny, and whether the new policy is the one that ends the guest.</summary>
+delegate void EndingReport(Decision old, Decision @new, bool ends, Func<string> witness);
 
 /// <summary>Takes one request of a region and both decisions about it.</summary>
 delegate void RegionReport(Decision old, Decision @new, string kind, Func<string> witness);

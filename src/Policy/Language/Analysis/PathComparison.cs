@@ -12,7 +12,7 @@ sealed class PathComparison
     /// <summary>Pairs of states, in each of the two walks. With <see cref="MaximumSteps"/>, a second and 50 MB at most.</summary>
     const int MaximumPairs = 150_000;
 
-    const int MaximumSteps = 3_000_000;
+    const int MaximumSteps = 2_000_000;
 
     readonly Side _old;
     readonly Side _new;
@@ -23,9 +23,19 @@ sealed class PathComparison
     /// <summary>Letters by symbol of a side, for names that rules spell out.</summary>
     readonly Dictionary<string, Letter> _literals = new(StringComparer.Ordinal);
     readonly List<Letter> _classes = [];
+    readonly List<Letter> _lettersHere = [];
+    int _mark;
     int _steps;
 
-    sealed record Letter(byte[] Name, int OldSymbol, int NewSymbol);
+    sealed class Letter(byte[] name, int oldSymbol, int newSymbol)
+    {
+        public byte[] Name { get; } = name;
+        public int OldSymbol { get; } = oldSymbol;
+        public int NewSymbol { get; } = newSymbol;
+
+        /// <summary>The last pair that had this letter, so that a letter of both sides is taken once.</summary>
+        public int Mark { get; set; }
+    }
 
     PathComparison(CompiledPolicy old, CompiledPolicy @new)
     {
@@ -50,7 +60,8 @@ sealed class PathComparison
                 [PathAccess.Read, PathAccess.Write, PathAccess.Execute, PathAccess.Create, PathAccess.Delete])
                 report(_old.Decide(pair.Old, access), _new.Decide(pair.New, access), $"{access}",
                     () => $"open {PathTo(reached, pair)} for {AccessText.Format(access)}");
-            foreach (Letter letter in LettersAt(pair.Old.State, pair.New.State))
+            FillLettersAt(pair.Old.State, pair.New.State);
+            foreach (Letter letter in _lettersHere)
             {
                 if (++_steps > MaximumSteps)
                     return false;
@@ -80,12 +91,23 @@ sealed class PathComparison
     }
 
     /// <summary>All classes, and of the names that are spelt out those that one of the two states knows.</summary>
-    IEnumerable<Letter> LettersAt(int old, int @new)
+    void FillLettersAt(int old, int @new)
     {
-        var seen = new HashSet<Letter>(ReferenceEqualityComparer.Instance);
-        foreach (string name in _old.NamesAt(old).Concat(_new.NamesAt(@new)))
-            seen.Add(_literals[name]);
-        return seen.Concat(_classes);
+        _mark++;
+        _lettersHere.Clear();
+        foreach (Letter letter in _old.LettersAt(old, _literals))
+            Add(letter);
+        foreach (Letter letter in _new.LettersAt(@new, _literals))
+            Add(letter);
+        _lettersHere.AddRange(_classes);
+
+        void Add(Letter letter)
+        {
+            if (letter.Mark == _mark)
+                return;
+            letter.Mark = _mark;
+            _lettersHere.Add(letter);
+        }
     }
 
     /// <summary>
@@ -166,6 +188,7 @@ sealed class PathComparison
     {
         readonly CompiledPolicy _policy;
         readonly Dictionary<int, List<string>> _namesByState = [];
+        readonly Dictionary<int, List<Letter>> _lettersByState = [];
 
         public Side(CompiledPolicy policy)
         {
@@ -235,13 +258,25 @@ sealed class PathComparison
 
         public int WildcardStep(int state, byte b) => Tables.WildcardSteps[state * Tables.ColumnCount + Tables.Columns[b]];
 
-        public IEnumerable<string> NamesAt(int state)
+        /// <summary>What a state's own edges spell out, and those of its base.</summary>
+        /// <param name="letters">By name.</param>
+        public List<Letter> LettersAt(int state, Dictionary<string, Letter> letters)
         {
             if (state == PathTables.Dead)
                 return [];
-            IEnumerable<string> own = _namesByState.GetValueOrDefault(state) ?? [];
+            List<Letter> own = OwnLetters(state, letters);
             int below = Tables.Bases[state];
-            return below == PathTables.Dead || below == state ? own : own.Concat(_namesByState.GetValueOrDefault(below) ?? []);
+            if (below == PathTables.Dead || below == state)
+                return own;
+            List<Letter> others = OwnLetters(below, letters);
+            return own.Count == 0 ? others : [.. own, .. others];
+        }
+
+        List<Letter> OwnLetters(int state, Dictionary<string, Letter> letters)
+        {
+            if (!_lettersByState.TryGetValue(state, out List<Letter>? own))
+                _lettersByState.Add(state, own = [.. (_namesByState.GetValueOrDefault(state) ?? []).Select(name => letters[name])]);
+            return own;
         }
 
         public Decision Decide(Place place, PathAccess access)

@@ -20,19 +20,21 @@ sealed class SystemCallComparison
     readonly CompiledPolicy _old;
     readonly CompiledPolicy _new;
     readonly RegionReport _report;
+    readonly EndingReport _endingReport;
     long _work;
 
-    SystemCallComparison(CompiledPolicy old, CompiledPolicy @new, RegionReport report)
+    SystemCallComparison(CompiledPolicy old, CompiledPolicy @new, RegionReport report, EndingReport endingReport)
     {
+        _endingReport = endingReport;
         _old = old;
         _new = @new;
         _report = report;
     }
 
     /// <returns>False when a call has conditions whose masks overlap, or too many: then differences may be missed.</returns>
-    public static bool Compare(CompiledPolicy old, CompiledPolicy @new, RegionReport report)
+    public static bool Compare(CompiledPolicy old, CompiledPolicy @new, RegionReport report, EndingReport endingReport)
     {
-        var comparison = new SystemCallComparison(old, @new, report);
+        var comparison = new SystemCallComparison(old, @new, report, endingReport);
         int[] groups = comparison.Groups();
         bool exact = true;
         foreach (IGrouping<int, int> calls in Enumerable.Range(0, SystemCallTables.Limit).GroupBy(number => groups[number]))
@@ -89,15 +91,23 @@ sealed class SystemCallComparison
             combination /= values[argument].Length;
         }
 
-        if (_old.SystemCalls.Decide((uint)calls[0], arguments).Allowed == _new.SystemCalls.Decide((uint)calls[0], arguments).Allowed)
+        SystemCallVerdict before = _old.SystemCalls.Decide((uint)calls[0], arguments), after = _new.SystemCalls.Decide((uint)calls[0], arguments);
+        bool ended = Ends(before), ends = Ends(after);
+        if (before.Allowed == after.Allowed && ended == ends)
             return;
         int last = Array.FindLastIndex(arguments, argument => argument != 0);
         foreach (int number in calls)
         {
             var request = new Request.SystemCall(number, arguments[..(last + 1)]);
-            _report(Ask.About(_old, request), Ask.About(_new, request), $"call {number}", request.ToString);
+            Decision old = Ask.About(_old, request), @new = Ask.About(_new, request);
+            if (before.Allowed == after.Allowed)
+                _endingReport(old, @new, ends, request.ToString);
+            else
+                _report(old, @new, $"call {number}", request.ToString);
         }
     }
+
+    static bool Ends(SystemCallVerdict verdict) => !verdict.Allowed && verdict.Answer == SystemCallTables.Kill;
 
     static List<ArgumentCondition> ConditionsOn(CompiledPolicy policy, int number)
     {

@@ -47,6 +47,13 @@ static class Composition
         foreach (Resource resource in Enum.GetValues<Resource>())
             if (own.Limit(resource) is Sourced<ulong> limit && beneath.Limit(resource) is Sourced<ulong> old && limit.Value > old.Value)
                 Require(limit.Because, limit.Span, $"{Resources.Names[(int)resource]} {Resources.Format(resource, limit.Value)}");
+        if (own.Kind is Sourced<GuestKind> kind && beneath.Kind is Sourced<GuestKind> inherited && kind.Value != inherited.Value)
+            Require(kind.Because, kind.Span, "another kind of guest");
+        if (own.User is Sourced<string> user && CompiledPolicy.UserOf(own).Uid == 0 && CompiledPolicy.UserOf(beneath).Uid != 0)
+            Require(user.Because, user.Span, "the guest's super-user");
+        foreach (Sourced<EnvironmentVariable> variable in own.Environment.Where(variable => variable.Value.Value is null))
+            if (beneath.Environment.All(old => old.Value != variable.Value))
+                Require(variable.Because, variable.Span, $"passing on {variable.Value.Name}");
         foreach (ShownFile shown in own.Shown)
             Require(shown.Because, shown.Span, $"showing {shown.Path}");
         foreach (IRule rule in own.PathRules.Where(rule => rule.Allow))

@@ -5,6 +5,10 @@ public interface IPolicyFiles
 {
     /// <summary>A file's text, or null with what is wrong, as in "cannot be read: permission denied".</summary>
     SourceText? Read(string name, out string problem);
+
+    /// <summary>What a built-in file says by itself, if that has been read before; null to have it read.</summary>
+    /// <param name="name">With the prefix.</param>
+    PolicyModel? Known(string name) => null;
 }
 
 /// <summary>The policies that are part of this program, under the names that begin with builtin:.</summary>

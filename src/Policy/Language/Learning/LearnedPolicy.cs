@@ -47,6 +47,7 @@ public sealed class LearnedPolicy
         if (Load(learned.WriteHead(program), out problem) is not CompiledPolicy shown)
             return null;
         learned._text.Append(learned.Rules(shown.Paths));
+        learned.WriteNetwork();
         learned.WriteCalls();
         string text = learned._text.ToString();
         if (Load(text, out problem) is not CompiledPolicy result)
@@ -94,6 +95,10 @@ public sealed class LearnedPolicy
             ShownKind.Link => $"      link: {PolicyText.Scalar(shown.Content!)}\n",
             _ => $"      generated: {Generated.Names[(int)shown.Generated]}\n",
         });
+        if (shown.Size is ulong size)
+            _text.Append($"      size: {size}\n");
+        if (shown.Quota is ulong quota && file?.Kind != GuestFileKind.Symlink)
+            _text.Append($"      quota: {quota}\n");
         if (shown.Optional && shown.Kind == ShownKind.Host && file?.Kind != GuestFileKind.Symlink)
             _text.Append("      optional: true\n");
         _text.Append($"      because: {PolicyText.Scalar(shown.Because ?? "the base policy shows it")}\n");
@@ -177,6 +182,49 @@ public sealed class LearnedPolicy
         rules.Append($"      because: {because} in {_seen.Runs} run{(_seen.Runs == 1 ? "" : "s")}, to be reviewed\n");
     }
 
+    /// <summary>One rule for each host or address and protocol. What was refused is not covered, only told.</summary>
+    void WriteNetwork()
+    {
+        foreach (((bool allowed, string request), Sightings seen) in _seen.Network)
+            if (!allowed)
+                _text.Append($"# The base policy does not allow, and the program did not get: {request}  # {seen}\n");
+        var rules = new SortedDictionary<string, List<(string Port, Sightings Seen)>>(StringComparer.Ordinal);
+        foreach (((bool allowed, string text), Sightings seen) in _seen.Network)
+            if (allowed && Request.TryParse(text, _home, out _) is Request request)
+            {
+                (string head, string port) = NetworkRuleFor(request);
+                if (!rules.TryGetValue(head, out List<(string, Sightings)>? ports))
+                    rules.Add(head, ports = []);
+                ports.Add((port, seen));
+            }
+
+        if (rules.Count > 0)
+            _text.Append("network:\n");
+        foreach ((string head, List<(string Port, Sightings Seen)> ports) in rules)
+        {
+            _text.Append(head);
+            if (ports[0].Port.Length > 0)
+                _text.Append("    port:\n");
+            foreach ((string port, Sightings seen) in ports)
+                _text.Append(port.Length > 0 ? $"      - {port}  # {seen}\n" : $"    # {seen}\n");
+            _text.Append($"    because: used in {_seen.Runs} run{(_seen.Runs == 1 ? "" : "s")}, to be reviewed\n");
+        }
+    }
+
+    static (string Head, string Port) NetworkRuleFor(Request request)
+    {
+        static string Head(string action, string to, NetworkProtocol? protocol) =>
+            $"  - allow: {action}\n    to: {PolicyText.Scalar(to)}\n"
+            + (protocol is NetworkProtocol one ? $"    protocol: {NetworkWords.Protocols[(int)one]}\n" : "");
+        return request switch
+        {
+            Request.Connect connect => (Head("connect", connect.Host, connect.Protocol), $"{connect.Port}"),
+            Request.Listen listen => (Head("listen", $"{listen.Address}", listen.Protocol), $"{listen.Port}"),
+            Request.Resolve resolve => (Head("resolve", resolve.Name, null), ""),
+            _ => throw new ArgumentOutOfRangeException(nameof(request)),
+        };
+    }
+
     void WriteCalls()
     {
         if (_seen.Calls.Count == 0)
@@ -200,6 +248,9 @@ public sealed class LearnedPolicy
         foreach ((string old, string renamed) in _seen.Moves.Keys)
             if ((result.Paths.Allowed(Encoding.UTF8.GetBytes(renamed)) & ~result.Paths.Allowed(Encoding.UTF8.GetBytes(old))) != PathAccess.None)
                 uncovered.Add($"move {old} to {renamed}");
+        foreach ((bool allowed, string text) in _seen.Network.Keys)
+            if (Request.TryParse(text, _home, out _) is not Request request || !(allowed && Ask.About(result, request).Allowed))
+                uncovered.Add(text);
         foreach (int call in _seen.Calls.Keys)
             if (!result.SystemCalls.Decide((uint)call, new ulong[6]).Allowed)
                 uncovered.Add(new Request.SystemCall(call, []).ToString());

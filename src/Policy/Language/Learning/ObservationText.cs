@@ -9,6 +9,10 @@ public static class ObservationText
 {
     const string Title = "sandbox-observations 1";
 
+    const string Used = "network";
+
+    const string Refused = "network-refused";
+
     public static string Write(Observations observations)
     {
         var text = new StringBuilder();
@@ -21,6 +25,8 @@ public static class ObservationText
             text.Append($"move {Numbers(seen)} {old}\0{@new}\n");
         foreach ((int call, Sightings seen) in observations.Calls)
             text.Append($"call {Numbers(seen)} {SystemCallNames.NameOf(call)}\n");
+        foreach (((bool allowed, string request), Sightings seen) in observations.Network)
+            text.Append($"{(allowed ? Used : Refused)} {Numbers(seen)} {request}\n");
         return text.ToString();
     }
 
@@ -66,6 +72,9 @@ public static class ObservationText
             case "move":
                 return rest.Split('\0') is [string old, string renamed] && IsPath(old) && IsPath(renamed)
                     && observations.Moves.TryAdd((old, renamed), seen);
+            case Used or Refused:
+                return Request.TryParse(rest, "/", out _) is Request.Connect or Request.Listen or Request.Resolve
+                    && observations.Network.TryAdd((words[0] == Used, rest), seen);
             default:
                 int access = Array.FindIndex([.. PolicySchema.Accesses], name => name == words[0]);
                 return (access >= 0 || words[0] == "look") && IsPath(rest)

@@ -29,6 +29,9 @@ public sealed class Observations
     /// <summary>By number.</summary>
     public SortedDictionary<int, Sightings> Calls { get; } = [];
 
+    /// <summary>Of the network, as <see cref="Request"/> writes it. What the base policy denied was refused.</summary>
+    public SortedDictionary<(bool Allowed, string Request), Sightings> Network { get; } = [];
+
     /// <summary>Requests that no policy can name: paths that are too long, or no UTF-8 text.</summary>
     public Sightings Unnameable { get; private set; }
 
@@ -41,14 +44,16 @@ public sealed class Observations
         Add(Paths, other.Paths);
         Add(Moves, other.Moves);
         Add(Calls, other.Calls);
-        return Paths.Count + Moves.Count + Calls.Count <= MaximumRequests;
+        Add(Network, other.Network);
+        return Paths.Count + Moves.Count + Calls.Count + Network.Count <= MaximumRequests;
     }
 
     /// <summary>What one run asked for.</summary>
     /// <param name="unnameable">How many requests no policy can name.</param>
     public static Observations OfRun(
         IReadOnlyDictionary<PathRequest, long> paths, IReadOnlyDictionary<(string Old, string New), long> moves,
-        IReadOnlyDictionary<int, long> calls, long unnameable)
+        IReadOnlyDictionary<int, long> calls, long unnameable,
+        IReadOnlyDictionary<(bool Allowed, string Request), long>? network = null)
     {
         var seen = new Observations { Runs = 1, Unnameable = unnameable == 0 ? default : new Sightings(unnameable, 1) };
         foreach ((PathRequest request, long times) in paths)
@@ -57,6 +62,8 @@ public sealed class Observations
             seen.Moves[move] = new Sightings(times, 1);
         foreach ((int call, long times) in calls)
             seen.Calls[call] = new Sightings(times, 1);
+        foreach (((bool, string) request, long times) in network ?? new Dictionary<(bool, string), long>())
+            seen.Network[request] = new Sightings(times, 1);
         return seen;
     }
 

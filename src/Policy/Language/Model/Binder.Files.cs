@@ -37,7 +37,8 @@ sealed partial class Binder
             "memory" => ShownKind.Memory, "text" => ShownKind.Text, "link" => ShownKind.Link, "generated" => ShownKind.Generated,
             "own" => ShownKind.Own, _ => ShownKind.Host,
         };
-        if (!CheckShown(map, kind, what, where) || !ReadFolderSize(map, kind, out ulong? size))
+        if (!CheckShown(map, kind, what, where) || !ReadBytes(map, "size", kind, ShownKind.Memory, "folders in memory", out ulong? size)
+            || !ReadBytes(map, "quota", kind, ShownKind.Host, "host folders and files", out ulong? quota))
             return null;
         bool content = kind is ShownKind.Host or ShownKind.Text or ShownKind.Link;
         return new ShownFile(map.Span, Text(map["because"]), where, kind, content ? what.Value : null)
@@ -46,6 +47,7 @@ sealed partial class Binder
             Access = ReadAccess(map["access"], kind),
             Mode = kind == ShownKind.Memory ? Convert.ToUInt32(Text(map["mode"]) ?? "700", 8) : 0,
             Size = size,
+            Quota = quota,
             Optional = Flag(map["optional"]),
         };
     }
@@ -120,14 +122,15 @@ sealed partial class Binder
         return true;
     }
 
-    bool ReadFolderSize(YamlMap map, ShownKind kind, out ulong? size)
+    /// <summary>A bound on what something shown may hold, or be made to hold.</summary>
+    bool ReadBytes(YamlMap map, string key, ShownKind kind, ShownKind belongs, string to, out ulong? size)
     {
         size = null;
-        if (map["size"] is not YamlScalar text)
+        if (map[key] is not YamlScalar text)
             return true;
-        if (kind != ShownKind.Memory)
+        if (kind != belongs)
         {
-            Add(DiagnosticKind.Conflict, text.Span, "size is for folders in memory only", "leave it out");
+            Add(DiagnosticKind.Conflict, text.Span, $"{key} is for {to} only", "leave it out");
             return false;
         }
 
@@ -135,7 +138,7 @@ sealed partial class Binder
             problem = $"{SizeText.Format(bytes)} is too little; give at least {SizeText.Format(MinimumFolder)}";
         if (problem.Length > 0)
         {
-            Add(DiagnosticKind.BadValue, text.Span, $"size: {problem}");
+            Add(DiagnosticKind.BadValue, text.Span, $"{key}: {problem}");
             return false;
         }
 

@@ -206,9 +206,14 @@ sealed partial class Binder
             foreach ((YamlScalar name, YamlNode value) in map.Entries)
                 if (IsVariable(name, ((YamlScalar)value).Value))
                     variables.Add(new(new(name.Value, ((YamlScalar)value).Value), name.Span, null));
-        foreach (YamlScalar name in Scalars(guest?["pass-environment"]))
+        YamlNode? passed = guest?["pass-environment"];
+        foreach (YamlNode item in passed is YamlList list ? list.Items : passed is null ? [] : [passed])
+        {
+            (YamlScalar name, string? because) = Unwrap(item);
             if (IsVariable(name, ""))
-                variables.Add(new(new(name.Value, null), name.Span, null));
+                variables.Add(new(new(name.Value, null), name.Span, because));
+        }
+
         return variables;
     }
 

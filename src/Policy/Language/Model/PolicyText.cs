@@ -63,7 +63,9 @@ public sealed class PolicyText
         foreach (Sourced<EnvironmentVariable> variable in model.Environment.Where(variable => variable.Value.Value is not null))
             Line($"    {Scalar(variable.Value.Name)}: {Scalar(variable.Value.Value!)}", variable.Span);
         if (model.Environment.Any(variable => variable.Value.Value is null))
-            Line($"  pass-environment: {List(model.Environment.Where(variable => variable.Value.Value is null).Select(variable => variable.Value.Name))}");
+            Line("  pass-environment:");
+        foreach (Sourced<EnvironmentVariable> variable in model.Environment.Where(variable => variable.Value.Value is null))
+            Word("    ", Scalar(variable.Value.Name), variable.Span, variable.Because);
         // Nothing was said.
         if (_text.Length == begun)
             _text.Length = before;
@@ -95,6 +97,8 @@ public sealed class PolicyText
             keys.Add(("mode", $"\"{Convert.ToString(shown.Mode, 8).PadLeft(3, '0')}\""));
         if (shown.Size is ulong size)
             keys.Add(("size", $"{size}"));
+        if (shown.Quota is ulong quota)
+            keys.Add(("quota", $"{quota}"));
         if (shown.Optional)
             keys.Add(("optional", "true"));
         return keys;
@@ -173,8 +177,11 @@ public sealed class PolicyText
         if (words.Count > 0)
             Line($"{key}:");
         foreach (Sourced<T> word in words)
-            Line(word.Because is null ? $"  - {name(word.Value)}" : $"  - {{value: {name(word.Value)}, because: {Scalar(word.Because)}}}", word.Span);
+            Word("  ", name(word.Value), word.Span, word.Because);
     }
+
+    void Word(string indent, string value, SourceSpan span, string? because) =>
+        Line(because is null ? $"{indent}- {value}" : $"{indent}- {{value: {value}, because: {Scalar(because)}}}", span);
 
     static string Action(bool allow) => allow ? "allow" : "deny";
 

@@ -30,6 +30,9 @@ public sealed record ShownFile(SourceSpan Span, string? Because, string Path, Sh
     /// <summary>Bytes that a folder in memory may hold; null for no bound of its own.</summary>
     public ulong? Size { get; init; }
 
+    /// <summary>Bytes that the guest may add to a host folder or file; null for what the host has room for.</summary>
+    public ulong? Quota { get; init; }
+
     public bool Optional { get; init; }
 
     public string Text => $"show {Path} for {AccessText.Format(Access)}";

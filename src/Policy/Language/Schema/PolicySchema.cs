@@ -41,6 +41,10 @@ static class PolicySchema
         new("size", new TextSchema(
             "What a folder in memory may hold, names included at four to a page; a write beyond it answers ENOSPC. It counts "
             + "towards guest.tmp-size too.", SizePattern, "16M", "size, at least 4K"), Default: "guest.tmp-size alone bounds it"),
+        new("quota", new TextSchema(
+            "What the guest may add to a host folder or file that it may change; what is beyond answers ENOSPC. Lengths count, holes "
+            + "too, and names at four to 4K; what the guest takes away of its own is given back.", SizePattern, "100M", "size, at least 4K"),
+            Default: "what the host has room for"),
         new("optional", new FlagSchema("true: nothing appears when the host has no such file; else the start is refused."), Default: "false"),
         new("because", s_because));
 
@@ -91,7 +95,7 @@ static class PolicySchema
     static readonly Schema s_guest = new ObjectSchema(
         "What the guest is and may spend.",
         new("kind", Reasoned(new ChoiceSchema("A Linux program, or a machine with a kernel of its own.", "process", "machine")), Default: "process"),
-        new("platforms", new OneOrMoreSchema("What may run it.", new ChoiceSchema("kvm, or lite without KVM: a weaker wall.", "kvm", "lite"))),
+        new("platforms", new OneOrMoreSchema("What may run it.", new ChoiceSchema("kvm, or lite without KVM: a weaker wall.", "kvm", "lite")), Default: "kvm"),
         new("cpus", Reasoned(new TextSchema("Guest threads that run at the same time, or host for as many as the host has.", "^([0-9]+|host)$", "2", "1 to 256, or host")), Default: MustBeSaid),
         new("memory", Reasoned(new TextSchema(
             "Guest memory, in-memory files included. A host with less than twice as much gives half of what it has.", SizePattern, "1G", "size, at least 4M")), Default: MustBeSaid),
@@ -105,7 +109,7 @@ static class PolicySchema
         new("hostname", Reasoned(new TextSchema("The guest's host name.", null, "builder", "host name")), Default: "sandbox"),
         new("environment", new DictionarySchema("Variables and their values. ~ at the beginning of a value is the guest user's home.",
             new TextSchema("The value.", null, "~/cache"))),
-        new("pass-environment", new OneOrMoreSchema("Variables of the caller that are passed on when they are set.", new TextSchema("A name.", null, "LANG", "name"))));
+        new("pass-environment", new OneOrMoreSchema("Variables of the caller that are passed on when they are set.", Reasoned(new TextSchema("A name.", null, "LANG", "name")))));
 
     static readonly Schema s_audit = new ObjectSchema(
         "What is recorded.",

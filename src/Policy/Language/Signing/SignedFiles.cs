@@ -27,6 +27,8 @@ public sealed class SignedFiles : IPolicyFiles
     /// <summary>A file was not what was signed.</summary>
     public bool HasRefused { get; private set; }
 
+    public PolicyModel? Known(string name) => _files.Known(name);
+
     public SourceText? Read(string name, out string problem)
     {
         SourceText? source = _files.Read(name, out problem);

@@ -1,4 +1,6 @@
+using System.Globalization;
 using Sandbox.Host;
+using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Jail.Cgroups;
 
@@ -13,8 +15,34 @@ abstract record GroupPart(ICgroupFiles Files, string Parent, string Name, Contro
     /// <returns>0 or a negative error number.</returns>
     public abstract int OpenEntry(out FileDescriptor? entry);
 
+    /// <summary>What the limits are in this version's files, in the order in which they are written.</summary>
+    protected abstract IEnumerable<GroupValue> Values(GroupLimits limits);
+
+    /// <summary>What was written last, without what the kernel does not have.</summary>
+    public IReadOnlyList<GroupValue> Written { get; private set; } = [];
+
     /// <returns>What failed; null when all limits hold.</returns>
-    public abstract (string File, int Errno)? Limit(in GroupLimits limits);
+    public (string File, int Errno)? Limit(in GroupLimits limits)
+    {
+        List<GroupValue> written = [];
+        Written = written;
+        foreach (GroupValue value in Values(limits))
+            if (Set(value, written) is < 0 and int error)
+                return (value.File, -error);
+        return null;
+    }
+
+    int Set(GroupValue value, List<GroupValue> written)
+    {
+        int error = Write(value.File, value.Text);
+        if (error == -ENOENT && value.Instead is GroupValue instead)
+            return Set(instead, written);
+        if (error == -ENOENT && value.IsOptional)
+            return 0;
+        if (error == 0)
+            written.Add(value);
+        return error;
+    }
 
     /// <summary>Stops or continues every process in it, soon.</summary>
     /// <returns>0 or a negative error number.</returns>
@@ -39,12 +67,5 @@ abstract record GroupPart(ICgroupFiles Files, string Parent, string Name, Contro
 
     protected int Write(string file, string text) => Files.Write($"{Folder}/{file}", text);
 
-    /// <summary>Writes files until one fails.</summary>
-    protected (string, int)? WriteAll(params ReadOnlySpan<(string File, string Text)> values)
-    {
-        foreach ((string file, string text) in values)
-            if (Write(file, text) is < 0 and int error)
-                return (file, -error);
-        return null;
-    }
+    protected static string Text(ulong number) => number.ToString(CultureInfo.InvariantCulture);
 }

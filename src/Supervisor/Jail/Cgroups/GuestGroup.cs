@@ -169,7 +169,13 @@ sealed class GuestGroup : IDisposable
             {
                 GroupUsage usage = part.Usage;
                 all = new GroupUsage(usage.MemoryPeakBytes ?? all.MemoryPeakBytes,
-                    all.OomKills + usage.OomKills, all.ForksRefused + usage.ForksRefused);
+                    all.OomKills + usage.OomKills, all.ForksRefused + usage.ForksRefused)
+                {
+                    CpuMicroseconds = usage.CpuMicroseconds ?? all.CpuMicroseconds,
+                    Throttled = usage.Throttled ?? all.Throttled,
+                    ThrottledMicroseconds = usage.ThrottledMicroseconds ?? all.ThrottledMicroseconds,
+                    PeakProcesses = usage.PeakProcesses ?? all.PeakProcesses,
+                };
             }
 
             return all;

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Sandbox.Host;
 using static Sandbox.Host.Libc;
 
@@ -9,40 +8,37 @@ sealed record VersionOnePart(ICgroupFiles Files, string Parent, string Name, Con
     : GroupPart(Files, Parent, Name, Controllers)
 {
     /// <summary>The kernel's default, in microseconds.</summary>
-    const long Period = 100_000;
+    const ulong Period = 100_000;
 
     // Into cgroup.procs a parent would write a process, and wait tens of milliseconds for every fork of the host to pass
     // by; a thread that moves itself, by writing 0 here, waits for nobody.
     public override int OpenEntry(out FileDescriptor? entry) =>
         Files.Open($"{Folder}/tasks", O_WRONLY, out entry);
 
-    public override (string File, int Errno)? Limit(in GroupLimits limits)
+    protected override IEnumerable<GroupValue> Values(GroupLimits limits)
     {
-        (string, int)? failure = null;
         if (Controllers.HasFlag(Controllers.Memory))
-            failure ??= LimitMemory(limits.MemoryBytes.ToString(CultureInfo.InvariantCulture));
+        {
+            yield return new("memory.limit_in_bytes", Text(limits.MemoryBytes), ValueRule.AtMost);
+            // The first must not be above this one, which a kernel without swap accounting does not have.
+            yield return new("memory.memsw.limit_in_bytes", Text(limits.MemoryBytes), ValueRule.AtMost)
+            {
+                Instead = new("memory.swappiness", "0", ValueRule.Exactly),
+            };
+        }
+
         if (Controllers.HasFlag(Controllers.Cpu))
         {
-            failure ??= WriteAll(("cpu.shares", (limits.Weight * 1024L / 100).ToString(CultureInfo.InvariantCulture)));
+            yield return new("cpu.shares", Text((ulong)limits.Weight * 1024 / 100), ValueRule.AtMost);
             if (limits.Cpus > 0)
-                failure ??= WriteAll(
-                    ("cpu.cfs_quota_us", (limits.Cpus * Period).ToString(CultureInfo.InvariantCulture)));
+            {
+                yield return new("cpu.cfs_period_us", Text(Period), ValueRule.AtLeast);
+                yield return new("cpu.cfs_quota_us", Text((ulong)limits.Cpus * Period), ValueRule.AtMost);
+            }
         }
 
         if (Controllers.HasFlag(Controllers.Pids))
-            failure ??= WriteAll(("pids.max", limits.Processes.ToString(CultureInfo.InvariantCulture)));
-        return failure;
-    }
-
-    (string, int)? LimitMemory(string bytes)
-    {
-        if (WriteAll(("memory.limit_in_bytes", bytes)) is (string, int) failure)
-            return failure;
-        // The first must not be above the second, which a kernel without swap accounting does not have.
-        int error = Write("memory.memsw.limit_in_bytes", bytes);
-        if (error == -ENOENT)
-            error = Write("memory.swappiness", "0");
-        return error == 0 ? null : ("memory.memsw.limit_in_bytes", -error);
+            yield return new("pids.max", Text((ulong)limits.Processes), ValueRule.AtMost);
     }
 
     public override int Freeze(bool frozen) => Write("freezer.state", frozen ? "FROZEN" : "THAWED");
@@ -58,5 +54,12 @@ sealed record VersionOnePart(ICgroupFiles Files, string Parent, string Name, Con
         CgroupText.Number(Read("memory.memsw.max_usage_in_bytes"))
             ?? CgroupText.Number(Read("memory.max_usage_in_bytes")),
         CgroupText.Number(Read("memory.oom_control"), "oom_kill") ?? 0,
-        CgroupText.Number(Read("pids.events"), "max") ?? 0);
+        CgroupText.Number(Read("pids.events"), "max") ?? 0)
+    {
+        // Only where cpuacct is one hierarchy with cpu. In nanoseconds.
+        CpuMicroseconds = CgroupText.Number(Read("cpuacct.usage")) / 1000,
+        Throttled = CgroupText.Number(Read("cpu.stat"), "nr_throttled"),
+        ThrottledMicroseconds = CgroupText.Number(Read("cpu.stat"), "throttled_time") / 1000,
+        PeakProcesses = CgroupText.Number(Read("pids.peak")),
+    };
 }

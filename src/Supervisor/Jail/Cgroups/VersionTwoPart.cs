@@ -1,4 +1,3 @@
-using System.Globalization;
 using Sandbox.Host;
 using static Sandbox.Host.Libc;
 
@@ -9,38 +8,29 @@ sealed record VersionTwoPart(ICgroupFiles Files, string Parent, string Name, Con
     : GroupPart(Files, Parent, Name, Controllers)
 {
     /// <summary>The kernel's default, in microseconds.</summary>
-    const long Period = 100_000;
+    const ulong Period = 100_000;
 
     public override int OpenEntry(out FileDescriptor? entry) => Files.Open(Folder, O_RDONLY | O_DIRECTORY, out entry);
 
-    public override (string File, int Errno)? Limit(in GroupLimits limits)
+    protected override IEnumerable<GroupValue> Values(GroupLimits limits)
     {
-        (string, int)? failure = null;
         if (Controllers.HasFlag(Controllers.Memory))
-            failure ??= LimitMemory(limits.MemoryBytes.ToString(CultureInfo.InvariantCulture));
+        {
+            yield return new("memory.max", Text(limits.MemoryBytes), ValueRule.AtMost);
+            // Missing without swap accounting or in kernels before 4.19: neither changes how much there may be.
+            yield return new("memory.swap.max", "0", ValueRule.AtMost) { IsOptional = true };
+            yield return new("memory.oom.group", "1", ValueRule.Exactly) { IsOptional = true };
+        }
+
         if (Controllers.HasFlag(Controllers.Cpu))
         {
-            failure ??= WriteAll(("cpu.weight", limits.Weight.ToString(CultureInfo.InvariantCulture)));
+            yield return new("cpu.weight", Text((ulong)limits.Weight), ValueRule.AtMost);
             if (limits.Cpus > 0)
-                failure ??= WriteAll(
-                    ("cpu.max", string.Create(CultureInfo.InvariantCulture, $"{limits.Cpus * Period} {Period}")));
+                yield return new("cpu.max", $"{Text((ulong)limits.Cpus * Period)} {Text(Period)}", ValueRule.Share);
         }
 
         if (Controllers.HasFlag(Controllers.Pids))
-            failure ??= WriteAll(("pids.max", limits.Processes.ToString(CultureInfo.InvariantCulture)));
-        return failure;
-    }
-
-    (string, int)? LimitMemory(string bytes)
-    {
-        if (WriteAll(("memory.max", bytes)) is (string, int) failure)
-            return failure;
-        // Missing without swap accounting or in kernels before 4.19: neither changes how much there may be.
-        (string, string)[] more = [("memory.swap.max", "0"), ("memory.oom.group", "1")];
-        foreach ((string file, string text) in more)
-            if (Write(file, text) is < 0 and not -ENOENT and int error)
-                return (file, -error);
-        return null;
+            yield return new("pids.max", Text((ulong)limits.Processes), ValueRule.AtMost);
     }
 
     public override int Freeze(bool frozen) => Write("cgroup.freeze", frozen ? "1" : "0");
@@ -54,7 +44,13 @@ sealed record VersionTwoPart(ICgroupFiles Files, string Parent, string Name, Con
     public override GroupUsage Usage => new(
         CgroupText.Number(Read("memory.peak")),
         CgroupText.Number(Read("memory.events"), "oom_kill") ?? 0,
-        CgroupText.Number(Read("pids.events"), "max") ?? 0);
+        CgroupText.Number(Read("pids.events"), "max") ?? 0)
+    {
+        CpuMicroseconds = CgroupText.Number(Read("cpu.stat"), "usage_usec"),
+        Throttled = CgroupText.Number(Read("cpu.stat"), "nr_throttled"),
+        ThrottledMicroseconds = CgroupText.Number(Read("cpu.stat"), "throttled_usec"),
+        PeakProcesses = CgroupText.Number(Read("pids.peak")),
+    };
 
     public override void Kill()
     {

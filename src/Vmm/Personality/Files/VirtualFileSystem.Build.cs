@@ -52,8 +52,9 @@ public sealed partial class VirtualFileSystem
         _memoryFiles = new(NewDevice(), memory, null);
         _memoryFilesMount = new(0, _memoryFiles, readOnly: false, "none", Watches);
 
-        TemporaryBudget budget = new(temporaryBytes);
+        StorageBudget budget = new(temporaryBytes);
         HostIdentities? identities = null;
+        HostGrowth growth = new(_kernelMemory);
         Owner owner = new(user.Uid, user.Gid);
         if (files.Any(static file => file is { Kind: GuestFileKind.Host, Writable: true }))
         {
@@ -88,7 +89,7 @@ public sealed partial class VirtualFileSystem
                     break;
                 case GuestFileKind.Temporary:
                     uint mode = file.Mode != 0 ? file.Mode : file.Path is "/tmp" or "/dev/shm" or "/var/tmp" ? 0x3ffu : 0x1ed;
-                    TemporaryBudget own = file.Bytes == 0 ? budget : new TemporaryBudget(file.Bytes, budget);
+                    StorageBudget own = file.Bytes == 0 ? budget : new StorageBudget(file.Bytes, budget);
                     TemporaryFileSystem temporary = new(NewDevice(), memory, own);
                     // A directory open to all is root's, as /tmp is; others are the user's.
                     PlaceMount(path, temporary, readOnly: false, "tmpfs",
@@ -98,7 +99,7 @@ public sealed partial class VirtualFileSystem
                     identities ??= HostIdentities.OfThisProcess(user.Uid, user.Gid);
                     HostFileSystem host = new(
                         NewDevice(), descriptors[file.Descriptor], !file.Writable, IsStable(file.Path), identities,
-                        _hostCache, NewDevice);
+                        _hostCache, NewDevice, file.Bytes == 0 ? null : new HostQuota(new StorageBudget(file.Bytes), growth));
                     PlaceMount(path, host, !file.Writable, "host", host.CreateRoot());
                     break;
                 default:

@@ -11,7 +11,7 @@ public sealed partial class VirtualFileSystem
     private const uint MemoryMajor = 1;
     private const uint TerminalMajor = 5;
 
-    private void PlaceDevices(GuestMemory? memory, TemporaryBudget budget, IReadOnlyList<GuestFile> files)
+    private void PlaceDevices(GuestMemory? memory, StorageBudget budget, IReadOnlyList<GuestFile> files)
     {
         SyntheticFileSystem devices = new(NewDevice(), "devtmpfs", TMPFS_MAGIC);
         PlaceMount("/dev"u8, devices, readOnly: true, "devtmpfs", new SyntheticDirectory(devices));

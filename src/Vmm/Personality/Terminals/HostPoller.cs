@@ -6,7 +6,7 @@ namespace Sandbox.Vmm.Personality.Terminals;
 
 /// <summary>
 /// One host thread that waits for host descriptors on behalf of all guest threads, and tells wait queues. It starts
-/// with the first wait; each wait is for one notification.
+/// with the first descriptor; each wait is for one notification.
 /// </summary>
 public sealed unsafe class HostPoller : IDisposable
 {
@@ -16,6 +16,7 @@ public sealed unsafe class HostPoller : IDisposable
     private FileDescriptor? _epoll;
     private FileDescriptor? _wakeUp;
     private Thread? _thread;
+    private bool _isDeferred;
     private bool _stopped;
 
     /// <summary>One descriptor and those who wait for it.</summary>
@@ -49,7 +50,7 @@ public sealed unsafe class HostPoller : IDisposable
     {
         lock (_lock)
         {
-            Start();
+            Open();
             Registration registration = new(this, file, waiters) { Number = ++_lastNumber, OnReady = onReady };
             epoll_event none = new() { events = EPOLLONESHOT, data = registration.Number };
             if (epoll_ctl(_epoll!.Value, EPOLL_CTL_ADD, file.Value, &none) != 0)
@@ -93,10 +94,35 @@ public sealed unsafe class HostPoller : IDisposable
             throw HostException.Last("epoll_ctl", "EPOLL_CTL_MOD");
     }
 
-    private void Start()
+    /// <summary>The thread, which else comes with the first descriptor, waits for <see cref="Start"/>.</summary>
+    public void Defer() => _isDeferred = true;
+
+    /// <summary>Starts the thread, now if there is a descriptor.</summary>
+    public void Start()
     {
-        if (_thread is not null)
-            return;
+        lock (_lock)
+        {
+            _isDeferred = false;
+            if (_epoll is not null)
+                StartLocked();
+        }
+    }
+
+    private void StartLocked()
+    {
+        if (!_isDeferred)
+            _thread ??= ThreadFilter.Start("streams", ThreadRole.Streams, 128 << 10, Run);
+    }
+
+    private void Open()
+    {
+        if (_epoll is null)
+            CreateEpoll();
+        StartLocked();
+    }
+
+    private void CreateEpoll()
+    {
         int epoll = epoll_create1(EPOLL_CLOEXEC);
         if (epoll < 0)
             throw HostException.Last("epoll_create1", "");
@@ -108,7 +134,6 @@ public sealed unsafe class HostPoller : IDisposable
         epoll_event stop = new() { events = EPOLLIN, data = ulong.MaxValue };
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, wakeUp, &stop) != 0)
             throw HostException.Last("epoll_ctl", "EPOLL_CTL_ADD");
-        _thread = ThreadFilter.Start("streams", ThreadRole.Streams, 128 << 10, Run);
     }
 
     private void Run()

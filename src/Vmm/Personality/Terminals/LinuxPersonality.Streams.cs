@@ -10,10 +10,7 @@ namespace Sandbox.Vmm.Personality;
 // The streams that the guest's first process finds open.
 public sealed partial class LinuxPersonality
 {
-    private HostPoller? _hostPoller;
-
-    internal HostPoller HostPoller =>
-        _hostPoller ?? Interlocked.CompareExchange(ref _hostPoller, new HostPoller(), null) ?? _hostPoller;
+    internal HostPoller HostPoller { get; } = new();
 
     /// <summary>Bytes written to standard output and error so far.</summary>
     public long OutputBytes => _output?.Written ?? 0;

@@ -184,7 +184,6 @@ public sealed unsafe partial class Terminal
     {
         Echo(value);
         Print((byte)'\n');
-        _lineColumn = _column;
         for (int i = 0; i < _input.LineLength; i++)
             Echo(_input[i]);
     }

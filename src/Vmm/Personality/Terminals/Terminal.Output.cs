@@ -11,7 +11,9 @@ public sealed unsafe partial class Terminal
 
     private int _column;
 
-    /// <summary>Where the line being edited began: what erasing a tab goes back to.</summary>
+    /// <summary>
+    /// Where the line being edited began, or where processed output last began a line: what erasing a tab goes back to.
+    /// </summary>
     private int _lineColumn;
 
     /// <summary>Prints as a program does: as much as there is room for, without waiting.</summary>
@@ -62,13 +64,11 @@ public sealed unsafe partial class Terminal
         switch (value)
         {
             case (byte)'\n':
-                if ((flags & ONLRET) != 0)
+                if ((flags & (ONLRET | ONLCR)) != 0)
                     _column = 0;
                 if ((flags & ONLCR) != 0)
-                {
                     Put((byte)'\r');
-                    _column = 0;
-                }
+                _lineColumn = _column;
                 break;
             case (byte)'\r':
                 if ((flags & ONOCR) != 0 && _column == 0)
@@ -77,10 +77,10 @@ public sealed unsafe partial class Terminal
                 {
                     value = (byte)'\n';
                     if ((flags & ONLRET) != 0)
-                        _column = 0;
+                        _lineColumn = _column = 0;
                     break;
                 }
-                _column = 0;
+                _lineColumn = _column = 0;
                 break;
             case (byte)'\t':
                 int spaces = 8 - (_column & 7);

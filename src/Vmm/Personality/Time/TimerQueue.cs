@@ -36,6 +36,7 @@ public sealed class TimerQueue(GuestClock clock)
     private int _freeSlot = -1;
     private uint _nextGeneration = 1;
     private long _sleepingUntil;
+    private bool _isDeferred;
     private bool _started;
     private volatile bool _stopping;
 
@@ -91,16 +92,22 @@ public sealed class TimerQueue(GuestClock clock)
         return handle;
     }
 
-    /// <summary>Starts the timer thread, which else comes with the first timer: not every thread may start one then.</summary>
+    /// <summary>The timer thread, which else comes with the first timer, waits for <see cref="Start"/>.</summary>
+    public void Defer() => _isDeferred = true;
+
+    /// <summary>Starts the timer thread.</summary>
     public void Start()
     {
         lock (_lock)
+        {
+            _isDeferred = false;
             StartLocked();
+        }
     }
 
     private void StartLocked()
     {
-        if (_started)
+        if (_started || _isDeferred)
             return;
         _started = true;
         ThreadFilter.Start("timers", ThreadRole.Timers, 256 << 10, Loop);

@@ -14,7 +14,7 @@ public sealed class GuestGroupTests
     static FakeCgroups VersionOne() => new FakeCgroups()
         .One(Root + "/memory/jobs/a", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.swappiness",
             "memory.oom_control", "memory.max_usage_in_bytes")
-        .One(Root + "/memory").One(Root + "/cpu", "cpu.shares", "cpu.cfs_quota_us")
+        .One(Root + "/memory").One(Root + "/cpu", "cpu.shares", "cpu.cfs_period_us", "cpu.cfs_quota_us")
         .One(Root + "/pids", "pids.max", "pids.events").One(Root + "/freezer", "freezer.state")
         .Memberships("8:pids:/\n6:freezer:/\n5:devices:/\n4:memory:/jobs/a\n2:cpuacct:/\n1:cpu,cpuset:/\n9:name=systemd:/\n0::/\n");
 
@@ -220,6 +220,43 @@ public sealed class GuestGroupTests
         host[folder + "/memory.peak"] = "99999999999999999999999";
         host[folder + "/pids.events"] = new string('x', 100_000);
         Assert.Equal(new GroupUsage(null, 0, 0), group.Usage);
+        host[folder + "/cpu.stat"] = "usage_usec 500\nuser_usec 400\nnr_periods 9\nnr_throttled 2\nthrottled_usec 77\n";
+        host[folder + "/pids.peak"] = "12\n";
+        Assert.Equal(new GroupUsage(null, 0, 0)
+        {
+            CpuMicroseconds = 500, Throttled = 2, ThrottledMicroseconds = 77, PeakProcesses = 12,
+        }, group.Usage);
+    }
+
+    [Fact]
+    public void VersionOneCountsInItsOwnUnits()
+    {
+        FakeCgroups host = VersionOne();
+        using GuestGroup group = GuestGroup.Create(host);
+        string Folder(string controller) => group.Folders.First(folder => folder.Contains($"/{controller}/", StringComparison.Ordinal));
+        host[Folder("cpu") + "/cpuacct.usage"] = "500999\n";
+        host[Folder("cpu") + "/cpu.stat"] = "nr_periods 9\nnr_throttled 2\nthrottled_time 77000\n";
+        host[Folder("pids") + "/pids.peak"] = "12\n";
+        Assert.Equal(new GroupUsage(null, 0, 0)
+        {
+            CpuMicroseconds = 500, Throttled = 2, ThrottledMicroseconds = 77, PeakProcesses = 12,
+        }, group.Usage);
+    }
+
+    /// <summary>What is expected later is what was written, and not what there would be elsewhere.</summary>
+    [Fact]
+    public void WhatTheKernelLacksWasNotWritten()
+    {
+        FakeCgroups host = VersionTwo(s_me);
+        using GuestGroup group = GuestGroup.Create(host);
+        string folder = Single(group);
+        host.Refuse(folder + "/memory.swap.max", ENOENT);
+        Assert.Null(group.Limit(s_limits));
+        string[] written = [.. group.Parts.Single().Written.Select(value => value.File)];
+        Assert.Equal(["memory.max", "memory.oom.group", "cpu.weight", "cpu.max", "pids.max"], written);
+        host.Refuse(folder + "/cpu.weight", EACCES);
+        Assert.Contains("cpu.weight", group.Limit(s_limits), StringComparison.Ordinal);
+        Assert.Equal(2, group.Parts.Single().Written.Count);
     }
 
     [Fact]

@@ -5,7 +5,9 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Vmm.Personality.Files;
 
 /// <summary>An open host directory. Records and cookies are the host's own: they are stable under modification.</summary>
-sealed unsafe class HostDirectoryFile(Dentry dentry, int flags, FileDescriptor descriptor) : DirectoryFile(dentry, flags)
+/// <param name="growth">A hold on its record, which goes with it; null without a quota.</param>
+sealed unsafe class HostDirectoryFile(Dentry dentry, int flags, FileDescriptor descriptor, GrowthRecord? growth)
+    : DirectoryFile(dentry, flags)
 {
     private readonly Lock _lock = new();
 
@@ -32,6 +34,7 @@ sealed unsafe class HostDirectoryFile(Dentry dentry, int flags, FileDescriptor d
     {
         base.Close();
         descriptor.Dispose();
+        growth?.Release();
         ((HostFileSystem)Inode.FileSystem).Cache.ReleaseFile();
     }
 

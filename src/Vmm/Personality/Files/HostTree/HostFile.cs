@@ -7,25 +7,27 @@ namespace Sandbox.Vmm.Personality.Files;
 /// <summary>An open regular file of the host. The guest's position is kept here, the host's is not used.</summary>
 public sealed unsafe class HostFile : PositionedFile
 {
-    private readonly FileDescriptor _descriptor;
-    private readonly bool _ownsDescriptor;
+    private readonly HostContent _content;
+    private readonly bool _ownsContent;
 
-    /// <summary>Whose descriptor this one uses; a reference that is held.</summary>
+    /// <summary>Whose content this one uses; a reference that is held.</summary>
     private readonly HostFile? _original;
 
-    /// <param name="ownsDescriptor">The descriptor, and one reserved file of the cache, go with this file.</param>
-    internal HostFile(Dentry dentry, int flags, FileDescriptor descriptor, bool ownsDescriptor)
+    /// <param name="ownsContent">The content, and one reserved file of the cache, go with this file.</param>
+    internal HostFile(Dentry dentry, int flags, HostContent content, bool ownsContent)
         : base(dentry, flags)
     {
-        _descriptor = descriptor;
-        _ownsDescriptor = ownsDescriptor;
+        _content = content;
+        _ownsContent = ownsContent;
     }
+
+    private FileDescriptor Descriptor => _content.Descriptor;
 
     /// <summary>A second description of a file without a name. Takes over a reference of the first.</summary>
     private HostFile(HostFile original, int flags)
         : base(original.Dentry, flags)
     {
-        _descriptor = original._descriptor;
+        _content = original._content;
         _original = original;
     }
 
@@ -35,8 +37,12 @@ public sealed unsafe class HostFile : PositionedFile
         file = null;
         if (!IsOpenFor(flags))
             return -EACCES;
-        if ((flags & O_TRUNC) != 0 && (!CanWrite || ftruncate(_descriptor.Value, 0) != 0))
-            return CanWrite ? -errno : -EACCES;
+        if ((flags & O_TRUNC) != 0)
+        {
+            long result = CanWrite ? _content.SetLength(0) : -EACCES;
+            if (result < 0)
+                return result;
+        }
         if (!TryAcquire())
             return -ENXIO;
         file = new HostFile(this, flags);
@@ -49,57 +55,30 @@ public sealed unsafe class HostFile : PositionedFile
         nint count;
         do
         {
-            count = _descriptor.ReadAt(buffer, offset);
+            count = Descriptor.ReadAt(buffer, offset);
         }
         while (count == -EINTR);
         return count;
     }
 
-    public override long WriteAt(ReadOnlySpan<byte> buffer, long offset)
-    {
-        // pwrite on O_APPEND appends, on Linux (BUGS in pwrite(2)).
-        if ((StatusFlags & O_APPEND) != 0)
-            return Append(buffer, out _);
-        nint count;
-        do
-        {
-            count = _descriptor.WriteAt(buffer, offset);
-        }
-        while (count == -EINTR);
-        return count;
-    }
+    // pwrite on O_APPEND appends, on Linux (BUGS in pwrite(2)).
+    public override long WriteAt(ReadOnlySpan<byte> buffer, long offset) =>
+        (StatusFlags & O_APPEND) != 0 ? Append(buffer, out _) : _content.Write(buffer, offset);
 
-    protected override long Append(ReadOnlySpan<byte> buffer, out long end)
-    {
-        end = 0;
-        fixed (byte* data = buffer)
-        {
-            iovec vector = new() { iov_base = data, iov_len = (nuint)buffer.Length };
-            nint count;
-            do
-            {
-                count = pwritev2(_descriptor.Value, &vector, 1, 0, RWF_APPEND);
-            }
-            while (count < 0 && errno == EINTR);
-            if (count < 0)
-                return -errno;
-            end = Math.Max(GetLength(), 0);
-            return count;
-        }
-    }
+    protected override long Append(ReadOnlySpan<byte> buffer, out long end) => _content.Append(buffer, out end);
 
     protected override long GetLength()
     {
-        int result = _descriptor.GetStatus(out stat status);
+        int result = Descriptor.GetStatus(out stat status);
         return result < 0 ? result : status.st_size;
     }
 
     // lseek moves the host's position, which nothing here uses.
-    protected override long Next(long offset, bool data) => _descriptor.Seek(offset, data ? SEEK_DATA : SEEK_HOLE);
+    protected override long Next(long offset, bool data) => Descriptor.Seek(offset, data ? SEEK_DATA : SEEK_HOLE);
 
     public override long GetStatus(out InodeStatus status)
     {
-        long result = HostCalls.GetStatus(_descriptor.Value, out statx fresh);
+        long result = HostCalls.GetStatus(Descriptor.Value, out statx fresh);
         if (result == 0 && Inode is HostInode inode)
         {
             status = inode.Remember(fresh);
@@ -124,32 +103,31 @@ public sealed unsafe class HostFile : PositionedFile
         if ((change.Uid ?? now.Uid) != now.Uid || (change.Gid ?? now.Gid) != now.Gid)
             return -EPERM;
         if (change.Permissions is { } mode
-            && fchmod(_descriptor.Value, mode & 0xfff & ~(uint)(S_ISUID | S_ISGID)) != 0)
+            && fchmod(Descriptor.Value, mode & 0xfff & ~(uint)(S_ISUID | S_ISGID)) != 0)
             return -errno;
         if (change.AccessTime is null && change.ModifyTime is null)
             return 0;
         timespec omit = new() { tv_nsec = UTIME_OMIT };
-        return HostCalls.SetTimes(_descriptor.Value, change.AccessTime ?? omit, change.ModifyTime ?? omit);
+        return HostCalls.SetTimes(Descriptor.Value, change.AccessTime ?? omit, change.ModifyTime ?? omit);
     }
 
-    public override long Truncate(long length) => ftruncate(_descriptor.Value, length) == 0 ? 0 : -errno;
+    public override long Truncate(long length) => _content.SetLength(length);
 
-    public override long Allocate(int mode, long offset, long length) =>
-        fallocate(_descriptor.Value, mode, offset, length) == 0 ? 0 : -errno;
+    public override long Allocate(int mode, long offset, long length) => _content.Allocate(mode, offset, length);
 
     public override long Synchronize(bool dataOnly) =>
-        (dataOnly ? fdatasync(_descriptor.Value) : fsync(_descriptor.Value)) == 0 ? 0 : -errno;
+        (dataOnly ? fdatasync(Descriptor.Value) : fsync(Descriptor.Value)) == 0 ? 0 : -errno;
 
     public override IMappable? Mappable => new HostFileMapping(
-        _descriptor, CanWrite, DisplayName, Inode.Identity.Device, Inode.Identity.Number);
+        Descriptor, CanWrite, DisplayName, Inode.Identity.Device, Inode.Identity.Number) { Hold = _content.Hold };
 
     protected override void Close()
     {
         base.Close();
         _original?.Release();
-        if (!_ownsDescriptor)
+        if (!_ownsContent)
             return;
-        _descriptor.Dispose();
+        _content.Dispose();
         ((HostFileSystem)Inode.FileSystem).Cache.ReleaseFile();
     }
 }
@@ -158,7 +136,7 @@ public sealed unsafe class HostFile : PositionedFile
 /// A single host file that the plan grants. All opens share the descriptor that came with the plan, which was
 /// opened for exactly what the grant allows.
 /// </summary>
-sealed class HostGrantedFile(HostFileSystem fileSystem, in statx status)
+sealed class HostGrantedFile(HostFileSystem fileSystem, in statx status, HostContent content)
     : Inode(fileSystem, status.stx_ino, (uint)status.stx_mode & S_IFMT)
 {
     public override long GetStatus(Dentry self, out InodeStatus status)
@@ -173,18 +151,18 @@ sealed class HostGrantedFile(HostFileSystem fileSystem, in statx status)
         file = null;
         if (!IsRegular)
             return -EACCES;
-        if ((flags & O_TRUNC) != 0 && ftruncate(fileSystem.RootDescriptor.Value, 0) != 0)
-            return -errno;
-        file = new HostFile(self, flags, fileSystem.RootDescriptor, ownsDescriptor: false);
+        long result = (flags & O_TRUNC) != 0 ? content.SetLength(0) : 0;
+        if (result < 0)
+            return result;
+        file = new HostFile(self, flags, content, ownsContent: false);
         return 0;
     }
 
-    public override long SetLength(in Caller caller, Dentry self, long length) =>
-        ftruncate(fileSystem.RootDescriptor.Value, length) == 0 ? 0 : -errno;
+    public override long SetLength(in Caller caller, Dentry self, long length) => content.SetLength(length);
 
     public override long SetStatus(Dentry self, in StatusChange change)
     {
-        HostFile file = new(self, O_RDWR, fileSystem.RootDescriptor, ownsDescriptor: false);
+        HostFile file = new(self, O_RDWR, content, ownsContent: false);
         long result = file.SetStatus(change);
         file.Release();
         return result;

@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Vmm.Memory;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -30,9 +31,10 @@ public sealed class HostFileSystem : FileSystem, IDisposable
     /// The host does not change these files while a guest runs (system directories): names and attributes may be
     /// remembered.
     /// </param>
-    public HostFileSystem(
+    /// <param name="quota">What the guest may add; null for what the host has room for.</param>
+    internal HostFileSystem(
         ulong device, FileDescriptor root, bool isReadOnly, bool isStable, HostIdentities identities,
-        HostTreeCache cache, Func<ulong> newDevice)
+        HostTreeCache cache, Func<ulong> newDevice, HostQuota? quota = null)
         : base(device, "host", ANON_INODE_FS_MAGIC)
     {
         RootDescriptor = root;
@@ -40,6 +42,7 @@ public sealed class HostFileSystem : FileSystem, IDisposable
         IsStable = isReadOnly && isStable;
         Identities = identities;
         Cache = cache;
+        Quota = quota;
         _newDevice = newDevice;
         long result = HostCalls.GetStatus(root.Value, out statx status);
         if (result < 0)
@@ -62,11 +65,20 @@ public sealed class HostFileSystem : FileSystem, IDisposable
 
     internal HostTreeCache Cache { get; }
 
+    internal HostQuota? Quota { get; }
+
     private bool HasMountIds { get; }
 
-    public Inode CreateRoot() => S_ISDIR(RootStatus.stx_mode)
-        ? new HostInode(this, RootStatus, Device)
-        : new HostGrantedFile(this, RootStatus);
+    /// <exception cref="HostException">The holes of a single file are more than its quota.</exception>
+    public Inode CreateRoot()
+    {
+        if (S_ISDIR(RootStatus.stx_mode))
+            return new HostInode(this, RootStatus, Device);
+        GrowthRecord? growth = null;
+        if (Quota?.Open(RootStatus, forWriting: true, out growth) is long result and < 0)
+            throw new HostException((int)-result, "open", "a granted file", "its quota is less than what its holes can take");
+        return new HostGrantedFile(this, RootStatus, new HostContent(RootDescriptor, growth));
+    }
 
     /// <summary>Whether something of the host is mounted there: outside the grant.</summary>
     internal bool IsForeign(in statx status) =>
@@ -118,10 +130,25 @@ public sealed class HostFileSystem : FileSystem, IDisposable
         // Where nothing can be written, how full the host's disk is is nobody's business.
         if (IsReadOnly)
             statistics.f_blocks = statistics.f_bfree = statistics.f_bavail = statistics.f_files = statistics.f_ffree = 0;
+        else if (Quota is not null)
+            Narrow(ref statistics, Quota.Budget);
         statistics.f_flags = IsReadOnly ? ST_RDONLY | ST_NOSUID | ST_NODEV : ST_NOSUID | ST_NODEV;
         statistics.f_fsid[0] = (int)Device;
         statistics.f_fsid[1] = 0;
         return 0;
+    }
+
+    /// <summary>As if the quota were the disk's size; what is free is not more than the host has.</summary>
+    private static void Narrow(ref statfs statistics, StorageBudget quota)
+    {
+        long available = (long)Int128.Min((Int128)statistics.f_bavail * statistics.f_frsize / Page.Size, quota.Pages.Free);
+        statistics.f_bsize = statistics.f_frsize = Page.Size;
+        statistics.f_blocks = quota.Pages.Limit;
+        statistics.f_bfree = statistics.f_bavail = available;
+        long inodes = Math.Min(quota.FreeInodes, quota.Pages.Free * (quota.MaximumInodes / Math.Max(quota.Pages.Limit, 1)));
+        // Zero is a file system without a fixed number of inodes.
+        statistics.f_ffree = statistics.f_files == 0 ? inodes : Math.Min(statistics.f_ffree, inodes);
+        statistics.f_files = quota.MaximumInodes;
     }
 
     /// <summary>Flushes the host's file system that the grant lies on: syncfs(2).</summary>

@@ -14,10 +14,10 @@ sealed partial class HostInode
         // Fifos and sockets belong to the guest's kernel, not to the host's: they live in the in-memory trees.
         if ((mode & S_IFMT) != S_IFREG)
             return -EPERM;
-        long result = CreateHostFile(self, name, mode, O_RDWR, out FileDescriptor? descriptor);
+        long result = CreateHostFile(self, name, mode, O_RDWR, out HostContent? content, out _);
         if (result < 0)
             return result;
-        descriptor!.Dispose();
+        content!.Dispose();
         return Found(self, name, out child);
     }
 
@@ -36,38 +36,72 @@ sealed partial class HostInode
     private long CreateReserved(Dentry self, ReadOnlySpan<byte> name, uint mode, int flags, out OpenFile? file)
     {
         file = null;
-        long result = CreateHostFile(self, name, mode, flags, out FileDescriptor? descriptor);
+        long result = CreateHostFile(self, name, mode, flags, out HostContent? content, out HostInode? inode);
         if (result < 0)
             return result;
-        result = HostCalls.GetStatus(descriptor!.Value, out statx status);
-        if (result == 0 && !_fileSystem.TryMapDevice(status, out _))
+        Dentry child = new(self, name.ToArray(), inode!, self.Mount);
+        _fileSystem.Cache.Put(self, name, child);
+        file = new HostFile(child, flags, content!, ownsContent: true);
+        return 0;
+    }
+
+    private long CreateHostFile(
+        Dentry self, ReadOnlySpan<byte> name, uint mode, int flags, out HostContent? content, out HostInode? inode)
+    {
+        content = null;
+        inode = null;
+        long result = Acquire(self, out DirectoryLease lease);
+        if (result < 0)
+            return result;
+        using (lease)
+            return CreateHostFile(
+                lease.Descriptor, name, HostFlags(flags) | O_CREAT | O_EXCL | O_NOCTTY, mode, out content, out inode);
+    }
+
+    /// <param name="flags">With O_CREAT and O_EXCL, or O_TMPFILE.</param>
+    private long CreateHostFile(
+        int directory, ReadOnlySpan<byte> name, int flags, uint mode, out HostContent? content, out HostInode? inode)
+    {
+        content = null;
+        inode = null;
+        HostQuota? quota = _fileSystem.Quota;
+        long result = NewName.Begin(quota, directory, quota?.Budget, out NewName added);
+        if (result < 0)
+            return result;
+        try
+        {
+            int fd = HostCalls.Open(directory, name, flags, mode & 0xfff & ~ForbiddenBits);
+            if (fd < 0)
+                return fd;
+            added.SetThere();
+            return Adopt(fd, out content, out inode);
+        }
+        finally
+        {
+            added.Dispose();
+        }
+    }
+
+    /// <summary>A host file that has just been made.</summary>
+    private long Adopt(int fd, out HostContent? content, out HostInode? inode)
+    {
+        content = null;
+        inode = null;
+        FileDescriptor descriptor = new(fd);
+        GrowthRecord? growth = null;
+        ulong device = 0;
+        long result = HostCalls.GetStatus(fd, out statx status);
+        if (result == 0 && !_fileSystem.TryMapDevice(status, out device))
             result = -EACCES;
+        if (result == 0 && _fileSystem.Quota is { } quota && (growth = quota.Made(status)) is null)
+            result = -ENOSPC;
         if (result < 0)
         {
             descriptor.Dispose();
             return result;
         }
-        _fileSystem.TryMapDevice(status, out ulong device);
-        Dentry child = new(self, name.ToArray(), new HostInode(_fileSystem, status, device), self.Mount);
-        _fileSystem.Cache.Put(self, name, child);
-        file = new HostFile(child, flags, descriptor, ownsDescriptor: true);
-        return 0;
-    }
-
-    private static long CreateHostFile(
-        Dentry self, ReadOnlySpan<byte> name, uint mode, int flags, out FileDescriptor? descriptor)
-    {
-        descriptor = null;
-        long result = Acquire(self, out DirectoryLease lease);
-        if (result < 0)
-            return result;
-        int fd;
-        using (lease)
-            fd = HostCalls.Open(
-                lease.Descriptor, name, HostFlags(flags) | O_CREAT | O_EXCL | O_NOCTTY, mode & 0xfff & ~ForbiddenBits);
-        if (fd < 0)
-            return fd;
-        descriptor = new FileDescriptor(fd);
+        content = new HostContent(descriptor, growth);
+        inode = new HostInode(_fileSystem, status, device);
         return 0;
     }
 
@@ -89,25 +123,17 @@ sealed partial class HostInode
         long result = Acquire(self, out DirectoryLease lease);
         if (result < 0)
             return result;
-        int fd;
+        HostContent? content;
+        HostInode? inode;
         using (lease)
-            fd = HostCalls.Open(
-                lease.Descriptor, "."u8, O_TMPFILE | HostFlags(flags), mode & 0xfff & ~ForbiddenBits);
-        if (fd < 0)
-            return fd;
-        FileDescriptor descriptor = new(fd);
-        result = HostCalls.GetStatus(fd, out statx status);
-        if (result == 0 && !_fileSystem.TryMapDevice(status, out _))
-            result = -EACCES;
+            result = CreateHostFile(lease.Descriptor, "."u8, O_TMPFILE | HostFlags(flags), mode, out content, out inode);
         if (result < 0)
-        {
-            descriptor.Dispose();
             return result;
-        }
-        _fileSystem.TryMapDevice(status, out ulong device);
-        Dentry child = new(self, System.Text.Encoding.ASCII.GetBytes($"#{status.stx_ino}"),
-            new HostInode(_fileSystem, status, device), self.Mount) { IsUnlinked = true };
-        file = new HostFile(child, flags, descriptor, ownsDescriptor: true);
+        Dentry child = new(self, System.Text.Encoding.ASCII.GetBytes($"#{inode!.Number}"), inode, self.Mount)
+        {
+            IsUnlinked = true,
+        };
+        file = new HostFile(child, flags, content!, ownsContent: true);
         return 0;
     }
 
@@ -117,8 +143,22 @@ sealed partial class HostInode
         if (result < 0)
             return result;
         using (lease)
-            result = HostCalls.MakeDirectory(lease.Descriptor, name, mode & 0xfff & ~(uint)S_ISUID);
-        return result;
+        {
+            HostQuota? quota = _fileSystem.Quota;
+            result = NewName.Begin(quota, lease.Descriptor, quota?.Budget, out NewName added);
+            if (result < 0)
+                return result;
+            try
+            {
+                return Made(
+                    HostCalls.MakeDirectory(lease.Descriptor, name, mode & 0xfff & ~(uint)S_ISUID),
+                    ref added, lease.Descriptor, name);
+            }
+            finally
+            {
+                added.Dispose();
+            }
+        }
     }
 
     public override long MakeSymlink(Dentry self, ReadOnlySpan<byte> name, ReadOnlySpan<byte> target, in Owner owner)
@@ -127,8 +167,32 @@ sealed partial class HostInode
         if (result < 0)
             return result;
         using (lease)
-            result = HostCalls.MakeSymlink(lease.Descriptor, name, target);
-        return result;
+        {
+            HostQuota? quota = _fileSystem.Quota;
+            result = NewName.Begin(quota, lease.Descriptor, quota?.Budget, out NewName added);
+            if (result < 0)
+                return result;
+            try
+            {
+                return Made(
+                    HostCalls.MakeSymlink(lease.Descriptor, name, target), ref added, lease.Descriptor, name);
+            }
+            finally
+            {
+                added.Dispose();
+            }
+        }
+    }
+
+    /// <summary>A directory or link is there, or is not.</summary>
+    private long Made(long result, ref NewName added, int directory, ReadOnlySpan<byte> name)
+    {
+        if (result < 0)
+            return result;
+        added.SetThere();
+        if (_fileSystem.Quota is { } quota && HostCalls.GetStatus(directory, name, out statx status) == 0)
+            quota.MadeWhole(status);
+        return 0;
     }
 
     public override long Link(Dentry self, ReadOnlySpan<byte> name, Dentry existing)
@@ -147,9 +211,36 @@ sealed partial class HostInode
             if (result < 0)
                 return result;
             using (to)
-                result = HostCalls.Link(from.Descriptor, existing.Name, to.Descriptor, name);
+            {
+                if (_fileSystem.Quota is not { } quota)
+                    return HostCalls.Link(from.Descriptor, existing.Name, to.Descriptor, name);
+                lock (quota.Names)
+                    return LinkCharged(quota, from.Descriptor, existing.Name, to.Descriptor, name);
+            }
         }
-        return result;
+    }
+
+    private static long LinkCharged(HostQuota quota, int from, byte[] oldName, int to, ReadOnlySpan<byte> newName)
+    {
+        long result = HostCalls.GetStatus(from, oldName, out statx status);
+        if (result < 0)
+            return result;
+        result = NewName.Begin(quota, to, quota.Growth.BudgetOf(status) ?? quota.Budget, out NewName added);
+        if (result < 0)
+            return result;
+        try
+        {
+            result = HostCalls.Link(from, oldName, to, newName);
+            if (result < 0)
+                return result;
+            added.SetThere();
+            quota.Linked(status);
+            return 0;
+        }
+        finally
+        {
+            added.Dispose();
+        }
     }
 
     public override long Unlink(Dentry self, Dentry child) => Remove(self, child, isDirectory: false);
@@ -162,12 +253,34 @@ sealed partial class HostInode
         if (result < 0)
             return result;
         using (lease)
-            result = HostCalls.Remove(lease.Descriptor, child.Name, isDirectory);
+        {
+            if (_fileSystem.Quota is { } quota)
+            {
+                lock (quota.Names)
+                    result = RemoveCharged(quota, lease.Descriptor, child.Name, isDirectory);
+            }
+            else
+            {
+                result = HostCalls.Remove(lease.Descriptor, child.Name, isDirectory);
+            }
+        }
         if (result < 0)
             return result;
+        // Kept open it would keep its blocks.
+        if (child.Inode is HostInode { IsDirectory: true } directory)
+            _fileSystem.Cache.Drop(directory);
         _fileSystem.Cache.Forget(self, child.Name);
         child.IsUnlinked = true;
         return 0;
+    }
+
+    private static long RemoveCharged(HostQuota quota, int directory, byte[] name, bool isDirectory)
+    {
+        long known = HostCalls.GetStatus(directory, name, out statx status);
+        long result = HostCalls.Remove(directory, name, isDirectory);
+        if (result == 0 && known == 0)
+            quota.Growth.RemoveName(status, isDirectory || status.stx_nlink <= 1);
+        return result;
     }
 
     public override long Rename(
@@ -182,7 +295,17 @@ sealed partial class HostInode
             if (result < 0)
                 return result;
             using (to)
-                result = HostCalls.Rename(from.Descriptor, child.Name, to.Descriptor, newName, flags);
+            {
+                if (_fileSystem.Quota is { } quota)
+                {
+                    lock (quota.Names)
+                        result = RenameCharged(quota, from.Descriptor, child.Name, to.Descriptor, newName, flags);
+                }
+                else
+                {
+                    result = HostCalls.Rename(from.Descriptor, child.Name, to.Descriptor, newName, flags);
+                }
+            }
         }
         if (result < 0)
             return result;
@@ -210,15 +333,49 @@ sealed partial class HostInode
         return 0;
     }
 
+    private static long RenameCharged(
+        HostQuota quota, int from, byte[] oldName, int to, ReadOnlySpan<byte> newName, uint flags)
+    {
+        long moved = HostCalls.GetStatus(from, oldName, out statx status);
+        long replaced = HostCalls.GetStatus(to, newName, out statx old);
+        // Nobody pays for a name that moves, but either directory may get larger.
+        long result = NewName.Begin(quota, from, null, out NewName first);
+        if (result < 0)
+            return result;
+        try
+        {
+            result = NewName.Begin(quota, to, null, out NewName second);
+            if (result < 0)
+                return result;
+            try
+            {
+                result = HostCalls.Rename(from, oldName, to, newName, flags);
+            }
+            finally
+            {
+                second.Dispose();
+            }
+        }
+        finally
+        {
+            first.Dispose();
+        }
+        bool isGone = result == 0 && replaced == 0 && (flags & RENAME_EXCHANGE) == 0
+            && !(moved == 0 && FileKey.Of(status) == FileKey.Of(old));
+        if (isGone)
+            quota.Growth.RemoveName(old, S_ISDIR(old.stx_mode) || old.stx_nlink <= 1);
+        return result;
+    }
+
     public override long SetLength(in Caller caller, Dentry self, long length)
     {
         if (!IsRegular)
             return IsDirectory ? -EISDIR : -EINVAL;
-        long result = OpenRegular(self, O_WRONLY, out FileDescriptor? descriptor);
+        long result = OpenRegular(self, O_WRONLY, out HostContent? content);
         if (result < 0)
             return result;
-        using (descriptor)
-            return ftruncate(descriptor!.Value, length) == 0 ? 0 : -errno;
+        using (content)
+            return content!.SetLength(length);
     }
 
     public override long SetStatus(Dentry self, in StatusChange change)
@@ -264,21 +421,21 @@ sealed partial class HostInode
                 return result;
         }
         // Before Linux 6.6 chmod cannot be told to leave links alone: open what is certainly the file instead.
-        FileDescriptor? descriptor;
         if (IsDirectory)
         {
-            result = OpenForReading(self, out descriptor);
+            result = OpenForReading(self, out FileDescriptor? directory);
+            if (result < 0)
+                return result;
+            using (directory)
+                return fchmod(directory!.Value, mode) == 0 ? 0 : -errno;
         }
-        else
-        {
-            result = OpenRegular(self, O_RDONLY, out descriptor);
-            if (result == -EACCES)
-                result = OpenRegular(self, O_WRONLY, out descriptor);
-        }
+        result = OpenRegular(self, O_RDONLY, out HostContent? content);
+        if (result == -EACCES)
+            result = OpenRegular(self, O_WRONLY, out content);
         if (result < 0)
             return result;
-        using (descriptor)
-            return fchmod(descriptor!.Value, mode) == 0 ? 0 : -errno;
+        using (content)
+            return fchmod(content!.Descriptor.Value, mode) == 0 ? 0 : -errno;
     }
 
     private long SetOwnTimes(Dentry self, timespec access, timespec modify)

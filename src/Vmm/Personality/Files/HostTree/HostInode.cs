@@ -172,42 +172,55 @@ sealed partial class HostInode : Inode
             return OpenDirectory(self, flags, out file);
         if (!IsRegular)
             return Type == S_IFLNK ? -ELOOP : Type == S_IFSOCK ? -ENXIO : -EACCES;
-        long result = OpenRegular(self, flags, out FileDescriptor? descriptor);
+        long result = OpenRegular(self, flags, out HostContent? content);
+        if (result == 0 && (flags & O_TRUNC) != 0)
+        {
+            result = content!.SetLength(0);
+            if (result < 0)
+                content.Dispose();
+        }
         if (result < 0)
             return result;
-        if ((flags & O_TRUNC) != 0 && ftruncate(descriptor!.Value, 0) != 0)
-        {
-            result = -errno;
-            descriptor.Dispose();
-            return result;
-        }
-        file = new HostFile(self, flags, descriptor!, ownsDescriptor: true);
+        file = new HostFile(self, flags, content!, ownsContent: true);
         return 0;
     }
 
     /// <summary>Opens the host file after its type is known, and makes sure that it is still the same file.</summary>
-    internal long OpenRegular(Dentry self, int flags, out FileDescriptor? descriptor)
+    internal long OpenRegular(Dentry self, int flags, out HostContent? content)
     {
-        descriptor = null;
+        content = null;
         long result = Acquire(self.Parent!, out DirectoryLease parent);
         if (result < 0)
             return result;
-        int fd;
-        // O_NONBLOCK: should the host swap in a fifo at this instant, the open does not hang.
         using (parent)
-            fd = HostCalls.Open(parent.Descriptor, self.Name, HostFlags(flags) | O_NONBLOCK | O_NOCTTY, 0);
+        {
+            if (_fileSystem.Quota is not { } quota)
+                return OpenRegular(parent.Descriptor, self.Name, flags, out content);
+            lock (quota.Names)
+                return OpenRegular(parent.Descriptor, self.Name, flags, out content);
+        }
+    }
+
+    private long OpenRegular(int directory, byte[] name, int flags, out HostContent? content)
+    {
+        content = null;
+        // O_NONBLOCK: should the host swap in a fifo at this instant, the open does not hang.
+        int fd = HostCalls.Open(directory, name, HostFlags(flags) | O_NONBLOCK | O_NOCTTY, 0);
         if (fd < 0)
             return fd == -ELOOP ? -ENOENT : fd;
         FileDescriptor opened = new(fd);
-        result = HostCalls.GetStatus(fd, out statx status);
+        GrowthRecord? growth = null;
+        long result = HostCalls.GetStatus(fd, out statx status);
         if (result == 0 && !IsSame(status))
             result = -ENOENT;
+        if (result == 0 && _fileSystem.Quota is { } quota)
+            result = quota.Open(status, (flags & O_ACCMODE) != O_RDONLY, out growth);
         if (result < 0)
         {
             opened.Dispose();
             return result;
         }
-        descriptor = opened;
+        content = new HostContent(opened, growth);
         return 0;
     }
 
@@ -221,10 +234,30 @@ sealed partial class HostInode : Inode
             file = new ListedDirectoryFile(self, flags, entries => ListWithPinned(self, entries));
             return 0;
         }
-        long result = OpenForReading(self, out FileDescriptor? descriptor);
-        if (result == 0)
-            file = new HostDirectoryFile(self, flags, descriptor!);
-        return result;
+        if (_fileSystem.Quota is not { } quota)
+        {
+            long opened = OpenForReading(self, out FileDescriptor? plain);
+            if (opened == 0)
+                file = new HostDirectoryFile(self, flags, plain!, null);
+            return opened;
+        }
+        lock (quota.Names)
+        {
+            long result = OpenForReading(self, out FileDescriptor? descriptor);
+            if (result < 0)
+                return result;
+            GrowthRecord? growth = null;
+            result = HostCalls.GetStatus(descriptor!.Value, out statx status);
+            if (result == 0)
+                result = quota.Open(status, forWriting: false, out growth);
+            if (result < 0)
+            {
+                descriptor.Dispose();
+                return result;
+            }
+            file = new HostDirectoryFile(self, flags, descriptor, growth);
+            return 0;
+        }
     }
 
     private long OpenForReading(Dentry self, out FileDescriptor? descriptor)

@@ -7,13 +7,13 @@ namespace Sandbox.Vmm.Personality.Files;
 /// <summary>A tmpfs: directories in the VMM's own memory, file contents in the guest's (tmpfs(5)).</summary>
 /// <param name="memory">Where contents go; null only for trees that never hold any.</param>
 /// <param name="budget">Null for what the guest's memory limit alone bounds (memfd_create).</param>
-public sealed class TemporaryFileSystem(ulong device, GuestMemory? memory, TemporaryBudget? budget)
+public sealed class TemporaryFileSystem(ulong device, GuestMemory? memory, StorageBudget? budget)
     : FileSystem(device, "tmpfs", TMPFS_MAGIC)
 {
     /// <summary>Guards names, link counts and attributes of the whole file system. A leaf; held for a few stores.</summary>
     internal Lock Lock { get; } = new();
 
-    internal TemporaryBudget? Budget { get; } = budget;
+    internal StorageBudget? Budget { get; } = budget;
 
     public TemporaryDirectory CreateRoot(uint mode, Owner owner)
     {
@@ -42,7 +42,7 @@ public sealed class TemporaryFileSystem(ulong device, GuestMemory? memory, Tempo
             statistics.f_blocks = Budget.Pages.Limit;
             statistics.f_bfree = statistics.f_bavail = Budget.Pages.Free;
             statistics.f_files = Budget.MaximumInodes;
-            statistics.f_ffree = Math.Max(Budget.MaximumInodes - Budget.Inodes, 0);
+            statistics.f_ffree = Budget.FreeInodes;
         }
         return 0;
     }

@@ -3,13 +3,13 @@ using Sandbox.Vmm.Memory;
 namespace Sandbox.Vmm.Personality.Files;
 
 /// <summary>
-/// What all in-memory file systems together may hold: pages of content, and inodes with their names at four to a
-/// page, so that a million empty files is no way around the limit. A file system may have a smaller budget of its own,
-/// which counts towards the common one.
+/// What all in-memory file systems together may hold, or what a guest may add to a host folder: pages of content, and
+/// inodes with their names at four to a page, so that a million empty files is no way around the limit. A file system
+/// in memory may have a smaller budget of its own, which counts towards the common one.
 /// </summary>
 /// <param name="bytes">Rounded down to whole pages.</param>
 /// <param name="outer">The common budget; null for that itself.</param>
-public sealed class TemporaryBudget(ulong bytes, TemporaryBudget? outer = null)
+public sealed class StorageBudget(ulong bytes, StorageBudget? outer = null)
 {
     private const int InodesPerPage = 4;
 
@@ -28,6 +28,8 @@ public sealed class TemporaryBudget(ulong bytes, TemporaryBudget? outer = null)
     }
 
     public long MaximumInodes => Pages.Limit * InodesPerPage;
+
+    public long FreeInodes => Math.Max(MaximumInodes - Inodes, 0);
 
     public bool TryChargeInode()
     {

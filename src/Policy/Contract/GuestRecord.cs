@@ -1,0 +1,85 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Sandbox.Policy.Contract;
+
+/// <summary>Steps of a guest's start, in their order.</summary>
+public enum StartPhase
+{
+    Platform,
+    Plan,
+    Files,
+    Personality,
+
+    /// <summary>Only where the supervisor looks at the jail first.</summary>
+    Inspection,
+    Program,
+}
+
+/// <summary>
+/// What a VMM has counted of its guest, in one piece of numbers: it writes it once, at the end, and the supervisor makes
+/// the result record of it. A VMM that has fallen may write any numbers; there is nothing to parse.
+/// </summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct GuestRecord
+{
+    public const ulong CurrentVersion = 1;
+
+    /// <summary>System calls have numbers below this.</summary>
+    public const int CallLimit = 512;
+
+    /// <summary>Why processors left the guest, by number.</summary>
+    public static IReadOnlyList<string> ExitNames { get; } =
+        ["systemCall", "servedCall", "pageFault", "exception", "backingLost", "interrupted", "failed"];
+
+    public ulong Version;
+
+    /// <summary>From the start of the first program to the guest's end.</summary>
+    public ulong WallNanoseconds;
+
+    /// <summary>Of all guest threads.</summary>
+    public ulong CpuNanoseconds;
+
+    /// <summary>Of guest memory, page tables and in-memory files included.</summary>
+    public ulong MemoryLimitBytes;
+    public ulong MemoryPeakBytes;
+
+    /// <summary>Written to stdout and stderr.</summary>
+    public ulong OutputBytes;
+    public ulong ProcessesStarted;
+
+    /// <summary>Calls that were served without an exit.</summary>
+    public ulong CallsHandedOver;
+
+    /// <summary>Calls with numbers that no Linux has.</summary>
+    public ulong CallsOutOfRange;
+
+    /// <summary>Nanoseconds from the command line's start to each step's end; 0 for one that was not taken.</summary>
+    public PhaseTimes Phases;
+
+    public ExitCounts Exits;
+
+    /// <summary>System calls by number, those that nothing serves included.</summary>
+    public CallCounts Calls;
+
+    /// <summary>Calls that were answered with ENOSYS because nothing serves them.</summary>
+    public CallCounts CallsNotServed;
+
+    [InlineArray((int)StartPhase.Program + 1)]
+    public struct PhaseTimes
+    {
+        private ulong _first;
+    }
+
+    [InlineArray(7)]
+    public struct ExitCounts
+    {
+        private ulong _first;
+    }
+
+    [InlineArray(CallLimit)]
+    public struct CallCounts
+    {
+        private ulong _first;
+    }
+}

@@ -1,0 +1,106 @@
+using System.Text;
+using System.Text.Json;
+using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.Jail.Facts;
+
+namespace Sandbox.Supervisor.Launch;
+
+/// <summary>
+/// What <c>--json</c> says about a guest that has ended. Times in microseconds, sizes in bytes. What the VMM counted is
+/// its word; what its control group used and its walls are the kernel's.
+/// </summary>
+/// <param name="Counted">By the VMM; null when it did not get that far.</param>
+/// <param name="Used">By its control group; null where it had none.</param>
+/// <param name="Walls">As they were before the guest's first instruction.</param>
+sealed record ResultRecord(
+    int Status, string? Line, Outcome Outcome, GuestRecord? Counted, long VmmCpuMicroseconds, GroupUsage? Used,
+    IReadOnlyList<FactLine> Walls)
+{
+    public const int Version = 2;
+
+    public byte[] Write() => Encoding.UTF8.GetBytes(JsonText.Write(json =>
+    {
+        json.WriteStartObject();
+        json.WriteNumber("version", Version);
+        json.WriteNumber("status", Status);
+        json.WriteString("cause", Cause);
+        if (Outcome is Outcome.Ended { Cause: EndCause.Signaled } ended)
+            json.WriteNumber("signal", ended.Value);
+        if (Line is not null)
+            json.WriteString("message", Line);
+        if (Counted is GuestRecord counted)
+            WriteCounts(json, counted);
+        json.WriteNumber("vmmCpuMicroseconds", VmmCpuMicroseconds);
+        if (Used is GroupUsage used)
+            WriteUsage(json, used);
+        FactReport.WriteWalls(json, Walls);
+        json.WriteEndObject();
+    }));
+
+    /// <summary>A word for each kind of outcome, and for each cause that the VMM gives.</summary>
+    string Cause => Outcome switch
+    {
+        Outcome.Ended ended => Enum.IsDefined(ended.Cause) ? Camel(ended.Cause.ToString()) : "unknown",
+        Outcome.WallTimeEnforced => Camel(nameof(EndCause.WallTimeLimit)),
+        Outcome.AuditFailed => Camel(nameof(EndCause.AuditFull)),
+        Outcome.HostMemoryLimit => "hostMemoryLimit",
+        Outcome.WallNotConfirmed => "wallNotConfirmed",
+        Outcome.Interrupted => "interrupted",
+        _ => Camel(nameof(EndCause.Failed)),
+    };
+
+    static void WriteCounts(Utf8JsonWriter json, in GuestRecord counted)
+    {
+        json.WriteNumber("wallMicroseconds", counted.WallNanoseconds / 1000);
+        json.WriteNumber("cpuMicroseconds", counted.CpuNanoseconds / 1000);
+        json.WriteNumber("memoryLimitBytes", counted.MemoryLimitBytes);
+        json.WriteNumber("memoryPeakBytes", counted.MemoryPeakBytes);
+        json.WriteNumber("outputBytes", counted.OutputBytes);
+        json.WriteNumber("processesStarted", counted.ProcessesStarted);
+        json.WriteStartObject("startPhasesMicroseconds");
+        foreach (StartPhase phase in Enum.GetValues<StartPhase>())
+            if (counted.Phases[(int)phase] is > 0 and ulong at)
+                json.WriteNumber(Camel(phase.ToString()), at / 1000);
+        json.WriteEndObject();
+        json.WriteStartObject("exits");
+        for (int kind = 0; kind < GuestRecord.ExitNames.Count; kind++)
+            json.WriteNumber(GuestRecord.ExitNames[kind], counted.Exits[kind]);
+        json.WriteEndObject();
+        json.WriteNumber("callsHandedOver", counted.CallsHandedOver);
+        json.WriteStartArray("systemCalls");
+        for (int number = 0; number < GuestRecord.CallLimit; number++)
+        {
+            if (counted.Calls[number] == 0)
+                continue;
+            json.WriteStartObject();
+            json.WriteNumber("number", number);
+            json.WriteString("name", SystemCallNames.NameOf(number));
+            json.WriteNumber("count", counted.Calls[number]);
+            if (counted.CallsNotServed[number] > 0)
+                json.WriteNumber("notServed", counted.CallsNotServed[number]);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+        if (counted.CallsOutOfRange > 0)
+            json.WriteNumber("systemCallsOutOfRange", counted.CallsOutOfRange);
+    }
+
+    static void WriteUsage(Utf8JsonWriter json, in GroupUsage used)
+    {
+        json.WriteStartObject("controlGroup");
+        foreach ((string name, ulong? value) in ((string, ulong?)[])
+            [
+                ("memoryPeakBytes", used.MemoryPeakBytes), ("cpuMicroseconds", used.CpuMicroseconds),
+                ("peakProcesses", used.PeakProcesses), ("oomKills", used.OomKills), ("forksRefused", used.ForksRefused),
+                ("throttled", used.Throttled), ("throttledMicroseconds", used.ThrottledMicroseconds),
+            ])
+            if (value is ulong known)
+                json.WriteNumber(name, known);
+        json.WriteEndObject();
+    }
+
+    static string Camel(string name) => JsonNamingPolicy.CamelCase.ConvertName(name);
+}
