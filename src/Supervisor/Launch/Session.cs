@@ -23,13 +23,11 @@ sealed unsafe class Session
     /// <summary>Called once, when the guest has stayed: what one that is gone at once need not pay for.</summary>
     public Action? WhenStaying { get; init; }
 
-    /// <summary>
-    /// Called with what its VMM says that it has put on, once the guest's first instruction is about to run; false ends it.
-    /// </summary>
-    public Func<StartOrders, bool> WhenStarted { get; init; } = static _ => true;
-
     /// <summary>What other commands ask of the guest comes from here; null for nowhere.</summary>
     public RunState? State { get; init; }
+
+    /// <summary>The guest runs, and that is what its VMM has put on; false ends it.</summary>
+    public Func<StartOrders, bool> WhenStarted { get; init; } = static _ => true;
 
     /// <summary>From the last word of a VMM to its end.</summary>
     public const int EndMilliseconds = 2_000;
@@ -182,24 +180,12 @@ sealed unsafe class Session
         watched[1] = new pollfd { fd = _vmm.EndDescriptor.Value, events = POLLIN };
         bool serves = _networkOpen && _network!.IsReady;
         watched[2] = new pollfd { fd = serves ? _network!.Socket.Value : -1, events = POLLIN };
-        int wait = MillisecondsLeft();
+        int left = Sooner(MillisecondsLeft(), Stay());
         if (_networkOpen && !serves)
-            wait = (int)Math.Min((uint)wait, RoomMilliseconds);
-        if (!_stays && WhenStaying is not null)
-        {
-            int untilStay = (int)Math.Max(_startedAt + StayMilliseconds - Milliseconds(), 0);
-            if (untilStay == 0)
-            {
-                _stays = true;
-                WhenStaying();
-            }
-            else
-                wait = (int)Math.Min((uint)wait, (uint)untilStay);
-        }
-
+            left = Sooner(left, RoomMilliseconds);
         ControlSocket? control = State?.Control;
         watched[3] = new pollfd { fd = control?.Events.Value ?? -1, events = POLLIN };
-        int ready = poll(watched, 4, wait);
+        int ready = poll(watched, 4, left);
         if (ready < 0)
             return errno == EINTR ? false : throw HostException.Last("poll");
         if (ready == 0)
@@ -218,6 +204,23 @@ sealed unsafe class Session
             return false;
         _networkOpen = _network!.Serve(out string? problem);
         return problem is not null && Misbehaved(problem);
+    }
+
+    /// <summary>Of two times as poll(2) takes them, of which -1 is never.</summary>
+    static int Sooner(int one, int other) => (int)Math.Min((uint)one, (uint)other);
+
+    /// <summary>Calls <see cref="WhenStaying"/> when it is time for that.</summary>
+    /// <returns>Milliseconds until then; -1 when that is over.</returns>
+    int Stay()
+    {
+        if (_stays || WhenStaying is null)
+            return -1;
+        int left = (int)Math.Max(_startedAt + StayMilliseconds - Milliseconds(), 0);
+        if (left > 0)
+            return left;
+        _stays = true;
+        WhenStaying();
+        return -1;
     }
 
     bool Receive()
@@ -242,11 +245,10 @@ sealed unsafe class Session
             return false;
         }
 
-        bool before = _dialogue.GuestStarted;
         _outcome = _dialogue.Hear(message, out bool stopped);
         if (message.Kind == MessageKind.Confined && _outcome is null)
             Inspect(_dialogue.Reported!.Value);
-        if (!before && _dialogue.GuestStarted && !WhenStarted(_dialogue.Reported!.Value))
+        else if (message.Kind == MessageKind.Started && _outcome is null && !WhenStarted(_dialogue.Reported!.Value))
             _controlled?.Kill();
         if (_outcome is Outcome.VmmMisbehaved)
             _vmm.Signal(SIGKILL);
