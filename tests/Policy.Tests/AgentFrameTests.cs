@@ -56,11 +56,12 @@ public class AgentFrameTests
     }
 
     [Theory]
-    [InlineData(2, 1, 0, 0)]
-    [InlineData(2, 0, 1, 4)]
-    [InlineData(2, 0, 255, 255)]
-    public void WhatIsNoFrameIsRefusedAtItsHead(params byte[] head)
+    [InlineData("02010000")]
+    [InlineData("02000104")]
+    [InlineData("0200ffff")]
+    public void WhatIsNoFrameIsRefusedAtItsHead(string hex)
     {
+        byte[] head = Convert.FromHexString(hex);
         Assert.Empty(Decode(head, 1, out bool isStream));
         Assert.False(isStream);
     }

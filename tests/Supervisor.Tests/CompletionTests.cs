@@ -30,7 +30,7 @@ public class CompletionTests
                 lines.Add(shell, "sandbox logs --f", ["--follow"]);
                 lines.Add(shell, "sandbox run --det", ["--detach"]);
                 lines.Add(shell, "sandbox d", ["doctor"]);
-                lines.Add(shell, "sandbox run --m", ["--memory", "--mount"]);
+                lines.Add(shell, "sandbox run --m", ["--memory", "--modules", "--mount"]);
                 lines.Add(shell, "sandbox run --memory 1G --cp", ["--cpu-time", "--cpus"]);
                 lines.Add(shell, "sandbox run --handoff ", ["off", "on"]);
                 lines.Add(shell, "sandbox completion ", ["bash", "fish", "zsh"]);

@@ -118,7 +118,7 @@ public sealed class PolicyRunTests : IDisposable
     }
 
     [Theory]
-    [InlineData("guest: {kind: {value: machine, because: a test}}", "asks for a machine guest")]
+    [InlineData("guest: {kind: {value: machine, because: a test}}", "is for a machine guest")]
     [InlineData("devices: [{device: console, because: x}]", "asks for a device")]
     [InlineData("fragment: true", "is a fragment")]
     public void WhatThisVersionCannotGiveRefusesTheStart(string text, string reason) => OneLine.Refuses(reason, () => Plan(Policy(text)));

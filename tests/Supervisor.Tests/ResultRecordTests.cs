@@ -20,6 +20,10 @@ public class ResultRecordTests
         GuestRecord record = default;
         System.Runtime.InteropServices.MemoryMarshal.AsBytes(new Span<GuestRecord>(ref record)).Fill(0xff);
         JsonElement root = Write(s_exited, record);
+        Assert.Equal(ulong.MaxValue, root.GetProperty("vcpus").GetUInt64());
+        Assert.Equal(GuestRecord.MachineExitLimit, root.GetProperty("exits").EnumerateObject().Count());
+        record.Vcpus = 0;
+        root = Write(s_exited, record);
         Assert.Equal(ulong.MaxValue, root.GetProperty("memoryPeakBytes").GetUInt64());
         Assert.Equal(GuestRecord.CallLimit, root.GetProperty("systemCalls").GetArrayLength());
         Assert.Equal("read", root.GetProperty("systemCalls")[0].GetProperty("name").GetString());
@@ -67,7 +71,7 @@ public class ResultRecordTests
         bytes[0] = (byte)GuestRecord.CurrentVersion;
         Assert.Equal(size, file.WriteAt(bytes, 0));
         Assert.Equal(GuestRecord.CurrentVersion, GuestRecordFile.Read(file)!.Value.Version);
-        file.WriteAt([2], 0);
+        file.WriteAt([(byte)GuestRecord.CurrentVersion + 1], 0);
         Assert.Null(GuestRecordFile.Read(file));
     }
 }

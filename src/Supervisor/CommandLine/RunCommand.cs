@@ -26,9 +26,9 @@ sealed class RunCommand
     readonly Option<string[]> _mounts = Repeated("--mount", MountArgument.Form, "show a host file or folder (default read-only)");
     readonly Option<string> _json = Value("--json", "FILE", "write what happened as JSON");
     readonly Option<string> _trace = Value("--trace", "FILE", "print system calls (default to stderr)");
-    readonly Option<string> _kernel = Value("--kernel", "FILE", "boot this Linux kernel (bzImage, or ELF with PVH) instead of running a program");
+    readonly Option<string> _kernel = Value("--kernel", "FILE", "boot this Linux kernel (bzImage, or ELF with PVH)");
     readonly Option<string> _initrd = Value("--initrd", "FILE", "initial RAM disk of --kernel");
-    readonly Option<string> _root = Value("--root", "IMAGE[:rw]", "with --kernel: the file system in which PROGRAM runs; changes are in memory unless rw");
+    readonly Option<string> _root = Value("--root", "IMAGE[:rw]", "with --kernel: the image in which PROGRAM runs");
     readonly Option<string> _modules = Value("--modules", "DIR", "the kernel's modules (default: where its package has them)");
     readonly Option<string> _append = Value("--append", "TEXT", "more of the kernel's command line");
     readonly Option<bool> _tty = new("--tty", "-t") { Description = "give the guest a terminal", Arity = ArgumentArity.Zero };
@@ -60,7 +60,7 @@ sealed class RunCommand
     public const string DetachLetter = "-d";
 
     /// <summary>Flags that say nothing about what the guest may do, and make no sense where runs are only watched.</summary>
-    public IEnumerable<Option> OwnFlags => [ShowPolicy, Detach, _name, _remove];
+    public IEnumerable<Option> OwnFlags => [ShowPolicy, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append];
 
     public string? PolicyFile(ParseResult flags) => FileName(flags, _policy);
 

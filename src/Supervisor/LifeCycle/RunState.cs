@@ -37,7 +37,6 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
     /// </summary>
     /// <param name="expected">What the kernel is to tell of the VMM's jail.</param>
     /// <returns>Why it cannot be, for people; null when it is.</returns>
-    /// <param name="expected">What the kernel is to tell of the VMM's jail.</param>
     /// <exception cref="UsageException">Its name is taken.</exception>
     public string? Publish(PolicyModel policy, PlannedLaunch launch, VmmProcess vmm, JailExpectation expected)
     {
