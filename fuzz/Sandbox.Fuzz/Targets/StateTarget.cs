@@ -114,7 +114,7 @@ sealed class StateTarget : FuzzTarget, IDisposable
             all += count;
         OracleException.Check(all <= Math.Max(content.Length - LogRing.HeadBytes, 0), "more is read than there is");
         reader.TakeLost();
-        return all > 0;
+        return content.Length >= LogRing.HeadBytes;
     }
 
     public void Dispose() => _file.Dispose();
