@@ -111,4 +111,31 @@ public sealed class LearnTests
         Assert.Contains("open /etc/passwd for read", shown.Text);
         SandboxRun.Command(["audit", "verify", log], environment: places).Ended(0);
     }
+
+    [Fact]
+    public void What_the_base_lets_be_reached_is_learned_and_nothing_more()
+    {
+        string[] program =
+        [
+            "python3", "-c", """
+            import socket
+            s = socket.create_connection(("files.example", 8000)); s.sendall(b"x"); s.recv(1)
+            for port in (8001, 9000):
+                try: socket.create_connection(("192.0.2.11", port)).sendall(b"x"); print(port)
+                except OSError as e: print(port, e.errno)
+            """,
+        ];
+        (Outcome learning, _) = Network.NetworkSpace.Run("""
+            network:
+              - {allow: connect, to: files.example, protocol: tcp, because: a test}
+              - {deny: connect, to: 192.0.2.11, because: a test}
+            """, program, words: ["policy", "learn", "--out", Learned]);
+        Assert.Equal("8001 13\n9000 13\n", learning.Ended(0).Text);
+        Assert.Contains("not covered: connect tcp 192.0.2.11:8001", learning.ErrorText);
+        string text = File.ReadAllText(Learned);
+        Assert.Contains("  - allow: connect\n    to: files.example\n    protocol: tcp\n    port:\n      - 8000  # 1 time in 1 run\n", text);
+        (Outcome outcome, string[] reached) = Network.NetworkSpace.Run(text[text.IndexOf("version:", StringComparison.Ordinal)..], program);
+        Assert.Equal("8001 13\n9000 13\n", outcome.Ended(0).Text);
+        Assert.Equal(["tcp 192.0.2.10 8000"], reached);
+    }
 }

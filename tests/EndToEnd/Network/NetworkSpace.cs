@@ -48,8 +48,9 @@ static class NetworkSpace
         {text}
         """;
 
+    /// <param name="words">What the sandbox is told to do with the policy and the command; null for run.</param>
     public static (Outcome Outcome, string[] Reached) Run(
-        string policy, string[] command, IReadOnlyDictionary<string, string>? environment = null)
+        string policy, string[] command, IReadOnlyDictionary<string, string>? environment = null, string[]? words = null)
     {
         Need();
         string folder = Case.NewFolder("network");
@@ -63,7 +64,7 @@ static class NetworkSpace
         string[] mount = mounts ? ["--mount", $"{folder}:/world:rw", "--user", SandboxRun.User] : [];
         Outcome outcome = Native.Run(
             [
-                "unshare", .. Namespaces!, "--", "python3", world, folder, Ring.Sandbox, "run", "--policy", file,
+                "unshare", .. Namespaces!, "--", "python3", world, folder, Ring.Sandbox, .. words ?? ["run"], "--policy", file,
                 .. mount, "--", .. command,
             ],
             folder, environment: environment, timeout: TimeSpan.FromSeconds(100));
