@@ -60,7 +60,8 @@ sealed class RunCommand
     public const string DetachLetter = "-d";
 
     /// <summary>Flags that say nothing about what the guest may do, and make no sense where runs are only watched.</summary>
-    public IEnumerable<Option> OwnFlags => [ShowPolicy, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append];
+    public IEnumerable<Option> OwnFlags =>
+        [ShowPolicy, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append];
 
     public string? PolicyFile(ParseResult flags) => FileName(flags, _policy);
 
