@@ -25,7 +25,7 @@ internal static class Headers
         "linux/membarrier.h", "linux/rseq.h", "linux/times.h", "linux/utime.h", "linux/capability.h",
         "linux/personality.h", "linux/mempolicy.h", "linux/pidfd.h", "linux/tty.h", "linux/sockios.h",
         "linux/ioprio.h", "linux/securebits.h", "linux/landlock.h", "linux/keyctl.h",
-        "linux/seccomp.h", "linux/filter.h", "linux/if.h", "linux/if_tun.h",
+        "linux/seccomp.h", "linux/filter.h",
         "asm/unistd.h",
     ];
 
@@ -45,7 +45,7 @@ internal static class Headers
     [
         "linux/virtio_config.h", "linux/virtio_ids.h", "linux/virtio_mmio.h", "linux/virtio_ring.h",
         "linux/virtio_blk.h", "linux/virtio_console.h", "linux/virtio_net.h", "linux/virtio_vsock.h",
-        "linux/virtio_balloon.h",
+        "linux/virtio_balloon.h", "linux/ioctl.h", "linux/if.h", "linux/if_tun.h",
     ];
 
     /// <summary>Every unit: its name and the C text that includes its headers.</summary>
