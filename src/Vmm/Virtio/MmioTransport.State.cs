@@ -45,6 +45,17 @@ public sealed partial class MmioTransport
                 Reset();
                 return false;
             }
+            for (int i = 0; i < _queues.Length; i++)
+            {
+                QueueState queue = state.Queues[i];
+                _queues[i] = new QueueRegisters
+                {
+                    Size = queue.Size,
+                    Descriptors = queue.Descriptors,
+                    Available = queue.Available,
+                    Used = queue.Used,
+                };
+            }
             _status = state.Status;
             _interruptStatus = state.InterruptStatus;
             _driverFeatures = state.DriverFeatures;

@@ -30,6 +30,9 @@ internal static class AbiNames
         ["sockaddr_in"] = (Headers.Library, "struct sockaddr_in"),
         ["sockaddr_in6"] = (Headers.Library, "struct sockaddr_in6"),
 
+        // In a header that draws in the C library's sockets.
+        ["ifreq"] = (Headers.Virtio, "struct ifreq"),
+
         // libseccomp's.
         ["scmp_arg_cmp"] = (Headers.Library, "struct scmp_arg_cmp"),
 

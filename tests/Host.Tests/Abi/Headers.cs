@@ -46,7 +46,7 @@ internal static class Headers
     [
         "linux/virtio_config.h", "linux/virtio_ids.h", "linux/virtio_mmio.h", "linux/virtio_ring.h",
         "linux/virtio_blk.h", "linux/virtio_console.h", "linux/virtio_net.h", "linux/virtio_vsock.h",
-        "linux/virtio_balloon.h",
+        "linux/virtio_balloon.h", "linux/ioctl.h", "linux/if.h", "linux/if_tun.h",
     ];
 
     /// <summary>Every unit: its name and the C text that includes its headers.</summary>
