@@ -37,7 +37,6 @@ internal static class AbiNames
         ["scmp_arg_cmp"] = (Headers.Library, "struct scmp_arg_cmp"),
 
         // The C library's own.
-        ["ifreq"] = (Headers.Library, "struct ifreq"),
         ["sigset_t"] = (Headers.Library, "sigset_t"),
         ["posix_spawn_file_actions_t"] = (Headers.Library, "posix_spawn_file_actions_t"),
         ["posix_spawnattr_t"] = (Headers.Library, "posix_spawnattr_t"),
