@@ -22,10 +22,18 @@ public sealed class SandboxAuditTests
             whileRunning: child =>
             {
                 Assert.True(SpinWait.SpinUntil(() => File.Exists(Path.Combine(folder, "ready")), 20_000), "no guest");
-                JsonElement mine = JsonDocument.Parse(SandboxRun.Command(["ps", "--json"]).Ended(0).Text).RootElement.EnumerateArray()
-                    .Single(one => one.TryGetProperty("supervisorPid", out JsonElement pid) && pid.GetInt32() == child.Pid);
+                // It is listed once it has run for a moment.
+                JsonElement mine = default;
+                Assert.True(SpinWait.SpinUntil(() => IsListed(child.Pid, out mine), 20_000), "it is not listed");
                 look(mine.GetProperty("id").GetString()!, mine.GetProperty("vmmPid").GetInt32());
             }).Ended(0);
+    }
+
+    static bool IsListed(int supervisor, out JsonElement sandbox)
+    {
+        sandbox = JsonDocument.Parse(SandboxRun.Command(["ps", "--json"]).Ended(0).Text).RootElement.EnumerateArray()
+            .FirstOrDefault(one => one.TryGetProperty("supervisorPid", out JsonElement pid) && pid.GetInt32() == supervisor);
+        return sandbox.ValueKind != JsonValueKind.Undefined;
     }
 
     static Dictionary<string, string> Faults(string id, int status)
