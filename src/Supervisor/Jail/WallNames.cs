@@ -15,8 +15,8 @@ static class WallNames
         (JailWalls.Seccomp, "seccomp filter"),
     ];
 
-    public static IEnumerable<string> Each(JailWalls walls) =>
+    public static IEnumerable<string> ListOf(JailWalls walls) =>
         All.Where(name => walls.HasFlag(name.Wall)).Select(name => name.Name);
 
-    public static string Of(JailWalls walls) => string.Join(", ", Each(walls));
+    public static string Of(JailWalls walls) => string.Join(", ", ListOf(walls));
 }

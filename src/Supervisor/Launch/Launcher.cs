@@ -73,10 +73,8 @@ static class Launcher
         if (process.Jail.DeservesWarning(isRoot: geteuid() == 0))
             StandardStreams.WriteError($"warning: {process.Jail}");
         FileDescriptor[] given = granted?.Descriptors ?? descriptors;
-        JailExpectation? expected =
-            opened.Result is not null || policy.Audit is not null || policy.Isolation.Count > 0 || options.MustBeFound
-                ? ExpectedJail.Of(process, launch, given)
-                : null;
+        bool isInspected = opened.Result is not null || policy.Audit is not null || policy.Isolation.Count > 0;
+        JailExpectation? expected = isInspected || options.MustBeFound ? ExpectedJail.Of(process, launch, given) : null;
         if (options.MustBeFound)
             Publish(state, options, policy, launch, process, expected!);
         detached?.KeepOutput(state.Folder!);
@@ -85,17 +83,14 @@ static class Launcher
             network is null || audit is null ? null : new NetworkRecorder(network, policy.NetworkRules, audit, learned);
         using NetworkBroker? broker = network is null ? null : new NetworkBroker(network, opened.TakeBroker(), recorder);
         VmmProcess watched = process;
-        JailInspection? inspection = opened.Result is not null || policy.Audit is not null || policy.Isolation.Count > 0
-            ? new JailInspection(process, expected!, policy.Isolation, audit)
-            : null;
+        JailInspection? inspection = isInspected ? new JailInspection(process, expected!, policy.Isolation, audit) : null;
         bool hasStarted = false;
         Outcome outcome = Watch(process, terminal, given, signals =>
             new Session(watched, launch.Plan, signals, broker, inspection)
             {
                 State = state,
-                WhenStaying = options.MustBeFound
-                    ? null
-                    : () => Publish(state, options, policy, launch, watched, expected ?? ExpectedJail.Of(watched, launch, given)),
+                WhenStaying = options.MustBeFound ? null : () => Publish(
+                    state, options, policy, launch, watched, expected ?? ExpectedJail.Of(watched, launch, given)),
                 WhenStarted = reported =>
                 {
                     hasStarted = true;

@@ -23,11 +23,13 @@ sealed unsafe class Session
     /// <summary>Called once, when the guest has stayed: what one that is gone at once need not pay for.</summary>
     public Action? WhenStaying { get; init; }
 
+    /// <summary>
+    /// Called with what its VMM says that it has put on, once the guest's first instruction is about to run; false ends it.
+    /// </summary>
+    public Func<StartOrders, bool> WhenStarted { get; init; } = static _ => true;
+
     /// <summary>What other commands ask of the guest comes from here; null for nowhere.</summary>
     public RunState? State { get; init; }
-
-    /// <summary>The guest runs, and that is what its VMM has put on; false ends it.</summary>
-    public Func<StartOrders, bool> WhenStarted { get; init; } = static _ => true;
 
     /// <summary>From the last word of a VMM to its end.</summary>
     public const int EndMilliseconds = 2_000;
@@ -180,12 +182,24 @@ sealed unsafe class Session
         watched[1] = new pollfd { fd = _vmm.EndDescriptor.Value, events = POLLIN };
         bool serves = _networkOpen && _network!.IsReady;
         watched[2] = new pollfd { fd = serves ? _network!.Socket.Value : -1, events = POLLIN };
-        int left = Sooner(MillisecondsLeft(), Stay());
+        int wait = MillisecondsLeft();
         if (_networkOpen && !serves)
-            left = Sooner(left, RoomMilliseconds);
+            wait = (int)Math.Min((uint)wait, RoomMilliseconds);
+        if (!_stays && WhenStaying is not null)
+        {
+            int untilStay = (int)Math.Max(_startedAt + StayMilliseconds - Milliseconds(), 0);
+            if (untilStay == 0)
+            {
+                _stays = true;
+                WhenStaying();
+            }
+            else
+                wait = (int)Math.Min((uint)wait, (uint)untilStay);
+        }
+
         ControlSocket? control = State?.Control;
         watched[3] = new pollfd { fd = control?.Events.Value ?? -1, events = POLLIN };
-        int ready = poll(watched, 4, left);
+        int ready = poll(watched, 4, wait);
         if (ready < 0)
             return errno == EINTR ? false : throw HostException.Last("poll");
         if (ready == 0)
@@ -248,7 +262,7 @@ sealed unsafe class Session
         _outcome = _dialogue.Hear(message, out bool stopped);
         if (message.Kind == MessageKind.Confined && _outcome is null)
             Inspect(_dialogue.Reported!.Value);
-        else if (message.Kind == MessageKind.Started && _outcome is null && !WhenStarted(_dialogue.Reported!.Value))
+        if (!before && _dialogue.GuestStarted && !WhenStarted(_dialogue.Reported!.Value))
             _controlled?.Kill();
         if (_outcome is Outcome.VmmMisbehaved)
             _vmm.Signal(SIGKILL);

@@ -90,8 +90,8 @@ static class InspectTool
         PsTool.WriteSummary(json, one);
         json.WriteString("policyDigest", digest);
         json.WriteNumber("vmmUser", record.VmmUser);
-        WriteTexts(json, "walls", WallNames.Each(record.Jail.Walls));
-        WriteTexts(json, "missingWalls", WallNames.Each(record.Jail.Missing));
+        WriteTexts(json, "walls", WallNames.ListOf(record.Jail.Walls));
+        WriteTexts(json, "missingWalls", WallNames.ListOf(record.Jail.Missing));
         json.WriteString("missingBecause", record.Jail.Reason);
         WriteTexts(json, "requiredWalls", record.Required.Select(wall => Walls.Names[(int)wall]));
         WriteTexts(json, "descriptors", record.Descriptors);

@@ -37,7 +37,6 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
     /// </summary>
     /// <param name="expected">What the kernel is to tell of the VMM's jail.</param>
     /// <returns>Why it cannot be, for people; null when it is.</returns>
-    /// <param name="expected">What the kernel is to tell of the VMM's jail.</param>
     /// <exception cref="UsageException">Its name is taken.</exception>
     public string? Publish(PolicyModel policy, PlannedLaunch launch, VmmProcess vmm, JailExpectation expected)
     {
@@ -58,6 +57,15 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
         return error == -EPERM
             ? $"{_path} can be written by others; remove it"
             : $"{_path}: {Errno.Describe(-error)}; make room there, or have it writable";
+    }
+
+    /// <summary>
+    /// Adds what the VMM says that it has put on. Where that fails, who asks later is told that it said nothing.
+    /// </summary>
+    public void Confirm(StartOrders reported)
+    {
+        _reported = reported;
+        Folder?.WriteJail(ExpectationText.Write(reported));
     }
 
     /// <summary>Holds the place until the record with the name is in it.</summary>
@@ -94,15 +102,6 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
         }
 
         return error == 0 ? Folder.Write(_record = Record(policy, launch, vmm)) : error;
-    }
-
-    /// <summary>
-    /// Adds what the VMM says that it has put on. Where that fails, who asks later is told that it said nothing.
-    /// </summary>
-    public void Confirm(StartOrders reported)
-    {
-        _reported = reported;
-        Folder?.WriteJail(ExpectationText.Write(reported));
     }
 
     SandboxRecord Record(PolicyModel policy, PlannedLaunch launch, VmmProcess vmm) => new()

@@ -36,8 +36,7 @@ sealed unsafe class StateFolder : IDisposable
     const int LockTries = 100;
 
     /// <summary>All files that a folder can hold.</summary>
-    static readonly string[] s_files =
-        [RecordName, NewRecordName, ControlName, PolicyName, JailName, OutputName, ErrorName];
+    static readonly string[] s_files = [RecordName, NewRecordName, JailName, ControlName, PolicyName, OutputName, ErrorName];
 
     readonly FileDescriptor _place;
     readonly FileDescriptor _folder;
