@@ -190,7 +190,7 @@ public sealed unsafe class ControlSocketTests : IDisposable
         // At its end once nobody can write to it any more.
         var left = new pollfd { fd = reader.Value, events = POLLIN };
         Assert.Equal(1, poll(&left, 1, 10_000));
-        Assert.Equal(0, reader.Read(new byte[1]));
+        Assert.Equal(0, (int)reader.Read(new byte[1]));
     }
 
     [Fact]
