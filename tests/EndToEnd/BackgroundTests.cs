@@ -55,7 +55,7 @@ public sealed class BackgroundTests : IDisposable
     [Fact]
     public void A_detached_sandbox_runs_on_and_its_status_and_output_are_kept()
     {
-        string id = Detach([], "sh", "-c", "echo out; echo err >&2; read x; sleep 0.5; exit 7");
+        string id = Detach([], "sh", "-c", "echo out; echo err >&2; read x; sleep 4; exit 7");
         Assert.True(IsListed(id));
         Sandbox("wait", id).Ended(7);
         Assert.False(IsListed(id));
@@ -87,7 +87,7 @@ public sealed class BackgroundTests : IDisposable
     [Fact]
     public void With_rm_nothing_is_left()
     {
-        string id = Detach(["--rm"], "sleep", "0.3");
+        string id = Detach(["--rm"], "sleep", "4");
         int supervisor = (int)Inspect(id)["supervisorPid"]!;
         Sandbox("wait", id).Ended(0);
         Assert.True(SpinWait.SpinUntil(() => !Directory.Exists($"{s_place}/{id}"), 10_000));
