@@ -21,7 +21,9 @@ static class Namespaces
     public static bool IsIdentity(string link)
     {
         int open = link.IndexOf(":[", StringComparison.Ordinal);
-        return open > 0 && link.EndsWith(']') && link.Length < 64 && link.AsSpan(open + 2, link.Length - open - 3) is { Length: > 0 } number
+        return open > 0 && link.Length < 64 && link.EndsWith(']')
+            && !link.AsSpan(0, open).ContainsAnyExceptInRange('a', 'z')
+            && link.AsSpan(open + 2, link.Length - open - 3) is { Length: > 0 } number
             && !number.ContainsAnyExceptInRange('0', '9');
     }
 }
