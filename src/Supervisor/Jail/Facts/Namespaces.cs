@@ -9,8 +9,8 @@ static class Namespaces
     /// <summary>The wall that each makes, in the same order.</summary>
     public static JailWalls[] Walls { get; } =
     [
-        JailWalls.User, JailWalls.Pid, JailWalls.Root, JailWalls.Network, JailWalls.Ipc, JailWalls.Uts, JailWalls.Cgroup,
-        JailWalls.Time,
+        JailWalls.User, JailWalls.Pid, JailWalls.Root, JailWalls.Network, JailWalls.Ipc, JailWalls.Uts,
+        JailWalls.Cgroup, JailWalls.Time,
     ];
 
     /// <summary>Those of a process or thread, by its folder.</summary>
