@@ -10,7 +10,9 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Audit;
 
-/// <summary><c>sandbox audit sandbox</c>: what stands around a running VMM now, held to what its supervisor meant.</summary>
+/// <summary>
+/// <c>sandbox audit sandbox</c>: what stands around a running VMM now, held to what its supervisor meant.
+/// </summary>
 static class SandboxAudit
 {
     /// <summary>Exit status: something does not hold.</summary>
@@ -27,10 +29,12 @@ static class SandboxAudit
         if (!found.IsAlive || found.Record is not SandboxRecord record)
             throw new UsageException($"audit sandbox: {Quote.Value(text)} does not run; see sandbox ps");
         JailExpectation expected = Expectation(found.Id)
-            ?? throw new UsageException($"audit sandbox: nothing is on record of {Quote.Value(text)}'s jail; it may have ended, or be of another version of sandbox");
+            ?? throw new UsageException($"audit sandbox: nothing is on record of {Quote.Value(text)}'s jail; "
+                + "it may have ended, or be of another version of sandbox");
         IReadOnlyList<FactLine> lines = Compare(record.Vmm, expected)
             ?? throw new UsageException($"audit sandbox: {Quote.Value(text)} has ended");
-        string[] required = [.. record.Required.Where(wall => !Stands(wall, lines)).Select(wall => Walls.Names[(int)wall])];
+        string[] required =
+            [.. record.Required.Where(wall => !Stands(wall, lines)).Select(wall => Walls.Names[(int)wall])];
         string report = json ? Json(record, lines, required) : FactReport.Text(lines) + Summary(lines, required);
         return StandardStreams.WriteOutput(report) ? StatusOf(lines) : ExitStatus.SandboxFailed;
     }
@@ -50,14 +54,15 @@ static class SandboxAudit
         if (error != 0)
             return null;
         using (files)
-            return FactReader.Read(files!, HostCgroupFiles.Instance, vmm, geteuid() == 0, expected.Groups) is JailFacts facts
-                && facts.Parent == expected.Supervisor
+            return FactReader.Read(files!, HostCgroupFiles.Instance, vmm, geteuid() == 0, expected.Groups)
+                is JailFacts facts && facts.Parent == expected.Supervisor
                 ? JailComparison.Of(facts, expected)
                 : null;
     }
 
     static bool Stands(Wall wall, IReadOnlyList<FactLine> lines) =>
-        RequiredWalls.For(wall) is JailWalls walls && lines.Where(line => (line.Wall & walls) != 0).All(line => line.Verdict == FactVerdict.Holds);
+        RequiredWalls.For(wall) is JailWalls walls
+        && lines.All(line => (line.Wall & walls) == 0 || line.Verdict == FactVerdict.Holds);
 
     static int StatusOf(IReadOnlyList<FactLine> lines)
     {

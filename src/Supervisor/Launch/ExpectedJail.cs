@@ -58,7 +58,8 @@ static class ExpectedJail
         Add(given, files, "standard error", STDERR_FILENO, path: null, isFolder: false, writable: true);
         // Its end of the channel is in the file system that this end is in.
         if (FactReader.Descriptor(files, vmm.Channel.Socket.Value) is DescriptorFacts near)
-            given.Add(new ExpectedDescriptor("channel", near.Mount, vmm.ChannelInode, null, IsFolder: false, Writable: true));
+            given.Add(new ExpectedDescriptor(
+                "channel", near.Mount, vmm.ChannelInode, null, IsFolder: false, Writable: true));
         return given;
     }
 
@@ -69,19 +70,21 @@ static class ExpectedJail
         for (int i = 0; i < descriptors.Length; i++)
         {
             int index = i;
-            GuestFile? file = Array.Find(launch.Plan.Files, file => file.Kind == GuestFileKind.Host && file.Descriptor == index);
+            GuestFile? file = Array.Find(
+                launch.Plan.Files, file => file.Kind == GuestFileKind.Host && file.Descriptor == index);
             bool isFolder = descriptors[i].GetStatus(out stat status) == 0 && S_ISDIR(status.st_mode);
             // With a user of its own it holds folders as mounts that are attached nowhere: nothing else is in them.
             string? path = isFolder && !own ? HostTree.PathOf(descriptors[i]) : null;
-            Add(granted, files, file?.Path ?? launch.Grants[i].ToString(), descriptors[i].Value, path, isFolder && file is not null,
-                file?.Writable ?? true);
+            Add(granted, files, file?.Path ?? launch.Grants[i].ToString(), descriptors[i].Value, path,
+                isFolder && file is not null, file?.Writable ?? true);
         }
 
         return granted;
     }
 
     static void Add(
-        List<ExpectedDescriptor> all, ProcessFiles files, string name, int number, string? path, bool isFolder, bool writable)
+        List<ExpectedDescriptor> all, ProcessFiles files, string name, int number, string? path, bool isFolder,
+        bool writable)
     {
         if (FactReader.Descriptor(files, number) is DescriptorFacts facts)
             all.Add(new ExpectedDescriptor(name, facts.Mount, facts.Inode, path, isFolder, writable));

@@ -11,7 +11,8 @@ static class GuestRecordFile
     /// <exception cref="HostException">The host has no memory or descriptor left.</exception>
     public static FileDescriptor Create()
     {
-        FileDescriptor file = FileDescriptor.CreateMemory("guest record", Marshal.SizeOf<GuestRecord>(), MFD_ALLOW_SEALING);
+        FileDescriptor file = FileDescriptor.CreateMemory(
+            "guest record", Marshal.SizeOf<GuestRecord>(), MFD_ALLOW_SEALING);
         if (fcntl(file.Value, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) == 0)
             return file;
         HostException failure = HostException.Last("fcntl", "F_ADD_SEALS");

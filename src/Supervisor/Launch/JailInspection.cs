@@ -33,7 +33,9 @@ sealed class JailInspection(
                 : null;
             // Its end is told by whoever waits for it.
             if (facts is null)
-                return error is 0 or -ENOENT or -ESRCH ? null : throw new HostException(-error, "open", $"/proc/{vmm.Pid}");
+                return error is 0 or -ENOENT or -ESRCH
+                    ? null
+                    : throw new HostException(-error, "open", $"/proc/{vmm.Pid}");
             Lines = JailComparison.Of(facts, expected with { Reported = reported });
         }
 

@@ -6,8 +6,8 @@ using Sandbox.Supervisor.Jail.Cgroups;
 namespace Sandbox.Supervisor.Jail.Facts;
 
 /// <summary>
-/// An expectation as its file has it, for whoever compares later: one line of JSON, written at the start, and a line with
-/// what the VMM says that it has put on, added once it has. Any process of the user may have written what is read.
+/// An expectation as its file has it, for whoever compares later: one line of JSON, written at the start, and a line
+/// with what the VMM says that it has put on, added once it has. Any process of the user may have written what is read.
 /// </summary>
 static class ExpectationText
 {
@@ -96,7 +96,8 @@ static class ExpectationText
             expected = Read(document.RootElement);
         }
         // FormatException: a number out of its range. The others: another kind of value, or half of a surrogate pair.
-        catch (Exception bad) when (bad is JsonException or FormatException or InvalidOperationException or KeyNotFoundException)
+        catch (Exception bad) when (bad is JsonException or FormatException or InvalidOperationException
+            or KeyNotFoundException)
         {
             return null;
         }
@@ -115,7 +116,8 @@ static class ExpectationText
         string[] namespaces = [.. root.GetProperty("namespaces").EnumerateArray().Select(link => Text(link, 64))];
         JailWalls wanted = (JailWalls)root.GetProperty("wanted").GetInt32();
         if (root.GetProperty("version").GetInt32() != Version || namespaces.Length != Namespaces.Names.Length
-            || (wanted & ~JailWalls.All) != 0 || !namespaces.All(link => link.Length == 0 || Namespaces.IsIdentity(link)))
+            || (wanted & ~JailWalls.All) != 0
+            || !namespaces.All(link => link.Length == 0 || Namespaces.IsIdentity(link)))
             return null;
         return new JailExpectation
         {
@@ -146,7 +148,8 @@ static class ExpectationText
         {
             string file = Text(parts[i], 64);
             ValueRule rule = (ValueRule)parts[i + 2].GetInt32();
-            if (!file.All(static c => char.IsAsciiLetterLower(c) || c is '.' or '_') || file.StartsWith('.') || !Enum.IsDefined(rule))
+            if (!file.All(static c => char.IsAsciiLetterLower(c) || c is '.' or '_') || file.StartsWith('.')
+                || !Enum.IsDefined(rule))
                 throw new FormatException();
             values.Add(new GroupValue(file, Text(parts[i + 1], 64), rule));
         }
@@ -158,8 +161,8 @@ static class ExpectationText
     {
         JsonElement[] parts = [.. descriptor.EnumerateArray()];
         return parts.Length == 6
-            ? new ExpectedDescriptor(Text(parts[0], MaximumText), parts[1].GetInt64(), parts[2].GetUInt64(), OptionalText(parts[3]),
-                parts[4].GetBoolean(), parts[5].GetBoolean())
+            ? new ExpectedDescriptor(Text(parts[0], MaximumText), parts[1].GetInt64(), parts[2].GetUInt64(),
+                OptionalText(parts[3]), parts[4].GetBoolean(), parts[5].GetBoolean())
             : throw new FormatException();
     }
 

@@ -24,7 +24,9 @@ enum FactSource
     /// <summary>Said by the VMM: the kernel shows it to nobody.</summary>
     Reported,
 
-    /// <summary>The supervisor's own system call, before the VMM ran, succeeded: the kernel shows it to nobody.</summary>
+    /// <summary>
+    /// The supervisor's own system call, before the VMM ran, succeeded: the kernel shows it to nobody.
+    /// </summary>
     Built,
 }
 

@@ -3,10 +3,12 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Jail.Facts;
 
-/// <summary>Reads a VMM's jail back from the kernel. All of it is text that may be hostile, or changes meanwhile.</summary>
+/// <summary>Reads a VMM's jail back from the kernel: texts that may be hostile, or change meanwhile.</summary>
 static class FactReader
 {
-    /// <summary>Of linux/sched.h: a thread of a program that runs the kernel's code only. KVM has one for each VM.</summary>
+    /// <summary>
+    /// Of linux/sched.h: a thread of a program that runs the kernel's code only. KVM has one for each VM.
+    /// </summary>
     const uint PF_USER_WORKER = 0x4000;
 
     /// <summary>

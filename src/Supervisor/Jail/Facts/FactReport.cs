@@ -33,7 +33,8 @@ static class FactReport
         foreach (FactLine line in lines)
         {
             string source = line.Source == FactSource.Read ? "" : $" ({WordOf(line.Source)})";
-            text.Append($"{WordOf(line.Verdict).PadRight(VerdictWidth)}{line.Name.PadRight(NameWidth)} {line.Found}{source}\n");
+            text.Append(WordOf(line.Verdict).PadRight(VerdictWidth)).Append(line.Name.PadRight(NameWidth))
+                .Append($" {line.Found}{source}\n");
             if (line.Verdict == FactVerdict.Holds)
                 continue;
             text.Append(' ', VerdictWidth + NameWidth + 1).Append($"expected: {line.Expected}\n");

@@ -1,6 +1,6 @@
 namespace Sandbox.Supervisor.Jail.Facts;
 
-/// <summary>The files of one process in /proc, by names relative to its folder there. Every answer has a bound.</summary>
+/// <summary>The files of one process in /proc, by names in its folder there. Every answer has a bound.</summary>
 interface IProcessFiles
 {
     /// <summary>The most bytes of a file, and of a list of names.</summary>

@@ -19,14 +19,15 @@ sealed partial class JailComparison
         Add(own ? JailWalls.OwnUser : JailWalls.None, own ? "a user of its own" : "user",
             $"{_expected.User}:{_expected.Group}{(own ? ", without other groups" : "")}", OnEveryThread(UserFault,
                 static status => $"{status.Uids[0]}:{status.Gids[0]}"));
-        Add(JailWalls.Seccomp, "seccomp filter", $"mode {SECCOMP_MODE_FILTER}, at least {_expected.Filters} on each thread",
-            OnEveryThread(FilterFault, static status => $"mode {status.Seccomp}, {status.Filters} filters"));
+        Add(JailWalls.Seccomp, "seccomp filter",
+            $"mode {SECCOMP_MODE_FILTER}, at least {_expected.Filters} on each thread", OnEveryThread(FilterFault, static status => $"mode {status.Seccomp}, {status.Filters} filters"));
         Add(JailWalls.Landlock, "Landlock", "put on by the VMM before it obeyed its plan", Landlock());
     }
 
     static string? CapabilitiesOf(ThreadStatus status)
     {
-        string[] some = [.. s_sets.Zip(status.Capabilities).Where(set => set.Second != 0).Select(set => $"{set.First} {set.Second:x}")];
+        string[] some = [.. s_sets.Zip(status.Capabilities).Where(set => set.Second != 0)
+            .Select(set => $"{set.First} {set.Second:x}")];
         return some.Length == 0 ? null : string.Join(", ", some);
     }
 
@@ -34,7 +35,9 @@ sealed partial class JailComparison
     {
         if (status.Uids.Any(id => id != _expected.User) || status.Gids.Any(id => id != _expected.Group))
             return $"{string.Join('/', status.Uids.Distinct())}:{string.Join('/', status.Gids.Distinct())}";
-        return status.Groups > 0 && _expected.Wanted.HasFlag(JailWalls.OwnUser) ? $"{status.Groups} other groups" : null;
+        return status.Groups > 0 && _expected.Wanted.HasFlag(JailWalls.OwnUser)
+            ? $"{status.Groups} other groups"
+            : null;
     }
 
     // The kernel's workers run no instruction of the VMM's, and make no system call.
@@ -52,7 +55,9 @@ sealed partial class JailComparison
         const string unseen = "the kernel shows it to nobody";
         if (_expected.Reported is not StartOrders reported)
             return Finding.CannotBeRead(0) with { Advice = $"{unseen}, and the VMM has not said it yet" };
-        return (reported.HasFlag(StartOrders.Landlock) ? Finding.Holds("the VMM says so") : Finding.Missing("not put on"))
-            with { Source = FactSource.Reported };
+        Finding finding = reported.HasFlag(StartOrders.Landlock)
+            ? Finding.Holds("the VMM says so")
+            : Finding.Missing("not put on");
+        return finding with { Source = FactSource.Reported };
     }
 }

@@ -9,7 +9,8 @@ sealed partial class JailComparison
     /// <summary>What a VMM makes itself, and how many of it; 0 for as many as it likes.</summary>
     static readonly (string Target, int Most)[] s_own =
     [
-        ("anon_inode:kvm-vm", 1), ("anon_inode:kvm-vcpu:", 0), ("anon_inode:[eventpoll]", 0), ("anon_inode:[eventfd]", 0),
+        ("anon_inode:kvm-vm", 1), ("anon_inode:kvm-vcpu:", 0), ("anon_inode:[eventpoll]", 0),
+        ("anon_inode:[eventfd]", 0),
     ];
 
     static readonly string[] s_rootOptions = ["ro", "nosuid", "nodev", "noexec"];
@@ -18,17 +19,20 @@ sealed partial class JailComparison
     {
         Add(JailWalls.Root, "empty root", "one empty tmpfs, read-only, and nothing else mounted", Mounts());
         Add(JailWalls.Root, "root and working directory", "that root", Places());
-        Add(JailWalls.None, "descriptors", "what the plan grants, what lies beneath it, and what a VMM makes", Descriptors());
+        Add(JailWalls.None, "descriptors", "what the plan grants, what lies beneath it, and what a VMM makes",
+            Descriptors());
     }
 
     Finding Mounts()
     {
         if (!_facts.Mounts.Is(out MountFacts[]? mounts))
             return Finding.CannotBeRead(_facts.Mounts.Errno);
-        if (mounts is [{ Root: "/", Place: "/", Kind: "tmpfs" } only] && !s_rootOptions.Except(only.Options.Split(',')).Any())
+        if (mounts is [{ Root: "/", Place: "/", Kind: "tmpfs" } only]
+            && !s_rootOptions.Except(only.Options.Split(',')).Any())
             return Finding.Holds($"tmpfs {Quote.Value(only.Options)}");
         return Finding.Missing($"{mounts.Length} mounts: "
-            + Finding.Some([.. mounts.Select(mount => $"{Quote.Value(mount.Kind)} at {Quote.Value(mount.Place)} {Quote.Value(mount.Options)}")]));
+            + Finding.Some([.. mounts.Select(mount =>
+                $"{Quote.Value(mount.Kind)} at {Quote.Value(mount.Place)} {Quote.Value(mount.Options)}")]));
     }
 
     Finding Places()

@@ -14,7 +14,8 @@ sealed partial class JailComparison
     void CompareGroups()
     {
         foreach (string controller in s_controlled)
-            if (!_expected.Groups.Any(group => group.Values.Any(value => value.File.StartsWith(controller, StringComparison.Ordinal))))
+            if (!_expected.Groups.Any(group =>
+                group.Values.Any(value => value.File.StartsWith(controller, StringComparison.Ordinal))))
                 Add(JailWalls.CgroupLimits, GroupName, $"limits of {controller.TrimEnd('.')}", Finding.Missing("none"));
         foreach ((ExpectedGroup expected, GroupFacts found) in _expected.Groups.Zip(_facts.Groups))
         {
@@ -60,7 +61,8 @@ sealed partial class JailComparison
 
     /// <summary>CPUs' worth; null for "max", which is no bound.</summary>
     static double? ShareOf(string text) =>
-        text.Split(' ') is [var quota, var period] && Number(quota) is ulong part && Number(period) is > 0 and ulong whole
+        text.Split(' ') is [var quota, var period]
+        && Number(quota) is ulong part && Number(period) is > 0 and ulong whole
             ? (double)part / whole
             : null;
 }

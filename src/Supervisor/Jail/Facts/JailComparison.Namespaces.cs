@@ -12,7 +12,8 @@ sealed partial class JailComparison
             int kind = i;
             string host = _expected.HostNamespaces[kind];
             JailWalls wall = Namespaces.Walls[kind];
-            Add(wall, wall == JailWalls.Root ? "mount namespace" : WallNames.Of(wall), $"another one than the supervisor's {host}",
+            Add(wall, wall == JailWalls.Root ? "mount namespace" : WallNames.Of(wall),
+                $"another one than the supervisor's {host}",
                 host.Length == 0 ? Finding.CannotBeRead(ENODATA) : Namespace(kind, host));
             if (wall == JailWalls.User)
                 Add(wall, "its users", "the caller, or everybody under their own numbers", Maps());

@@ -7,7 +7,8 @@ namespace Sandbox.Supervisor.Jail.Facts;
 // What holds for the process as a whole.
 sealed partial class JailComparison
 {
-    static readonly string[] s_limits = ["Max core file size", "Max msgqueue size", "Max locked memory", "Max realtime priority"];
+    static readonly string[] s_limits =
+        ["Max core file size", "Max msgqueue size", "Max locked memory", "Max realtime priority"];
 
     void CompareProcess()
     {
@@ -38,7 +39,8 @@ sealed partial class JailComparison
             .Select(name => $"{name} {Text(limits[name].Soft)} of {Text(limits[name].Hard)}")];
         if (open.Length == 0)
             return Finding.Holds("all 0");
-        return new Finding(string.Join(", ", open), open.Length == s_limits.Length ? FactVerdict.Missing : FactVerdict.Weaker);
+        return new Finding(
+            string.Join(", ", open), open.Length == s_limits.Length ? FactVerdict.Missing : FactVerdict.Weaker);
 
         static string Text(ulong limit) =>
             limit == ulong.MaxValue ? "unlimited" : limit.ToString(CultureInfo.InvariantCulture);
@@ -48,10 +50,11 @@ sealed partial class JailComparison
     {
         if (!_facts.FilesOwner.Is(out uint owner))
             return Finding.CannotBeRead(_facts.FilesOwner.Errno);
-        if (_facts.Threads.Is(out ThreadFacts[]? threads) && threads.Length > 0 && threads[0].Status.Is(out ThreadStatus? status)
-            && status.Uids[1] != 0)
+        if (_facts.Threads.Is(out ThreadFacts[]? threads) && threads.Length > 0
+            && threads[0].Status.Is(out ThreadStatus? status) && status.Uids[1] != 0)
             return Finding.HoldsIf(owner != status.Uids[1], $"they are user {owner}'s");
-        return Finding.CannotBeRead(0) with { Advice = "the files of a process that runs as root are root's either way" };
+        const string either = "the files of a process that runs as root are root's either way";
+        return Finding.CannotBeRead(0) with { Advice = either };
     }
 
     Finding Session()

@@ -38,7 +38,8 @@ sealed partial class JailComparison
         string? advice = finding.Verdict switch
         {
             FactVerdict.CannotBeRead => finding.Advice ?? Advice(finding.Errno),
-            FactVerdict.Missing when _expected.Told is string told && wall != JailWalls.None => $"told at the start: {Quote.Value(told)}",
+            FactVerdict.Missing when _expected.Told is string told && wall != JailWalls.None =>
+                $"told at the start: {Quote.Value(told)}",
             _ => finding.Advice,
         };
         _lines.Add(new FactLine(wall, name, expected, finding.Found, finding.Verdict, finding.Source, advice));
@@ -74,7 +75,8 @@ sealed partial class JailComparison
         }
 
         if (faults.Count > 0)
-            return new Finding(Finding.Some(faults), faults.Count == threads.Length ? FactVerdict.Missing : FactVerdict.Weaker);
+            return new Finding(
+                Finding.Some(faults), faults.Count == threads.Length ? FactVerdict.Missing : FactVerdict.Weaker);
         return unread != 0 ? Finding.CannotBeRead(unread) : Finding.Holds($"{found} on {threads.Length} threads");
     }
 

@@ -18,7 +18,7 @@ sealed record JailExpectation
     /// <summary>Why the jail lacks walls, as it was told at the start; null when it said that it lacks none.</summary>
     public string? Told { get; init; }
 
-    /// <summary>The supervisor's own, by <see cref="Namespaces.Names"/>; empty for one that could not be read.</summary>
+    /// <summary>The supervisor's, by <see cref="Namespaces.Names"/>; empty for one that could not be read.</summary>
     public required string[] HostNamespaces { get; init; }
 
     /// <summary>The VMM's on the host.</summary>
@@ -46,7 +46,9 @@ sealed record JailExpectation
     /// </summary>
     public StartOrders? Reported { get; init; }
 
-    /// <summary>The least seccomp filters on a thread: 1 before the guest's first instruction, then its role's too.</summary>
+    /// <summary>
+    /// The least seccomp filters on a thread: 1 before the guest's first instruction, then its role's too.
+    /// </summary>
     public required int Filters { get; init; }
 }
 

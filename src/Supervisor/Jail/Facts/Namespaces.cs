@@ -9,8 +9,8 @@ static class Namespaces
     /// <summary>The wall that each makes, in the same order.</summary>
     public static JailWalls[] Walls { get; } =
     [
-        JailWalls.User, JailWalls.Pid, JailWalls.Root, JailWalls.Network, JailWalls.Ipc, JailWalls.Uts, JailWalls.Cgroup,
-        JailWalls.Time,
+        JailWalls.User, JailWalls.Pid, JailWalls.Root, JailWalls.Network, JailWalls.Ipc, JailWalls.Uts,
+        JailWalls.Cgroup, JailWalls.Time,
     ];
 
     /// <summary>Those of a process or thread, by its folder.</summary>
@@ -21,7 +21,9 @@ static class Namespaces
     public static bool IsIdentity(string link)
     {
         int open = link.IndexOf(":[", StringComparison.Ordinal);
-        return open > 0 && link.EndsWith(']') && link.Length < 64 && link.AsSpan(open + 2, link.Length - open - 3) is { Length: > 0 } number
+        return open > 0 && link.Length < 64 && link.EndsWith(']')
+            && !link.AsSpan(0, open).ContainsAnyExceptInRange('a', 'z')
+            && link.AsSpan(open + 2, link.Length - open - 3) is { Length: > 0 } number
             && !number.ContainsAnyExceptInRange('0', '9');
     }
 }

@@ -30,12 +30,14 @@ static class ProcText
         ulong[] capabilities = new ulong[s_capabilities.Length];
         for (int i = 0; i < capabilities.Length; i++)
             if (!fields.TryGetValue(s_capabilities[i], out string? set) || set.Length != 16
-                || !ulong.TryParse(set, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out capabilities[i]))
+                || !ulong.TryParse(
+                    set, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out capabilities[i]))
                 return null;
         string[] numbers = Words("NSpid");
         int? filters = fields.TryGetValue("Seccomp_filters", out string? count) ? Number(count) : -1;
         if (uids is null || gids is null || !fields.ContainsKey("Groups") || filters is null || numbers.Length == 0
-            || Number(numbers[^1]) is not int inner || Words("NoNewPrivs") is not [string privileges] || privileges is not ("0" or "1")
+            || Number(numbers[^1]) is not int inner
+            || Words("NoNewPrivs") is not [string privileges] || privileges is not ("0" or "1")
             || Words("Seccomp") is not [string seccomp] || Number(seccomp) is not int mode)
             return null;
         return new ThreadStatus(uids, gids, Words("Groups").Length, capabilities, privileges == "1", mode,
@@ -95,7 +97,7 @@ static class ProcText
         return [.. mounts];
     }
 
-    /// <summary>Of uid_map or gid_map: its lines with one blank between numbers, joined by commas; empty for none.</summary>
+    /// <summary>Of uid_map or gid_map: its lines with one blank between numbers, joined by commas.</summary>
     public static string? IdMap(string text)
     {
         List<string> lines = [];
@@ -110,7 +112,9 @@ static class ProcText
         return string.Join(", ", lines);
     }
 
-    /// <summary>Flags, mount and inode of /proc/PID/fdinfo/N; -1 and 0 for the last two where the kernel does not tell.</summary>
+    /// <summary>
+    /// Flags, mount and inode of /proc/PID/fdinfo/N; -1 and 0 for the last two where the kernel does not tell.
+    /// </summary>
     public static (int Flags, long Mount, ulong Inode)? DescriptorInfo(string text)
     {
         int? flags = null;
@@ -165,7 +169,9 @@ static class ProcText
     static bool IsId(string word) => uint.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out _);
 
     static uint[]? Four(string[] words) =>
-        words.Length == 4 && words.All(IsId) ? [.. words.Select(word => uint.Parse(word, CultureInfo.InvariantCulture))] : null;
+        words.Length == 4 && words.All(IsId)
+            ? [.. words.Select(word => uint.Parse(word, CultureInfo.InvariantCulture))]
+            : null;
 
     static ulong? Limit(string word) => word == "unlimited"
         ? ulong.MaxValue

@@ -72,6 +72,15 @@ public class ProcTextTests
         Assert.Equal((2, 24L, 3UL), ProcText.DescriptorInfo("pos:\t0\nflags:\t02\nmnt_id:\t24\nino:\t3\nflags:\t07\nino:\t9\n"));
 
     [Theory]
+    [InlineData("net:[4026531840]", true)]
+    [InlineData("n\0t:[1]", false)]
+    [InlineData(":[1]", false)]
+    [InlineData("net:[]", false)]
+    [InlineData("net:[1", false)]
+    [InlineData("net:[1x]", false)]
+    public void ANamespaceIsAKindAndANumber(string link, bool isOne) => Assert.Equal(isOne, Namespaces.IsIdentity(link));
+
+    [Theory]
     [InlineData("a\nb\nlo 1")]
     [InlineData("a\nb\n: 1")]
     public void NoInterfaces(string text) => Assert.Null(ProcText.Interfaces(text));
