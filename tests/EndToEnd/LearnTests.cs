@@ -125,17 +125,17 @@ public sealed class LearnTests
                 except OSError as e: print(port, e.errno)
             """,
         ];
-        (Outcome learning, _) = Network.NetworkSpace.Run("""
+        (Outcome learning, string[] reached) = Network.NetworkSpace.Run("""
             network:
               - {allow: connect, to: files.example, protocol: tcp, because: a test}
               - {deny: connect, to: 192.0.2.11, because: a test}
             """, program, words: ["policy", "learn", "--out", Learned]);
         Assert.Equal("8001 13\n9000 13\n", learning.Ended(0).Text);
+        Assert.Equal(["tcp 192.0.2.10 8000"], reached);
         Assert.Contains("not covered: connect tcp 192.0.2.11:8001", learning.ErrorText);
         string text = File.ReadAllText(Learned);
         Assert.Contains("  - allow: connect\n    to: files.example\n    protocol: tcp\n    port:\n      - 8000  # 1 time in 1 run\n", text);
-        (Outcome outcome, string[] reached) = Network.NetworkSpace.Run(text[text.IndexOf("version:", StringComparison.Ordinal)..], program);
-        Assert.Equal("8001 13\n9000 13\n", outcome.Ended(0).Text);
-        Assert.Equal(["tcp 192.0.2.10 8000"], reached);
+        foreach ((string request, int status) in new[] { ("files.example:8000", 0), ("files.example:8001", 1), ("192.0.2.11:8001", 1) })
+            SandboxRun.Command(["policy", "explain", Learned, "--request", $"connect tcp {request}"]).Ended(status);
     }
 }

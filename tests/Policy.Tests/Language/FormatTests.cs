@@ -180,4 +180,18 @@ public class FormatTests
         Assert.Equal("p:2:\n- b\\x0d\n+ b\np:4:\n+ e\n", LineDifference.Human("p", "a\nb\r\nc\nd\n", "a\nb\nc\ne\nd\n"));
         Assert.Equal("p:1:\n- a\n+ b\n", LineDifference.Human("p", "a", "b"));
     }
+
+    /// <summary>Values that are not written out: what the library says about where they are is not to be relied on.</summary>
+    [Theory]
+    [InlineData("---")]
+    [InlineData("--- ")]
+    [InlineData("a: !\n: b`c d\n\n\n# e")]
+    [InlineData("- !\n- !")]
+    [InlineData("{a: !, !: b}")]
+    public void WhatIsNotThereIsFormattedOrRefused(string text)
+    {
+        var diagnostics = new Diagnostics();
+        string? formatted = PolicyFormat.Format(new SourceText("p.yaml", text), diagnostics);
+        Assert.Equal(formatted is null, diagnostics.HasErrors);
+    }
 }

@@ -15,22 +15,23 @@ abstract record LayoutNode(int Start, int End)
         while (parser.Current is not DocumentStart)
             parser.MoveNext();
         parser.MoveNext();
-        return Read(parser);
+        return Read(parser, text.Length);
     }
 
-    static LayoutNode Read(Parser parser)
+    /// <param name="length">Of the text: the library's marks of values that are not written out may lie behind it, or end before they begin.</param>
+    static LayoutNode Read(Parser parser, int length)
     {
         ParsingEvent first = parser.Current!;
         parser.MoveNext();
-        int start = (int)first.Start.Index;
+        int start = (int)Math.Min(first.Start.Index, length);
         if (first is Scalar scalar)
-            return new LayoutScalar(start, (int)scalar.End.Index, scalar.Value, scalar.Style);
+            return new LayoutScalar(start, (int)Math.Clamp(scalar.End.Index, start, length), scalar.Value, scalar.Style);
         bool map = first is MappingStart;
         bool flow = map ? ((MappingStart)first).Style == MappingStyle.Flow : ((SequenceStart)first).Style == SequenceStyle.Flow;
         var children = new List<LayoutNode>();
         while (parser.Current is not (MappingEnd or SequenceEnd))
-            children.Add(Read(parser));
-        int end = (int)parser.Current!.Start.Index;
+            children.Add(Read(parser, length));
+        int end = (int)Math.Clamp(parser.Current!.Start.Index, start, length);
         parser.MoveNext();
         return new LayoutCollection(start, end, map, flow, children);
     }
