@@ -206,6 +206,23 @@ sealed unsafe class Session
         return problem is not null && Misbehaved(problem);
     }
 
+    /// <summary>Of two times as poll(2) takes them, of which -1 is never.</summary>
+    static int Sooner(int one, int other) => (int)Math.Min((uint)one, (uint)other);
+
+    /// <summary>Calls <see cref="WhenStaying"/> when it is time for that.</summary>
+    /// <returns>Milliseconds until then; -1 when that is over.</returns>
+    int Stay()
+    {
+        if (_stays || WhenStaying is null)
+            return -1;
+        int left = (int)Math.Max(_startedAt + StayMilliseconds - Milliseconds(), 0);
+        if (left > 0)
+            return left;
+        _stays = true;
+        WhenStaying();
+        return -1;
+    }
+
     bool Receive()
     {
         ChannelMessage message;
@@ -228,7 +245,6 @@ sealed unsafe class Session
             return false;
         }
 
-        bool before = _dialogue.GuestStarted;
         _outcome = _dialogue.Hear(message, out bool stopped);
         if (message.Kind == MessageKind.Confined && _outcome is null)
             Inspect(_dialogue.Reported!.Value);
