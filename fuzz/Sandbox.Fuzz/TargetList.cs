@@ -1,4 +1,5 @@
 using Sandbox.Fuzz.Targets;
+using Sandbox.Fuzz.Targets.Virtio;
 
 namespace Sandbox.Fuzz;
 
@@ -22,6 +23,9 @@ static class TargetList
         ["channel"] = static () => new ChannelTarget(),
         ["broker"] = static () => new BrokerTarget(),
         ["dns"] = static () => new DnsTarget(),
+        ["virtqueue"] = static () => new VirtqueueTarget(),
+        ["virtio"] = static () => new TransportTarget(),
+        ["virtio-devices"] = static () => new DeviceTarget(),
         ["self-test"] = static () => new SelfTestTarget(),
     };
 
