@@ -1,4 +1,5 @@
 using Sandbox.Fuzz.Targets;
+using Sandbox.Fuzz.Targets.Virtio;
 
 namespace Sandbox.Fuzz;
 
@@ -28,6 +29,9 @@ static class TargetList
         ["agent"] = static () => new AgentTarget(),
         ["serial"] = static () => new SerialTarget(),
         ["decisions"] = static () => new DecisionTarget(),
+        ["virtqueue"] = static () => new VirtqueueTarget(),
+        ["virtio"] = static () => new TransportTarget(),
+        ["virtio-devices"] = static () => new DeviceTarget(),
         ["self-test"] = static () => new SelfTestTarget(),
     };
 
