@@ -167,6 +167,12 @@ def micro(runs, work, record):
         # The other line of that program includes its own just-in-time compilation.
         if name == "exit":
             print(f"{'bare exit with an empty handler, ns':<36}{'':>26}{float(value):>26.4g}")
+    virtio = subprocess.run(
+        ["dotnet", "bench/Virtio/bin/Release/net10.0/linux-x64/sandbox-bench-virtio.dll"], capture_output=True, text=True)
+    figures = dict(line.split("=") for line in virtio.stdout.splitlines())
+    record.update({f"virtio/{name}": float(value) for name, value in figures.items()})
+    if figures:
+        print(f"virtio, one request of a driver at CPL 3: {figures['request']} ns, {figures['ratio']} times a bare exit")
 
 
 def main():
