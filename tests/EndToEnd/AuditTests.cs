@@ -67,7 +67,7 @@ public sealed class AuditTests
         Assert.Equal(("start", "end"), (lines[0].GetProperty("Kind").GetString(), lines[^1].GetProperty("Kind").GetString()));
         Assert.True(lines[^1].GetProperty("Complete").GetBoolean());
         Assert.Equal(3, lines[^1].GetProperty("Status").GetInt32());
-        Assert.Equal("walls", lines[1].GetProperty("Kind").GetString());
+        Assert.Single(lines, line => Text(line, "Kind") == "walls");
         Assert.Equal(lines.Count - 3, lines[^1].GetProperty("Decisions").GetInt32());
         Assert.InRange(lines[^1].GetProperty("PeakKibibytes").GetInt64(), 1024, 1 << 20);
         JsonElement read = Assert.Single(lines, line => Is(line, "open /data/secret.key for read"));

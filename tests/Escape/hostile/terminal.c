@@ -31,15 +31,11 @@ static int set_modes(void)
     return ioctl(STDERR_FILENO, TCGETS, &modes) ? errno : error_of(ioctl(STDERR_FILENO, TCSETS, &modes));
 }
 
-// Without waiting for a key: can a key be waited for?
+// None of them, so that none has to be waited for.
 static int read_keys(void)
 {
     char key;
-    int flags = fcntl(STDERR_FILENO, F_GETFL);
-    fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK);
-    int error = harmless(read(STDERR_FILENO, &key, 1), EAGAIN);
-    fcntl(STDERR_FILENO, F_SETFL, flags);
-    return error;
+    return error_of(read(STDERR_FILENO, &key, 0));
 }
 
 const struct attempt terminal_attempts[] = {
