@@ -111,6 +111,8 @@ public sealed class MachineTests
     {
         string initrd = Initramfs("panic", """
             echo "processors: $(grep -c ^processor /proc/cpuinfo)"
+            # A kernel that panics does not wait for what its terminals have not sent yet.
+            sleep 2
             """);
         Outcome outcome = Run(
             ["--kernel", Kernel, "--initrd", initrd, "--memory", "256M", "--cpus", "2", "--append", "quiet"], seconds: 170);

@@ -14,6 +14,7 @@ done </modules/order
 share() { mount -t 9p -o "trans=virtio,version=9p2000.L,msize=512000,$3" "$1" "$2"; }
 share host /host ro,cache=loose
 mount -t tmpfs tmpfs /host/tmp
+mount -t tmpfs tmpfs /host/run
 mkdir /host/tmp/repository /host/tmp/cases
 share repository /host/tmp/repository ro,cache=loose
 share cases /host/tmp/cases cache=none

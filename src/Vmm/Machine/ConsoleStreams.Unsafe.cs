@@ -6,7 +6,7 @@ namespace Sandbox.Vmm.Machine;
 
 /// <summary>
 /// The caller's standard input and output at a machine guest's serial port, with a thread each. A reader that does not
-/// read makes the guest wait; input that the guest does not take stays with the caller.
+/// read makes the guest wait; input that the guest does not take, or not yet, stays with the caller.
 /// </summary>
 sealed unsafe class ConsoleStreams : IMachineStreams
 {
@@ -115,7 +115,8 @@ sealed unsafe class ConsoleStreams : IMachineStreams
         lock (_inputTaken)
             while (true)
             {
-                bytes = bytes[_serial.Receive(bytes)..];
+                if (_serial.IsListening)
+                    bytes = bytes[_serial.Receive(bytes)..];
                 if (bytes.IsEmpty)
                     return;
                 Monitor.Wait(_inputTaken);

@@ -72,7 +72,7 @@ public class SerialPortTests : IInterruptLine
         Assert.Equal(SerialPort.InputCapacity, _port.Receive(new byte[1000]));
         Assert.Equal(0, _port.Receive([1]));
         Assert.Equal((1, 0x04, 0x01), (_edges, Read(Identity) & 0x3f, Read(LineStatus) & 0x1f));
-        Assert.Equal((0, 1), (Read(Data), taken));
+        Assert.Equal((0, 2), (Read(Data), taken));
         Assert.Equal(1, _port.Receive([42, 43]));
         for (int i = 1; i < SerialPort.InputCapacity; i++)
             Assert.Equal(0, Read(Data));

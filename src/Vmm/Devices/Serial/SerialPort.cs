@@ -42,7 +42,22 @@ public sealed class SerialPort(IInterruptLine line, ISerialOutput output) : IBus
     /// <summary>Bytes that the guest sent although it was told to wait.</summary>
     public long Lost => Volatile.Read(ref _lost);
 
-    /// <summary>Is called by a vCPU's thread when the guest has taken input: there is room. Set before it runs.</summary>
+    /// <summary>
+    /// Whether the guest has asked to be told of input. A driver that opens the port throws away what came before.
+    /// </summary>
+    public bool IsListening
+    {
+        get
+        {
+            lock (_lock)
+                return (_enabled & EnableReceived) != 0;
+        }
+    }
+
+    /// <summary>
+    /// Is called by a vCPU's thread when the guest has taken input, so that there is room, and when it begins to listen.
+    /// Set before it runs.
+    /// </summary>
     public Action InputTaken
     {
         set => _inputTaken = value;
@@ -87,8 +102,15 @@ public sealed class SerialPort(IInterruptLine line, ISerialOutput output) : IBus
     {
         if (data.Length != 1)
             return;
+        bool listens;
         lock (_lock)
+        {
+            byte before = _enabled;
             Store((int)offset, data[0]);
+            listens = (_enabled & ~before & EnableReceived) != 0;
+        }
+        if (listens)
+            _inputTaken?.Invoke();
     }
 
     private byte Load(int register, ref bool taken)
