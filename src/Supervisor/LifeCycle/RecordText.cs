@@ -64,11 +64,13 @@ static class RecordText
         Grant.Broker => "network",
         Grant.Trace => "trace",
         Grant.Decisions => "decisions",
+        Grant.BootFile => "boot-file",
+        Grant.AgentInitrd => "initrd",
         _ => throw new ArgumentOutOfRangeException(nameof(grant)),
     };
 
     static readonly string[] s_kinds =
-        ["system-folder", "system-file", "mount", "stream", "result", "network", "trace", "decisions"];
+        ["system-folder", "system-file", "mount", "stream", "result", "network", "trace", "decisions", "boot-file", "initrd"];
 
     public static byte[] Write(SandboxRecord record)
     {

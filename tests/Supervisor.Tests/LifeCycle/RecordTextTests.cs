@@ -1,5 +1,6 @@
 using System.Text;
 using Sandbox.Supervisor.LifeCycle;
+using Sandbox.Supervisor.Planning;
 using Xunit;
 
 namespace Sandbox.Supervisor.Tests.LifeCycle;
@@ -11,6 +12,10 @@ public class RecordTextTests
     static string Text(SandboxRecord record) => Encoding.UTF8.GetString(RecordText.Write(record));
 
     static SandboxRecord? Parse(string text) => RecordText.Parse(Encoding.UTF8.GetBytes(text));
+
+    [Fact]
+    public void EveryGrantHasAKind() => Assert.All(typeof(Grant).GetNestedTypes(), kind => Assert.NotEmpty(
+        RecordText.KindOf((Grant)System.Runtime.CompilerServices.RuntimeHelpers.GetUninitializedObject(kind))));
 
     [Fact]
     public void WhatIsWrittenIsReadBack()
