@@ -91,6 +91,8 @@ public sealed class MachineTests
     [Fact]
     public void Debians_kernel_boots_to_its_first_process_reads_its_input_and_powers_off()
     {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
         string initrd = Initramfs("hello", """
             read -r line
             echo "read: $line"
@@ -109,6 +111,8 @@ public sealed class MachineTests
     [Fact]
     public void Two_processors_start_and_a_panic_is_told_from_a_reset()
     {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
         string initrd = Initramfs("panic", """
             echo "processors: $(grep -c ^processor /proc/cpuinfo)"
             # A kernel that panics does not wait for what its terminals have not sent yet.
