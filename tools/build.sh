@@ -80,7 +80,7 @@ build_native() {
             [[ -e $project ]] && mkdir -p "${project%/*}/bin" "${project%/*}/obj"
         done
         touch "$stamp.new"
-        say "building the native programs (about a minute, only after changes): 1 of 3 ..."
+        say "building the native programs (a minute or two, only after changes): 1 of 3 ..."
         publish Supervisor
         say "building the native programs: 2 of 3 ..."
         publish Vmm

@@ -1,6 +1,5 @@
 using Sandbox.Host;
 using Sandbox.Vmm.Devices.Serial;
-using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Machine;
 
@@ -8,7 +7,7 @@ namespace Sandbox.Vmm.Machine;
 /// The caller's standard input and output at a machine guest's serial port, with a thread each. A reader that does not
 /// read makes the guest wait; input that the guest does not take, or not yet, stays with the caller.
 /// </summary>
-sealed unsafe class ConsoleStreams : IMachineStreams
+sealed class ConsoleStreams : IMachineStreams
 {
     // What is still on its way when the guest has ended is not waited for longer: the reader may be gone for good.
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
@@ -44,7 +43,7 @@ sealed unsafe class ConsoleStreams : IMachineStreams
         };
     }
 
-    /// <summary>Bytes that went to the output.</summary>
+    /// <summary>Bytes that the guest wrote, whether anybody still reads them or not.</summary>
     public long OutputBytes => Volatile.Read(ref _outputBytes);
 
     public void Start()
@@ -71,8 +70,8 @@ sealed unsafe class ConsoleStreams : IMachineStreams
         while ((count = _queue.Take(buffer)) > 0)
         {
             long room = _limit == 0 ? count : Math.Min(_limit - _outputBytes, count);
-            if (isOpen)
-                isOpen = TryWrite(buffer[..(int)room]);
+            isOpen = isOpen && CallersStream.TryWrite(_output!, buffer[..(int)room]);
+            Volatile.Write(ref _outputBytes, _outputBytes + room);
             if (room == count)
                 continue;
             _limitReached();
@@ -80,34 +79,11 @@ sealed unsafe class ConsoleStreams : IMachineStreams
         }
     }
 
-    /// <returns>False when nobody reads any more.</returns>
-    private bool TryWrite(ReadOnlySpan<byte> bytes)
-    {
-        while (!bytes.IsEmpty)
-        {
-            nint written = _output!.Write(bytes);
-            if (written == -EAGAIN)
-                WaitFor(_output, POLLOUT);
-            else if (written is < 0 and not -EINTR)
-                return false;
-            bytes = bytes[(int)Math.Max(written, 0)..];
-            Volatile.Write(ref _outputBytes, _outputBytes + Math.Max(written, 0));
-        }
-        return true;
-    }
-
     private void Read()
     {
         Span<byte> buffer = stackalloc byte[SerialPort.InputCapacity];
-        while (true)
-        {
-            nint count = _input!.Read(buffer);
-            if (count == -EAGAIN)
-                WaitFor(_input, POLLIN);
-            else if (count is <= 0 and not -EINTR)
-                return;
-            Send(buffer[..(int)Math.Max(count, 0)]);
-        }
+        while (CallersStream.Read(_input!, buffer) is > 0 and int count)
+            Send(buffer[..count]);
     }
 
     private void Send(ReadOnlySpan<byte> bytes)
@@ -121,11 +97,5 @@ sealed unsafe class ConsoleStreams : IMachineStreams
                     return;
                 Monitor.Wait(_inputTaken);
             }
-    }
-
-    private static void WaitFor(FileDescriptor file, short events)
-    {
-        pollfd watched = new() { fd = file.Value, events = events };
-        _ = poll(&watched, 1, -1);
     }
 }

@@ -14,7 +14,7 @@ readonly record struct AgentEnd(EndCause Cause, long Value, long Detail);
 /// comes may be a lie: frames that are none, or not in their place, end the guest; nothing that is said makes anything
 /// grow, and no more input is sent than was asked for.
 /// </summary>
-sealed unsafe class AgentStreams : IMachineStreams
+sealed class AgentStreams : IMachineStreams
 {
     private const int SignalMilliseconds = 1000;
 
@@ -165,16 +165,7 @@ sealed unsafe class AgentStreams : IMachineStreams
     private void Write(FileDescriptor? to, ref bool isOpen, ReadOnlySpan<byte> bytes)
     {
         int room = _limit == 0 ? bytes.Length : (int)Math.Min(_limit - _outputBytes, bytes.Length);
-        ReadOnlySpan<byte> rest = bytes[..room];
-        while (isOpen && !rest.IsEmpty)
-        {
-            nint written = to!.Write(rest);
-            if (written == -EAGAIN)
-                WaitFor(to, POLLOUT);
-            else if (written is < 0 and not -EINTR)
-                isOpen = false;
-            rest = rest[(int)Math.Max(written, 0)..];
-        }
+        isOpen = isOpen && CallersStream.TryWrite(to!, bytes[..room]);
         Volatile.Write(ref _outputBytes, _outputBytes + room);
         if (room < bytes.Length)
             End(new AgentEnd(EndCause.OutputLimit, 0, 0));
@@ -192,19 +183,12 @@ sealed unsafe class AgentStreams : IMachineStreams
                     Monitor.Wait(_changed);
                 room = Math.Min(_window, buffer.Length);
             }
-            nint count = _input!.Read(buffer[..room]);
-            if (count == -EINTR)
-                continue;
-            if (count == -EAGAIN)
-            {
-                WaitFor(_input, POLLIN);
-                continue;
-            }
-            if (count <= 0)
+            int count = CallersStream.Read(_input!, buffer[..room]);
+            if (count == 0)
                 break;
             lock (_changed)
-                _window -= (int)count;
-            Send(AgentFrameKind.Input, buffer[..(int)count]);
+                _window -= count;
+            Send(AgentFrameKind.Input, buffer[..count]);
         }
         Send(AgentFrameKind.InputEnd, []);
     }
@@ -241,11 +225,5 @@ sealed unsafe class AgentStreams : IMachineStreams
     {
         lock (_changed)
             Monitor.PulseAll(_changed);
-    }
-
-    private static void WaitFor(FileDescriptor file, short events)
-    {
-        pollfd watched = new() { fd = file.Value, events = events };
-        _ = poll(&watched, 1, -1);
     }
 }
