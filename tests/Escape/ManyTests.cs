@@ -31,8 +31,10 @@ public sealed class ManyTests
         double[] times = [.. Enumerable.Range(0, Scale.Of(2000, 200)).Select(_ => RunOne(folder))];
         Report("one after the other", times);
         AssertNothingLeft(folder);
-        // The kernel frees what is left of the last ones in its own time.
-        Assert.True(SpinWait.SpinUntil(() => Keys() <= keys + 8, 60_000), $"{Keys()} keys of this user instead of {keys}");
+        // The kernel frees what is left of the last ones in its own time, and tests beside this one have some; a leak would
+        // be one for each sandbox.
+        long most = keys + (times.Length / 4);
+        Assert.True(SpinWait.SpinUntil(() => Keys() <= most, 60_000), $"{Keys()} keys of this user instead of {keys}");
     }
 
     static double RunOne(string folder)
