@@ -7,8 +7,8 @@ namespace Sandbox.Lab;
 
 /// <summary>
 /// A Linux host with hardware virtualization, emulated by QEMU, that runs commands and says exactly how they ended.
-/// Its files are this machine's, read-only; the repository is at <see cref="Repository"/>. It has two processors and
-/// 3 GiB. It ends with this object, and with this process whatever happens to it.
+/// Its files are this machine's, read-only; the repository is at <see cref="Repository"/>. It has 3 GiB. It ends with
+/// this object, and with this process whatever happens to it.
 /// </summary>
 /// <remarks>
 /// A case is a folder in one that both sides share: <c>run</c> and <c>input</c> from here, <c>status</c>,
@@ -129,7 +129,7 @@ sealed class LabHost : IDisposable
                 ended.SetResult();
         }
         process.WaitForExit();
-        InvalidOperationException gone = new($"QEMU has ended; {Said()}");
+        InvalidOperationException gone = new($"QEMU has ended with status {process.ExitCode}; {Said()}");
         _ready.TrySetException(gone);
         foreach (TaskCompletionSource ended in _running.Values)
             ended.TrySetException(gone);
@@ -138,8 +138,8 @@ sealed class LabHost : IDisposable
     string[] Arguments(LabHostOptions options) =>
     [
         "--pdeathsig", "KILL", "qemu-system-x86_64",
-        "-accel", "tcg,thread=multi", "-cpu", string.Join(',', ["max", "+svm", "+npt", .. options.Processor]),
-        "-M", "q35", "-smp", "2", "-m", "3072", "-nodefaults", "-display", "none", "-no-reboot",
+        "-accel", "tcg,thread=single", "-cpu", string.Join(',', ["max", "+svm", "+npt", .. options.Processor]),
+        "-M", "q35", "-smp", options.Processors.ToString(CultureInfo.InvariantCulture), "-m", "3072", "-nodefaults", "-display", "none", "-no-reboot",
         "-kernel", Path.Combine(Laboratory.Image, "vmlinuz"), "-initrd", Path.Combine(Laboratory.Image, "initramfs"),
         // The emulated timer may be late while this machine is busy, and the emulated time-stamp counter is one for all.
         "-append", "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable",

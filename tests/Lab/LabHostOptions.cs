@@ -6,6 +6,14 @@ sealed record LabHostOptions
     /// <summary>Names its folder of logs and cases.</summary>
     public required string Name { get; init; }
 
+    /// <summary>
+    /// How many processors. More than one are emulated in turns by one thread, and even so only for guests that take no
+    /// interrupts: QEMU 7.2 clears bits of a processor's pending interrupts without a lock when a guest exits, so those
+    /// that another thread sets meanwhile are lost and the lab host hangs; and it delivers the vector that VMRUN injected
+    /// a second time if the processor's turn ends before the guest's next exit, of which guests die.
+    /// </summary>
+    public int Processors { get; init; } = 1;
+
     /// <summary>Changes to QEMU's <c>-cpu max,+svm,+npt</c>, such as <c>-smap</c>.</summary>
     public IReadOnlyList<string> Processor { get; init; } = [];
 

@@ -50,6 +50,16 @@ public sealed class LabTests
     [MemberData(nameof(Programs))]
     public void Program_behaves_as_natively(string program) => MustMatch(Laboratory.Host, [$"@guests/{program}"]);
 
+    [Fact]
+    public void Threads_behave_as_natively_on_two_processors()
+    {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "boots a host of its own: ./test --lab-all");
+        using LabHost host = new(new LabHostOptions { Name = "two", Processors = 2 });
+        foreach (string program in new[] { "threads", "threads-static", "futex", "signals", "mappings", "cow" })
+            MustMatch(host, [$"@guests/{program}"]);
+    }
+
     /// <summary>
     /// Two faults are not as on a processor. QEMU 7.2 reads the stack for a far return at CPL 3 as if the kernel did,
     /// which SMAP forbids: this lab host has none. And it raises no vector exceptions: that check fails natively too.

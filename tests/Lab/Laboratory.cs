@@ -4,12 +4,13 @@ using System.Runtime.InteropServices;
 namespace Sandbox.Lab;
 
 /// <summary>
-/// What the ring shares: the image that lab hosts boot, the guest programs, and one lab host, started for the first
+/// What the ring shares: the image that lab hosts boot, the guest programs, and two lab hosts, each started for its first
 /// test and ended behind the last.
 /// </summary>
 public sealed class Laboratory : IDisposable
 {
     static readonly Lazy<LabHost> s_host = new(() => new LabHost(new LabHostOptions { Name = "lab" }));
+    static readonly Lazy<LabHost> s_machineHost = new(() => new LabHost(new LabHostOptions { Name = "machines" }));
     static string? s_missing;
 
     public Laboratory()
@@ -47,13 +48,23 @@ public sealed class Laboratory : IDisposable
     /// <summary>The program under test, in the lab host.</summary>
     public static string SandboxInLab => $"{LabHost.Repository}/build/bin/sandbox";
 
-    /// <summary>The lab host that tests share. Skips the test where there cannot be one.</summary>
+    /// <summary>The lab host of process guests. Skips the test where there cannot be one.</summary>
     internal static LabHost Host
     {
         get
         {
             Need();
             return s_host.Value;
+        }
+    }
+
+    /// <summary>The lab host of machine guests. Skips the test where there cannot be one.</summary>
+    internal static LabHost MachineHost
+    {
+        get
+        {
+            Need();
+            return s_machineHost.Value;
         }
     }
 
@@ -66,8 +77,9 @@ public sealed class Laboratory : IDisposable
 
     public void Dispose()
     {
-        if (s_host.IsValueCreated)
-            s_host.Value.Dispose();
+        foreach (Lazy<LabHost> host in new[] { s_host, s_machineHost })
+            if (host.IsValueCreated)
+                host.Value.Dispose();
     }
 
     /// <summary>Runs a program on this machine; false, and its last words, when it fails.</summary>

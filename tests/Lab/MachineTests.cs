@@ -11,7 +11,7 @@ public sealed class MachineTests
     static string Kernel => $"{LabHost.Repository}/build/lab/vmlinuz";
 
     static Outcome Run(string[] flags, byte[]? input = null, int seconds = 100) =>
-        Laboratory.Host.Run([Laboratory.SandboxInLab, "run", .. flags], input, TimeSpan.FromSeconds(seconds));
+        Laboratory.MachineHost.Run([Laboratory.SandboxInLab, "run", .. flags], input, TimeSpan.FromSeconds(seconds));
 
     /// <summary>A kernel of tiny-kernel.S, in the lab host.</summary>
     static string Tiny(int ending)
@@ -193,7 +193,7 @@ public sealed class MachineTests
         string image = Image("kept");
         Assert.SkipUnless(Laboratory.All, "boots two kernels more: ./test --lab-all");
         string run = $"{Laboratory.SandboxInLab} run --kernel {PackagedKernel} --memory 256M --root image:rw --";
-        Outcome outcome = Laboratory.Host.Run(
+        Outcome outcome = Laboratory.MachineHost.Run(
             ["sh", "-c", $"cp {image} image && {run} sh -c 'echo kept >/file' && {run} cat /file"], limit: TimeSpan.FromSeconds(280));
         Says(outcome, 0, "");
         Assert.Equal("kept\n", outcome.Text);
