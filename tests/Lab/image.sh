@@ -21,7 +21,8 @@ fetch_kernel() {
         || die "downloading $package failed: $(tail -n 1 "$new/apt.log")"
     dpkg-deb --fsys-tarfile "$new"/*.deb | tar -x -C "$new" --wildcards './boot/vmlinuz-*' '*/kernel/arch/x86/*' \
         '*/kernel/crypto/*' '*/kernel/drivers/block/*' '*/kernel/drivers/char/*' '*/kernel/drivers/crypto/*' \
-        '*/kernel/drivers/virtio/*' '*/kernel/fs/*' '*/kernel/lib/*' '*/kernel/net/9p/*' '*/kernel/virt/*'
+        '*/kernel/drivers/virtio/*' '*/kernel/fs/*' '*/kernel/lib/*' '*/kernel/net/9p/*' '*/kernel/net/vmw_vsock/*' \
+        '*/kernel/virt/*'
     rm "$new"/*.deb
     rm -rf "$folder/kernel"
     mv "$new" "$folder/kernel"
@@ -47,7 +48,7 @@ add_module() {
 }
 
 mkdir -p "$folder"
-compgen -G "$folder/kernel/boot/vmlinuz-*" >/dev/null && [[ -n $(find_module virtio_blk) ]] || fetch_kernel
+compgen -G "$folder/kernel/boot/vmlinuz-*" >/dev/null && [[ -n $(find_module vsock) ]] || fetch_kernel
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir "$root"/{bin,dev,host,modules,proc,sys}

@@ -159,7 +159,8 @@ sealed class PlanTarget : FuzzTarget
             Machine = new()
             {
                 Kernel = 3, Initrd = 4, CommandLine = "console=ttyS0", Agent = true,
-                Disks = [new() { Descriptor = 5, Writable = false }],
+                Disks = [new() { Descriptor = 5, Writable = false, BytesPerSecond = 1 << 20 }], Random = new() { BytesPerSecond = 1000 },
+                Balloon = true,
             },
         }).Serialize());
         // The least that tables hold.

@@ -21,7 +21,10 @@ public sealed record AgentOrder
 
     public required string Hostname { get; init; }
 
-    private static ReadOnlySpan<byte> Magic => "agent 1\0"u8;
+    /// <summary>The size of the program's terminal; null for pipes.</summary>
+    public required AgentTerminal? Terminal { get; init; }
+
+    private static ReadOnlySpan<byte> Magic => "agent 2\0"u8;
 
     /// <exception cref="PlanException">A text holds half a surrogate pair.</exception>
     public byte[] Serialize()
@@ -34,6 +37,12 @@ public sealed record AgentOrder
         to.Texts(Environment);
         to.Text(WorkingDirectory);
         to.Text(Hostname);
+        to.Flag(Terminal is not null);
+        if (Terminal is AgentTerminal terminal)
+        {
+            to.UInt16(terminal.Rows);
+            to.UInt16(terminal.Columns);
+        }
         return to.ToArray();
     }
 
@@ -50,8 +59,12 @@ public sealed record AgentOrder
             Environment = from.Texts(),
             WorkingDirectory = from.Text(),
             Hostname = from.Text(),
+            Terminal = from.Flag() ? new AgentTerminal(from.UInt16(), from.UInt16()) : null,
         };
         from.End();
         return order;
     }
 }
+
+/// <summary>A terminal's size when the program starts.</summary>
+public sealed record AgentTerminal(ushort Rows, ushort Columns);
