@@ -152,6 +152,7 @@ static class LaunchPlanRules
         Require(machine.Disks.Length <= MaximumDisks, "disks");
         foreach (GuestDisk disk in machine.Disks)
             Require(IsDescriptor(disk.Descriptor), "disk descriptor");
+        Require(machine.Vsock == -1 || IsDescriptor(machine.Vsock), "vsock descriptor");
         Require(!machine.Agent || machine.Initrd != -1, "an agent without an initrd");
     }
 

@@ -288,6 +288,7 @@ static class PlanFormat
         to.Flag(machine.Random is not null);
         if (machine.Random is GuestRandom random)
             to.UInt64(random.BytesPerSecond);
+        to.Int32(machine.Vsock);
         to.Flag(machine.Balloon);
     }
 
@@ -299,6 +300,7 @@ static class PlanFormat
         Disks = ReadDisks(ref from),
         Agent = from.Flag(),
         Random = from.Flag() ? new GuestRandom { BytesPerSecond = from.UInt64() } : null,
+        Vsock = from.Int32(),
         Balloon = from.Flag(),
     };
 

@@ -43,6 +43,9 @@ abstract record Grant
     /// <param name="Order">Without its modules.</param>
     public sealed record AgentInitrd(int Kernel, string KernelPath, string? Modules, AgentOrder Order) : Grant;
 
+    /// <summary>A Unix socket that is made for this guest, which listens for who wants to reach its ports.</summary>
+    public sealed record VsockListener(DeviceRule Rule) : Grant;
+
     /// <summary>The socket over which the VMM tells its decisions.</summary>
     public sealed record Decisions : Grant;
 }
