@@ -38,6 +38,7 @@ static class Program
     {
         AgentOrder order = GuestRoot.ReadOrder();
         GuestRoot.LoadModules(order.Modules);
+        GuestNetwork.Configure(order.Interfaces);
         GuestRoot.Enter(order);
         using Payload payload = Payload.Start(order);
         port.Send(AgentFrameKind.Started, []);

@@ -276,6 +276,11 @@ public class LaunchPlanTests
     public void RefusesStreamsThatAreNoDescriptors(string reason, GuestStreams streams) =>
         Refuses(Plan with { Streams = streams }, reason);
 
+    static GuestTap Tap { get; } = new()
+    {
+        Descriptor = 8, Mac = [2, 0, 0, 0, 0, 1], Address = [10, 0, 0, 2], BytesPerSecond = 1000,
+    };
+
     static LaunchPlan Machine { get; } = Plan with
     {
         Files = [], Network = null, Audit = null,
@@ -283,6 +288,7 @@ public class LaunchPlanTests
         {
             Kernel = 4, Initrd = 5, CommandLine = "console=ttyS0 ~", Agent = true,
             Disks = [new GuestDisk { Descriptor = 6, Writable = true }, new GuestDisk { Descriptor = 7, Writable = false }],
+            Taps = [Tap, Tap with { Descriptor = 9, Mac = [2, 0, 0, 0, 0, 2], Address = new byte[16] }],
         },
     };
 
@@ -292,6 +298,9 @@ public class LaunchPlanTests
         GuestMachine machine = Read(Machine).Machine!;
         Assert.Equal((4, 5, "console=ttyS0 ~", true), (machine.Kernel, machine.Initrd, machine.CommandLine, machine.Agent));
         Assert.Equal([(6, true), (7, false)], machine.Disks.Select(disk => (disk.Descriptor, disk.Writable)));
+        Assert.Equal((2, 8, 1000ul), (machine.Taps.Length, machine.Taps[0].Descriptor, machine.Taps[0].BytesPerSecond));
+        Assert.Equal(Tap.Mac, machine.Taps[0].Mac);
+        Assert.Equal(Tap.Address, machine.Taps[0].Address);
     }
 
     public static TheoryData<string, LaunchPlan> BadMachines
@@ -309,6 +318,13 @@ public class LaunchPlanTests
                 { "kernel command line", Machine with { Machine = good with { CommandLine = new string('x', 2048) } } },
                 { "disk descriptor", Machine with { Machine = good with { Disks = [good.Disks[0] with { Descriptor = -1 }] } } },
                 { "disks", Machine with { Machine = good with { Disks = [.. Enumerable.Repeat(good.Disks[0], 9)] } } },
+                { "tap descriptor", Machine with { Machine = good with { Taps = [Tap with { Descriptor = 252 }] } } },
+                { "taps", Machine with { Machine = good with { Taps = [.. Enumerable.Repeat(Tap, 5)] } } },
+                { "MAC address of two", Machine with { Machine = good with { Taps = [Tap, Tap] } } },
+                { "MAC address", Machine with { Machine = good with { Taps = [Tap with { Mac = [2, 0, 0, 0, 0] }] } } },
+                { "MAC address", Machine with { Machine = good with { Taps = [Tap with { Mac = [3, 0, 0, 0, 0, 1] }] } } },
+                { "MAC address", Machine with { Machine = good with { Taps = [Tap with { Mac = new byte[6] }] } } },
+                { "address of a tap", Machine with { Machine = good with { Taps = [Tap with { Address = [10, 0, 0] }] } } },
                 { "without an initrd", Machine with { Machine = good with { Initrd = -1 } } },
                 { "cpus of a machine", Machine with { Limits = Machine.Limits with { Cpus = 17 } } },
                 { "memory of a machine", Machine with { Limits = Machine.Limits with { MemoryBytes = 15 << 20 } } },

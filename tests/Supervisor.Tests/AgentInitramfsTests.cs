@@ -16,6 +16,7 @@ public sealed class AgentInitramfsTests : IDisposable
     static AgentOrder Order { get; } = new()
     {
         Modules = [], WritableRoot = false, Arguments = ["true"], Environment = [], WorkingDirectory = "/", Hostname = "h",
+        Interfaces = [],
     };
 
     /// <summary>A module that depends on others, as the kernel's build leaves it.</summary>

@@ -283,6 +283,9 @@ static class PlanFormat
             to.Int32(disk.Descriptor);
             to.Flag(disk.Writable);
         }
+        to.Int32(machine.Taps.Length);
+        foreach (GuestTap tap in machine.Taps)
+            Write(ref to, tap);
         to.Flag(machine.Agent);
     }
 
@@ -292,6 +295,7 @@ static class PlanFormat
         Initrd = from.Int32(),
         CommandLine = from.Text(),
         Disks = ReadDisks(ref from),
+        Taps = ReadTaps(ref from),
         Agent = from.Flag(),
     };
 
@@ -301,5 +305,24 @@ static class PlanFormat
         for (int i = 0; i < disks.Length; i++)
             disks[i] = new GuestDisk { Descriptor = from.Int32(), Writable = from.Flag() };
         return disks;
+    }
+
+    static void Write(ref PlanWriter to, GuestTap tap)
+    {
+        to.Int32(tap.Descriptor);
+        to.Bytes(tap.Mac);
+        to.Bytes(tap.Address);
+        to.UInt64(tap.BytesPerSecond);
+    }
+
+    static GuestTap[] ReadTaps(ref PlanReader from)
+    {
+        var taps = new GuestTap[from.Count(3 * sizeof(int) + sizeof(ulong))];
+        for (int i = 0; i < taps.Length; i++)
+            taps[i] = new GuestTap
+            {
+                Descriptor = from.Int32(), Mac = from.Bytes(), Address = from.Bytes(), BytesPerSecond = from.UInt64(),
+            };
+        return taps;
     }
 }

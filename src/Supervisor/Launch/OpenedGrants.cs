@@ -56,6 +56,7 @@ sealed class OpenedGrants : IDisposable
                 Grant.Trace => Keep(OpenTrace(options.TraceFile!)),
                 Grant.Decisions => decisions!,
                 Grant.BootFile boot => Keep(OpenBootFile(boot)),
+                Grant.Tap tap => Keep(TapOpener.Open(tap.Name)),
                 Grant.AgentInitrd agent => Keep(AgentInitramfs.Build(descriptors[agent.Kernel], agent)),
                 _ => throw new InvalidOperationException($"unknown grant {grants[i]}"),
             };

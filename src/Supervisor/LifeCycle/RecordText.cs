@@ -66,11 +66,12 @@ static class RecordText
         Grant.Decisions => "decisions",
         Grant.BootFile => "boot-file",
         Grant.AgentInitrd => "initrd",
+        Grant.Tap => "tap",
         _ => throw new ArgumentOutOfRangeException(nameof(grant)),
     };
 
     static readonly string[] s_kinds =
-        ["system-folder", "system-file", "mount", "stream", "result", "network", "trace", "decisions", "boot-file", "initrd"];
+        ["system-folder", "system-file", "mount", "stream", "result", "network", "trace", "decisions", "boot-file", "initrd", "tap"];
 
     public static byte[] Write(SandboxRecord record)
     {

@@ -42,6 +42,9 @@ abstract record Grant
     /// <param name="Order">Without its modules.</param>
     public sealed record AgentInitrd(int Kernel, string KernelPath, string? Modules, AgentOrder Order) : Grant;
 
+    /// <summary>A TAP device of the caller's network namespace.</summary>
+    public sealed record Tap(string Name) : Grant;
+
     /// <summary>The socket over which the VMM tells its decisions.</summary>
     public sealed record Decisions : Grant;
 }

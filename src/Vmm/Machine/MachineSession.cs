@@ -2,6 +2,7 @@ using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Boot;
 using Sandbox.Vmm.Devices.Block;
+using Sandbox.Vmm.Devices.Net;
 using Sandbox.Vmm.Devices.Power;
 using Sandbox.Vmm.Devices.Serial;
 using Sandbox.Vmm.Personality;
@@ -37,6 +38,8 @@ sealed class MachineSession
         foreach (GuestDisk disk in Plan.Disks)
             AddDevice(new BlockDevice(machine.Ram,
                 new BlockOptions { File = descriptors[disk.Descriptor], IsReadOnly = !disk.Writable }));
+        foreach (GuestTap tap in Plan.Taps)
+            AddDevice(GuestInterface.Create(machine.Ram, tap, descriptors[tap.Descriptor]));
         _streams = Plan.Agent
             ? new AgentStreams(AddPort(MachineLayout.AgentPort, MachineLayout.AgentInterrupt, output), output,
                 Stream(plan.Streams.Stdin), Stream(plan.Streams.Stdout), Stream(plan.Streams.Stderr),
@@ -71,6 +74,9 @@ sealed class MachineSession
 
     /// <summary>Bytes that the guest sent although the serial port had told it to wait.</summary>
     public long LostBytes => _serial.Lost;
+
+    /// <summary>What its network interfaces count together.</summary>
+    public long Packets(NetCount count) => _devices.Sum(device => (device.Device.Metrics as NetMetrics)?.Count(count) ?? 0);
 
     public long WallNanoseconds => HostClock.MonotonicNanoseconds() - _startedAt;
 

@@ -21,7 +21,10 @@ public sealed record AgentOrder
 
     public required string Hostname { get; init; }
 
-    private static ReadOnlySpan<byte> Magic => "agent 1\0"u8;
+    /// <summary>What is brought up beside the loopback.</summary>
+    public required AgentInterface[] Interfaces { get; init; }
+
+    private static ReadOnlySpan<byte> Magic => "agent 2\0"u8;
 
     /// <exception cref="PlanException">A text holds half a surrogate pair.</exception>
     public byte[] Serialize()
@@ -34,6 +37,9 @@ public sealed record AgentOrder
         to.Texts(Environment);
         to.Text(WorkingDirectory);
         to.Text(Hostname);
+        to.Int32(Interfaces.Length);
+        foreach (AgentInterface one in Interfaces)
+            one.Write(ref to);
         return to.ToArray();
     }
 
@@ -50,8 +56,17 @@ public sealed record AgentOrder
             Environment = from.Texts(),
             WorkingDirectory = from.Text(),
             Hostname = from.Text(),
+            Interfaces = ReadInterfaces(ref from),
         };
         from.End();
         return order;
+    }
+
+    private static AgentInterface[] ReadInterfaces(ref PlanReader from)
+    {
+        var interfaces = new AgentInterface[from.Count(AgentInterface.LeastBytes)];
+        for (int i = 0; i < interfaces.Length; i++)
+            interfaces[i] = AgentInterface.Read(ref from);
+        return interfaces;
     }
 }
