@@ -86,7 +86,8 @@ public class AgentFrameTests
         Assert.Equal(order.Serialize(), read.Serialize());
         Assert.Equal(order.Arguments, read.Arguments);
         AgentInterface one = Assert.Single(read.Interfaces);
-        Assert.Equal((24, order.Interfaces[0].Gateway), (one.PrefixBits, one.Gateway));
+        Assert.Equal(24, one.PrefixBits);
+        Assert.Equal(order.Interfaces[0].Gateway, one.Gateway);
         byte[] bytes = order.Serialize();
         Assert.Throws<PlanException>(() => AgentOrder.Deserialize(bytes.AsSpan(0, bytes.Length - 1)));
         Assert.Throws<PlanException>(() => AgentOrder.Deserialize([.. bytes, 0]));

@@ -31,7 +31,7 @@ sealed class RunCommand
     readonly Option<string> _root = Value("--root", "IMAGE[:rw]", "with --kernel: the image in which PROGRAM runs");
     readonly Option<string> _modules = Value("--modules", "DIR", "the kernel's modules (default: where its package has them)");
     readonly Option<string> _append = Value("--append", "TEXT", "more of the kernel's command line");
-    readonly Option<string[]> _taps = Repeated(TapArgument.Flag, TapArgument.Form, "with --kernel: a TAP device of the host's as a network interface");
+    readonly Option<string[]> _taps = Repeated(TapArgument.Flag, TapArgument.Form, "with --kernel: a network interface on a TAP");
     readonly Option<bool> _tty = new("--tty", "-t") { Description = "give the guest a terminal", Arity = ArgumentArity.Zero };
     readonly Option<string> _handoff = Value("--handoff", "on|off", "answer system calls over shared memory where exits are expensive");
 
