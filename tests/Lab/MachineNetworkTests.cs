@@ -82,8 +82,11 @@ public sealed class MachineNetworkTests
         Outcome outcome = Run(
             $"""
             busybox httpd -p {Here}:80 -h {InLab("")}
-            busybox nc -l -p 9000 >received &
+            # At the end of its input it would tell the guest that nothing more comes, which then sends nothing more.
+            mkfifo open
+            busybox nc -l -p 9000 <open >received &
             received=$!
+            exec 9>open
             $run --tap tap0,address={Guest}/24,gateway={Here} --json result -- busybox sh -c "$(cat {InLab("guest.sh")})" 2>&1
             wait $received
             busybox sha256sum <received
