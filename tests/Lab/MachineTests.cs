@@ -142,7 +142,7 @@ public sealed class MachineTests
         foreach (string part in new[] { "bin", "dev", "proc", "sys", "tmp", "run" })
             Directory.CreateDirectory(Path.Combine(folder, part));
         File.Copy("/bin/busybox", Path.Combine(folder, "bin/busybox"), overwrite: true);
-        foreach (string applet in new[] { "sh", "cat", "echo", "md5sum", "uname", "hostname", "sleep", "kill", "dd" })
+        foreach (string applet in new[] { "sh", "cat", "echo", "md5sum", "uname", "tty", "stty", "wc", "hostname", "sleep", "kill", "dd" })
             if (!File.Exists(Path.Combine(folder, "bin", applet)))
                 File.CreateSymbolicLink(Path.Combine(folder, "bin", applet), "busybox");
         string image = $"{folder}.ext4";
@@ -175,6 +175,58 @@ public sealed class MachineTests
         Assert.True(outcome.Status == 42, outcome.ToString());
         Assert.Equal(input, outcome.Output);
         Assert.Equal("two words inside\nchanged\n", outcome.ErrorText);
+    }
+
+    [Fact]
+    public void A_program_has_the_callers_terminal_and_its_size()
+    {
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        string command = $"{Laboratory.SandboxInLab} run -t --kernel {PackagedKernel} --root {Image("terminal")} "
+            + "--memory 256M -- sh -c 'tty; stty size; read -r line; echo \"got $line\"; exit 7'";
+        Outcome outcome = Laboratory.MachineHost.Run(
+            ["python3", "-c", TerminalScript, command], limit: TimeSpan.FromSeconds(170));
+        Assert.True(outcome.Status == 7, outcome.ToString());
+        Assert.Contains("/dev/pts/0", outcome.Text, StringComparison.Ordinal);
+        Assert.Contains("33 99", outcome.Text, StringComparison.Ordinal);
+        Assert.Contains("got typed", outcome.Text, StringComparison.Ordinal);
+    }
+
+    /// <summary>Runs a command at a terminal of 33 by 99, types a line, and ends as it ended.</summary>
+    const string TerminalScript =
+        """
+        import fcntl, os, pty, struct, sys, termios
+        pid, terminal = pty.fork()
+        if pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 33, 99, 0, 0))
+            os.execv('/bin/sh', ['sh', '-c', 'exec ' + sys.argv[1]])
+        said = b''
+        while True:
+            try:
+                more = os.read(terminal, 4096)
+            except OSError:
+                break
+            if b'33 99' in said + more and b'33 99' not in said:
+                os.write(terminal, b'typed\n')
+            said += more
+        sys.stdout.buffer.write(said)
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        """;
+
+    [Fact]
+    public void Devices_of_the_policy_are_there_and_bulk_goes_both_ways()
+    {
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        Outcome outcome = RunIn(Image("devices"), [],
+            ["sh", "-c", "cat /sys/class/misc/hw_random/rng_current >&2; dd if=/dev/hwrng bs=1000 count=1 2>/dev/null | wc -c >&2; "
+                + "cat | md5sum >&2; dd if=/dev/zero bs=65536 count=128 2>/dev/null"],
+            new byte[4 << 20]);
+        Assert.True(outcome.Status == 0, outcome.ToString());
+        Assert.Equal(8 << 20, outcome.Output.Length);
+        string[] lines = outcome.ErrorText.Split('\n');
+        Assert.StartsWith("virtio_rng", lines[0]);
+        Assert.Equal("1000", lines[1].Trim());
+        // Of 4 MiB of zeros.
+        Assert.StartsWith("b5cfa9d6c8febd618f91ac2843d50a1c", lines[2]);
     }
 
     [Fact]

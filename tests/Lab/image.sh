@@ -22,7 +22,8 @@ fetch_kernel() {
     dpkg-deb --fsys-tarfile "$new"/*.deb | tar -x -C "$new" --wildcards './boot/vmlinuz-*' '*/kernel/arch/x86/*' \
         '*/kernel/crypto/*' '*/kernel/drivers/block/*' '*/kernel/drivers/char/*' '*/kernel/drivers/crypto/*' \
         '*/kernel/drivers/net/tun.ko*' '*/kernel/drivers/net/virtio_net.ko*' '*/kernel/drivers/net/net_failover.ko*' \
-        '*/kernel/net/core/failover.ko*' '*/kernel/drivers/virtio/*' '*/kernel/fs/*' '*/kernel/lib/*' '*/kernel/net/9p/*' '*/kernel/virt/*'
+        '*/kernel/drivers/virtio/*' '*/kernel/fs/*' '*/kernel/lib/*' '*/kernel/net/9p/*' '*/kernel/net/core/failover.ko*' \
+        '*/kernel/net/vmw_vsock/*' '*/kernel/virt/*'
     rm "$new"/*.deb
     rm -rf "$folder/kernel"
     mv "$new" "$folder/kernel"
@@ -48,7 +49,7 @@ add_module() {
 }
 
 mkdir -p "$folder"
-compgen -G "$folder/kernel/boot/vmlinuz-*" >/dev/null && [[ -n $(find_module failover) ]] || fetch_kernel
+compgen -G "$folder/kernel/boot/vmlinuz-*" >/dev/null && [[ -n $(find_module vsock) && -n $(find_module failover) ]] || fetch_kernel
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir "$root"/{bin,dev,host,modules,proc,sys}

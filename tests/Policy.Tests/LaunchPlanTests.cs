@@ -286,8 +286,12 @@ public class LaunchPlanTests
         Files = [], Network = null, Audit = null,
         Machine = new GuestMachine
         {
-            Kernel = 4, Initrd = 5, CommandLine = "console=ttyS0 ~", Agent = true,
-            Disks = [new GuestDisk { Descriptor = 6, Writable = true }, new GuestDisk { Descriptor = 7, Writable = false }],
+            Kernel = 4, Initrd = 5, CommandLine = "console=ttyS0 ~", Agent = true, Random = new GuestRandom { BytesPerSecond = 1000 }, Balloon = true,
+            Disks =
+            [
+                new GuestDisk { Descriptor = 6, Writable = true, BytesPerSecond = 5 },
+                new GuestDisk { Descriptor = 7, Writable = false, BytesPerSecond = 0 },
+            ],
             Taps = [Tap, Tap with { Descriptor = 9, Mac = [2, 0, 0, 0, 0, 2], Address = new byte[16] }],
         },
     };
@@ -297,7 +301,10 @@ public class LaunchPlanTests
     {
         GuestMachine machine = Read(Machine).Machine!;
         Assert.Equal((4, 5, "console=ttyS0 ~", true), (machine.Kernel, machine.Initrd, machine.CommandLine, machine.Agent));
-        Assert.Equal([(6, true), (7, false)], machine.Disks.Select(disk => (disk.Descriptor, disk.Writable)));
+        Assert.Equal(
+            [(6, true, 5), (7, false, 0)], machine.Disks.Select(disk => (disk.Descriptor, disk.Writable, disk.BytesPerSecond)));
+        Assert.Equal((new GuestRandom { BytesPerSecond = 1000 }, true), (machine.Random, machine.Balloon));
+        Assert.Null(Read(Machine with { Machine = machine with { Random = null } }).Machine!.Random);
         Assert.Equal((2, 8, 1000ul), (machine.Taps.Length, machine.Taps[0].Descriptor, machine.Taps[0].BytesPerSecond));
         Assert.Equal(Tap.Mac, machine.Taps[0].Mac);
         Assert.Equal(Tap.Address, machine.Taps[0].Address);
@@ -332,7 +339,8 @@ public class LaunchPlanTests
                 { "only process guests", Machine with { Files = Plan.Files } },
                 { "only process guests", Machine with { Network = Plan.Network } },
                 { "only process guests", Machine with { Audit = Plan.Audit } },
-                { "only process guests", Machine with { Streams = Plan.Streams with { Terminal = true } } },
+                { "without an agent", Machine with
+                    { Machine = good with { Agent = false }, Streams = Plan.Streams with { Terminal = true } } },
                 { "only process guests", Machine with { Streams = Plan.Streams with { Trace = 3 } } },
             };
         }

@@ -16,6 +16,7 @@ public sealed class AgentInitramfsTests : IDisposable
     static AgentOrder Order { get; } = new()
     {
         Modules = [], WritableRoot = false, Arguments = ["true"], Environment = [], WorkingDirectory = "/", Hostname = "h",
+        Terminal = null,
         Interfaces = [],
     };
 

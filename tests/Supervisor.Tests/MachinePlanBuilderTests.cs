@@ -35,6 +35,47 @@ public class MachinePlanBuilderTests
     }
 
     [Fact]
+    public void TheDevicesAreThePolicys()
+    {
+        GuestMachine standard = Build(s_options).Plan.Machine!;
+        Assert.Equal((new GuestRandom { BytesPerSecond = 0 }, true), (standard.Random, standard.Balloon));
+        PolicyModel policy = Policy with
+        {
+            Devices =
+            [
+                new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Random, null, false, 500),
+                new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Block, "/data/a", true, 700),
+                new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Block, "/data/b", false, null),
+            ],
+        };
+        PlannedLaunch launch = MachinePlanBuilder.Build(
+            s_options with { Machine = s_machine with { Initrd = null, Root = "image" } }, policy, new FakeHost().Facts, 42);
+        GuestMachine machine = launch.Plan.Machine!;
+        Assert.Equal((new GuestRandom { BytesPerSecond = 500 }, false), (machine.Random, machine.Balloon));
+        Assert.Equal(
+            [
+                (new Grant.BootFile("--root", "image", false, true), false, 0UL),
+                (new Grant.BootFile("policy: device block", "/data/a", true, true), true, 700UL),
+                (new Grant.BootFile("policy: device block", "/data/b", false, true), false, 0UL),
+            ],
+            machine.Disks.Select(disk =>
+                ((Grant.BootFile)launch.Grants[disk.Descriptor], disk.Writable, disk.BytesPerSecond)));
+    }
+
+    [Fact]
+    public void AProgramHasTheCallersTerminal()
+    {
+        RunOptions options = s_options with
+        {
+            Terminal = true, Machine = s_machine with { Initrd = null, Root = "image" },
+        };
+        PlannedLaunch launch = Build(options);
+        AgentOrder order = launch.Grants.OfType<Grant.AgentInitrd>().Single().Order;
+        Assert.Equal((launch.Plan.Streams.Rows, launch.Plan.Streams.Columns), (order.Terminal!.Rows, order.Terminal.Columns));
+        Assert.Contains(order.Environment, variable => variable.StartsWith("TERM=", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void TheVmmTakesThePlan()
     {
         PlannedLaunch launch = Build(s_options with { Machine = s_machine with { Initrd = null } });
@@ -100,7 +141,7 @@ public class MachinePlanBuilderTests
         GuestMachine machine = launch.Plan.Machine!;
         GuestDisk disk = Assert.Single(machine.Disks);
         Assert.True(machine.Agent && disk.Writable);
-        Assert.Equal(new Grant.BootFile("--root", "image", true), launch.Grants[disk.Descriptor]);
+        Assert.Equal(new Grant.BootFile("--root", "image", true, true), launch.Grants[disk.Descriptor]);
         var initrd = Assert.IsType<Grant.AgentInitrd>(launch.Grants[machine.Initrd]);
         Assert.Equal((machine.Kernel, "vmlinuz", "modules"), (initrd.Kernel, initrd.KernelPath, initrd.Modules));
         Assert.Equal((true, "/srv", "inside"), (initrd.Order.WritableRoot, initrd.Order.WorkingDirectory, initrd.Order.Hostname));

@@ -144,8 +144,9 @@ static class LaunchPlanRules
 
     static void CheckMachine(LaunchPlan plan, GuestMachine machine)
     {
-        Require(plan.Files.Length == 0 && plan.Network is null && plan.Audit is null && !plan.Streams.Terminal
-            && plan.Streams.Trace == -1, "a machine guest with what only process guests have");
+        Require(plan.Files.Length == 0 && plan.Network is null && plan.Audit is null && plan.Streams.Trace == -1,
+            "a machine guest with what only process guests have");
+        Require(machine.Agent || !plan.Streams.Terminal, "a terminal without an agent");
         Require(plan.Limits.Cpus <= MaximumMachineCpus, "cpus of a machine guest");
         Require(plan.Limits.MemoryBytes >= MinimumMachineMemory && plan.Limits.MemoryBytes % PageBytes == 0,
             "memory of a machine guest");

@@ -282,11 +282,16 @@ static class PlanFormat
         {
             to.Int32(disk.Descriptor);
             to.Flag(disk.Writable);
+            to.UInt64(disk.BytesPerSecond);
         }
         to.Int32(machine.Taps.Length);
         foreach (GuestTap tap in machine.Taps)
             Write(ref to, tap);
         to.Flag(machine.Agent);
+        to.Flag(machine.Random is not null);
+        if (machine.Random is GuestRandom random)
+            to.UInt64(random.BytesPerSecond);
+        to.Flag(machine.Balloon);
     }
 
     static GuestMachine ReadMachine(ref PlanReader from) => new()
@@ -297,13 +302,18 @@ static class PlanFormat
         Disks = ReadDisks(ref from),
         Taps = ReadTaps(ref from),
         Agent = from.Flag(),
+        Random = from.Flag() ? new GuestRandom { BytesPerSecond = from.UInt64() } : null,
+        Balloon = from.Flag(),
     };
 
     static GuestDisk[] ReadDisks(ref PlanReader from)
     {
-        var disks = new GuestDisk[from.Count(sizeof(int) + sizeof(byte))];
+        var disks = new GuestDisk[from.Count(sizeof(int) + sizeof(byte) + sizeof(ulong))];
         for (int i = 0; i < disks.Length; i++)
-            disks[i] = new GuestDisk { Descriptor = from.Int32(), Writable = from.Flag() };
+            disks[i] = new GuestDisk
+            {
+                Descriptor = from.Int32(), Writable = from.Flag(), BytesPerSecond = from.UInt64(),
+            };
         return disks;
     }
 

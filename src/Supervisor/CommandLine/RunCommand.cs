@@ -137,10 +137,11 @@ sealed class RunCommand
         }
 
         (string? root, bool writable) = Root(flags);
-        Refuse(flags, [_cpuTime, _processes, _tmp, _user, _mounts, _trace, _tty], "only programs without a kernel of their own have this; leave it or --kernel out");
+        Refuse(flags, [_cpuTime, _processes, _tmp, _user, _mounts, _trace],
+            "only programs without a kernel of their own have this; leave it or --kernel out");
         if (root is null)
         {
-            Refuse(flags, [_environment, _workdir, _hostname, _modules], "with --kernel this needs --root");
+            Refuse(flags, [_environment, _workdir, _hostname, _modules, _tty], "with --kernel this needs --root");
             if (program is { Length: > 0 })
                 throw new UsageException("run: with --kernel and no --root the initrd's own first process runs; leave out what follows --");
         }

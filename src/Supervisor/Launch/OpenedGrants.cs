@@ -112,7 +112,7 @@ sealed class OpenedGrants : IDisposable
         if (error != 0)
             throw new UsageException($"{boot.Flag}: {Quote.Value(boot.Path)} cannot be {(boot.Writable ? "written" : "read")}: {Errno.Describe(-error)}");
         error = file!.GetStatus(out stat status);
-        bool isDisk = boot.Flag == "--root" && S_ISBLK(status.st_mode);
+        bool isDisk = boot.IsDisk && S_ISBLK(status.st_mode);
         if (error == 0 && (isDisk || (S_ISREG(status.st_mode) && status.st_size > 0)))
             return file;
         file.Dispose();

@@ -10,7 +10,10 @@ static class AgentInitramfs
 {
     /// <summary>What a root image takes on Debian's kernels; what a kernel has built in is no module.</summary>
     private static readonly string[] s_modules =
-        ["virtio_mmio", "virtio_blk", "crc32c_generic", "crc32c_intel", "ext4", "squashfs", "erofs", "overlay"];
+    [
+        "virtio_mmio", "virtio_blk", "virtio_rng", "virtio_balloon", "vmw_vsock_virtio_transport", "crc32c_generic",
+        "crc32c_intel", "ext4", "squashfs", "erofs", "overlay",
+    ];
 
     /// <summary>What an interface takes on top. Debian's driver depends on failover and net_failover.</summary>
     private static readonly string[] s_networkModules = ["virtio_net"];

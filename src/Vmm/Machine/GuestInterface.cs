@@ -10,10 +10,10 @@ namespace Sandbox.Vmm.Machine;
 static class GuestInterface
 {
     /// <param name="file">The device's from now on.</param>
+    /// <param name="limit">Each way.</param>
     /// <exception cref="HostException">It is no TAP device.</exception>
-    public static NetDevice Create(GuestRam ram, GuestTap tap, FileDescriptor file)
+    public static NetDevice Create(GuestRam ram, GuestTap tap, FileDescriptor file, RateLimit limit)
     {
-        RateLimit limit = new((long)Math.Min(tap.BytesPerSecond, long.MaxValue), 0);
         return new NetDevice(ram, new NetOptions
         {
             Links = [new TapLink(file, isOneOfSeveral: false)],
