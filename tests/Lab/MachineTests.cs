@@ -230,6 +230,42 @@ public sealed class MachineTests
     }
 
     [Fact]
+    public void Programs_of_the_host_reach_ports_of_the_guest_through_a_socket()
+    {
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        Laboratory.Need();
+        string policy = Path.Combine(Laboratory.Root, "build/test/machine/vsock.yaml");
+        File.WriteAllText(policy,
+            """
+            version: 1
+            description: A machine guest whose ports the host reaches
+            extends: builtin:machine-default.yaml
+            devices:
+              - {device: vsock, from: /tmp/guest.sock, because: a test asks}
+            """);
+        string command = $"{Laboratory.SandboxInLab} run --kernel {PackagedKernel} --root {Image("vsock")} --memory 256M "
+            + $"--policy {LabHost.Repository}/build/test/machine/vsock.yaml -- sh -c 'echo ready; read -r line; exit 9'";
+        Outcome outcome = Laboratory.MachineHost.Run(["python3", "-c", VsockScript, command], limit: TimeSpan.FromSeconds(170));
+        Assert.True(outcome.Status == 0, outcome.ToString());
+        Assert.Equal("0o600 b'' 9 False\n", outcome.Text);
+    }
+
+    /// <summary>Asks a running guest for a port at which nobody listens; the guest's kernel answers, and the socket ends.</summary>
+    const string VsockScript =
+        """
+        import os, socket, subprocess, sys
+        guest = subprocess.Popen(['sh', '-c', 'exec ' + sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        guest.stdout.readline()
+        mode = oct(os.stat('/tmp/guest.sock').st_mode & 0o777)
+        client = socket.socket(socket.AF_UNIX)
+        client.connect('/tmp/guest.sock')
+        client.sendall(b'CONNECT 5\n')
+        answer = client.recv(100)
+        guest.communicate(b'end\n')
+        print(mode, answer, guest.returncode, os.path.exists('/tmp/guest.sock'))
+        """;
+
+    [Fact]
     public void What_cannot_be_started_in_an_image_is_told_as_elsewhere()
     {
         Laboratory.Need();

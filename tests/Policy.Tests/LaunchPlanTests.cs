@@ -286,7 +286,8 @@ public class LaunchPlanTests
         Files = [], Network = null, Audit = null,
         Machine = new GuestMachine
         {
-            Kernel = 4, Initrd = 5, CommandLine = "console=ttyS0 ~", Agent = true, Random = new GuestRandom { BytesPerSecond = 1000 }, Balloon = true,
+            Kernel = 4, Initrd = 5, CommandLine = "console=ttyS0 ~", Agent = true, 
+            Random = new GuestRandom { BytesPerSecond = 1000 }, Balloon = true, Vsock = 8,
             Disks =
             [
                 new GuestDisk { Descriptor = 6, Writable = true, BytesPerSecond = 5 },
@@ -304,6 +305,7 @@ public class LaunchPlanTests
         Assert.Equal(
             [(6, true, 5), (7, false, 0)], machine.Disks.Select(disk => (disk.Descriptor, disk.Writable, disk.BytesPerSecond)));
         Assert.Equal((new GuestRandom { BytesPerSecond = 1000 }, true), (machine.Random, machine.Balloon));
+        Assert.Equal(8, machine.Vsock);
         Assert.Null(Read(Machine with { Machine = machine with { Random = null } }).Machine!.Random);
         Assert.Equal((2, 8, 1000ul), (machine.Taps.Length, machine.Taps[0].Descriptor, machine.Taps[0].BytesPerSecond));
         Assert.Equal(Tap.Mac, machine.Taps[0].Mac);
@@ -324,6 +326,7 @@ public class LaunchPlanTests
                 { "kernel command line", Machine with { Machine = good with { CommandLine = "\u00e4" } } },
                 { "kernel command line", Machine with { Machine = good with { CommandLine = new string('x', 2048) } } },
                 { "disk descriptor", Machine with { Machine = good with { Disks = [good.Disks[0] with { Descriptor = -1 }] } } },
+                { "vsock descriptor", Machine with { Machine = good with { Vsock = -2 } } },
                 { "disks", Machine with { Machine = good with { Disks = [.. Enumerable.Repeat(good.Disks[0], 9)] } } },
                 { "tap descriptor", Machine with { Machine = good with { Taps = [Tap with { Descriptor = 252 }] } } },
                 { "taps", Machine with { Machine = good with { Taps = [.. Enumerable.Repeat(Tap, 5)] } } },

@@ -166,7 +166,7 @@ sealed class PlanTarget : FuzzTarget
             {
                 Kernel = 3, Initrd = 4, CommandLine = "console=ttyS0", Agent = true,
                 Disks = [new() { Descriptor = 5, Writable = false, BytesPerSecond = 1 << 20 }], Random = new() { BytesPerSecond = 1000 },
-                Balloon = true,
+                Balloon = true, Vsock = 6,
                 Taps =
                 [
                     new() { Descriptor = 6, Mac = [2, 0, 0, 0, 0, 1], Address = [10, 0, 0, 2], BytesPerSecond = 1 << 20 },

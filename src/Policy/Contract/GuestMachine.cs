@@ -31,6 +31,11 @@ public sealed record GuestMachine
     /// <summary>A source of random numbers; null for none.</summary>
     public required GuestRandom? Random { get; init; }
 
+    /// <summary>
+    /// A listening Unix socket at which programs of the host ask for connections to ports of the guest; -1 for none.
+    /// </summary>
+    public required int Vsock { get; init; }
+
     /// <summary>Whether memory that the guest does not use goes back to the host.</summary>
     public required bool Balloon { get; init; }
 }

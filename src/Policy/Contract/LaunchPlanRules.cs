@@ -157,6 +157,7 @@ static class LaunchPlanRules
         foreach (GuestDisk disk in machine.Disks)
             Require(IsDescriptor(disk.Descriptor), "disk descriptor");
         CheckTaps(machine.Taps);
+        Require(machine.Vsock == -1 || IsDescriptor(machine.Vsock), "vsock descriptor");
         Require(!machine.Agent || machine.Initrd != -1, "an agent without an initrd");
     }
 

@@ -291,6 +291,7 @@ static class PlanFormat
         to.Flag(machine.Random is not null);
         if (machine.Random is GuestRandom random)
             to.UInt64(random.BytesPerSecond);
+        to.Int32(machine.Vsock);
         to.Flag(machine.Balloon);
     }
 
@@ -303,6 +304,7 @@ static class PlanFormat
         Taps = ReadTaps(ref from),
         Agent = from.Flag(),
         Random = from.Flag() ? new GuestRandom { BytesPerSecond = from.UInt64() } : null,
+        Vsock = from.Int32(),
         Balloon = from.Flag(),
     };
 

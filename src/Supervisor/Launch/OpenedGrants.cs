@@ -17,6 +17,7 @@ sealed class OpenedGrants : IDisposable
     public IReadOnlyList<MountSource> Mounts => _mounts;
 
     SeqpacketChannel? _broker;
+    VsockListener? _vsock;
 
     /// <summary>The supervisor's end of the network channel, from then on the caller's to close.</summary>
     public SeqpacketChannel TakeBroker()
@@ -56,6 +57,7 @@ sealed class OpenedGrants : IDisposable
                 Grant.Trace => Keep(OpenTrace(options.TraceFile!)),
                 Grant.Decisions => decisions!,
                 Grant.BootFile boot => Keep(OpenBootFile(boot)),
+                Grant.VsockListener vsock => OpenVsock(vsock.Rule),
                 Grant.Tap tap => Keep(TapOpener.Open(tap.Name)),
                 Grant.AgentInitrd agent => Keep(AgentInitramfs.Build(descriptors[agent.Kernel], agent)),
                 _ => throw new InvalidOperationException($"unknown grant {grants[i]}"),
@@ -71,6 +73,7 @@ sealed class OpenedGrants : IDisposable
             file.Dispose();
         Result?.Dispose();
         _broker?.Dispose();
+        _vsock?.Dispose();
     }
 
     FileDescriptor Keep(FileDescriptor file)
@@ -91,6 +94,12 @@ sealed class OpenedGrants : IDisposable
         (FileDescriptor mine, FileDescriptor theirs) = SeqpacketChannel.CreatePair();
         _broker = new SeqpacketChannel(mine);
         return theirs;
+    }
+
+    FileDescriptor OpenVsock(DeviceRule rule)
+    {
+        _vsock = VsockListener.Open(rule);
+        return _vsock.Socket;
     }
 
     static FileDescriptor OpenSystem(Grant.SystemPath path) =>

@@ -40,6 +40,7 @@ static class MachinePlanBuilder
             Random = Device(policy, DeviceKind.Random) is DeviceRule random
                 ? new GuestRandom { BytesPerSecond = random.BytesPerSecond ?? 0 }
                 : null,
+            Vsock = Device(policy, DeviceKind.Vsock) is DeviceRule vsock ? Next(new Grant.VsockListener(vsock)) : -1,
             Balloon = Device(policy, DeviceKind.Balloon) is not null,
         };
         string[] environment = [];

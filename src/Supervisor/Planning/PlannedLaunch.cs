@@ -43,6 +43,9 @@ abstract record Grant
     /// <param name="Order">Without its modules.</param>
     public sealed record AgentInitrd(int Kernel, string KernelPath, string? Modules, AgentOrder Order) : Grant;
 
+    /// <summary>A Unix socket that is made for this guest, which listens for who wants to reach its ports.</summary>
+    public sealed record VsockListener(DeviceRule Rule) : Grant;
+
     /// <summary>A TAP device of the caller's network namespace.</summary>
     public sealed record Tap(string Name) : Grant;
 

@@ -12,8 +12,14 @@ sealed class AgentConnection : IVsockHost
 {
     private FileDescriptor? _guestEnd;
 
+    /// <param name="isAwaited">Whether there is an agent; else everything is refused.</param>
     /// <exception cref="HostException">The host has no descriptors left.</exception>
-    public AgentConnection() => (Socket, _guestEnd) = FileDescriptor.CreateStreams();
+    public AgentConnection(bool isAwaited)
+    {
+        (Socket, _guestEnd) = FileDescriptor.CreateStreams();
+        if (!isAwaited)
+            Close();
+    }
 
     /// <summary>The VMM's end.</summary>
     public FileDescriptor Socket { get; }

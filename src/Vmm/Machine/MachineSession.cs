@@ -55,12 +55,16 @@ sealed class MachineSession
             AddDevice(new RngDevice(machine.Ram, Limit(random.BytesPerSecond)));
         if (Plan.Balloon)
             AddDevice(new BalloonDevice(machine.Ram, deflatesOnOom: true));
+        if (Plan.Agent || Plan.Vsock >= 0)
+        {
+            _connection = new AgentConnection(Plan.Agent);
+            AddDevice(_vsock = new VsockDevice(machine.Ram, GuestCid, _connection, Stream(Plan.Vsock)));
+        }
+
         FileDescriptor? input = Stream(plan.Streams.Stdin), stdout = Stream(plan.Streams.Stdout);
         if (Plan.Agent)
         {
-            _connection = new AgentConnection();
-            AddDevice(_vsock = new VsockDevice(machine.Ram, GuestCid, _connection, listener: null));
-            _agent = new AgentStreams(_connection.Socket, input, stdout, Stream(plan.Streams.Stderr),
+            _agent = new AgentStreams(_connection!.Socket, input, stdout, Stream(plan.Streams.Stderr),
                 plan.Limits.OutputBytes, end => Finish(end.Cause, end.Value, end.Detail));
             _streams = _agent;
         }

@@ -253,6 +253,14 @@ sealed partial class Binder
         }
 
         var kind = (DeviceKind)Array.IndexOf(DeviceKinds.Names, Text(map["device"]));
-        return new DeviceRule(map.Span, Text(map["because"]), kind, Text(map["from"]), Flag(map["writable"]), rate);
+        string? from = Text(map["from"]);
+        if (from is null && kind is DeviceKind.Block or DeviceKind.Vsock)
+            Add(DiagnosticKind.MissingKey, map.Span, $"a {DeviceKinds.Names[(int)kind]} device needs from: {WhatIsBehind(kind)}");
+        else if (from is not null && (!from.StartsWith('/') || from.Contains('\0', StringComparison.Ordinal)))
+            Add(DiagnosticKind.BadValue, map["from"]!.Span, $"{Quote.Value(from)} must be an absolute path of this host", "begin it with /");
+        return new DeviceRule(map.Span, Text(map["because"]), kind, from, Flag(map["writable"]), rate);
     }
+
+    static string WhatIsBehind(DeviceKind kind) =>
+        kind == DeviceKind.Block ? "an image or a block device" : "the socket at which programs of the host connect";
 }
