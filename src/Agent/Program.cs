@@ -39,6 +39,7 @@ static class Program
 
     private static void Run(AgentOrder order, AgentSocket socket)
     {
+        GuestNetwork.Configure(order.Interfaces);
         GuestRoot.Enter(order);
         using Payload payload = Payload.Start(order);
         socket.Send(AgentFrameKind.Started, []);

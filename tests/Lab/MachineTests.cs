@@ -135,7 +135,7 @@ public sealed class MachineTests
     }
 
     /// <summary>A file system of busybox and a few folders, in the lab host.</summary>
-    static string Image(string name)
+    internal static string Image(string name)
     {
         Laboratory.Need();
         string folder = Path.Combine(Laboratory.Root, "build/test/machine", name);
@@ -152,7 +152,7 @@ public sealed class MachineTests
     }
 
     /// <summary>The kernel where its package has it, with its modules beside.</summary>
-    static string PackagedKernel
+    internal static string PackagedKernel
     {
         get
         {

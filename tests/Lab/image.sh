@@ -7,7 +7,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 folder=$1
-wanted=(virtio_pci virtio_console 9p 9pnet_virtio kvm-amd)
+wanted=(virtio_pci virtio_console 9p 9pnet_virtio kvm-amd tun)
 
 die() { echo "$*" >&2; exit 1; }
 
@@ -21,8 +21,9 @@ fetch_kernel() {
         || die "downloading $package failed: $(tail -n 1 "$new/apt.log")"
     dpkg-deb --fsys-tarfile "$new"/*.deb | tar -x -C "$new" --wildcards './boot/vmlinuz-*' '*/kernel/arch/x86/*' \
         '*/kernel/crypto/*' '*/kernel/drivers/block/*' '*/kernel/drivers/char/*' '*/kernel/drivers/crypto/*' \
-        '*/kernel/drivers/virtio/*' '*/kernel/fs/*' '*/kernel/lib/*' '*/kernel/net/9p/*' '*/kernel/net/vmw_vsock/*' \
-        '*/kernel/virt/*'
+        '*/kernel/drivers/net/tun.ko*' '*/kernel/drivers/net/virtio_net.ko*' '*/kernel/drivers/net/net_failover.ko*' \
+        '*/kernel/drivers/virtio/*' '*/kernel/fs/*' '*/kernel/lib/*' '*/kernel/net/9p/*' '*/kernel/net/core/failover.ko*' \
+        '*/kernel/net/vmw_vsock/*' '*/kernel/virt/*'
     rm "$new"/*.deb
     rm -rf "$folder/kernel"
     mv "$new" "$folder/kernel"
@@ -48,7 +49,7 @@ add_module() {
 }
 
 mkdir -p "$folder"
-compgen -G "$folder/kernel/boot/vmlinuz-*" >/dev/null && [[ -n $(find_module vsock) ]] || fetch_kernel
+compgen -G "$folder/kernel/boot/vmlinuz-*" >/dev/null && [[ -n $(find_module vsock) && -n $(find_module failover) ]] || fetch_kernel
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir "$root"/{bin,dev,host,modules,proc,sys}

@@ -77,10 +77,17 @@ public class AgentFrameTests
         {
             Modules = ["a.ko", "b.ko"], WritableRoot = true, Arguments = ["sh", "-c", "echo \u00e4"], Environment = ["A=b"],
             WorkingDirectory = "/", Hostname = "h", Terminal = new AgentTerminal(24, 80),
+            Interfaces =
+            [
+                new AgentInterface { Mac = [2, 0, 0, 0, 0, 1], Address = [10, 0, 0, 2], PrefixBits = 24, Gateway = [10, 0, 0, 1] },
+            ],
         };
         AgentOrder read = AgentOrder.Deserialize(order.Serialize());
         Assert.Equal(order.Serialize(), read.Serialize());
         Assert.Equal(order.Arguments, read.Arguments);
+        AgentInterface one = Assert.Single(read.Interfaces);
+        Assert.Equal(24, one.PrefixBits);
+        Assert.Equal(order.Interfaces[0].Gateway, one.Gateway);
         byte[] bytes = order.Serialize();
         Assert.Throws<PlanException>(() => AgentOrder.Deserialize(bytes.AsSpan(0, bytes.Length - 1)));
         Assert.Throws<PlanException>(() => AgentOrder.Deserialize([.. bytes, 0]));

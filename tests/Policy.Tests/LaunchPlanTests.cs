@@ -276,6 +276,11 @@ public class LaunchPlanTests
     public void RefusesStreamsThatAreNoDescriptors(string reason, GuestStreams streams) =>
         Refuses(Plan with { Streams = streams }, reason);
 
+    static GuestTap Tap { get; } = new()
+    {
+        Descriptor = 8, Mac = [2, 0, 0, 0, 0, 1], Address = [10, 0, 0, 2], BytesPerSecond = 1000,
+    };
+
     static LaunchPlan Machine { get; } = Plan with
     {
         Files = [], Network = null, Audit = null,
@@ -288,6 +293,7 @@ public class LaunchPlanTests
                 new GuestDisk { Descriptor = 6, Writable = true, BytesPerSecond = 5 },
                 new GuestDisk { Descriptor = 7, Writable = false, BytesPerSecond = 0 },
             ],
+            Taps = [Tap, Tap with { Descriptor = 9, Mac = [2, 0, 0, 0, 0, 2], Address = new byte[16] }],
         },
     };
 
@@ -301,6 +307,9 @@ public class LaunchPlanTests
         Assert.Equal((new GuestRandom { BytesPerSecond = 1000 }, true), (machine.Random, machine.Balloon));
         Assert.Equal(8, machine.Vsock);
         Assert.Null(Read(Machine with { Machine = machine with { Random = null } }).Machine!.Random);
+        Assert.Equal((2, 8, 1000ul), (machine.Taps.Length, machine.Taps[0].Descriptor, machine.Taps[0].BytesPerSecond));
+        Assert.Equal(Tap.Mac, machine.Taps[0].Mac);
+        Assert.Equal(Tap.Address, machine.Taps[0].Address);
     }
 
     public static TheoryData<string, LaunchPlan> BadMachines
@@ -319,6 +328,13 @@ public class LaunchPlanTests
                 { "disk descriptor", Machine with { Machine = good with { Disks = [good.Disks[0] with { Descriptor = -1 }] } } },
                 { "vsock descriptor", Machine with { Machine = good with { Vsock = -2 } } },
                 { "disks", Machine with { Machine = good with { Disks = [.. Enumerable.Repeat(good.Disks[0], 9)] } } },
+                { "tap descriptor", Machine with { Machine = good with { Taps = [Tap with { Descriptor = 252 }] } } },
+                { "taps", Machine with { Machine = good with { Taps = [.. Enumerable.Repeat(Tap, 5)] } } },
+                { "MAC address of two", Machine with { Machine = good with { Taps = [Tap, Tap] } } },
+                { "MAC address", Machine with { Machine = good with { Taps = [Tap with { Mac = [2, 0, 0, 0, 0] }] } } },
+                { "MAC address", Machine with { Machine = good with { Taps = [Tap with { Mac = [3, 0, 0, 0, 0, 1] }] } } },
+                { "MAC address", Machine with { Machine = good with { Taps = [Tap with { Mac = new byte[6] }] } } },
+                { "address of a tap", Machine with { Machine = good with { Taps = [Tap with { Address = [10, 0, 0] }] } } },
                 { "without an initrd", Machine with { Machine = good with { Initrd = -1 } } },
                 { "cpus of a machine", Machine with { Limits = Machine.Limits with { Cpus = 17 } } },
                 { "memory of a machine", Machine with { Limits = Machine.Limits with { MemoryBytes = 15 << 20 } } },

@@ -17,6 +17,7 @@ public sealed class AgentInitramfsTests : IDisposable
     {
         Modules = [], WritableRoot = false, Arguments = ["true"], Environment = [], WorkingDirectory = "/", Hostname = "h",
         Terminal = null,
+        Interfaces = [],
     };
 
     /// <summary>A module that depends on others, as the kernel's build leaves it.</summary>

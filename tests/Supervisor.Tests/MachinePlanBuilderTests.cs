@@ -82,6 +82,53 @@ public class MachinePlanBuilderTests
         Assert.Equal(-1, LaunchPlan.Deserialize(launch.Plan.Serialize()).Machine!.Initrd);
     }
 
+    /// <summary>The default for machines and two network devices, one of them with a rate.</summary>
+    static PolicyModel WithNetwork { get; } = Policy with
+    {
+        Devices =
+        [
+            .. Policy.Devices, new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Network, null, false, 5000),
+            new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Network, null, false, null),
+        ],
+    };
+
+    static MachineOptions WithTaps(params string[] taps) =>
+        s_machine with { Initrd = null, Root = "image", Taps = [.. taps.Select(TapArgument.Parse)] };
+
+    [Fact]
+    public void ATapIsAGrantAnInterfaceOfThePlansAndOneOfTheAgents()
+    {
+        RunOptions options = s_options with { Machine = WithTaps("tap0,address=10.0.0.2/24,gateway=10.0.0.1", "tap1,mac=02:00:00:00:00:09") };
+        PolicyBounds.Check(options, WithNetwork);
+        PlannedLaunch launch = MachinePlanBuilder.Build(options, WithNetwork, new FakeHost().Facts, 42);
+        GuestTap[] taps = LaunchPlan.Deserialize(launch.Plan.Serialize()).Machine!.Taps;
+        Assert.Equal([new Grant.Tap("tap0"), new Grant.Tap("tap1")], taps.Select(tap => launch.Grants[tap.Descriptor]));
+        Assert.Equal([5000ul, 0ul], taps.Select(tap => tap.BytesPerSecond));
+        Assert.Equal([10, 0, 0, 2], taps[0].Address);
+        Assert.Empty(taps[1].Address);
+        Assert.Equal([2, 0, 0, 0, 0, 9], taps[1].Mac);
+        AgentInterface[] interfaces = launch.Grants.OfType<Grant.AgentInitrd>().Single().Order.Interfaces;
+        Assert.Equal(taps.Select(tap => Convert.ToHexString(tap.Mac)), interfaces.Select(one => Convert.ToHexString(one.Mac)));
+        Assert.Equal([10, 0, 0, 1], interfaces[0].Gateway);
+        Assert.Equal((24, 0), (interfaces[0].PrefixBits, interfaces[1].Gateway.Length));
+    }
+
+    [Fact]
+    public void OnlyThePolicyGivesNetworkDevicesAndNoMoreThanItLists()
+    {
+        PolicyBounds.Check(s_options, Policy);
+        OneLine.Refuses("--tap: the policy builtin:machine-default.yaml gives the guest no network",
+            () => Check(s_options with { Machine = WithTaps("tap0") }, Policy));
+        OneLine.Refuses("fewer network devices than 3",
+            () => Check(s_options with { Machine = WithTaps("a", "b", "c") }, WithNetwork));
+
+        static object? Check(RunOptions options, PolicyModel policy)
+        {
+            PolicyBounds.Check(options, policy);
+            return null;
+        }
+    }
+
     [Fact]
     public void AProgramInAnImageHasADiskAnAgentAndTheVariablesThatAreNamed()
     {

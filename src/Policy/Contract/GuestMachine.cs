@@ -19,6 +19,9 @@ public sealed record GuestMachine
     /// <summary>Block devices, in the order in which the guest finds them.</summary>
     public required GuestDisk[] Disks { get; init; }
 
+    /// <summary>Network interfaces, in the order in which the guest finds them, behind the disks.</summary>
+    public required GuestTap[] Taps { get; init; }
+
     /// <summary>
     /// Whether the initrd's first process is this project's agent, which runs <see cref="LaunchPlan.Arguments"/> and is
     /// heard over a socket device. Without it the first serial port is the guest's standard input and output.

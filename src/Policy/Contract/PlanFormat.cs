@@ -284,6 +284,9 @@ static class PlanFormat
             to.Flag(disk.Writable);
             to.UInt64(disk.BytesPerSecond);
         }
+        to.Int32(machine.Taps.Length);
+        foreach (GuestTap tap in machine.Taps)
+            Write(ref to, tap);
         to.Flag(machine.Agent);
         to.Flag(machine.Random is not null);
         if (machine.Random is GuestRandom random)
@@ -298,6 +301,7 @@ static class PlanFormat
         Initrd = from.Int32(),
         CommandLine = from.Text(),
         Disks = ReadDisks(ref from),
+        Taps = ReadTaps(ref from),
         Agent = from.Flag(),
         Random = from.Flag() ? new GuestRandom { BytesPerSecond = from.UInt64() } : null,
         Vsock = from.Int32(),
@@ -313,5 +317,24 @@ static class PlanFormat
                 Descriptor = from.Int32(), Writable = from.Flag(), BytesPerSecond = from.UInt64(),
             };
         return disks;
+    }
+
+    static void Write(ref PlanWriter to, GuestTap tap)
+    {
+        to.Int32(tap.Descriptor);
+        to.Bytes(tap.Mac);
+        to.Bytes(tap.Address);
+        to.UInt64(tap.BytesPerSecond);
+    }
+
+    static GuestTap[] ReadTaps(ref PlanReader from)
+    {
+        var taps = new GuestTap[from.Count(3 * sizeof(int) + sizeof(ulong))];
+        for (int i = 0; i < taps.Length; i++)
+            taps[i] = new GuestTap
+            {
+                Descriptor = from.Int32(), Mac = from.Bytes(), Address = from.Bytes(), BytesPerSecond = from.UInt64(),
+            };
+        return taps;
     }
 }

@@ -31,6 +31,7 @@ sealed class RunCommand
     readonly Option<string> _root = Value("--root", "IMAGE[:rw]", "with --kernel: the image in which PROGRAM runs");
     readonly Option<string> _modules = Value("--modules", "DIR", "the kernel's modules (default: where its package has them)");
     readonly Option<string> _append = Value("--append", "TEXT", "more of the kernel's command line");
+    readonly Option<string[]> _taps = Repeated(TapArgument.Flag, TapArgument.Form, "with --kernel: a network interface on a TAP");
     readonly Option<bool> _tty = new("--tty", "-t") { Description = "give the guest a terminal", Arity = ArgumentArity.Zero };
     readonly Option<string> _handoff = Value("--handoff", "on|off", "answer system calls over shared memory where exits are expensive");
 
@@ -42,7 +43,7 @@ sealed class RunCommand
         Command = new Command("run", "Run a program in a virtual machine of its own")
         {
             _policy, ShowPolicy, _memory, _cpus, _timeout, _cpuTime, _processes, _output, _tmp, _environment, _workdir, _hostname, _user,
-            _mounts, _json, _trace, _tty, _handoff, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append,
+            _mounts, _json, _trace, _tty, _handoff, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append, _taps,
         };
     }
 
@@ -61,7 +62,7 @@ sealed class RunCommand
 
     /// <summary>Flags that say nothing about what the guest may do, and make no sense where runs are only watched.</summary>
     public IEnumerable<Option> OwnFlags =>
-        [ShowPolicy, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append];
+        [ShowPolicy, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append, _taps];
 
     public string? PolicyFile(ParseResult flags) => FileName(flags, _policy);
 
@@ -129,8 +130,8 @@ sealed class RunCommand
     {
         if (FileName(flags, _kernel) is not string kernel)
         {
-            foreach (Option<string> option in (Option<string>[])[_initrd, _root, _modules, _append])
-                if (flags.GetValue(option) is not null)
+            foreach (Option option in (Option[])[_initrd, _root, _modules, _append, _taps])
+                if (flags.GetResult(option) is { Implicit: false })
                     throw new UsageException($"{option.Name}: belongs to --kernel, which is not given");
             return null;
         }
@@ -158,8 +159,23 @@ sealed class RunCommand
             Root = root,
             WritableRoot = writable,
             Modules = FileName(flags, _modules),
+            Taps = Taps(flags, hasAgent: root is not null),
             CommandLine = KernelCommandLine(flags.GetValue(_append), root is null ? "" : " quiet"),
         };
+    }
+
+    TapArgument[] Taps(ParseResult flags, bool hasAgent)
+    {
+        TapArgument[] taps = Array.ConvertAll(flags.GetValue(_taps) ?? [], TapArgument.Parse);
+        if (taps.Length > MachineOptions.MaximumTaps)
+            throw new UsageException($"--tap: {taps.Length} are too many; {MachineOptions.MaximumTaps} is the most");
+        if (!hasAgent && taps.Any(tap => tap.Gateway is not null))
+            throw new UsageException("--tap: with an initrd of its own the guest sets its gateway itself; leave out gateway=, or give --root");
+        if (taps.DistinctBy(tap => tap.Name).Count() < taps.Length)
+            throw new UsageException("--tap: a TAP device is given twice; each has one guest interface");
+        if (taps.DistinctBy(tap => Convert.ToHexString(tap.Mac)).Count() < taps.Length)
+            throw new UsageException("--tap: two interfaces have the same MAC address; give one another with mac=");
+        return taps;
     }
 
     /// <summary>The image, and whether it may be changed: IMAGE, IMAGE:ro or IMAGE:rw.</summary>

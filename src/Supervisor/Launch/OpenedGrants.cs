@@ -58,6 +58,7 @@ sealed class OpenedGrants : IDisposable
                 Grant.Decisions => decisions!,
                 Grant.BootFile boot => Keep(OpenBootFile(boot)),
                 Grant.VsockListener vsock => OpenVsock(vsock.Rule),
+                Grant.Tap tap => Keep(TapOpener.Open(tap.Name)),
                 Grant.AgentInitrd agent => Keep(AgentInitramfs.Build(descriptors[agent.Kernel], agent)),
                 _ => throw new InvalidOperationException($"unknown grant {grants[i]}"),
             };

@@ -67,13 +67,14 @@ static class RecordText
         Grant.BootFile => "boot-file",
         Grant.AgentInitrd => "initrd",
         Grant.VsockListener => "vsock",
+        Grant.Tap => "tap",
         _ => throw new ArgumentOutOfRangeException(nameof(grant)),
     };
 
     static readonly string[] s_kinds =
     [
         "system-folder", "system-file", "mount", "stream", "result", "network", "trace", "decisions", "boot-file", "initrd",
-        "vsock",
+        "vsock", "tap",
     ];
 
     public static byte[] Write(SandboxRecord record)

@@ -15,6 +15,9 @@ static class AgentInitramfs
         "crc32c_intel", "ext4", "squashfs", "erofs", "overlay",
     ];
 
+    /// <summary>What an interface takes on top. Debian's driver depends on failover and net_failover.</summary>
+    private static readonly string[] s_networkModules = ["virtio_net"];
+
     private const string Program = "sandbox-agent";
 
     /// <param name="kernel">For its version, which names the folder of its modules.</param>
@@ -53,8 +56,8 @@ static class AgentInitramfs
     /// <param name="order">Without its modules.</param>
     internal static byte[] Archive(ReadOnlySpan<byte> agent, KernelModules? modules, AgentOrder order)
     {
-        foreach (string name in modules is null ? [] : s_modules)
-            modules!.TryAdd(name);
+        foreach (string name in order.Interfaces.Length == 0 ? s_modules : [.. s_modules, .. s_networkModules])
+            modules?.TryAdd(name);
         List<(string Name, byte[] Content)> loading = modules?.Loading ?? [];
         using var archive = new MemoryStream();
         var writer = new CpioWriter(archive);

@@ -29,6 +29,13 @@ static class MachinePlanBuilder
             Initrd = machine.Initrd is null ? -1 : Next(new Grant.BootFile("--initrd", machine.Initrd)),
             CommandLine = machine.CommandLine,
             Disks = [],
+            Taps = [.. machine.Taps.Zip(NetworkDevices(policy), (tap, device) => new GuestTap
+            {
+                Descriptor = Next(new Grant.Tap(tap.Name)),
+                Mac = tap.Mac,
+                Address = tap.Address?.GetAddressBytes() ?? [],
+                BytesPerSecond = device.BytesPerSecond ?? 0,
+            })],
             Agent = false,
             Random = Device(policy, DeviceKind.Random) is DeviceRule random
                 ? new GuestRandom { BytesPerSecond = random.BytesPerSecond ?? 0 }
@@ -50,6 +57,13 @@ static class MachinePlanBuilder
                 WorkingDirectory = options.WorkingDirectory ?? "/",
                 Hostname = hostname,
                 Terminal = options.Terminal ? new AgentTerminal(host.Rows, host.Columns) : null,
+                Interfaces = [.. machine.Taps.Select(tap => new AgentInterface
+                {
+                    Mac = tap.Mac,
+                    Address = tap.Address?.GetAddressBytes() ?? [],
+                    PrefixBits = (byte)tap.PrefixBits,
+                    Gateway = tap.Gateway?.GetAddressBytes() ?? [],
+                })],
             };
             boot = boot with
             {
@@ -91,6 +105,10 @@ static class MachinePlanBuilder
             },
             grants);
     }
+
+    /// <summary>Each is one interface, in the order of the flags.</summary>
+    public static IEnumerable<DeviceRule> NetworkDevices(PolicyModel policy) =>
+        policy.Devices.Where(device => device.Kind == DeviceKind.Network);
 
     /// <summary>What a program finds on a machine of its own, where it is root, and what the caller names.</summary>
     static string[] Environment(RunOptions options, HostFacts host)

@@ -1,4 +1,5 @@
 using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Devices.Net;
 
 namespace Sandbox.Vmm.Machine;
 
@@ -20,6 +21,11 @@ static class MachineRecord
             StrayReads = (ulong)(machine.Registers.StrayReads + machine.Ports.StrayReads),
             StrayWrites = (ulong)(machine.Registers.StrayWrites + machine.Ports.StrayWrites),
         };
+        record.PacketsSent = (ulong)session.Packets(NetCount.Sent);
+        record.PacketsReceived = (ulong)session.Packets(NetCount.Received);
+        record.PacketsSpoofed = (ulong)(session.Packets(NetCount.SpoofedMac) + session.Packets(NetCount.SpoofedAddress));
+        record.PacketsDropped = (ulong)(session.Packets(NetCount.Malformed) + session.Packets(NetCount.HostDropped)
+            + session.Packets(NetCount.TooLong));
         ResultRecord.WritePhases(ref record, phases);
         for (int reason = 0; reason < GuestRecord.MachineExitLimit; reason++)
             record.MachineExits[reason] = (ulong)machine.Vcpus.Sum(vcpu => vcpu.Exits[reason]);

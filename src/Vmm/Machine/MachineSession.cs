@@ -3,6 +3,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Boot;
 using Sandbox.Vmm.Devices.Balloon;
 using Sandbox.Vmm.Devices.Block;
+using Sandbox.Vmm.Devices.Net;
 using Sandbox.Vmm.Devices.Power;
 using Sandbox.Vmm.Devices.Rng;
 using Sandbox.Vmm.Devices.Serial;
@@ -48,6 +49,8 @@ sealed class MachineSession
             {
                 File = descriptors[disk.Descriptor], IsReadOnly = !disk.Writable, Limit = Limit(disk.BytesPerSecond),
             }));
+        foreach (GuestTap tap in Plan.Taps)
+            AddDevice(GuestInterface.Create(machine.Ram, tap, descriptors[tap.Descriptor], Limit(tap.BytesPerSecond)));
         if (Plan.Random is GuestRandom random)
             AddDevice(new RngDevice(machine.Ram, Limit(random.BytesPerSecond)));
         if (Plan.Balloon)
@@ -100,6 +103,9 @@ sealed class MachineSession
 
     /// <summary>Bytes that the guest sent although the serial port had told it to wait.</summary>
     public long LostBytes => _serial.Lost;
+
+    /// <summary>What its network interfaces count together.</summary>
+    public long Packets(NetCount count) => _devices.Sum(device => (device.Device.Metrics as NetMetrics)?.Count(count) ?? 0);
 
     public long WallNanoseconds => HostClock.MonotonicNanoseconds() - _startedAt;
 

@@ -25,7 +25,7 @@ internal static class Headers
         "linux/membarrier.h", "linux/rseq.h", "linux/times.h", "linux/utime.h", "linux/capability.h",
         "linux/personality.h", "linux/mempolicy.h", "linux/pidfd.h", "linux/tty.h", "linux/sockios.h",
         "linux/ioprio.h", "linux/securebits.h", "linux/landlock.h", "linux/keyctl.h",
-        "linux/seccomp.h", "linux/filter.h", "linux/reboot.h",
+        "linux/seccomp.h", "linux/filter.h", "linux/reboot.h", "linux/netlink.h", "linux/rtnetlink.h",
         "asm/unistd.h",
     ];
 

@@ -42,6 +42,10 @@ public enum AgentStep : byte
     Module,
     Root,
     Mount,
+
+    /// <summary>An interface is not there, or did not take its address.</summary>
+    Network,
+
     WorkingDirectory,
 
     /// <summary>The program is nowhere in the guest's PATH.</summary>

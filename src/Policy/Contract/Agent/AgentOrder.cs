@@ -24,7 +24,10 @@ public sealed record AgentOrder
     /// <summary>The size of the program's terminal; null for pipes.</summary>
     public required AgentTerminal? Terminal { get; init; }
 
-    private static ReadOnlySpan<byte> Magic => "agent 2\0"u8;
+    /// <summary>What is brought up beside the loopback.</summary>
+    public required AgentInterface[] Interfaces { get; init; }
+
+    private static ReadOnlySpan<byte> Magic => "agent 3\0"u8;
 
     /// <exception cref="PlanException">A text holds half a surrogate pair.</exception>
     public byte[] Serialize()
@@ -43,6 +46,9 @@ public sealed record AgentOrder
             to.UInt16(terminal.Rows);
             to.UInt16(terminal.Columns);
         }
+        to.Int32(Interfaces.Length);
+        foreach (AgentInterface one in Interfaces)
+            one.Write(ref to);
         return to.ToArray();
     }
 
@@ -60,9 +66,18 @@ public sealed record AgentOrder
             WorkingDirectory = from.Text(),
             Hostname = from.Text(),
             Terminal = from.Flag() ? new AgentTerminal(from.UInt16(), from.UInt16()) : null,
+            Interfaces = ReadInterfaces(ref from),
         };
         from.End();
         return order;
+    }
+
+    private static AgentInterface[] ReadInterfaces(ref PlanReader from)
+    {
+        var interfaces = new AgentInterface[from.Count(AgentInterface.LeastBytes)];
+        for (int i = 0; i < interfaces.Length; i++)
+            interfaces[i] = AgentInterface.Read(ref from);
+        return interfaces;
     }
 }
 

@@ -249,6 +249,8 @@ sealed partial class Binder
                 return null;
             }
 
+            if (bytes == 0)
+                Add(DiagnosticKind.BadValue, scalar.Span, "rate: 0 bytes a second let nothing pass", "leave the device out");
             rate = bytes;
         }
 
@@ -258,6 +260,8 @@ sealed partial class Binder
             Add(DiagnosticKind.MissingKey, map.Span, $"a {DeviceKinds.Names[(int)kind]} device needs from: {WhatIsBehind(kind)}");
         else if (from is not null && (!from.StartsWith('/') || from.Contains('\0', StringComparison.Ordinal)))
             Add(DiagnosticKind.BadValue, map["from"]!.Span, $"{Quote.Value(from)} must be an absolute path of this host", "begin it with /");
+        if (from is not null && kind == DeviceKind.Network)
+            Add(DiagnosticKind.BadValue, map["from"]!.Span, "a network device is no file of the host's", "name its TAP device with --tap");
         return new DeviceRule(map.Span, Text(map["because"]), kind, from, Flag(map["writable"]), rate);
     }
 
