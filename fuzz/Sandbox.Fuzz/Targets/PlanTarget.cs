@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.NetworkInformation;
 using System.Text;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
@@ -100,8 +99,8 @@ sealed class PlanTarget : FuzzTarget
                 && machine.CommandLine.All(letter => letter is >= ' ' and <= '~') && plan.Files.Length == 0,
                 "a machine guest of another kind");
         foreach (GuestTap tap in plan.Machine?.Taps ?? [])
-            OracleException.Check(tap.Descriptor >= 0 && new PhysicalAddress(tap.Mac).ToString() is { Length: 12 } mac
-                && mac.Any(digit => digit != '0') && (tap.Address.Length == 0 || new IPAddress(tap.Address) is not null),
+            OracleException.Check(tap.Descriptor >= 0 && tap.Mac.Length == 6 && (tap.Mac[0] & 1) == 0
+                && tap.Mac.Any(part => part != 0) && (tap.Address.Length == 0 || new IPAddress(tap.Address) is not null),
                 "an interface with addresses that are none");
         using GuestMemory memory = new(plan.Limits.MemoryBytes, new NoSlots());
         OracleException.Check(memory.CreateAddressSpace() is not null, "a guest's memory has no room for a process");
