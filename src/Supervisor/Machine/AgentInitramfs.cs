@@ -9,7 +9,7 @@ namespace Sandbox.Supervisor.Machine;
 static class AgentInitramfs
 {
     /// <summary>What a root image takes on Debian's kernels; what a kernel has built in is no module.</summary>
-    private static readonly string[] s_modules =
+    public static IReadOnlyList<string> ModuleNames { get; } =
         ["virtio_mmio", "virtio_blk", "crc32c_generic", "crc32c_intel", "ext4", "squashfs", "erofs", "overlay"];
 
     private const string Program = "sandbox-agent";
@@ -24,14 +24,10 @@ static class AgentInitramfs
         return InMemory(Archive(ReadAgent(), new KernelModules(folder), wanted.Order));
     }
 
-    /// <summary>Beside the kernel as its package has it, whether installed or unpacked; else the host's.</summary>
-    private static string ModulesOf(FileDescriptor kernel, string path)
-    {
-        string version = KernelVersion.Of(kernel)
-            ?? throw new UsageException("--modules: the kernel does not say which version it is; name the folder of its modules");
-        string beside = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, "../lib/modules", version));
-        return Directory.Exists(beside) ? beside : $"/lib/modules/{version}";
-    }
+    private static string ModulesOf(FileDescriptor kernel, string path) => ModulesFolder.Of(
+        KernelVersion.Of(kernel)
+            ?? throw new UsageException("--modules: the kernel does not say which version it is; name the folder of its modules"),
+        path);
 
     private static byte[] ReadAgent()
     {
@@ -50,7 +46,7 @@ static class AgentInitramfs
     /// <param name="order">Without its modules.</param>
     internal static byte[] Archive(ReadOnlySpan<byte> agent, KernelModules? modules, AgentOrder order)
     {
-        foreach (string name in modules is null ? [] : s_modules)
+        foreach (string name in modules is null ? [] : ModuleNames)
             modules!.TryAdd(name);
         List<(string Name, byte[] Content)> loading = modules?.Loading ?? [];
         using var archive = new MemoryStream();
