@@ -137,18 +137,26 @@ public sealed class MachineTests
     /// <summary>A file system of busybox and a few folders, in the lab host.</summary>
     internal static string Image(string name)
     {
+        string folder = Path.Combine(Laboratory.Root, Tree(name));
+        string image = $"{folder}.ext4";
+        File.Delete(image);
+        Assert.True(Laboratory.Made(out string said, "/usr/sbin/mke2fs", "-q", "-t", "ext4", "-d", folder, image, "16M"), said);
+        return $"{LabHost.Repository}/build/test/machine/{name}.ext4";
+    }
+
+    /// <summary>A folder with busybox and a few folders, from the repository on.</summary>
+    static string Tree(string name)
+    {
         Laboratory.Need();
         string folder = Path.Combine(Laboratory.Root, "build/test/machine", name);
         foreach (string part in new[] { "bin", "dev", "proc", "sys", "tmp", "run" })
             Directory.CreateDirectory(Path.Combine(folder, part));
         File.Copy("/bin/busybox", Path.Combine(folder, "bin/busybox"), overwrite: true);
-        foreach (string applet in new[] { "sh", "cat", "echo", "md5sum", "uname", "tty", "stty", "wc", "hostname", "sleep", "kill", "dd" })
+        foreach (string applet in (string[])
+            ["sh", "cat", "echo", "md5sum", "uname", "tty", "stty", "wc", "hostname", "sleep", "kill", "dd", "stat", "grep"])
             if (!File.Exists(Path.Combine(folder, "bin", applet)))
                 File.CreateSymbolicLink(Path.Combine(folder, "bin", applet), "busybox");
-        string image = $"{folder}.ext4";
-        File.Delete(image);
-        Assert.True(Laboratory.Made(out string said, "/usr/sbin/mke2fs", "-q", "-t", "ext4", "-d", folder, image, "16M"), said);
-        return $"{LabHost.Repository}/build/test/machine/{name}.ext4";
+        return $"build/test/machine/{name}";
     }
 
     /// <summary>The kernel where its package has it, with its modules beside.</summary>
@@ -175,6 +183,53 @@ public sealed class MachineTests
         Assert.True(outcome.Status == 42, outcome.ToString());
         Assert.Equal(input, outcome.Output);
         Assert.Equal("two words inside\nchanged\n", outcome.ErrorText);
+    }
+
+    /// <summary>Twice would boot twice: that the second start finds the image is for the unit tests.</summary>
+    [Fact]
+    public void A_program_in_a_directory_sees_the_directory_and_changes_only_its_own()
+    {
+        string tree = $"{LabHost.Repository}/{Tree("tree")}";
+        string run = $"{Laboratory.SandboxInLab} run --kernel {PackagedKernel} --memory 256M --root tree";
+        // Root's own cache is on this machine, where the lab host must not write.
+        Outcome outcome = Laboratory.MachineHost.Run(
+            ["sh", "-c", $"""
+            mount -t tmpfs tmpfs /var/lib && cp -a {tree} tree && mknod tree/dev/zero c 1 5 && chown 7:8 tree/tmp &&
+                {run}:rw -- sh; echo $?
+            {run} -- sh -c 'stat -c "%u:%g" /tmp; dd if=/dev/zero bs=5 count=1 2>/dev/null | md5sum; echo new >/bin/new && cat /bin/new'; echo $?
+            ls tree/bin/new /var/lib/sandbox/images
+            """], limit: TimeSpan.FromSeconds(170));
+        Assert.Contains("leave out :rw", outcome.ErrorText, StringComparison.Ordinal);
+        string[] lines = outcome.Text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.True(lines.Length >= 6, outcome.ToString());
+        Assert.Equal(["125", "7:8", "ca9c491ac66b2c62500882e93f3719a8  -", "new", "0"], lines[..5]);
+        Assert.Contains(lines[5..], line => line.EndsWith(".squashfs", StringComparison.Ordinal));
+        Assert.Contains("tree/bin/new", outcome.ErrorText, StringComparison.Ordinal);
+    }
+
+    /// <summary>Its modules are compressed with xz; it is kept first, and called by a name.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Debians_cloud_kernel_runs_a_program_in_an_image(int processors)
+    {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        Assert.True(Laboratory.Made(out string said, Path.Combine(Laboratory.Root, "tests/Lab/image.sh"), Laboratory.Image, "cloud"), said);
+        string sandbox = Laboratory.SandboxInLab;
+        Outcome outcome = Laboratory.MachineHost.Run(
+            ["sh", "-c", $"""
+            mount -t tmpfs tmpfs /var/lib && {sandbox} kernel add --name cloud {LabHost.Repository}/build/lab/cloud &&
+                {sandbox} kernel check cloud &&
+                {sandbox} run --kernel cloud --root {Image("root")} --memory 256M --cpus {processors} -- \
+                    sh -c 'uname -r; echo "processors: $(grep -c ^processor /proc/cpuinfo)"; exit 42'
+            """], limit: TimeSpan.FromSeconds(280));
+        Assert.True(outcome.Status == 42, outcome.ToString());
+        string[] lines = outcome.Text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal("cloud", lines[0]);
+        Assert.Contains("-cloud-amd64", lines[^2], StringComparison.Ordinal);
+        Assert.False(lines[^2].StartsWith("6.1.", StringComparison.Ordinal), lines[^2]);
+        Assert.Equal($"processors: {processors}", lines[^1]);
     }
 
     [Fact]

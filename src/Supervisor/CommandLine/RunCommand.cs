@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Kernels;
 using Sandbox.Supervisor.LifeCycle;
 
 namespace Sandbox.Supervisor.CommandLine;
@@ -26,9 +27,9 @@ sealed class RunCommand
     readonly Option<string[]> _mounts = Repeated("--mount", MountArgument.Form, "show a host file or folder (default read-only)");
     readonly Option<string> _json = Value("--json", "FILE", "write what happened as JSON");
     readonly Option<string> _trace = Value("--trace", "FILE", "print system calls (default to stderr)");
-    readonly Option<string> _kernel = Value("--kernel", "FILE", "boot this Linux kernel (bzImage, or ELF with PVH)");
+    readonly Option<string> _kernel = Value("--kernel", "FILE", "boot this Linux kernel, or the one kept by this name");
     readonly Option<string> _initrd = Value("--initrd", "FILE", "initial RAM disk of --kernel");
-    readonly Option<string> _root = Value("--root", "IMAGE[:rw]", "with --kernel: the image in which PROGRAM runs");
+    readonly Option<string> _root = Value("--root", "IMAGE[:rw]", "with --kernel: the image or directory in which PROGRAM runs");
     readonly Option<string> _modules = Value("--modules", "DIR", "the kernel's modules (default: where its package has them)");
     readonly Option<string> _append = Value("--append", "TEXT", "more of the kernel's command line");
     readonly Option<string[]> _taps = Repeated(TapArgument.Flag, TapArgument.Form, "with --kernel: a network interface on a TAP");
@@ -154,7 +155,7 @@ sealed class RunCommand
             throw new UsageException($"--memory: too little for a kernel; give at least {ByteSize.Format(MachineOptions.MinimumMemory)}");
         return new MachineOptions
         {
-            Kernel = kernel,
+            Kernel = KernelStore.PathOf(kernel),
             Initrd = FileName(flags, _initrd),
             Root = root,
             WritableRoot = writable,

@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Images;
 using Sandbox.Supervisor.Machine;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
@@ -117,10 +118,16 @@ sealed class OpenedGrants : IDisposable
     static FileDescriptor OpenBootFile(Grant.BootFile boot)
     {
         // A pipe would make opening wait.
+        if (boot.Writable && Directory.Exists(boot.Path))
+            throw new UsageException(
+                $"{boot.Flag}: {Quote.Value(boot.Path)} is a directory, of which the guest gets an image that it cannot change; leave out :rw");
         int error = FileDescriptor.TryOpen(boot.Path, (boot.Writable ? O_RDWR : O_RDONLY) | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? file);
         if (error != 0)
             throw new UsageException($"{boot.Flag}: {Quote.Value(boot.Path)} cannot be {(boot.Writable ? "written" : "read")}: {Errno.Describe(-error)}");
         error = file!.GetStatus(out stat status);
+        if (error == 0 && boot.Flag == "--root" && S_ISDIR(status.st_mode))
+            using (file)
+                return ImageCache.Own.Open(file, boot.Path);
         bool isDisk = boot.IsDisk && S_ISBLK(status.st_mode);
         if (error == 0 && (isDisk || (S_ISREG(status.st_mode) && status.st_size > 0)))
             return file;
