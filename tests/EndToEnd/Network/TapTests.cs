@@ -32,7 +32,7 @@ public sealed class TapTests
         Outcome outcome = Native.Run(["unshare", "--net", "--", "sh", "-c",
             $$"""
             run="{{Ring.Sandbox}} run --policy policy.yaml --kernel kernel --tap"
-            attempt() { echo "$1: $("$@" 2>&1) $?"; }
+            attempt() { said=$("$@" 2>&1); echo "$1: $said $?"; }
             missing() { $run nothing; }
             down() { $run down; }
             other() { $run tun; }
