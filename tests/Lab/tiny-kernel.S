@@ -27,8 +27,8 @@ entry:
 #elif ENDING == 3       /* an exception without handlers */
         ud2
 #elif ENDING == 4       /* reads what nobody has, touches a refused register, then sleeps for ever */
-        movl 0xd0000000, %eax
-        movl %eax, 0xd0000000
+        movl 0xd0100000, %eax
+        movl %eax, 0xd0100000
         inb $0x80, %al
         cli
 1:      hlt
