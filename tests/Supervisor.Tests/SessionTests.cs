@@ -16,7 +16,7 @@ public class SessionTests
 {
     const string Started = "started";
 
-    static LaunchPlan Plan { get; } = new()
+    internal static LaunchPlan Plan { get; } = new()
     {
         Version = LaunchPlan.CurrentVersion,
         Arguments = ["true"],

@@ -59,8 +59,9 @@ public sealed class DeviceRecordTests
     {
         Assert.Equal(Names<QueueFault>()[1..], DeviceCounters.QueueFaults);
         Assert.Equal(Names<RegisterFault>(), DeviceCounters.RegisterFaults);
-        Assert.Equal(DeviceCounters.QueueFaults.Count, ((ReadOnlySpan<ulong>)default(DeviceRecord).QueueFaults).Length);
-        Assert.Equal(DeviceCounters.RegisterFaults.Count, ((ReadOnlySpan<ulong>)default(DeviceRecord).RegisterFaults).Length);
+        DeviceRecord empty = default;
+        Assert.Equal(DeviceCounters.QueueFaults.Count, ((ReadOnlySpan<ulong>)empty.QueueFaults).Length);
+        Assert.Equal(DeviceCounters.RegisterFaults.Count, ((ReadOnlySpan<ulong>)empty.RegisterFaults).Length);
     }
 
     private static string[] Names<T>()
