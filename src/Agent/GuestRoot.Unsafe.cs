@@ -10,9 +10,6 @@ static unsafe class GuestRoot
 {
     private const string Disk = "/dev/vda";
 
-    /// <summary>Kernels find devices a while after their drivers are there.</summary>
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
-
     /// <summary>What images are made of, the likeliest first.</summary>
     private static readonly string[] s_fileSystems = ["ext4", "squashfs", "erofs"];
 
@@ -84,13 +81,8 @@ static unsafe class GuestRoot
     private static void MountDisk(bool writable)
     {
         MakeFolder("/lower");
-        long start = HostClock.MonotonicNanoseconds();
-        while (!File.Exists(Disk))
-        {
-            if (HostClock.MonotonicNanoseconds() - start > s_patience.Ticks * 100)
-                throw new AgentException(AgentStep.Root, ENOENT);
-            Thread.Sleep(1);
-        }
+        if (!Patience.Until(() => File.Exists(Disk)))
+            throw new AgentException(AgentStep.Root, ENOENT);
         int error = 0;
         foreach (string type in s_fileSystems)
         {

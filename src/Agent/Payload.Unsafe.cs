@@ -4,18 +4,18 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Agent;
 
-/// <summary>The program, and this side's ends of its standard streams.</summary>
+/// <summary>The program, and this side's ends of its standard streams: pipes, or one terminal for all.</summary>
 sealed unsafe class Payload : IDisposable
 {
     private readonly FileDescriptor _end;
 
-    private Payload(int pid, FileDescriptor end, FileDescriptor input, FileDescriptor output, FileDescriptor error)
+    private Payload(int pid, FileDescriptor end, PayloadStreams mine)
     {
         Pid = pid;
         _end = end;
-        Input = input;
-        Output = output;
-        Error = error;
+        Input = mine.Input;
+        Output = mine.Output;
+        Error = mine.Error;
     }
 
     public int Pid { get; }
@@ -28,7 +28,11 @@ sealed unsafe class Payload : IDisposable
 
     public FileDescriptor Output { get; }
 
-    public FileDescriptor Error { get; }
+    /// <summary>Null where it has a terminal.</summary>
+    public FileDescriptor? Error { get; }
+
+    /// <summary>The size of its terminal, if it has one; its foreground processes are told.</summary>
+    public void Resize(ushort rows, ushort columns) => PayloadStreams.Resize(Output, rows, columns);
 
     public void CloseInput()
     {
@@ -40,32 +44,29 @@ sealed unsafe class Payload : IDisposable
     public static Payload Start(AgentOrder order)
     {
         string program = Find(order);
-        (FileDescriptor inputRead, FileDescriptor inputWrite) = Pipe();
-        (FileDescriptor outputRead, FileDescriptor outputWrite) = Pipe();
-        (FileDescriptor errorRead, FileDescriptor errorWrite) = Pipe();
-        foreach (FileDescriptor mine in (FileDescriptor[])[inputWrite, outputRead, errorRead])
-            _ = fcntl(mine.Value, F_SETFL, O_NONBLOCK);
+        (PayloadStreams mine, PayloadStreams theirs) = PayloadStreams.Create(order.Terminal);
         using ChildScript script = new();
         script.Add("setsid", SYS_setsid);
-        script.Add("dup2", SYS_dup2, inputRead.Value, STDIN_FILENO);
-        script.Add("dup2", SYS_dup2, outputWrite.Value, STDOUT_FILENO);
-        script.Add("dup2", SYS_dup2, errorWrite.Value, STDERR_FILENO);
+        script.Add("dup2", SYS_dup2, theirs.Input.Value, STDIN_FILENO);
+        script.Add("dup2", SYS_dup2, theirs.Output.Value, STDOUT_FILENO);
+        script.Add("dup2", SYS_dup2, (theirs.Error ?? theirs.Output).Value, STDERR_FILENO);
+        if (order.Terminal is not null)
+            script.Add("TIOCSCTTY", SYS_ioctl, STDIN_FILENO, TIOCSCTTY, 0);
         ulong* none = script.Place(0UL);
         script.Add("rt_sigprocmask", SYS_rt_sigprocmask, SIG_SETMASK, (nint)none, 0, sizeof(ulong));
         // The runtime ignores it, and so would the program.
         script.Add("rt_sigaction", SYS_rt_sigaction, SIGPIPE, (nint)script.PlaceAll<ulong>([0, 0, 0, 0]), 0, sizeof(ulong));
         script.Add("chdir", SYS_chdir, script.PlaceText(order.WorkingDirectory));
-        script.Add("execve", SYS_execve, script.PlaceText(program), List(script, order.Arguments), List(script, order.Environment));
+        script.Add("execve", SYS_execve, script.PlaceText(program), List(script, order.Arguments),
+            List(script, order.Environment));
         int error = script.Start(0, 0, out int pid, out FileDescriptor? end);
         if (error != 0)
             throw new AgentException(AgentStep.Execute, -error);
         script.WaitUntilGone();
-        inputRead.Dispose();
-        outputWrite.Dispose();
-        errorWrite.Dispose();
+        theirs.Dispose();
         if (script.Failure is (string name, int errno))
             throw new AgentException(name == "chdir" ? AgentStep.WorkingDirectory : AgentStep.Execute, errno);
-        return new Payload(pid, end!, inputWrite, outputRead, errorRead);
+        return new Payload(pid, end!, mine);
     }
 
     /// <summary>As execvp(3) finds it, with the program's own PATH.</summary>
@@ -74,7 +75,8 @@ sealed unsafe class Payload : IDisposable
         string name = order.Arguments[0];
         if (name.Contains('/', StringComparison.Ordinal))
             return name;
-        string path = order.Environment.FirstOrDefault(variable => variable.StartsWith("PATH=", StringComparison.Ordinal), "PATH=/bin:/usr/bin");
+        string path = order.Environment.FirstOrDefault(
+            variable => variable.StartsWith("PATH=", StringComparison.Ordinal), "PATH=/bin:/usr/bin");
         foreach (string folder in path[5..].Split(':'))
         {
             string candidate = $"{folder}/{name}";
@@ -91,19 +93,11 @@ sealed unsafe class Payload : IDisposable
         return script.PlaceList(places);
     }
 
-    private static (FileDescriptor Read, FileDescriptor Write) Pipe()
-    {
-        int* ends = stackalloc int[2];
-        if (pipe2(ends, O_CLOEXEC) != 0)
-            throw new AgentException(AgentStep.Execute, errno);
-        return (new FileDescriptor(ends[0]), new FileDescriptor(ends[1]));
-    }
-
     public void Dispose()
     {
         CloseInput();
         Output.Dispose();
-        Error.Dispose();
+        Error?.Dispose();
         _end.Dispose();
     }
 }

@@ -14,15 +14,18 @@ static class Program
         try
         {
             GuestRoot.MountKernelFiles();
-            using AgentPort port = new();
+            AgentOrder order = GuestRoot.ReadOrder();
+            GuestRoot.LoadModules(order.Modules);
+            using AgentSocket socket = new();
             try
             {
-                Run(port);
+                Run(order, socket);
             }
             catch (AgentException failure)
             {
-                port.Send(AgentFrameKind.Failed, [(byte)failure.Step, .. BitConverter.GetBytes(failure.Errno)]);
+                socket.Send(AgentFrameKind.Failed, [(byte)failure.Step, .. BitConverter.GetBytes(failure.Errno)]);
             }
+            socket.WaitUntilHeard();
         }
         catch (AgentException failure)
         {
@@ -34,18 +37,17 @@ static class Program
         return 1;
     }
 
-    private static void Run(AgentPort port)
+    private static void Run(AgentOrder order, AgentSocket socket)
     {
-        AgentOrder order = GuestRoot.ReadOrder();
-        GuestRoot.LoadModules(order.Modules);
+        GuestNetwork.Configure(order.Interfaces);
         GuestRoot.Enter(order);
         using Payload payload = Payload.Start(order);
-        port.Send(AgentFrameKind.Started, []);
-        int status = new Relay(port, payload).Run();
+        socket.Send(AgentFrameKind.Started, []);
+        int status = new Relay(socket, payload).Run();
         // What a writable root has to keep is kept before anybody is told that the program has ended.
         Libc.sync();
         bool signaled = Libc.WIFSIGNALED(status);
         int value = signaled ? Libc.WTERMSIG(status) : Libc.WEXITSTATUS(status);
-        port.Send(AgentFrameKind.Ended, [(byte)(signaled ? 1 : 0), (byte)value]);
+        socket.Send(AgentFrameKind.Ended, [(byte)(signaled ? 1 : 0), (byte)value]);
     }
 }

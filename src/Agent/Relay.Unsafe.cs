@@ -8,19 +8,19 @@ namespace Sandbox.Agent;
 /// Moves bytes between the VMM and the program until the program has ended and what it wrote is gone. Input that the
 /// program does not take is held here, never more than the window.
 /// </summary>
-sealed unsafe class Relay(AgentPort port, Payload payload)
+sealed unsafe class Relay(AgentSocket socket, Payload payload)
 {
     /// <summary>Orphans are this process's to bury: looked for at least so often.</summary>
     private const int Milliseconds = 1000;
 
-    private const int Port = 0, End = 1, Output = 2, Error = 3, Input = 4, Watched = 5;
+    private const int Vmm = 0, End = 1, Output = 2, Error = 3, Input = 4, Watched = 5;
 
     private readonly AgentDecoder _decoder = new();
     private readonly byte[] _pending = new byte[AgentFrame.InputWindow];
     private readonly byte[] _buffer = new byte[AgentFrame.MaximumPayload];
     private int _pendingCount;
     private bool _inputEnds;
-    private bool _outputOpen = true, _errorOpen = true;
+    private bool _outputOpen = true, _errorOpen = payload.Error is not null;
 
     /// <returns>The program's status, as waitpid(2) gives it.</returns>
     public int Run()
@@ -29,28 +29,28 @@ sealed unsafe class Relay(AgentPort port, Payload payload)
         pollfd* watched = stackalloc pollfd[Watched];
         while (status is null)
         {
-            watched[Port] = Watch(port.File, POLLIN);
+            watched[Vmm] = Watch(socket.File, POLLIN);
             watched[End] = Watch(payload.End, POLLIN);
             watched[Output] = Watch(_outputOpen ? payload.Output : null, POLLIN);
             watched[Error] = Watch(_errorOpen ? payload.Error : null, POLLIN);
             watched[Input] = Watch(_pendingCount > 0 ? payload.Input : null, POLLOUT);
             if (poll(watched, Watched, Milliseconds) < 0 && errno != EINTR)
                 throw new AgentException(AgentStep.Execute, errno);
-            if (watched[Port].revents != 0)
+            if (watched[Vmm].revents != 0)
                 Listen();
             if (watched[Input].revents != 0)
                 Feed();
             if (watched[Output].revents != 0)
                 _outputOpen = Move(payload.Output, AgentFrameKind.Output);
             if (watched[Error].revents != 0)
-                _errorOpen = Move(payload.Error, AgentFrameKind.Error);
+                _errorOpen = Move(payload.Error!, AgentFrameKind.Error);
             status = Bury();
         }
         // What the program itself has written is in the pipes by now; what its orphans still write is not waited for.
         while (_outputOpen && Move(payload.Output, AgentFrameKind.Output))
         {
         }
-        while (_errorOpen && Move(payload.Error, AgentFrameKind.Error))
+        while (_errorOpen && Move(payload.Error!, AgentFrameKind.Error))
         {
         }
         return status.Value;
@@ -74,13 +74,13 @@ sealed unsafe class Relay(AgentPort port, Payload payload)
     {
         nint count = from.Read(_buffer);
         if (count > 0)
-            port.Send(kind, _buffer.AsSpan(0, (int)count));
+            socket.Send(kind, _buffer.AsSpan(0, (int)count));
         return count > 0;
     }
 
     private void Listen()
     {
-        nint count = port.File.Read(_buffer);
+        nint count = socket.File.Read(_buffer);
         ReadOnlySpan<byte> bytes = _buffer.AsSpan(0, (int)Math.Max(count, 0));
         while (!bytes.IsEmpty)
         {
@@ -109,6 +109,9 @@ sealed unsafe class Relay(AgentPort port, Payload payload)
             case AgentFrameKind.Signal when data.Length == 1:
                 _ = kill(payload.Pid, data[0]);
                 break;
+            case AgentFrameKind.WindowSize when data.Length == 2 * sizeof(ushort):
+                payload.Resize(BitConverter.ToUInt16(data), BitConverter.ToUInt16(data[sizeof(ushort)..]));
+                break;
             default:
                 break;
         }
@@ -131,9 +134,10 @@ sealed unsafe class Relay(AgentPort port, Payload payload)
         {
             _pending.AsSpan((int)written, _pendingCount - (int)written).CopyTo(_pending);
             _pendingCount -= (int)written;
-            port.Send(AgentFrameKind.Taken, BitConverter.GetBytes((uint)written));
+            socket.Send(AgentFrameKind.Taken, BitConverter.GetBytes((uint)written));
         }
-        if (_inputEnds && _pendingCount == 0)
+        // A terminal stays as long as its program.
+        if (_inputEnds && _pendingCount == 0 && payload.Error is not null)
             payload.CloseInput();
     }
 }

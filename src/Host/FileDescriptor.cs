@@ -98,6 +98,24 @@ public sealed unsafe class FileDescriptor : SafeHandle
         return file;
     }
 
+    /// <summary>Two connected stream sockets that never wait, closed on exec.</summary>
+    /// <exception cref="HostException">socketpair failed.</exception>
+    public static (FileDescriptor First, FileDescriptor Second) CreateStreams() =>
+        CreatePair(SOCK_STREAM | SOCK_NONBLOCK);
+
+    /// <summary>Two connected AF_UNIX sockets of a type, closed on exec.</summary>
+    internal static (FileDescriptor First, FileDescriptor Second) CreatePair(int type)
+    {
+        var first = new FileDescriptor();
+        var second = new FileDescriptor();
+        int* fds = stackalloc int[2];
+        if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) != 0)
+            throw HostException.Last("socketpair");
+        first.Adopt(fds[0]);
+        second.Adopt(fds[1]);
+        return (first, second);
+    }
+
     /// <summary>Another descriptor of the same open file, closed on exec.</summary>
     /// <exception cref="HostException">fcntl failed.</exception>
     public FileDescriptor Duplicate()

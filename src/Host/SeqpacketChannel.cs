@@ -23,17 +23,7 @@ public sealed unsafe class SeqpacketChannel : IDisposable
 
     /// <summary>Two connected sockets, closed on exec.</summary>
     /// <exception cref="HostException">socketpair failed.</exception>
-    public static (FileDescriptor First, FileDescriptor Second) CreatePair()
-    {
-        var first = new FileDescriptor();
-        var second = new FileDescriptor();
-        var fds = stackalloc int[2];
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
-            throw HostException.Last("socketpair");
-        first.Adopt(fds[0]);
-        second.Adopt(fds[1]);
-        return (first, second);
-    }
+    public static (FileDescriptor First, FileDescriptor Second) CreatePair() => FileDescriptor.CreatePair(SOCK_SEQPACKET);
 
     /// <summary>Sends one structure; waits while the peer's queue is full. Never raises SIGPIPE.</summary>
     /// <exception cref="HostException">sendmsg failed; EPIPE when the peer has gone.</exception>

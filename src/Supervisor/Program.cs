@@ -6,6 +6,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Kernels;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Learning;
 using Sandbox.Supervisor.LifeCycle;
@@ -95,6 +96,8 @@ static class Program
             return PolicyTool.Run(model.Policy, parsed);
         if (model.GroupOf(command) == model.Audit.Command)
             return AuditTool.Run(model.Audit, parsed);
+        if (model.GroupOf(command) == model.Kernels.Command)
+            return KernelTool.Run(model.Kernels, parsed);
         if (command == model.Completion)
             return Print(CompletionScript.For(model, parsed.GetRequiredValue(model.Shell)));
         return command == model.Doctor ? Doctor.Examination.Run() : Print(VersionLine);

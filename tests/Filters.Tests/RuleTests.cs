@@ -149,7 +149,7 @@ public class RuleTests
     [InlineData(nameof(ThreadRole.Streams), 31)]
     [InlineData(nameof(ThreadRole.Finalizers), 24)]
     [InlineData(nameof(ThreadRole.Vcpu), 28)]
-    [InlineData(nameof(ThreadRole.Device), 33)]
+    [InlineData(nameof(ThreadRole.Device), 41)]
     public void FewCallsAreAllowed(string role, int most) =>
         Assert.InRange(CallsOf(Named(role)), 10, most);
 

@@ -141,24 +141,32 @@ public sealed class MachineTests
     }
 
     /// <summary>A file system of busybox and a few folders, in the lab host.</summary>
-    static string Image(string name)
+    internal static string Image(string name)
     {
-        Laboratory.Need();
-        string folder = Path.Combine(Laboratory.Root, "build/test/machine", name);
-        foreach (string part in new[] { "bin", "dev", "proc", "sys", "tmp", "run" })
-            Directory.CreateDirectory(Path.Combine(folder, part));
-        File.Copy("/bin/busybox", Path.Combine(folder, "bin/busybox"), overwrite: true);
-        foreach (string applet in new[] { "sh", "cat", "echo", "md5sum", "uname", "hostname", "sleep", "kill", "dd" })
-            if (!File.Exists(Path.Combine(folder, "bin", applet)))
-                File.CreateSymbolicLink(Path.Combine(folder, "bin", applet), "busybox");
+        string folder = Path.Combine(Laboratory.Root, Tree(name));
         string image = $"{folder}.ext4";
         File.Delete(image);
         Assert.True(Laboratory.Made(out string said, "/usr/sbin/mke2fs", "-q", "-t", "ext4", "-d", folder, image, "16M"), said);
         return $"{LabHost.Repository}/build/test/machine/{name}.ext4";
     }
 
+    /// <summary>A folder with busybox and a few folders, from the repository on.</summary>
+    static string Tree(string name)
+    {
+        Laboratory.Need();
+        string folder = Path.Combine(Laboratory.Root, "build/test/machine", name);
+        foreach (string part in new[] { "bin", "dev", "proc", "sys", "tmp", "run" })
+            Directory.CreateDirectory(Path.Combine(folder, part));
+        File.Copy("/bin/busybox", Path.Combine(folder, "bin/busybox"), overwrite: true);
+        foreach (string applet in (string[])
+            ["sh", "cat", "echo", "md5sum", "uname", "tty", "stty", "wc", "hostname", "sleep", "kill", "dd", "stat", "grep"])
+            if (!File.Exists(Path.Combine(folder, "bin", applet)))
+                File.CreateSymbolicLink(Path.Combine(folder, "bin", applet), "busybox");
+        return $"build/test/machine/{name}";
+    }
+
     /// <summary>The kernel where its package has it, with its modules beside.</summary>
-    static string PackagedKernel
+    internal static string PackagedKernel
     {
         get
         {
@@ -182,6 +190,141 @@ public sealed class MachineTests
         Assert.Equal(input, outcome.Output);
         Assert.Equal("two words inside\nchanged\n", outcome.ErrorText);
     }
+
+    /// <summary>Twice would boot twice: that the second start finds the image is for the unit tests.</summary>
+    [Fact]
+    public void A_program_in_a_directory_sees_the_directory_and_changes_only_its_own()
+    {
+        string tree = $"{LabHost.Repository}/{Tree("tree")}";
+        string run = $"{Laboratory.SandboxInLab} run --kernel {PackagedKernel} --memory 256M --root tree";
+        // Root's own cache is on this machine, where the lab host must not write.
+        Outcome outcome = Laboratory.MachineHost.Run(
+            ["sh", "-c", $"""
+            mount -t tmpfs tmpfs /var/lib && cp -a {tree} tree && mknod tree/dev/zero c 1 5 && chown 7:8 tree/tmp &&
+                {run}:rw -- sh; echo $?
+            {run} -- sh -c 'stat -c "%u:%g" /tmp; dd if=/dev/zero bs=5 count=1 2>/dev/null | md5sum; echo new >/bin/new && cat /bin/new'; echo $?
+            ls tree/bin/new /var/lib/sandbox/images
+            """], limit: TimeSpan.FromSeconds(170));
+        Assert.Contains("leave out :rw", outcome.ErrorText, StringComparison.Ordinal);
+        string[] lines = outcome.Text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.True(lines.Length >= 6, outcome.ToString());
+        Assert.Equal(["125", "7:8", "ca9c491ac66b2c62500882e93f3719a8  -", "new", "0"], lines[..5]);
+        Assert.Contains(lines[5..], line => line.EndsWith(".squashfs", StringComparison.Ordinal));
+        Assert.Contains("tree/bin/new", outcome.ErrorText, StringComparison.Ordinal);
+    }
+
+    /// <summary>Its modules are compressed with xz; it is kept first, and called by a name.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Debians_cloud_kernel_runs_a_program_in_an_image(int processors)
+    {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        Assert.True(Laboratory.Made(out string said, Path.Combine(Laboratory.Root, "tests/Lab/image.sh"), Laboratory.Image, "cloud"), said);
+        string sandbox = Laboratory.SandboxInLab;
+        Outcome outcome = Laboratory.MachineHost.Run(
+            ["sh", "-c", $"""
+            mount -t tmpfs tmpfs /var/lib && {sandbox} kernel add --name cloud {LabHost.Repository}/build/lab/cloud &&
+                {sandbox} kernel check cloud &&
+                {sandbox} run --kernel cloud --root {Image("root")} --memory 256M --cpus {processors} -- \
+                    sh -c 'uname -r; echo "processors: $(grep -c ^processor /proc/cpuinfo)"; exit 42'
+            """], limit: TimeSpan.FromSeconds(280));
+        Assert.True(outcome.Status == 42, outcome.ToString());
+        string[] lines = outcome.Text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal("cloud", lines[0]);
+        Assert.Contains("-cloud-amd64", lines[^2], StringComparison.Ordinal);
+        Assert.False(lines[^2].StartsWith("6.1.", StringComparison.Ordinal), lines[^2]);
+        Assert.Equal($"processors: {processors}", lines[^1]);
+    }
+
+    [Fact]
+    public void A_program_has_the_callers_terminal_and_its_size()
+    {
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        string command = $"{Laboratory.SandboxInLab} run -t --kernel {PackagedKernel} --root {Image("terminal")} "
+            + "--memory 256M -- sh -c 'tty; stty size; read -r line; echo \"got $line\"; exit 7'";
+        Outcome outcome = Laboratory.MachineHost.Run(
+            ["python3", "-c", TerminalScript, command], limit: TimeSpan.FromSeconds(170));
+        Assert.True(outcome.Status == 7, outcome.ToString());
+        Assert.Contains("/dev/pts/0", outcome.Text, StringComparison.Ordinal);
+        Assert.Contains("33 99", outcome.Text, StringComparison.Ordinal);
+        Assert.Contains("got typed", outcome.Text, StringComparison.Ordinal);
+    }
+
+    /// <summary>Runs a command at a terminal of 33 by 99, types a line, and ends as it ended.</summary>
+    const string TerminalScript =
+        """
+        import fcntl, os, pty, struct, sys, termios
+        pid, terminal = pty.fork()
+        if pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 33, 99, 0, 0))
+            os.execv('/bin/sh', ['sh', '-c', 'exec ' + sys.argv[1]])
+        said = b''
+        while True:
+            try:
+                more = os.read(terminal, 4096)
+            except OSError:
+                break
+            if b'33 99' in said + more and b'33 99' not in said:
+                os.write(terminal, b'typed\n')
+            said += more
+        sys.stdout.buffer.write(said)
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        """;
+
+    [Fact]
+    public void Devices_of_the_policy_are_there_and_bulk_goes_both_ways()
+    {
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        Outcome outcome = RunIn(Image("devices"), [],
+            ["sh", "-c", "cat /sys/class/misc/hw_random/rng_current >&2; dd if=/dev/hwrng bs=1000 count=1 2>/dev/null | wc -c >&2; "
+                + "cat | md5sum >&2; dd if=/dev/zero bs=65536 count=128 2>/dev/null"],
+            new byte[4 << 20]);
+        Assert.True(outcome.Status == 0, outcome.ToString());
+        Assert.Equal(8 << 20, outcome.Output.Length);
+        string[] lines = outcome.ErrorText.Split('\n');
+        Assert.StartsWith("virtio_rng", lines[0]);
+        Assert.Equal("1000", lines[1].Trim());
+        // Of 4 MiB of zeros.
+        Assert.StartsWith("b5cfa9d6c8febd618f91ac2843d50a1c", lines[2]);
+    }
+
+    [Fact]
+    public void Programs_of_the_host_reach_ports_of_the_guest_through_a_socket()
+    {
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        Laboratory.Need();
+        string policy = Path.Combine(Laboratory.Root, "build/test/machine/vsock.yaml");
+        File.WriteAllText(policy,
+            """
+            version: 1
+            description: A machine guest whose ports the host reaches
+            extends: builtin:machine-default.yaml
+            devices:
+              - {device: vsock, from: /tmp/guest.sock, because: a test asks}
+            """);
+        string command = $"{Laboratory.SandboxInLab} run --kernel {PackagedKernel} --root {Image("vsock")} --memory 256M "
+            + $"--policy {LabHost.Repository}/build/test/machine/vsock.yaml -- sh -c 'echo ready; read -r line; exit 9'";
+        Outcome outcome = Laboratory.MachineHost.Run(["python3", "-c", VsockScript, command], limit: TimeSpan.FromSeconds(170));
+        Assert.True(outcome.Status == 0, outcome.ToString());
+        Assert.Equal("0o600 b'' 9 False\n", outcome.Text);
+    }
+
+    /// <summary>Asks a running guest for a port at which nobody listens; the guest's kernel answers, and the socket ends.</summary>
+    const string VsockScript =
+        """
+        import os, socket, subprocess, sys
+        guest = subprocess.Popen(['sh', '-c', 'exec ' + sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        guest.stdout.readline()
+        mode = oct(os.stat('/tmp/guest.sock').st_mode & 0o777)
+        client = socket.socket(socket.AF_UNIX)
+        client.connect('/tmp/guest.sock')
+        client.sendall(b'CONNECT 5\n')
+        answer = client.recv(100)
+        guest.communicate(b'end\n')
+        print(mode, answer, guest.returncode, os.path.exists('/tmp/guest.sock'))
+        """;
 
     [Fact]
     public void What_cannot_be_started_in_an_image_is_told_as_elsewhere()

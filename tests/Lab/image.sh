@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # image.sh FOLDER: makes FOLDER/vmlinuz and FOLDER/initramfs, what a lab host boots from.
+# image.sh FOLDER cloud: makes FOLDER/cloud, Debian's cloud kernel of Linux 6.12 or newer, unpacked, for guests.
 #
 # The kernel is Debian's own, unpacked instead of installed: installing a kernel makes it the one that this machine
 # boots next. It is the general kernel, not the cloud kernel, which has no 9p: with 9p the lab host's files are this
@@ -7,24 +8,24 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 folder=$1
-wanted=(virtio_pci virtio_console 9p 9pnet_virtio kvm-amd)
+wanted=(virtio_pci virtio_console 9p 9pnet_virtio kvm-amd tun)
 
 die() { echo "$*" >&2; exit 1; }
 
+# fetch_kernel META TARGET PATTERN...: what of the newest kernel's package matches, in $folder/TARGET.
 fetch_kernel() {
-    local package new=$folder/kernel.new
-    package=$(apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: \(linux-image-[0-9][^ ]*\)$/\1/p' | head -n 1)
-    [[ -n $package ]] || die "apt does not know the package linux-image-amd64; apt-get update may help"
+    local meta=$1 target=$folder/$2 package new=$folder/$2.new
+    shift 2
+    package=$(apt-cache depends "$meta" 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9][^ ]*\)$/\1/p' | head -n 1)
+    [[ -n $package ]] || die "apt does not know the package $meta; apt-get update may help"
     rm -rf "$new"
     mkdir -p "$new"
     (cd "$new" && apt-get download "$package" >apt.log 2>&1) \
         || die "downloading $package failed: $(tail -n 1 "$new/apt.log")"
-    dpkg-deb --fsys-tarfile "$new"/*.deb | tar -x -C "$new" --wildcards './boot/vmlinuz-*' '*/kernel/arch/x86/*' \
-        '*/kernel/crypto/*' '*/kernel/drivers/block/*' '*/kernel/drivers/char/*' '*/kernel/drivers/crypto/*' \
-        '*/kernel/drivers/virtio/*' '*/kernel/fs/*' '*/kernel/lib/*' '*/kernel/net/9p/*' '*/kernel/virt/*'
+    dpkg-deb --fsys-tarfile "$new"/*.deb | tar -x -C "$new" --wildcards "$@"
     rm "$new"/*.deb
-    rm -rf "$folder/kernel"
-    mv "$new" "$folder/kernel"
+    rm -rf "$target"
+    mv "$new" "$target"
 }
 
 # find_module NAME: its file, or nothing.
@@ -47,7 +48,20 @@ add_module() {
 }
 
 mkdir -p "$folder"
-compgen -G "$folder/kernel/boot/vmlinuz-*" >/dev/null && [[ -n $(find_module virtio_blk) ]] || fetch_kernel
+if [[ ${2-} == cloud ]]; then
+    compgen -G "$folder/cloud/boot/vmlinuz-*" >/dev/null && exit 0
+    # Of Debian 12 the package that names its version; of later ones the usual one.
+    meta=linux-image-6.12-cloud-amd64
+    apt-cache depends "$meta" 2>/dev/null | grep -q Depends: || meta=linux-image-cloud-amd64
+    fetch_kernel "$meta" cloud './boot/vmlinuz-*' './lib/modules/*'
+    exit 0
+fi
+compgen -G "$folder/kernel/boot/vmlinuz-*" >/dev/null && [[ -n $(find_module vsock) && -n $(find_module failover) ]] \
+    || fetch_kernel linux-image-amd64 kernel './boot/vmlinuz-*' '*/kernel/arch/x86/*' '*/kernel/crypto/*' \
+        '*/kernel/drivers/block/*' '*/kernel/drivers/char/*' '*/kernel/drivers/crypto/*' '*/kernel/drivers/net/tun.ko*' \
+        '*/kernel/drivers/net/virtio_net.ko*' '*/kernel/drivers/net/net_failover.ko*' '*/kernel/drivers/virtio/*' \
+        '*/kernel/fs/*' '*/kernel/lib/*' '*/kernel/net/9p/*' '*/kernel/net/core/failover.ko*' '*/kernel/net/vmw_vsock/*' \
+        '*/kernel/virt/*'
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir "$root"/{bin,dev,host,modules,proc,sys}

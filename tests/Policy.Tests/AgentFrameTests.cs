@@ -57,7 +57,7 @@ public class AgentFrameTests
 
     [Theory]
     [InlineData("02010000")]
-    [InlineData("02000104")]
+    [InlineData("02000140")]
     [InlineData("0200ffff")]
     public void WhatIsNoFrameIsRefusedAtItsHead(string hex)
     {
@@ -68,7 +68,7 @@ public class AgentFrameTests
 
     [Fact]
     public void APayloadHasABound() => Assert.Throws<ArgumentOutOfRangeException>(
-        () => AgentFrame.Write(AgentFrameKind.Output, new byte[AgentFrame.MaximumPayload + 1], new byte[4096]));
+        () => AgentFrame.Write(AgentFrameKind.Output, new byte[AgentFrame.MaximumPayload + 1], new byte[2 * AgentFrame.MaximumPayload]));
 
     [Fact]
     public void AnOrderIsReadAsItWasWritten()
@@ -76,11 +76,18 @@ public class AgentFrameTests
         var order = new AgentOrder
         {
             Modules = ["a.ko", "b.ko"], WritableRoot = true, Arguments = ["sh", "-c", "echo \u00e4"], Environment = ["A=b"],
-            WorkingDirectory = "/", Hostname = "h",
+            WorkingDirectory = "/", Hostname = "h", Terminal = new AgentTerminal(24, 80),
+            Interfaces =
+            [
+                new AgentInterface { Mac = [2, 0, 0, 0, 0, 1], Address = [10, 0, 0, 2], PrefixBits = 24, Gateway = [10, 0, 0, 1] },
+            ],
         };
         AgentOrder read = AgentOrder.Deserialize(order.Serialize());
         Assert.Equal(order.Serialize(), read.Serialize());
         Assert.Equal(order.Arguments, read.Arguments);
+        AgentInterface one = Assert.Single(read.Interfaces);
+        Assert.Equal(24, one.PrefixBits);
+        Assert.Equal(order.Interfaces[0].Gateway, one.Gateway);
         byte[] bytes = order.Serialize();
         Assert.Throws<PlanException>(() => AgentOrder.Deserialize(bytes.AsSpan(0, bytes.Length - 1)));
         Assert.Throws<PlanException>(() => AgentOrder.Deserialize([.. bytes, 0]));

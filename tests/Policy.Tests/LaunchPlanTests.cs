@@ -276,13 +276,24 @@ public class LaunchPlanTests
     public void RefusesStreamsThatAreNoDescriptors(string reason, GuestStreams streams) =>
         Refuses(Plan with { Streams = streams }, reason);
 
+    static GuestTap Tap { get; } = new()
+    {
+        Descriptor = 8, Mac = [2, 0, 0, 0, 0, 1], Address = [10, 0, 0, 2], BytesPerSecond = 1000,
+    };
+
     static LaunchPlan Machine { get; } = Plan with
     {
         Files = [], Network = null, Audit = null,
         Machine = new GuestMachine
         {
-            Kernel = 4, Initrd = 5, CommandLine = "console=ttyS0 ~", Agent = true,
-            Disks = [new GuestDisk { Descriptor = 6, Writable = true }, new GuestDisk { Descriptor = 7, Writable = false }],
+            Kernel = 4, Initrd = 5, CommandLine = "console=ttyS0 ~", Agent = true, 
+            Random = new GuestRandom { BytesPerSecond = 1000 }, Balloon = true, Vsock = 8,
+            Disks =
+            [
+                new GuestDisk { Descriptor = 6, Writable = true, BytesPerSecond = 5 },
+                new GuestDisk { Descriptor = 7, Writable = false, BytesPerSecond = 0 },
+            ],
+            Taps = [Tap, Tap with { Descriptor = 9, Mac = [2, 0, 0, 0, 0, 2], Address = new byte[16] }],
         },
     };
 
@@ -291,7 +302,14 @@ public class LaunchPlanTests
     {
         GuestMachine machine = Read(Machine).Machine!;
         Assert.Equal((4, 5, "console=ttyS0 ~", true), (machine.Kernel, machine.Initrd, machine.CommandLine, machine.Agent));
-        Assert.Equal([(6, true), (7, false)], machine.Disks.Select(disk => (disk.Descriptor, disk.Writable)));
+        Assert.Equal(
+            [(6, true, 5), (7, false, 0)], machine.Disks.Select(disk => (disk.Descriptor, disk.Writable, disk.BytesPerSecond)));
+        Assert.Equal((new GuestRandom { BytesPerSecond = 1000 }, true), (machine.Random, machine.Balloon));
+        Assert.Equal(8, machine.Vsock);
+        Assert.Null(Read(Machine with { Machine = machine with { Random = null } }).Machine!.Random);
+        Assert.Equal((2, 8, 1000ul), (machine.Taps.Length, machine.Taps[0].Descriptor, machine.Taps[0].BytesPerSecond));
+        Assert.Equal(Tap.Mac, machine.Taps[0].Mac);
+        Assert.Equal(Tap.Address, machine.Taps[0].Address);
     }
 
     public static TheoryData<string, LaunchPlan> BadMachines
@@ -308,7 +326,15 @@ public class LaunchPlanTests
                 { "kernel command line", Machine with { Machine = good with { CommandLine = "\u00e4" } } },
                 { "kernel command line", Machine with { Machine = good with { CommandLine = new string('x', 2048) } } },
                 { "disk descriptor", Machine with { Machine = good with { Disks = [good.Disks[0] with { Descriptor = -1 }] } } },
+                { "vsock descriptor", Machine with { Machine = good with { Vsock = -2 } } },
                 { "disks", Machine with { Machine = good with { Disks = [.. Enumerable.Repeat(good.Disks[0], 9)] } } },
+                { "tap descriptor", Machine with { Machine = good with { Taps = [Tap with { Descriptor = 252 }] } } },
+                { "taps", Machine with { Machine = good with { Taps = [.. Enumerable.Repeat(Tap, 5)] } } },
+                { "MAC address of two", Machine with { Machine = good with { Taps = [Tap, Tap] } } },
+                { "MAC address", Machine with { Machine = good with { Taps = [Tap with { Mac = [2, 0, 0, 0, 0] }] } } },
+                { "MAC address", Machine with { Machine = good with { Taps = [Tap with { Mac = [3, 0, 0, 0, 0, 1] }] } } },
+                { "MAC address", Machine with { Machine = good with { Taps = [Tap with { Mac = new byte[6] }] } } },
+                { "address of a tap", Machine with { Machine = good with { Taps = [Tap with { Address = [10, 0, 0] }] } } },
                 { "without an initrd", Machine with { Machine = good with { Initrd = -1 } } },
                 { "cpus of a machine", Machine with { Limits = Machine.Limits with { Cpus = 17 } } },
                 { "memory of a machine", Machine with { Limits = Machine.Limits with { MemoryBytes = 15 << 20 } } },
@@ -316,7 +342,8 @@ public class LaunchPlanTests
                 { "only process guests", Machine with { Files = Plan.Files } },
                 { "only process guests", Machine with { Network = Plan.Network } },
                 { "only process guests", Machine with { Audit = Plan.Audit } },
-                { "only process guests", Machine with { Streams = Plan.Streams with { Terminal = true } } },
+                { "without an agent", Machine with
+                    { Machine = good with { Agent = false }, Streams = Plan.Streams with { Terminal = true } } },
                 { "only process guests", Machine with { Streams = Plan.Streams with { Trace = 3 } } },
             };
         }

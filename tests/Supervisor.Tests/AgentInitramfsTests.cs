@@ -16,6 +16,8 @@ public sealed class AgentInitramfsTests : IDisposable
     static AgentOrder Order { get; } = new()
     {
         Modules = [], WritableRoot = false, Arguments = ["true"], Environment = [], WorkingDirectory = "/", Hostname = "h",
+        Terminal = null,
+        Interfaces = [],
     };
 
     /// <summary>A module that depends on others, as the kernel's build leaves it.</summary>
@@ -56,13 +58,50 @@ public sealed class AgentInitramfsTests : IDisposable
         Assert.Equal(2, modules.Loading.Count);
     }
 
-    [Fact]
-    public void CompressedModulesAreRefusedInOneLine()
+    static void Shell(string command)
     {
-        File.WriteAllText(Path.Combine(_folder.FullName, "ext4.ko.xz"), "x");
+        using Process process = Process.Start("sh", ["-c", command]);
+        process.WaitForExit();
+        Assert.Equal(0, process.ExitCode);
+    }
+
+    /// <summary>"hello, module\n" a hundred times, by zstd(1).</summary>
+    const string Zstandard = "KLUv/QRYrQAAcGhlbGxvLCBtb2R1bGUKAQBnxT+VQffUZQ==";
+
+    [Fact]
+    public void CompressedModulesAreUnpacked()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/xz"), "xz is not installed");
+        Module("plain.ko", "");
+        string content = string.Concat(Enumerable.Repeat("hello, module\n", 100));
+        File.WriteAllText(Path.Combine(_folder.FullName, "packed.ko"), $"{content}\0depends=small,plain\0");
+        // As the kernel's build has it.
+        Shell($"cd '{_folder.FullName}' && xz --check=crc32 --lzma2=dict=1MiB packed.ko");
+        File.WriteAllBytes(Path.Combine(_folder.FullName, "small.ko.zst"), Convert.FromBase64String(Zstandard));
         var modules = new KernelModules(_folder.FullName);
-        Assert.Contains("is compressed", Assert.Throws<UsageException>(() => modules.TryAdd("ext4")).Message, StringComparison.Ordinal);
-        Assert.Throws<UsageException>(() => new KernelModules("/nonexistent"));
+        Assert.True(modules.TryAdd("packed"));
+        Assert.Equal(["small.ko", "plain.ko", "packed.ko"], modules.Loading.Select(module => module.Name));
+        Assert.Equal(content, Encoding.ASCII.GetString(modules.Loading[0].Content));
+        Assert.StartsWith(content, Encoding.ASCII.GetString(modules.Loading[2].Content), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void WhatCannotBeUnpackedIsRefusedInOneLine()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/xz"), "xz is not installed");
+        string folder = _folder.FullName;
+        Shell($"cd '{folder}' && head -c 30000000 /dev/zero | xz >bomb.ko.xz && head -c 1000 bomb.ko.xz >cut.ko.xz");
+        File.WriteAllText(Path.Combine(folder, "text.ko.xz"), "x");
+        File.WriteAllText(Path.Combine(folder, "empty.ko.xz"), "");
+        File.WriteAllBytes(Path.Combine(folder, "cut2.ko.zst"), Convert.FromBase64String(Zstandard)[..20]);
+        File.WriteAllText(Path.Combine(folder, "text2.ko.zst"), "this is not zstd");
+        File.WriteAllText(Path.Combine(folder, "other.ko.lz4"), "x");
+        var modules = new KernelModules(folder);
+        OneLine.Refuses("more than 24 MiB", () => modules.TryAdd("bomb"));
+        foreach (string name in new[] { "cut", "text", "empty", "cut2", "text2" })
+            OneLine.Refuses("cannot be read", () => modules.TryAdd(name));
+        OneLine.Refuses("in a way that is not known here", () => modules.TryAdd("other"));
+        OneLine.Refuses("there is no folder", () => new KernelModules("/nonexistent"));
     }
 
     [Fact]

@@ -24,7 +24,7 @@ sealed class CommandLineProcess : IDisposable
         [
             "sandbox", "sandbox.dll", "sandbox.deps.json", "sandbox.runtimeconfig.json", "Sandbox.Host.dll",
             "Sandbox.Policy.Contract.dll", "Sandbox.Policy.Language.dll", "YamlDotNet.dll", "System.CommandLine.dll",
-            "Serilog.dll", "Serilog.Formatting.Compact.dll",
+            "Serilog.dll", "Serilog.Formatting.Compact.dll", "SharpCompress.dll",
         ];
         foreach (string name in files)
             File.Copy(Path.Combine(AppContext.BaseDirectory, name), Path.Combine(Folder, name));

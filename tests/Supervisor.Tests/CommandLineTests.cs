@@ -89,6 +89,12 @@ public class CommandLineTests
     [InlineData("--kernel: '/dev/null' is not a file that has anything in it", "run", "--kernel", "/dev/null")]
     [InlineData("--kernel: '/tmp' is not a file", "run", "--kernel", "/tmp")]
     [InlineData("--kernel: the policy builtin:default.yaml is not for machine guests", "run", "--policy", "builtin:default.yaml", "--kernel", "/x")]
+    [InlineData("--tap: belongs to --kernel", "run", "--tap", "tap0", "--", "true")]
+    [InlineData("gives the guest no network; it would have to list '- device: network' under devices", "run", "--kernel", "/bin/sh", "--tap", "tap0")]
+    [InlineData("--tap: a TAP device is given twice", "run", "--kernel", "/x", "--tap", "t,address=10.0.0.2/24", "--tap", "t")]
+    [InlineData("have the same MAC address", "run", "--kernel", "/x", "--tap", "t,mac=02:00:00:00:00:01", "--tap", "u,mac=02:00:00:00:00:01")]
+    [InlineData("5 are too many; 4 is the most", "run", "--kernel", "/x", "--tap", "a", "--tap", "b", "--tap", "c", "--tap", "d", "--tap", "e")]
+    [InlineData("leave out gateway=, or give --root", "run", "--kernel", "/x", "--tap", "t,address=10.0.0.2/24,gateway=10.0.0.1")]
     [InlineData("the policy is for a machine guest", "run", "--policy", "builtin:machine-default.yaml", "--", "true")]
     public void AMistakeIsOneLine(string expected, params string[] arguments) => Mistake(expected, arguments);
 

@@ -47,6 +47,10 @@ public class CompletionTests
                 lines.Add(shell, "sandbox policy sign --k", ["--key"]);
                 lines.Add(shell, "sandbox policy sign --key /etc/hostnam", ["/etc/hostname"]);
                 lines.Add(shell, "sandbox policy score --key", []);
+                lines.Add(shell, "sandbox kernel ", ["add", "check", "list", "remove"]);
+                lines.Add(shell, "sandbox kernel list --", ["--help", "--json"]);
+                lines.Add(shell, "sandbox kernel check /etc/hostnam", ["/etc/hostname"]);
+                lines.Add(shell, "sandbox gc --i", ["--images"]);
                 lines.Add(shell, "sandbox run --json /etc/hostnam", ["/etc/hostname"]);
                 lines.Add(shell, "sandbox run --mount /etc/hostnam", ["/etc/hostname"]);
                 lines.Add(shell, "sandbox run --env SANDBOX_COMPLET", ["SANDBOX_COMPLETION"]);

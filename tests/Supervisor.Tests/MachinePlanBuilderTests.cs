@@ -36,10 +36,98 @@ public class MachinePlanBuilderTests
     }
 
     [Fact]
+    public void TheDevicesAreThePolicys()
+    {
+        GuestMachine standard = Build(s_options).Plan.Machine!;
+        Assert.Equal((new GuestRandom { BytesPerSecond = 0 }, true), (standard.Random, standard.Balloon));
+        PolicyModel policy = Policy with
+        {
+            Devices =
+            [
+                new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Random, null, false, 500),
+                new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Block, "/data/a", true, 700),
+                new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Block, "/data/b", false, null),
+            ],
+        };
+        PlannedLaunch launch = MachinePlanBuilder.Build(
+            s_options with { Machine = s_machine with { Initrd = null, Root = "image" } }, policy, new FakeHost().Facts, 42);
+        GuestMachine machine = launch.Plan.Machine!;
+        Assert.Equal((new GuestRandom { BytesPerSecond = 500 }, false), (machine.Random, machine.Balloon));
+        Assert.Equal(
+            [
+                (new Grant.BootFile("--root", "image", false, true), false, 0UL),
+                (new Grant.BootFile("policy: device block", "/data/a", true, true), true, 700UL),
+                (new Grant.BootFile("policy: device block", "/data/b", false, true), false, 0UL),
+            ],
+            machine.Disks.Select(disk =>
+                ((Grant.BootFile)launch.Grants[disk.Descriptor], disk.Writable, disk.BytesPerSecond)));
+    }
+
+    [Fact]
+    public void AProgramHasTheCallersTerminal()
+    {
+        RunOptions options = s_options with
+        {
+            Terminal = true, Machine = s_machine with { Initrd = null, Root = "image" },
+        };
+        PlannedLaunch launch = Build(options);
+        AgentOrder order = launch.Grants.OfType<Grant.AgentInitrd>().Single().Order;
+        Assert.Equal((launch.Plan.Streams.Rows, launch.Plan.Streams.Columns), (order.Terminal!.Rows, order.Terminal.Columns));
+        Assert.Contains(order.Environment, variable => variable.StartsWith("TERM=", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void TheVmmTakesThePlan()
     {
         PlannedLaunch launch = Build(s_options with { Machine = s_machine with { Initrd = null } });
         Assert.Equal(-1, LaunchPlan.Deserialize(launch.Plan.Serialize()).Machine!.Initrd);
+    }
+
+    /// <summary>The default for machines and two network devices, one of them with a rate.</summary>
+    static PolicyModel WithNetwork { get; } = Policy with
+    {
+        Devices =
+        [
+            .. Policy.Devices, new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Network, null, false, 5000),
+            new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Network, null, false, null),
+        ],
+    };
+
+    static MachineOptions WithTaps(params string[] taps) =>
+        s_machine with { Initrd = null, Root = "image", Taps = [.. taps.Select(TapArgument.Parse)] };
+
+    [Fact]
+    public void ATapIsAGrantAnInterfaceOfThePlansAndOneOfTheAgents()
+    {
+        RunOptions options = s_options with { Machine = WithTaps("tap0,address=10.0.0.2/24,gateway=10.0.0.1", "tap1,mac=02:00:00:00:00:09") };
+        PolicyBounds.Check(options, WithNetwork);
+        PlannedLaunch launch = MachinePlanBuilder.Build(options, WithNetwork, new FakeHost().Facts, 42);
+        GuestTap[] taps = LaunchPlan.Deserialize(launch.Plan.Serialize()).Machine!.Taps;
+        Assert.Equal([new Grant.Tap("tap0"), new Grant.Tap("tap1")], taps.Select(tap => launch.Grants[tap.Descriptor]));
+        Assert.Equal([5000ul, 0ul], taps.Select(tap => tap.BytesPerSecond));
+        Assert.Equal([10, 0, 0, 2], taps[0].Address);
+        Assert.Empty(taps[1].Address);
+        Assert.Equal([2, 0, 0, 0, 0, 9], taps[1].Mac);
+        AgentInterface[] interfaces = launch.Grants.OfType<Grant.AgentInitrd>().Single().Order.Interfaces;
+        Assert.Equal(taps.Select(tap => Convert.ToHexString(tap.Mac)), interfaces.Select(one => Convert.ToHexString(one.Mac)));
+        Assert.Equal([10, 0, 0, 1], interfaces[0].Gateway);
+        Assert.Equal((24, 0), (interfaces[0].PrefixBits, interfaces[1].Gateway.Length));
+    }
+
+    [Fact]
+    public void OnlyThePolicyGivesNetworkDevicesAndNoMoreThanItLists()
+    {
+        PolicyBounds.Check(s_options, Policy);
+        OneLine.Refuses("--tap: the policy builtin:machine-default.yaml gives the guest no network",
+            () => Check(s_options with { Machine = WithTaps("tap0") }, Policy));
+        OneLine.Refuses("fewer network devices than 3",
+            () => Check(s_options with { Machine = WithTaps("a", "b", "c") }, WithNetwork));
+
+        static object? Check(RunOptions options, PolicyModel policy)
+        {
+            PolicyBounds.Check(options, policy);
+            return null;
+        }
     }
 
     [Fact]
@@ -54,7 +142,7 @@ public class MachinePlanBuilderTests
         GuestMachine machine = launch.Plan.Machine!;
         GuestDisk disk = Assert.Single(machine.Disks);
         Assert.True(machine.Agent && disk.Writable);
-        Assert.Equal(new Grant.BootFile("--root", "image", true), launch.Grants[disk.Descriptor]);
+        Assert.Equal(new Grant.BootFile("--root", "image", true, true), launch.Grants[disk.Descriptor]);
         var initrd = Assert.IsType<Grant.AgentInitrd>(launch.Grants[machine.Initrd]);
         Assert.Equal((machine.Kernel, "vmlinuz", "modules"), (initrd.Kernel, initrd.KernelPath, initrd.Modules));
         Assert.Equal((true, "/srv", "inside"), (initrd.Order.WritableRoot, initrd.Order.WorkingDirectory, initrd.Order.Hostname));

@@ -39,10 +39,21 @@ public class SessionTests
     static VmmProcess StartVmm(string program)
     {
         using FileDescriptor nowhere = FileDescriptor.Open("/dev/null", Libc.O_RDWR);
-        // A shell script needs its files.
-        VmmProcess vmm = VmmProcess.Start(program, nowhere, JailWalls.NoNewPrivileges);
-        vmm.Confirm();
-        return vmm;
+        while (true)
+        {
+            // A shell script needs its files.
+            VmmProcess vmm = VmmProcess.Start(program, nowhere, JailWalls.NoNewPrivileges);
+            try
+            {
+                vmm.Confirm();
+                return vmm;
+            }
+            catch (HostException busy) when (busy.Errno == Libc.ETXTBSY)
+            {
+                // Another test forked while the script was being written, and its child has not executed anything yet.
+                vmm.Dispose();
+            }
+        }
     }
 
     /// <summary>What the session makes of a VMM that runs this script; nothing of it may be left afterwards.</summary>

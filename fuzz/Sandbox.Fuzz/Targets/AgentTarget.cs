@@ -1,21 +1,22 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
-using Sandbox.Vmm.Devices;
-using Sandbox.Vmm.Devices.Serial;
 using Sandbox.Vmm.Machine;
 
 namespace Sandbox.Fuzz.Targets;
 
 /// <summary>
-/// What a machine guest says over its agent's port, byte by byte. However it is cut, the same bytes reach the caller;
+/// What a machine guest says over its agent's socket, byte by byte. However it is cut, the same bytes reach the caller;
 /// nothing reaches him before the program has started or behind the guest's end, nor more than the limit.
 /// </summary>
 /// <remarks>Input: the length of pieces (1), the limit of output in units of 16 bytes (1); then the stream.</remarks>
-sealed class AgentTarget : FuzzTarget, IInterruptLine
+sealed class AgentTarget : FuzzTarget
 {
     private const int HeaderLength = 2;
 
     private readonly FileDescriptor _output = FileDescriptor.CreateMemory("output", 0);
+    /// <summary>What is said to the guest is lost: it goes nowhere.</summary>
+    private readonly FileDescriptor _socket = FileDescriptor.Open("/dev/null", Libc.O_RDWR);
+
     private readonly byte[] _first = new byte[64 << 10], _second = new byte[64 << 10];
 
     public override string Name => "agent";
@@ -24,7 +25,7 @@ sealed class AgentTarget : FuzzTarget, IInterruptLine
 
     public override int MaximumLength => 16 * 1024;
 
-    // Two ports, with their queues.
+    // Two decoders, and buffers for frames.
     public override long AllocationLimit => 512 << 10;
 
     public override IReadOnlyList<byte[]> Dictionary { get; } =
@@ -32,10 +33,6 @@ sealed class AgentTarget : FuzzTarget, IInterruptLine
         [1, 0, 0, 0], [2, 0, 1, 0, 65], [3, 0, 1, 0, 66], [5, 0, 2, 0, 0, 7], [5, 0, 2, 0, 1, 9], [4, 0, 4, 0, 1, 0, 0, 0],
         [6, 0, 5, 0, 6, 2, 0, 0, 0], [2, 0, 0, 4], [2, 0, 1, 4],
     ];
-
-    void IInterruptLine.Raise()
-    {
-    }
 
     public override bool Run(ReadOnlySpan<byte> input)
     {
@@ -58,8 +55,7 @@ sealed class AgentTarget : FuzzTarget, IInterruptLine
         _ = Libc.ftruncate(_output.Value, 0);
         _output.Seek(0, Libc.SEEK_SET);
         AgentEnd? end = null;
-        OutputQueue queue = new();
-        AgentStreams streams = new(new SerialPort(this, queue), queue, null, _output, _output, limit, given =>
+        AgentStreams streams = new(_socket, null, _output, _output, limit, given =>
         {
             OracleException.Check(end is null, "two ends");
             end = given;

@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
+using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Supervisor.Kernels;
 using Sandbox.Vmm.Boot;
 using Sandbox.Vmm.Machine;
 using static Sandbox.Host.Libc;
@@ -7,7 +9,7 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Fuzz.Targets;
 
 /// <summary>
-/// The loaders of machine guests' kernels. What is accepted is entered where the kernel's own bytes are, keeps clear of
+/// The loaders of machine guests' kernels, and the supervisor's look at them: it refuses none that starts. What is accepted is entered where the kernel's own bytes are, keeps clear of
 /// what it is told, and of the initrd; what is not leaves no kernel behind.
 /// </summary>
 /// <remarks>Input: whether there is an initrd (1), how much more the file claims to hold than it does (1); then the kernel.</remarks>
@@ -16,6 +18,7 @@ sealed class KernelTarget : FuzzTarget, IDisposable
     private const int HeaderLength = 2;
 
     private readonly MachineRam _ram = new(MachineLayout.MinimumRam, null);
+    private readonly FileDescriptor _file = FileDescriptor.CreateMemory("kernel", 0);
 
     private sealed class MemoryFile(byte[] bytes, ulong length) : IBootFile
     {
@@ -53,9 +56,11 @@ sealed class KernelTarget : FuzzTarget, IDisposable
         byte[] bytes = input[Math.Min(HeaderLength, input.Length)..].ToArray();
         IBootFile? initrd = hasInitrd ? new MemoryFile([1, 2, 3], 3) : null;
         BootOrder order = new(new MemoryFile(bytes, (ulong)(bytes.Length + more)), initrd, "console=ttyS0", 1, 0);
+        KernelFile seen = Look(bytes, more);
         BootProblem problem = BootLoader.Load(order, _ram.Memory, (_ram.LowBytes, _ram.HighBytes), out LoadedKernel? kernel);
         if (problem != BootProblem.None)
             return false;
+        OracleException.Check(seen.Problem is null, "the supervisor refuses a kernel that starts");
         OracleException.Check(kernel!.Entry >= MachineLayout.KernelStart && kernel.Entry < kernel.End, "an entry outside of the kernel");
         OracleException.Check(kernel.End <= _ram.LowBytes, "a kernel outside of RAM");
         byte[] line = new byte[14];
@@ -64,6 +69,17 @@ sealed class KernelTarget : FuzzTarget, IDisposable
         if (initrd is not null)
             CheckInitrd(kernel);
         return true;
+    }
+
+    /// <summary>As the supervisor looks at the same file.</summary>
+    private KernelFile Look(byte[] bytes, int more)
+    {
+        if (ftruncate(_file.Value, 0) != 0 || _file.WriteAt(bytes, 0) != bytes.Length || ftruncate(_file.Value, bytes.Length + more) != 0)
+            throw HostException.Last("ftruncate", "a file in memory");
+        KernelFile seen = KernelFile.Examine(_file);
+        OracleException.Check(seen.Version is null || (char.IsAsciiDigit(seen.Version[0]) && !seen.Version.Any(letter => letter is '/' or <= ' ' or > '~')),
+            "a version that is no name");
+        return seen;
     }
 
     private void CheckInitrd(LoadedKernel kernel)
@@ -122,5 +138,9 @@ sealed class KernelTarget : FuzzTarget, IDisposable
         return file;
     }
 
-    public void Dispose() => _ram.Dispose();
+    public void Dispose()
+    {
+        _file.Dispose();
+        _ram.Dispose();
+    }
 }

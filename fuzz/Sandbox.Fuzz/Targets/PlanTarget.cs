@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
@@ -97,6 +98,10 @@ sealed class PlanTarget : FuzzTarget
             OracleException.Check(machine.Kernel >= 0 && machine.Disks.All(disk => disk.Descriptor >= 0)
                 && machine.CommandLine.All(letter => letter is >= ' ' and <= '~') && plan.Files.Length == 0,
                 "a machine guest of another kind");
+        foreach (GuestTap tap in plan.Machine?.Taps ?? [])
+            OracleException.Check(tap.Descriptor >= 0 && tap.Mac.Length == 6 && (tap.Mac[0] & 1) == 0
+                && tap.Mac.Any(part => part != 0) && (tap.Address.Length == 0 || new IPAddress(tap.Address) is not null),
+                "an interface with addresses that are none");
         using GuestMemory memory = new(plan.Limits.MemoryBytes, new NoSlots());
         OracleException.Check(memory.CreateAddressSpace() is not null, "a guest's memory has no room for a process");
     }
@@ -159,7 +164,13 @@ sealed class PlanTarget : FuzzTarget
             Machine = new()
             {
                 Kernel = 3, Initrd = 4, CommandLine = "console=ttyS0", Agent = true,
-                Disks = [new() { Descriptor = 5, Writable = false }],
+                Disks = [new() { Descriptor = 5, Writable = false, BytesPerSecond = 1 << 20 }], Random = new() { BytesPerSecond = 1000 },
+                Balloon = true, Vsock = 6,
+                Taps =
+                [
+                    new() { Descriptor = 6, Mac = [2, 0, 0, 0, 0, 1], Address = [10, 0, 0, 2], BytesPerSecond = 1 << 20 },
+                    new() { Descriptor = 7, Mac = [2, 0, 0, 0, 0, 2], Address = [], BytesPerSecond = 0 },
+                ],
             },
         }).Serialize());
         // The least that tables hold.

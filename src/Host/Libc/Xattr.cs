@@ -15,5 +15,11 @@ public static unsafe partial class Libc
     public static partial nint flistxattr(int fd, byte* list, nuint size);
 
     [LibraryImport(Library, SetLastError = true)]
+    public static partial nint lgetxattr(byte* path, byte* name, void* value, nuint size);
+
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial nint llistxattr(byte* path, byte* list, nuint size);
+
+    [LibraryImport(Library, SetLastError = true)]
     public static partial int fremovexattr(int fd, byte* name);
 }

@@ -19,11 +19,25 @@ public sealed record GuestMachine
     /// <summary>Block devices, in the order in which the guest finds them.</summary>
     public required GuestDisk[] Disks { get; init; }
 
+    /// <summary>Network interfaces, in the order in which the guest finds them, behind the disks.</summary>
+    public required GuestTap[] Taps { get; init; }
+
     /// <summary>
-    /// Whether the initrd's first process is this project's agent, which runs <see cref="LaunchPlan.Arguments"/>. Without
-    /// it the first serial port is the guest's standard input and output.
+    /// Whether the initrd's first process is this project's agent, which runs <see cref="LaunchPlan.Arguments"/> and is
+    /// heard over a socket device. Without it the first serial port is the guest's standard input and output.
     /// </summary>
     public required bool Agent { get; init; }
+
+    /// <summary>A source of random numbers; null for none.</summary>
+    public required GuestRandom? Random { get; init; }
+
+    /// <summary>
+    /// A listening Unix socket at which programs of the host ask for connections to ports of the guest; -1 for none.
+    /// </summary>
+    public required int Vsock { get; init; }
+
+    /// <summary>Whether memory that the guest does not use goes back to the host.</summary>
+    public required bool Balloon { get; init; }
 }
 
 /// <summary>An image or a block device of the host's that a machine guest has as a block device.</summary>
@@ -33,4 +47,14 @@ public sealed record GuestDisk
     public required int Descriptor { get; init; }
 
     public required bool Writable { get; init; }
+
+    /// <summary>Bytes a second at most; 0 for any number.</summary>
+    public required ulong BytesPerSecond { get; init; }
+}
+
+/// <summary>A machine guest's source of random numbers.</summary>
+public sealed record GuestRandom
+{
+    /// <summary>Bytes a second at most; 0 for any number.</summary>
+    public required ulong BytesPerSecond { get; init; }
 }

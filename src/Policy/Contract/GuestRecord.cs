@@ -23,7 +23,7 @@ public enum StartPhase
 [StructLayout(LayoutKind.Sequential)]
 public struct GuestRecord
 {
-    public const ulong CurrentVersion = 3;
+    public const ulong CurrentVersion = 4;
 
     /// <summary>System calls have numbers below this.</summary>
     public const int CallLimit = 512;
@@ -86,6 +86,16 @@ public struct GuestRecord
     /// <summary>Accesses to memory and ports where nothing is.</summary>
     public ulong StrayReads;
     public ulong StrayWrites;
+
+    /// <summary>Of a machine guest's network interfaces together.</summary>
+    public ulong PacketsSent;
+    public ulong PacketsReceived;
+
+    /// <summary>Not sent: from a MAC or IP address that is not the guest's.</summary>
+    public ulong PacketsSpoofed;
+
+    /// <summary>Not sent or not received for another reason.</summary>
+    public ulong PacketsDropped;
 
     /// <summary>By KVM_EXIT_*, of all vCPUs.</summary>
     public MachineExitCounts MachineExits;

@@ -32,6 +32,10 @@ static class LaunchPlanRules
     /// <summary>Others of a machine guest's devices have the rest of its places.</summary>
     public const int MaximumDisks = 8;
 
+    public const int MaximumTaps = 4;
+
+    const int MacBytes = 6;
+
     /// <summary>PATH_MAX without the terminating NUL, in bytes.</summary>
     const int MaximumPath = 4095;
 
@@ -140,8 +144,9 @@ static class LaunchPlanRules
 
     static void CheckMachine(LaunchPlan plan, GuestMachine machine)
     {
-        Require(plan.Files.Length == 0 && plan.Network is null && plan.Audit is null && !plan.Streams.Terminal
-            && plan.Streams.Trace == -1, "a machine guest with what only process guests have");
+        Require(plan.Files.Length == 0 && plan.Network is null && plan.Audit is null && plan.Streams.Trace == -1,
+            "a machine guest with what only process guests have");
+        Require(machine.Agent || !plan.Streams.Terminal, "a terminal without an agent");
         Require(plan.Limits.Cpus <= MaximumMachineCpus, "cpus of a machine guest");
         Require(plan.Limits.MemoryBytes >= MinimumMachineMemory && plan.Limits.MemoryBytes % PageBytes == 0,
             "memory of a machine guest");
@@ -151,7 +156,25 @@ static class LaunchPlanRules
         Require(machine.Disks.Length <= MaximumDisks, "disks");
         foreach (GuestDisk disk in machine.Disks)
             Require(IsDescriptor(disk.Descriptor), "disk descriptor");
+        CheckTaps(machine.Taps);
+        Require(machine.Vsock == -1 || IsDescriptor(machine.Vsock), "vsock descriptor");
         Require(!machine.Agent || machine.Initrd != -1, "an agent without an initrd");
+    }
+
+    static void CheckTaps(GuestTap[] taps)
+    {
+        Require(taps.Length <= MaximumTaps, "taps");
+        for (int i = 0; i < taps.Length; i++)
+        {
+            GuestTap tap = taps[i];
+            Require(IsDescriptor(tap.Descriptor), "tap descriptor");
+            Require(tap.Mac.Length == MacBytes && (tap.Mac[0] & 1) == 0 && tap.Mac.AsSpan().ContainsAnyExcept((byte)0),
+                "MAC address");
+            Require(tap.Address.Length is 0 or 4 or 16, "address of a tap");
+            // Of one address for two interfaces the guest could not tell which is which.
+            for (int other = 0; other < i; other++)
+                Require(!tap.Mac.AsSpan().SequenceEqual(taps[other].Mac), "a MAC address of two taps");
+        }
     }
 
     static bool IsDescriptor(int index) => index is >= 0 and < MaximumDescriptors;

@@ -282,8 +282,17 @@ static class PlanFormat
         {
             to.Int32(disk.Descriptor);
             to.Flag(disk.Writable);
+            to.UInt64(disk.BytesPerSecond);
         }
+        to.Int32(machine.Taps.Length);
+        foreach (GuestTap tap in machine.Taps)
+            Write(ref to, tap);
         to.Flag(machine.Agent);
+        to.Flag(machine.Random is not null);
+        if (machine.Random is GuestRandom random)
+            to.UInt64(random.BytesPerSecond);
+        to.Int32(machine.Vsock);
+        to.Flag(machine.Balloon);
     }
 
     static GuestMachine ReadMachine(ref PlanReader from) => new()
@@ -292,14 +301,40 @@ static class PlanFormat
         Initrd = from.Int32(),
         CommandLine = from.Text(),
         Disks = ReadDisks(ref from),
+        Taps = ReadTaps(ref from),
         Agent = from.Flag(),
+        Random = from.Flag() ? new GuestRandom { BytesPerSecond = from.UInt64() } : null,
+        Vsock = from.Int32(),
+        Balloon = from.Flag(),
     };
 
     static GuestDisk[] ReadDisks(ref PlanReader from)
     {
-        var disks = new GuestDisk[from.Count(sizeof(int) + sizeof(byte))];
+        var disks = new GuestDisk[from.Count(sizeof(int) + sizeof(byte) + sizeof(ulong))];
         for (int i = 0; i < disks.Length; i++)
-            disks[i] = new GuestDisk { Descriptor = from.Int32(), Writable = from.Flag() };
+            disks[i] = new GuestDisk
+            {
+                Descriptor = from.Int32(), Writable = from.Flag(), BytesPerSecond = from.UInt64(),
+            };
         return disks;
+    }
+
+    static void Write(ref PlanWriter to, GuestTap tap)
+    {
+        to.Int32(tap.Descriptor);
+        to.Bytes(tap.Mac);
+        to.Bytes(tap.Address);
+        to.UInt64(tap.BytesPerSecond);
+    }
+
+    static GuestTap[] ReadTaps(ref PlanReader from)
+    {
+        var taps = new GuestTap[from.Count(3 * sizeof(int) + sizeof(ulong))];
+        for (int i = 0; i < taps.Length; i++)
+            taps[i] = new GuestTap
+            {
+                Descriptor = from.Int32(), Mac = from.Bytes(), Address = from.Bytes(), BytesPerSecond = from.UInt64(),
+            };
+        return taps;
     }
 }

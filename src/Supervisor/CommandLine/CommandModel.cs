@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using Sandbox.Supervisor.Audit;
+using Sandbox.Supervisor.Kernels;
 using Sandbox.Supervisor.PolicyTools;
 
 namespace Sandbox.Supervisor.CommandLine;
@@ -19,7 +20,7 @@ sealed class CommandModel
         {
             Run.Command, Help, VersionFlag,
         };
-        foreach (Command command in (Command[])[.. LifeCycle.Commands, Policy.Command, Audit.Command, Doctor, Version, Completion])
+        foreach (Command command in (Command[])[.. LifeCycle.Commands, Policy.Command, Audit.Command, Kernels.Command, Doctor, Version, Completion])
             Root.Add(command);
     }
 
@@ -28,6 +29,7 @@ sealed class CommandModel
     public LifeCycleCommands LifeCycle { get; } = new();
     public PolicyCommand Policy { get; }
     public AuditCommand Audit { get; } = new();
+    public KernelCommand Kernels { get; } = new();
     public Command Doctor { get; } = new("doctor", "Say whether guests can run here, and what to do if not");
     public Command Version { get; } = new("version", "Print the version");
     public Command Completion { get; }
@@ -72,7 +74,7 @@ sealed class CommandModel
             return FlagValue.Sandbox;
         if (argument == Shell)
             return FlagValue.Choice;
-        if (argument == Audit.Id)
+        if (argument == Audit.Id || argument == Kernels.Kept)
             return FlagValue.Text;
         return argument == Policy.Folder ? FlagValue.Directory : FlagValue.File;
     }

@@ -78,6 +78,8 @@ static class HelpText
             return Policy;
         if (command == model.Audit.Command || model.GroupOf(command) == model.Audit.Command)
             return Audit;
+        if (command == model.Kernels.Command || model.GroupOf(command) == model.Kernels.Command)
+            return Kernel;
         return command == model.Root ? Root : "";
     }
 
@@ -125,6 +127,7 @@ static class HelpText
           sandbox run --detach --name web --mount . -- python3 server.py
           sandbox run --trace=calls.txt --json result.json -- ls -l /
           sandbox run --kernel vmlinuz --initrd initramfs --append quiet --
+          sandbox run --kernel vmlinuz --root debian-tree -- cat /etc/debian_version
 
         """;
 
@@ -201,6 +204,27 @@ static class HelpText
           sandbox audit show --denied --since 1h /var/log/sandbox/triage.log
           sandbox audit verify /var/log/sandbox/triage.log
           sandbox audit sandbox 7f3a
+
+        """;
+
+    const string Kernel = """
+
+        KERNEL is a file (a bzImage, or ELF with a PVH entry) or the name of a kernel that
+        was kept. add takes a kernel's file, or the folder of an unpacked Debian package,
+        and keeps it with the modules that guests with --root need: for root in
+        /var/lib/sandbox/kernels, for others in $XDG_CACHE_HOME/sandbox/kernels or
+        ~/.cache/sandbox/kernels.
+
+        Exit status: 0 good, 1 the kernel starts, but modules that guests with --root may
+        need are missing, 3 no guest can start from it, 125 the command line is wrong or a
+        file cannot be read.
+
+        Examples:
+          sandbox kernel list
+          sandbox kernel check --json /boot/vmlinuz-*
+          sandbox kernel add --name cloud unpacked-linux-image
+          sandbox run --kernel cloud --root image.ext4 -- uname -r
+          sandbox kernel remove cloud
 
         """;
 

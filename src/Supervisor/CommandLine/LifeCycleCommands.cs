@@ -16,7 +16,7 @@ sealed class LifeCycleCommands
         Resume = new Command("resume", "Let a paused sandbox go on") { Sandboxes };
         Wait = new Command("wait", "Wait for a sandbox's end, and exit as its program did") { Sandbox };
         Remove = new Command("rm", "Forget sandboxes that have ended") { Sandboxes };
-        Clean = new Command("gc", "Remove all that is left of sandboxes that do not run");
+        Clean = new Command("gc", "Remove all that is left of sandboxes that do not run") { Images };
         Commands = [Ps, Inspect, Logs, Stop, Kill, Pause, Resume, Wait, Remove, Clean];
     }
 
@@ -41,6 +41,8 @@ sealed class LifeCycleCommands
     public Argument<string[]> Sandboxes { get; } = new("SANDBOX...") { Arity = ArgumentArity.OneOrMore };
 
     public Option<bool> All { get; } = new("--all", "-a") { Description = "those too that have ended", Arity = ArgumentArity.Zero };
+    public Option<bool> Images { get; } =
+        new("--images") { Description = "the images, too, that directories were packed into (run --root)", Arity = ArgumentArity.Zero };
     public Option<bool> Json { get; } = new("--json") { Description = "print JSON", Arity = ArgumentArity.Zero };
     public Option<bool> Metrics { get; } = new("--metrics") { Description = "print what is counted, as OpenMetrics text", Arity = ArgumentArity.Zero };
     public Option<bool> Follow { get; } = new("--follow", "-f") { Description = "go on until the sandbox ends", Arity = ArgumentArity.Zero };

@@ -30,6 +30,12 @@ sealed record MachineOptions
     /// <summary>The folder of the kernel's modules; null for the usual places.</summary>
     public string? Modules { get; init; }
 
+    /// <summary>TAP devices that are the guest's network interfaces, in its order.</summary>
+    public IReadOnlyList<TapArgument> Taps { get; init; } = [];
+
+    /// <summary>As many as a launch plan takes.</summary>
+    public const int MaximumTaps = 4;
+
     /// <summary>The whole command line.</summary>
     public required string CommandLine { get; init; }
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Kernels;
 using Sandbox.Supervisor.LifeCycle;
 
 namespace Sandbox.Supervisor.CommandLine;
@@ -26,11 +27,12 @@ sealed class RunCommand
     readonly Option<string[]> _mounts = Repeated("--mount", MountArgument.Form, "show a host file or folder (default read-only)");
     readonly Option<string> _json = Value("--json", "FILE", "write what happened as JSON");
     readonly Option<string> _trace = Value("--trace", "FILE", "print system calls (default to stderr)");
-    readonly Option<string> _kernel = Value("--kernel", "FILE", "boot this Linux kernel (bzImage, or ELF with PVH)");
+    readonly Option<string> _kernel = Value("--kernel", "FILE", "boot this Linux kernel, or the one kept by this name");
     readonly Option<string> _initrd = Value("--initrd", "FILE", "initial RAM disk of --kernel");
-    readonly Option<string> _root = Value("--root", "IMAGE[:rw]", "with --kernel: the image in which PROGRAM runs");
+    readonly Option<string> _root = Value("--root", "IMAGE[:rw]", "with --kernel: the image or directory in which PROGRAM runs");
     readonly Option<string> _modules = Value("--modules", "DIR", "the kernel's modules (default: where its package has them)");
     readonly Option<string> _append = Value("--append", "TEXT", "more of the kernel's command line");
+    readonly Option<string[]> _taps = Repeated(TapArgument.Flag, TapArgument.Form, "with --kernel: a network interface on a TAP");
     readonly Option<bool> _tty = new("--tty", "-t") { Description = "give the guest a terminal", Arity = ArgumentArity.Zero };
     readonly Option<string> _handoff = Value("--handoff", "on|off", "answer system calls over shared memory where exits are expensive");
 
@@ -42,7 +44,7 @@ sealed class RunCommand
         Command = new Command("run", "Run a program in a virtual machine of its own")
         {
             _policy, ShowPolicy, _memory, _cpus, _timeout, _cpuTime, _processes, _output, _tmp, _environment, _workdir, _hostname, _user,
-            _mounts, _json, _trace, _tty, _handoff, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append,
+            _mounts, _json, _trace, _tty, _handoff, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append, _taps,
         };
     }
 
@@ -61,7 +63,7 @@ sealed class RunCommand
 
     /// <summary>Flags that say nothing about what the guest may do, and make no sense where runs are only watched.</summary>
     public IEnumerable<Option> OwnFlags =>
-        [ShowPolicy, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append];
+        [ShowPolicy, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append, _taps];
 
     public string? PolicyFile(ParseResult flags) => FileName(flags, _policy);
 
@@ -129,17 +131,18 @@ sealed class RunCommand
     {
         if (FileName(flags, _kernel) is not string kernel)
         {
-            foreach (Option<string> option in (Option<string>[])[_initrd, _root, _modules, _append])
-                if (flags.GetValue(option) is not null)
+            foreach (Option option in (Option[])[_initrd, _root, _modules, _append, _taps])
+                if (flags.GetResult(option) is { Implicit: false })
                     throw new UsageException($"{option.Name}: belongs to --kernel, which is not given");
             return null;
         }
 
         (string? root, bool writable) = Root(flags);
-        Refuse(flags, [_cpuTime, _processes, _tmp, _user, _mounts, _trace, _tty], "only programs without a kernel of their own have this; leave it or --kernel out");
+        Refuse(flags, [_cpuTime, _processes, _tmp, _user, _mounts, _trace],
+            "only programs without a kernel of their own have this; leave it or --kernel out");
         if (root is null)
         {
-            Refuse(flags, [_environment, _workdir, _hostname, _modules], "with --kernel this needs --root");
+            Refuse(flags, [_environment, _workdir, _hostname, _modules, _tty], "with --kernel this needs --root");
             if (program is { Length: > 0 })
                 throw new UsageException("run: with --kernel and no --root the initrd's own first process runs; leave out what follows --");
         }
@@ -152,13 +155,28 @@ sealed class RunCommand
             throw new UsageException($"--memory: too little for a kernel; give at least {ByteSize.Format(MachineOptions.MinimumMemory)}");
         return new MachineOptions
         {
-            Kernel = kernel,
+            Kernel = KernelStore.PathOf(kernel),
             Initrd = FileName(flags, _initrd),
             Root = root,
             WritableRoot = writable,
             Modules = FileName(flags, _modules),
+            Taps = Taps(flags, hasAgent: root is not null),
             CommandLine = KernelCommandLine(flags.GetValue(_append), root is null ? "" : " quiet"),
         };
+    }
+
+    TapArgument[] Taps(ParseResult flags, bool hasAgent)
+    {
+        TapArgument[] taps = Array.ConvertAll(flags.GetValue(_taps) ?? [], TapArgument.Parse);
+        if (taps.Length > MachineOptions.MaximumTaps)
+            throw new UsageException($"--tap: {taps.Length} are too many; {MachineOptions.MaximumTaps} is the most");
+        if (!hasAgent && taps.Any(tap => tap.Gateway is not null))
+            throw new UsageException("--tap: with an initrd of its own the guest sets its gateway itself; leave out gateway=, or give --root");
+        if (taps.DistinctBy(tap => tap.Name).Count() < taps.Length)
+            throw new UsageException("--tap: a TAP device is given twice; each has one guest interface");
+        if (taps.DistinctBy(tap => Convert.ToHexString(tap.Mac)).Count() < taps.Length)
+            throw new UsageException("--tap: two interfaces have the same MAC address; give one another with mac=");
+        return taps;
     }
 
     /// <summary>The image, and whether it may be changed: IMAGE, IMAGE:ro or IMAGE:rw.</summary>

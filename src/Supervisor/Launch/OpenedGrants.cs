@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Images;
 using Sandbox.Supervisor.Machine;
 using Sandbox.Supervisor.Planning;
 using static Sandbox.Host.Libc;
@@ -17,6 +18,7 @@ sealed class OpenedGrants : IDisposable
     public IReadOnlyList<MountSource> Mounts => _mounts;
 
     SeqpacketChannel? _broker;
+    VsockListener? _vsock;
 
     /// <summary>The supervisor's end of the network channel, from then on the caller's to close.</summary>
     public SeqpacketChannel TakeBroker()
@@ -56,6 +58,8 @@ sealed class OpenedGrants : IDisposable
                 Grant.Trace => Keep(OpenTrace(options.TraceFile!)),
                 Grant.Decisions => decisions!,
                 Grant.BootFile boot => Keep(OpenBootFile(boot)),
+                Grant.VsockListener vsock => OpenVsock(vsock.Rule),
+                Grant.Tap tap => Keep(TapOpener.Open(tap.Name)),
                 Grant.AgentInitrd agent => Keep(AgentInitramfs.Build(descriptors[agent.Kernel], agent)),
                 _ => throw new InvalidOperationException($"unknown grant {grants[i]}"),
             };
@@ -70,6 +74,7 @@ sealed class OpenedGrants : IDisposable
             file.Dispose();
         Result?.Dispose();
         _broker?.Dispose();
+        _vsock?.Dispose();
     }
 
     FileDescriptor Keep(FileDescriptor file)
@@ -93,6 +98,12 @@ sealed class OpenedGrants : IDisposable
         return theirs;
     }
 
+    FileDescriptor OpenVsock(DeviceRule rule)
+    {
+        _vsock = VsockListener.Open(rule);
+        return _vsock.Socket;
+    }
+
     static FileDescriptor OpenSystem(Grant.SystemPath path) =>
         FileDescriptor.Open(path.Path, path.IsDirectory ? O_PATH | O_DIRECTORY : O_RDONLY | O_NOCTTY);
 
@@ -108,11 +119,17 @@ sealed class OpenedGrants : IDisposable
     static FileDescriptor OpenBootFile(Grant.BootFile boot)
     {
         // A pipe would make opening wait.
+        if (boot.Writable && Directory.Exists(boot.Path))
+            throw new UsageException(
+                $"{boot.Flag}: {Quote.Value(boot.Path)} is a directory, of which the guest gets an image that it cannot change; leave out :rw");
         int error = FileDescriptor.TryOpen(boot.Path, (boot.Writable ? O_RDWR : O_RDONLY) | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? file);
         if (error != 0)
             throw new UsageException($"{boot.Flag}: {Quote.Value(boot.Path)} cannot be {(boot.Writable ? "written" : "read")}: {Errno.Describe(-error)}");
         error = file!.GetStatus(out stat status);
-        bool isDisk = boot.Flag == "--root" && S_ISBLK(status.st_mode);
+        if (error == 0 && boot.Flag == "--root" && S_ISDIR(status.st_mode))
+            using (file)
+                return ImageCache.Own.Open(file, boot.Path);
+        bool isDisk = boot.IsDisk && S_ISBLK(status.st_mode);
         if (error == 0 && (isDisk || (S_ISREG(status.st_mode) && status.st_size > 0)))
             return file;
         file.Dispose();

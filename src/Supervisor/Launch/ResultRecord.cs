@@ -116,6 +116,12 @@ sealed record ResultRecord(
         json.WriteNumber("refusedRegisterAccesses", counted.RefusedRegisterAccesses);
         json.WriteNumber("strayReads", counted.StrayReads);
         json.WriteNumber("strayWrites", counted.StrayWrites);
+        json.WriteStartObject("packets");
+        json.WriteNumber("sent", counted.PacketsSent);
+        json.WriteNumber("received", counted.PacketsReceived);
+        json.WriteNumber("spoofed", counted.PacketsSpoofed);
+        json.WriteNumber("dropped", counted.PacketsDropped);
+        json.WriteEndObject();
     }
 
     static void WriteDevices(Utf8JsonWriter json, in GuestRecord counted)

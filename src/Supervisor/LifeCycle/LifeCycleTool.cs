@@ -3,6 +3,7 @@ using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Images;
 using Sandbox.Supervisor.Launch;
 using static Sandbox.Host.Libc;
 
@@ -24,7 +25,7 @@ static class LifeCycleTool
         if (command == model.Ps)
             return PsTool.Run(parsed.GetValue(model.All), parsed.GetValue(model.Json));
         if (command == model.Clean)
-            return Clean();
+            return Clean(parsed.GetValue(model.Images));
         if (command == model.Inspect)
             return Inspect(model, parsed);
         if (command == model.Logs)
@@ -141,7 +142,7 @@ static class LifeCycleTool
             throw new HostException(-error, "rm", $"{StatePlace.Path}/{sandbox.Id}");
     }
 
-    static int Clean()
+    static int Clean(bool imagesToo)
     {
         int status = 0;
         using FileDescriptor? place = StateList.OpenPlace(StatePlace.Path);
@@ -160,6 +161,8 @@ static class LifeCycleTool
 
         // Of those that were killed before they had a record.
         Leftovers.RemoveGroups();
+        if (imagesToo)
+            StandardStreams.WriteOutput($"images: {ByteSize.Format((ulong)ImageCache.Own.Clear())}\n");
         return status;
     }
 }

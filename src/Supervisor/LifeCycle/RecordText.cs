@@ -66,11 +66,16 @@ static class RecordText
         Grant.Decisions => "decisions",
         Grant.BootFile => "boot-file",
         Grant.AgentInitrd => "initrd",
+        Grant.VsockListener => "vsock",
+        Grant.Tap => "tap",
         _ => throw new ArgumentOutOfRangeException(nameof(grant)),
     };
 
     static readonly string[] s_kinds =
-        ["system-folder", "system-file", "mount", "stream", "result", "network", "trace", "decisions", "boot-file", "initrd"];
+    [
+        "system-folder", "system-file", "mount", "stream", "result", "network", "trace", "decisions", "boot-file", "initrd",
+        "vsock", "tap",
+    ];
 
     public static byte[] Write(SandboxRecord record)
     {

@@ -8,9 +8,18 @@ namespace Sandbox.Supervisor.Machine;
 /// <summary>The initramfs of a machine guest with a root image: the agent, its order, and the modules that it loads.</summary>
 static class AgentInitramfs
 {
-    /// <summary>What a root image takes on Debian's kernels; what a kernel has built in is no module.</summary>
+    /// <summary>What a root image and the devices of every guest take on Debian's kernels.</summary>
     private static readonly string[] s_modules =
-        ["virtio_mmio", "virtio_blk", "crc32c_generic", "crc32c_intel", "ext4", "squashfs", "erofs", "overlay"];
+    [
+        "virtio_mmio", "virtio_blk", "virtio_rng", "virtio_balloon", "vmw_vsock_virtio_transport", "crc32c_generic",
+        "crc32c_intel", "ext4", "squashfs", "erofs", "overlay",
+    ];
+
+    /// <summary>What an interface takes on top. Debian's driver depends on failover and net_failover.</summary>
+    private static readonly string[] s_networkModules = ["virtio_net"];
+
+    /// <summary>All that a guest may need; what a kernel has built in is no module.</summary>
+    public static IReadOnlyList<string> ModuleNames { get; } = [.. s_networkModules, .. s_modules];
 
     private const string Program = "sandbox-agent";
 
@@ -24,14 +33,10 @@ static class AgentInitramfs
         return InMemory(Archive(ReadAgent(), new KernelModules(folder), wanted.Order));
     }
 
-    /// <summary>Beside the kernel as its package has it, whether installed or unpacked; else the host's.</summary>
-    private static string ModulesOf(FileDescriptor kernel, string path)
-    {
-        string version = KernelVersion.Of(kernel)
-            ?? throw new UsageException("--modules: the kernel does not say which version it is; name the folder of its modules");
-        string beside = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, "../lib/modules", version));
-        return Directory.Exists(beside) ? beside : $"/lib/modules/{version}";
-    }
+    private static string ModulesOf(FileDescriptor kernel, string path) => ModulesFolder.Of(
+        KernelVersion.Of(kernel)
+            ?? throw new UsageException("--modules: the kernel does not say which version it is; name the folder of its modules"),
+        path);
 
     private static byte[] ReadAgent()
     {
@@ -50,8 +55,8 @@ static class AgentInitramfs
     /// <param name="order">Without its modules.</param>
     internal static byte[] Archive(ReadOnlySpan<byte> agent, KernelModules? modules, AgentOrder order)
     {
-        foreach (string name in modules is null ? [] : s_modules)
-            modules!.TryAdd(name);
+        foreach (string name in order.Interfaces.Length == 0 ? s_modules : [.. s_modules, .. s_networkModules])
+            modules?.TryAdd(name);
         List<(string Name, byte[] Content)> loading = modules?.Loading ?? [];
         using var archive = new MemoryStream();
         var writer = new CpioWriter(archive);

@@ -2,15 +2,28 @@ using System.Text;
 
 namespace Sandbox.Supervisor.Machine;
 
+/// <summary>Where a kernel has what a module does.</summary>
+enum ModuleState
+{
+    Missing,
+    Module,
+    BuiltIn,
+}
+
 /// <summary>
-/// The modules of one kernel: files NAME.ko anywhere in a folder. What a module depends on it says itself, in its
+/// The modules of one kernel: files NAME.ko, or NAME.ko.xz, anywhere in a folder. What a module depends on it says itself, in its
 /// section .modinfo; the kernel checks the rest when it loads it.
 /// </summary>
 sealed class KernelModules
 {
+    /// <summary>The list of what could be a module and is part of the kernel: Documentation/kbuild/kbuild.rst.</summary>
+    public const string BuiltInName = "modules.builtin";
+
     private const int MaximumFiles = 20_000;
-    private const long MaximumBytes = 64 << 20;
     private const int MaximumDepth = 16;
+    private const int MaximumListBytes = 4 << 20;
+
+    private readonly HashSet<string> _builtIn = new(StringComparer.Ordinal);
 
     private readonly Dictionary<string, string> _files = new(StringComparer.Ordinal);
     private readonly Dictionary<string, byte[]> _loaded = new(StringComparer.Ordinal);
@@ -27,6 +40,23 @@ sealed class KernelModules
                 throw new UsageException($"--modules: {folder} holds more than {MaximumFiles} modules");
             _files.TryAdd(NameOf(file), file);
         }
+
+        if (BuiltInListOf(folder) is not string list)
+            return;
+        BuiltInList = list;
+        foreach (string line in File.ReadLines(list))
+            if (line.EndsWith(".ko", StringComparison.Ordinal))
+                _builtIn.Add(NameOf(line));
+    }
+
+    /// <summary>The file that says what is built in; null when there is none.</summary>
+    public string? BuiltInList { get; }
+
+    /// <summary>Where the kernel has what a module does.</summary>
+    public ModuleState StateOf(string name)
+    {
+        name = name.Replace('-', '_');
+        return _files.ContainsKey(name) ? ModuleState.Module : _builtIn.Contains(name) ? ModuleState.BuiltIn : ModuleState.Missing;
     }
 
     /// <summary>What is to be loaded, each behind what it depends on.</summary>
@@ -43,7 +73,7 @@ sealed class KernelModules
             return true;
         if (!_files.TryGetValue(name, out string? file) || depth > MaximumDepth)
             return false;
-        byte[] content = Read(file);
+        byte[] content = ModuleFile.Read(file);
         _loaded.Add(name, content);
         foreach (string dependency in DependenciesOf(content))
             TryAdd(dependency.Replace('-', '_'), depth + 1);
@@ -51,18 +81,14 @@ sealed class KernelModules
         return true;
     }
 
-    private static byte[] Read(string file)
+    private static string? BuiltInListOf(string folder)
     {
-        if (!file.EndsWith(".ko", StringComparison.Ordinal))
-            throw new UsageException($"--modules: {file} is compressed; unpack the modules first");
-        try
-        {
-            return new FileInfo(file).Length <= MaximumBytes ? File.ReadAllBytes(file) : throw new IOException("it is too large");
-        }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
-        {
-            throw new UsageException($"--modules: {file} cannot be read: {failure.Message}");
-        }
+        var list = new FileInfo(Path.Combine(folder, BuiltInName));
+        if (!list.Exists)
+            return null;
+        return list.Length <= MaximumListBytes
+            ? list.FullName
+            : throw new UsageException($"--modules: {list.FullName} has more than {MaximumListBytes >> 20} MiB");
     }
 
     private static string NameOf(string file)

@@ -29,13 +29,25 @@ static class MachinePlanBuilder
             Initrd = machine.Initrd is null ? -1 : Next(new Grant.BootFile("--initrd", machine.Initrd)),
             CommandLine = machine.CommandLine,
             Disks = [],
+            Taps = [.. machine.Taps.Zip(NetworkDevices(policy), (tap, device) => new GuestTap
+            {
+                Descriptor = Next(new Grant.Tap(tap.Name)),
+                Mac = tap.Mac,
+                Address = tap.Address?.GetAddressBytes() ?? [],
+                BytesPerSecond = device.BytesPerSecond ?? 0,
+            })],
             Agent = false,
+            Random = Device(policy, DeviceKind.Random) is DeviceRule random
+                ? new GuestRandom { BytesPerSecond = random.BytesPerSecond ?? 0 }
+                : null,
+            Vsock = Device(policy, DeviceKind.Vsock) is DeviceRule vsock ? Next(new Grant.VsockListener(vsock)) : -1,
+            Balloon = Device(policy, DeviceKind.Balloon) is not null,
         };
         string[] environment = [];
         string hostname = options.Hostname ?? policy.Hostname?.Value ?? HostnameText.Default;
         if (machine.Root is string root)
         {
-            environment = Environment(options);
+            environment = Environment(options, host);
             var order = new AgentOrder
             {
                 Modules = [],
@@ -44,6 +56,14 @@ static class MachinePlanBuilder
                 Environment = environment,
                 WorkingDirectory = options.WorkingDirectory ?? "/",
                 Hostname = hostname,
+                Terminal = options.Terminal ? new AgentTerminal(host.Rows, host.Columns) : null,
+                Interfaces = [.. machine.Taps.Select(tap => new AgentInterface
+                {
+                    Mac = tap.Mac,
+                    Address = tap.Address?.GetAddressBytes() ?? [],
+                    PrefixBits = (byte)tap.PrefixBits,
+                    Gateway = tap.Gateway?.GetAddressBytes() ?? [],
+                })],
             };
             boot = boot with
             {
@@ -52,13 +72,21 @@ static class MachinePlanBuilder
                 [
                     new GuestDisk
                     {
-                        Descriptor = Next(new Grant.BootFile("--root", root, machine.WritableRoot)),
+                        Descriptor = Next(new Grant.BootFile("--root", root, machine.WritableRoot, IsDisk: true)),
                         Writable = machine.WritableRoot,
+                        BytesPerSecond = 0,
                     },
                 ],
                 Agent = true,
             };
         }
+        boot = boot with { Disks = [.. boot.Disks, .. policy.Devices.Where(rule => rule.Kind == DeviceKind.Block).Select(Disk)] };
+        GuestDisk Disk(DeviceRule rule) => new()
+        {
+            Descriptor = Next(new Grant.BootFile("policy: device block", rule.From!, rule.Writable, IsDisk: true)),
+            Writable = rule.Writable,
+            BytesPerSecond = rule.BytesPerSecond ?? 0,
+        };
         return new PlannedLaunch(
             new LaunchPlan
             {
@@ -78,8 +106,12 @@ static class MachinePlanBuilder
             grants);
     }
 
+    /// <summary>Each is one interface, in the order of the flags.</summary>
+    public static IEnumerable<DeviceRule> NetworkDevices(PolicyModel policy) =>
+        policy.Devices.Where(device => device.Kind == DeviceKind.Network);
+
     /// <summary>What a program finds on a machine of its own, where it is root, and what the caller names.</summary>
-    static string[] Environment(RunOptions options)
+    static string[] Environment(RunOptions options, HostFacts host)
     {
         var variables = new OrderedDictionary<string, string>
         {
@@ -88,10 +120,14 @@ static class MachinePlanBuilder
             ["USER"] = "root",
             ["LANG"] = "C.UTF-8",
         };
+        if (options.Terminal)
+            variables["TERM"] = host.TerminalType ?? "dumb";
         foreach ((string name, string value) in options.Environment)
             variables[name] = value;
         return [.. variables.Select(variable => $"{variable.Key}={variable.Value}")];
     }
+
+    static DeviceRule? Device(PolicyModel policy, DeviceKind kind) => policy.Devices.FirstOrDefault(rule => rule.Kind == kind);
 
     static GuestLimits Limits(RunOptions options, PolicyModel policy, HostFacts host)
     {

@@ -35,12 +35,19 @@ abstract record Grant
     /// <summary>The trace file.</summary>
     public sealed record Trace : Grant;
 
-    /// <summary>A kernel, an initrd or an image, by the flag that names it.</summary>
-    public sealed record BootFile(string Flag, string Path, bool Writable = false) : Grant;
+    /// <summary>A kernel, an initrd or a disk, by the flag or rule that names it.</summary>
+    /// <param name="IsDisk">Whether it may be a block device.</param>
+    public sealed record BootFile(string Flag, string Path, bool Writable = false, bool IsDisk = false) : Grant;
 
     /// <summary>An initrd that is made for this guest: the agent, its order, and modules of the kernel.</summary>
     /// <param name="Order">Without its modules.</param>
     public sealed record AgentInitrd(int Kernel, string KernelPath, string? Modules, AgentOrder Order) : Grant;
+
+    /// <summary>A Unix socket that is made for this guest, which listens for who wants to reach its ports.</summary>
+    public sealed record VsockListener(DeviceRule Rule) : Grant;
+
+    /// <summary>A TAP device of the caller's network namespace.</summary>
+    public sealed record Tap(string Name) : Grant;
 
     /// <summary>The socket over which the VMM tells its decisions.</summary>
     public sealed record Decisions : Grant;

@@ -71,6 +71,7 @@ static class PolicyBounds
             throw NotYet(policy.Devices[0].Span, "a device");
         if (isMachine)
             RequireMachine(policy);
+        RequireTaps(options.Machine?.Taps.Count ?? 0, policy);
         if (policy.Isolation.FirstOrDefault(wall => RequiredWalls.For(wall.Value) is null) is Sourced<Wall> missing)
             throw NotYet(missing.Span, $"the wall {Walls.Names[(int)missing.Value]}");
     }
@@ -83,9 +84,20 @@ static class PolicyBounds
         if (policy.Shown.Count > 0)
             throw NotYet(policy.Shown[0].Span, "files in a machine guest");
         if (policy.NetworkRules.Count > 0)
-            throw NotYet(policy.NetworkRules[0].Span, "a network of a machine guest");
+            throw NotYet(policy.NetworkRules[0].Span, "rules for the network of a machine guest");
         if (policy.SystemCallRules.Count > 0)
             throw NotYet(policy.SystemCallRules[0].Span, "rules for system calls of a machine guest");
+    }
+
+    /// <summary>An interface for each device that the policy lists, and no more.</summary>
+    static void RequireTaps(int taps, PolicyModel policy)
+    {
+        int given = MachinePlanBuilder.NetworkDevices(policy).Count();
+        if (taps <= given)
+            return;
+        throw new UsageException(given == 0
+            ? $"--tap: the policy {policy.Source.Name} gives the guest no network; it would have to list '- device: network' under devices"
+            : $"--tap: the policy {policy.Source.Name} gives the guest fewer network devices than {taps}; it would have to list '- device: network' for each");
     }
 
     static UsageException NotYet(SourceSpan span, string what) =>

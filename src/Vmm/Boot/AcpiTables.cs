@@ -22,8 +22,7 @@ static class AcpiTables
     /// <param name="address">Where the result goes; the RSDP is first.</param>
     /// <param name="cpus">Processors, whose local APICs have the numbers from 0 on.</param>
     /// <param name="virtioDevices">How many there are, in the layout's places.</param>
-    /// <param name="hasAgentPort">Whether there is a second serial port.</param>
-    public static byte[] Build(ulong address, int cpus, int virtioDevices, bool hasAgentPort = false)
+    public static byte[] Build(ulong address, int cpus, int virtioDevices)
     {
         List<byte> all = [.. new byte[RsdpSize]];
         ulong Add(byte[] table)
@@ -35,7 +34,7 @@ static class AcpiTables
             return at;
         }
 
-        ulong dsdt = Add(Table("DSDT", 2, Dsdt(virtioDevices, hasAgentPort)));
+        ulong dsdt = Add(Table("DSDT", 2, Dsdt(virtioDevices)));
         ulong fadt = Add(Table("FACP", 6, Fadt(dsdt)));
         ulong madt = Add(Table("APIC", 5, Madt(cpus)));
         byte[] pointers = new byte[16];
@@ -121,13 +120,14 @@ static class AcpiTables
         return [.. body];
     }
 
-    private static byte[] Dsdt(int virtioDevices, bool hasAgentPort) => new AmlWriter()
+    private static byte[] Dsdt(int virtioDevices) => new AmlWriter()
         .Name(@"\_S5_", [PowerRegisters.SoftOffType, 0, 0, 0])
         .Scope(@"\_SB_", system =>
         {
-            AddSerialPort(system, 0, MachineLayout.SerialPort, MachineLayout.SerialInterrupt);
-            if (hasAgentPort)
-                AddSerialPort(system, 1, MachineLayout.AgentPort, MachineLayout.AgentInterrupt);
+            system.Device("COM1", port => port
+                .Name("_HID", SerialPortId)
+                .Name("_UID", 0)
+                .Resources(list => list.PortRange(MachineLayout.SerialPort, 8).Interrupt(MachineLayout.SerialInterrupt)));
             for (int i = 0; i < virtioDevices; i++)
             {
                 int number = i;
@@ -141,12 +141,6 @@ static class AcpiTables
             }
         })
         .ToArray();
-
-    private static void AddSerialPort(AmlWriter system, uint number, ushort first, uint interrupt) =>
-        system.Device($"COM{number + 1}", port => port
-            .Name("_HID", SerialPortId)
-            .Name("_UID", number)
-            .Resources(list => list.PortRange(first, 8).Interrupt(interrupt)));
 
     private static byte[] Bytes(uint value)
     {

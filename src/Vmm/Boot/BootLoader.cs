@@ -11,9 +11,7 @@ namespace Sandbox.Vmm.Boot;
 /// <param name="CommandLine">The kernel's; ASCII without NUL.</param>
 /// <param name="Cpus">Processors, for the tables.</param>
 /// <param name="VirtioDevices">Devices in the layout's places, for the tables.</param>
-/// <param name="HasAgentPort">Whether there is a second serial port, for the tables.</param>
-sealed record BootOrder(
-    IBootFile Kernel, IBootFile? Initrd, string CommandLine, int Cpus, int VirtioDevices, bool HasAgentPort = false);
+sealed record BootOrder(IBootFile Kernel, IBootFile? Initrd, string CommandLine, int Cpus, int VirtioDevices);
 
 /// <summary>
 /// Puts a kernel and all that it is told into a guest's RAM: a bzImage by the 64-bit Linux boot protocol, an ELF file by
@@ -46,7 +44,7 @@ static class BootLoader
 
         EntryState.Write(ram, MachineLayout.CommandLineAddress, [.. Encoding.ASCII.GetBytes(order.CommandLine), 0]);
         EntryState.Write(ram, MachineLayout.AcpiAddress,
-            AcpiTables.Build(MachineLayout.AcpiAddress, order.Cpus, order.VirtioDevices, order.HasAgentPort));
+            AcpiTables.Build(MachineLayout.AcpiAddress, order.Cpus, order.VirtioDevices));
         (ulong, ulong, uint)[] map = MemoryMap.Of(ramBytes.Low, ramBytes.High);
         if (kernel.SetupHeader is null)
             EntryState.Write(ram, MachineLayout.StartInfoAddress, StartInfo.Build(map, initrd, initrdSize));

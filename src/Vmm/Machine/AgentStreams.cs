@@ -1,6 +1,6 @@
+using System.Runtime.InteropServices;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
-using Sandbox.Vmm.Devices.Serial;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Machine;
@@ -10,7 +10,7 @@ namespace Sandbox.Vmm.Machine;
 readonly record struct AgentEnd(EndCause Cause, long Value, long Detail);
 
 /// <summary>
-/// The host's side of an agent: the caller's streams and the program's, over a serial port of the guest. Every byte that
+/// The host's side of an agent: the caller's streams and the program's, over a socket of the guest's. Every byte that
 /// comes may be a lie: frames that are none, or not in their place, end the guest; nothing that is said makes anything
 /// grow, and no more input is sent than was asked for.
 /// </summary>
@@ -20,8 +20,7 @@ sealed class AgentStreams : IMachineStreams
 
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
 
-    private readonly SerialPort _port;
-    private readonly OutputQueue _fromGuest;
+    private readonly FileDescriptor _socket;
     private readonly FileDescriptor? _input;
     private readonly FileDescriptor? _output;
     private readonly FileDescriptor? _error;
@@ -39,13 +38,13 @@ sealed class AgentStreams : IMachineStreams
     private bool _errorOpen;
     private long _outputBytes;
 
+    /// <param name="socket">To the agent: one that never waits.</param>
     /// <param name="limit">Bytes that may go to both outputs together; 0 for any number.</param>
     /// <param name="ended">Called once, with the first reason.</param>
-    public AgentStreams(SerialPort port, OutputQueue fromGuest, FileDescriptor? input, FileDescriptor? output,
-        FileDescriptor? error, long limit, Action<AgentEnd> ended)
+    public AgentStreams(FileDescriptor socket, FileDescriptor? input, FileDescriptor? output, FileDescriptor? error,
+        long limit, Action<AgentEnd> ended)
     {
-        _port = port;
-        _fromGuest = fromGuest;
+        _socket = socket;
         _input = input;
         _output = output;
         _error = error;
@@ -53,9 +52,10 @@ sealed class AgentStreams : IMachineStreams
         _ended = ended;
         _outputOpen = output is not null;
         _errorOpen = error is not null;
-        fromGuest.Ready = port.OutputReady;
-        port.InputTaken = Changed;
     }
+
+    /// <summary>Whether the program has been started.</summary>
+    public bool HasStarted => Volatile.Read(ref _started);
 
     /// <summary>Bytes that the program wrote to both outputs.</summary>
     public long OutputBytes => Volatile.Read(ref _outputBytes);
@@ -67,10 +67,9 @@ sealed class AgentStreams : IMachineStreams
             ThreadFilter.Start("agent input", ThreadRole.Device, 128 << 10, ReadInput);
     }
 
-    /// <summary>Nothing more comes from the guest: waits a while for what is on its way.</summary>
+    /// <summary>The guest's end of the socket is closed, or will be: waits a while for what is on its way.</summary>
     public void Finish()
     {
-        _fromGuest.Close();
         _listener?.Join(s_patience);
     }
 
@@ -82,11 +81,19 @@ sealed class AgentStreams : IMachineStreams
         return Volatile.Read(ref _started) && TrySend(AgentFrameKind.Signal, [(byte)number], SignalMilliseconds);
     }
 
+    /// <summary>Tells the program's terminal its size.</summary>
+    public void Resize(ushort rows, ushort columns)
+    {
+        Span<ushort> size = [rows, columns];
+        // A guest that does not listen has the wrong size; a signal will tell that it does not.
+        if (Volatile.Read(ref _started))
+            TrySend(AgentFrameKind.WindowSize, MemoryMarshal.AsBytes(size), SignalMilliseconds);
+    }
+
     private void Listen()
     {
-        Span<byte> buffer = stackalloc byte[2048];
-        int count;
-        while ((count = _fromGuest.Take(buffer)) > 0)
+        Span<byte> buffer = stackalloc byte[AgentFrame.MaximumPayload];
+        while (WaitingStream.Read(_socket, buffer) is > 0 and int count)
         {
             ReadOnlySpan<byte> bytes = buffer[..count];
             while (!bytes.IsEmpty && !_hasEnded)
@@ -165,7 +172,7 @@ sealed class AgentStreams : IMachineStreams
     private void Write(FileDescriptor? to, ref bool isOpen, ReadOnlySpan<byte> bytes)
     {
         int room = _limit == 0 ? bytes.Length : (int)Math.Min(_limit - _outputBytes, bytes.Length);
-        isOpen = isOpen && CallersStream.TryWrite(to!, bytes[..room]);
+        isOpen = isOpen && WaitingStream.TryWrite(to!, bytes[..room]);
         Volatile.Write(ref _outputBytes, _outputBytes + room);
         if (room < bytes.Length)
             End(new AgentEnd(EndCause.OutputLimit, 0, 0));
@@ -183,7 +190,7 @@ sealed class AgentStreams : IMachineStreams
                     Monitor.Wait(_changed);
                 room = Math.Min(_window, buffer.Length);
             }
-            int count = CallersStream.Read(_input!, buffer[..room]);
+            int count = WaitingStream.Read(_input!, buffer[..room]);
             if (count == 0)
                 break;
             lock (_changed)
@@ -193,7 +200,7 @@ sealed class AgentStreams : IMachineStreams
         Send(AgentFrameKind.InputEnd, []);
     }
 
-    /// <summary>A frame as a whole, as the port takes it.</summary>
+    /// <summary>A frame as a whole, as the guest takes it.</summary>
     /// <param name="milliseconds">How long the guest may take nothing; -1 for ever.</param>
     /// <returns>False when it took that long; nothing can be sent any more.</returns>
     private bool TrySend(AgentFrameKind kind, ReadOnlySpan<byte> payload, int milliseconds)
@@ -202,16 +209,8 @@ sealed class AgentStreams : IMachineStreams
             return false;
         try
         {
-            ReadOnlySpan<byte> rest = _outgoing.AsSpan(0, AgentFrame.Write(kind, payload, _outgoing));
-            lock (_changed)
-                while (true)
-                {
-                    rest = rest[_port.Receive(rest)..];
-                    if (rest.IsEmpty)
-                        return true;
-                    if (!Monitor.Wait(_changed, milliseconds))
-                        return false;
-                }
+            int length = AgentFrame.Write(kind, payload, _outgoing);
+            return WaitingStream.TryWrite(_socket, _outgoing.AsSpan(0, length), milliseconds);
         }
         finally
         {

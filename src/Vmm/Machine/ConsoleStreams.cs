@@ -60,8 +60,6 @@ sealed class ConsoleStreams : IMachineStreams
         _writer?.Join(s_patience);
     }
 
-    public bool TrySignal(int number) => false;
-
     private void Write()
     {
         Span<byte> buffer = stackalloc byte[4096];
@@ -70,7 +68,7 @@ sealed class ConsoleStreams : IMachineStreams
         while ((count = _queue.Take(buffer)) > 0)
         {
             long room = _limit == 0 ? count : Math.Min(_limit - _outputBytes, count);
-            isOpen = isOpen && CallersStream.TryWrite(_output!, buffer[..(int)room]);
+            isOpen = isOpen && WaitingStream.TryWrite(_output!, buffer[..(int)room]);
             Volatile.Write(ref _outputBytes, _outputBytes + room);
             if (room == count)
                 continue;
@@ -82,7 +80,7 @@ sealed class ConsoleStreams : IMachineStreams
     private void Read()
     {
         Span<byte> buffer = stackalloc byte[SerialPort.InputCapacity];
-        while (CallersStream.Read(_input!, buffer) is > 0 and int count)
+        while (WaitingStream.Read(_input!, buffer) is > 0 and int count)
             Send(buffer[..count]);
     }
 

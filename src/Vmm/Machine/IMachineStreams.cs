@@ -11,8 +11,4 @@ interface IMachineStreams
 
     /// <summary>Nothing more comes from the guest: waits a while for what is on its way.</summary>
     void Finish();
-
-    /// <summary>Passes a signal on to the guest's program.</summary>
-    /// <returns>False when there is none that could take it.</returns>
-    bool TrySignal(int number);
 }

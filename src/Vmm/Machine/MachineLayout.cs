@@ -76,12 +76,7 @@ public static class MachineLayout
     /// <summary>The first serial port, eight registers.</summary>
     public const ushort SerialPort = 0x3f8;
 
-    /// <summary>The second one, where a guest has an agent.</summary>
-    public const ushort AgentPort = 0x2f8;
-
     // ---- Interrupts: pins of the I/O APIC ----
-
-    public const uint AgentInterrupt = 3;
 
     public const uint SerialInterrupt = 4;
 

@@ -1,9 +1,13 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Boot;
+using Sandbox.Vmm.Devices.Balloon;
 using Sandbox.Vmm.Devices.Block;
+using Sandbox.Vmm.Devices.Net;
 using Sandbox.Vmm.Devices.Power;
+using Sandbox.Vmm.Devices.Rng;
 using Sandbox.Vmm.Devices.Serial;
+using Sandbox.Vmm.Devices.Vsock;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Virtio;
 using static Sandbox.Host.Libc;
@@ -13,11 +17,17 @@ namespace Sandbox.Vmm.Machine;
 /// <summary>A machine guest as its plan says: its devices, its kernel, its streams, and how it ended.</summary>
 sealed class MachineSession
 {
+    /// <summary>The guest's address; its socket device is its own.</summary>
+    private const ulong GuestCid = 3;
+
     private readonly LaunchPlan _plan;
     private readonly FileDescriptor[] _descriptors;
     private readonly SerialPort _serial;
     private readonly ConsoleTail? _tail;
     private readonly IMachineStreams _streams;
+    private readonly AgentStreams? _agent;
+    private readonly AgentConnection? _connection;
+    private readonly VsockDevice? _vsock;
     private readonly long _startedAt = HostClock.MonotonicNanoseconds();
     private readonly List<MmioTransport> _devices = [];
     private GuestEnd? _endedBy;
@@ -35,15 +45,37 @@ sealed class MachineSession
         _serial = AddPort(MachineLayout.SerialPort, MachineLayout.SerialInterrupt, _tail is null ? output : _tail);
         machine.Ports.Add(MachineLayout.PowerPort, PowerRegisters.Length, new PowerRegisters(machine.Ram, machine.Finish));
         foreach (GuestDisk disk in Plan.Disks)
-            AddDevice(new BlockDevice(machine.Ram,
-                new BlockOptions { File = descriptors[disk.Descriptor], IsReadOnly = !disk.Writable }));
-        _streams = Plan.Agent
-            ? new AgentStreams(AddPort(MachineLayout.AgentPort, MachineLayout.AgentInterrupt, output), output,
-                Stream(plan.Streams.Stdin), Stream(plan.Streams.Stdout), Stream(plan.Streams.Stderr),
-                plan.Limits.OutputBytes, end => Finish(end.Cause, end.Value, end.Detail))
-            : new ConsoleStreams(_serial, output, Stream(plan.Streams.Stdin), Stream(plan.Streams.Stdout),
-                plan.Limits.OutputBytes, () => Finish(EndCause.OutputLimit));
+            AddDevice(new BlockDevice(machine.Ram, new BlockOptions
+            {
+                File = descriptors[disk.Descriptor], IsReadOnly = !disk.Writable, Limit = Limit(disk.BytesPerSecond),
+            }));
+        foreach (GuestTap tap in Plan.Taps)
+            AddDevice(GuestInterface.Create(machine.Ram, tap, descriptors[tap.Descriptor], Limit(tap.BytesPerSecond)));
+        if (Plan.Random is GuestRandom random)
+            AddDevice(new RngDevice(machine.Ram, Limit(random.BytesPerSecond)));
+        if (Plan.Balloon)
+            AddDevice(new BalloonDevice(machine.Ram, deflatesOnOom: true));
+        if (Plan.Agent || Plan.Vsock >= 0)
+        {
+            _connection = new AgentConnection(Plan.Agent);
+            AddDevice(_vsock = new VsockDevice(machine.Ram, GuestCid, _connection, Stream(Plan.Vsock)));
+        }
+
+        FileDescriptor? input = Stream(plan.Streams.Stdin), stdout = Stream(plan.Streams.Stdout);
+        if (Plan.Agent)
+        {
+            _agent = new AgentStreams(_connection!.Socket, input, stdout, Stream(plan.Streams.Stderr),
+                plan.Limits.OutputBytes, end => Finish(end.Cause, end.Value, end.Detail));
+            _streams = _agent;
+        }
+        else
+        {
+            _streams = new ConsoleStreams(
+                _serial, output, input, stdout, plan.Limits.OutputBytes, () => Finish(EndCause.OutputLimit));
+        }
     }
+
+    private static RateLimit Limit(ulong bytesPerSecond) => new((long)Math.Min(bytesPerSecond, long.MaxValue), 0);
 
     /// <summary>Puts a device into the next of the layout's places.</summary>
     private void AddDevice(VirtioDevice device)
@@ -75,6 +107,9 @@ sealed class MachineSession
     /// <summary>Bytes that the guest sent although the serial port had told it to wait.</summary>
     public long LostBytes => _serial.Lost;
 
+    /// <summary>What its network interfaces count together.</summary>
+    public long Packets(NetCount count) => _devices.Sum(device => (device.Device.Metrics as NetMetrics)?.Count(count) ?? 0);
+
     public long WallNanoseconds => HostClock.MonotonicNanoseconds() - _startedAt;
 
     private GuestMachine Plan => _plan.Machine!;
@@ -84,7 +119,8 @@ sealed class MachineSession
     public BootProblem Load()
     {
         BootOrder order = new(new HostBootFile(_descriptors[Plan.Kernel]),
-            Plan.Initrd < 0 ? null : new HostBootFile(_descriptors[Plan.Initrd]), Plan.CommandLine, Machine.Vcpus.Count, _devices.Count, Plan.Agent);
+            Plan.Initrd < 0 ? null : new HostBootFile(_descriptors[Plan.Initrd]), Plan.CommandLine, Machine.Vcpus.Count,
+            _devices.Count);
         BootProblem problem = BootLoader.Load(order, Machine.Ram, Machine.RamBytes, out LoadedKernel? kernel);
         if (problem == BootProblem.None)
             BootLoader.Enter(kernel!, Machine);
@@ -109,9 +145,13 @@ sealed class MachineSession
             Finish(EndCause.WallTimeLimit);
             end = Machine.WaitForEnd();
         }
+        _connection?.Close();
+        _vsock?.EndGuest();
         _streams.Finish();
         GuestEnd reason = end switch
         {
+            MachineEnd.PoweredOff when _agent is { HasStarted: false } =>
+                new GuestEnd(EndCause.Failed, EPROTO, (long)VmmFailure.GuestSetup, ""),
             MachineEnd.PoweredOff => new GuestEnd(EndCause.PoweredOff, 0, 0, ""),
             MachineEnd.Rebooted => new GuestEnd(EndCause.Rebooted, 0, 0, ""),
             MachineEnd.Panicked => new GuestEnd(EndCause.KernelPanic, 0, 0, ""),
@@ -128,12 +168,21 @@ sealed class MachineSession
     /// <returns>False for what no supervisor says.</returns>
     public bool Obey(in ChannelMessage message)
     {
-        if (message.Version != ChannelMessage.CurrentVersion || message.Kind != MessageKind.Signal)
+        if (message.Version != ChannelMessage.CurrentVersion)
             return false;
-        int signal = (int)Math.Clamp(message.Value, 1, SIGRTMAX);
-        if (!_streams.TrySignal(signal))
-            Finish(EndCause.Signaled, signal);
-        return true;
+        switch (message.Kind)
+        {
+            case MessageKind.Signal:
+                int signal = (int)Math.Clamp(message.Value, 1, SIGRTMAX);
+                if (_agent?.TrySignal(signal) != true)
+                    Finish(EndCause.Signaled, signal);
+                return true;
+            case MessageKind.WindowSize:
+                _agent?.Resize((ushort)message.Value, (ushort)message.Detail);
+                return true;
+            default:
+                return false;
+        }
     }
 
     /// <summary>Ends the guest for a reason of its program's, or of the host's. The first counts.</summary>

@@ -31,10 +31,14 @@ public sealed unsafe class DeviceWorker : IDisposable
     private volatile bool _stopping;
     private long _deadline = long.MaxValue;
 
+    /// <summary>Null where others would wait while it looks at one queue.</summary>
+    private readonly PollWindow? _window;
+
     internal DeviceWorker(VirtioDevice device, params ReadOnlySpan<int> queues)
     {
         _device = device;
         _queues = queues.ToArray();
+        _window = queues.Length == 1 ? new PollWindow() : null;
         int epoll = epoll_create1(EPOLL_CLOEXEC);
         if (epoll < 0)
             throw HostException.Last("epoll_create1");
@@ -49,6 +53,9 @@ public sealed unsafe class DeviceWorker : IDisposable
     /// Somebody waits for the device to stop: whoever serves returns after the request at hand.
     /// </summary>
     internal bool MustYield => Volatile.Read(ref _suspending) != 0;
+
+    /// <summary>Whether something comes in a moment: what has just been served may be followed by more.</summary>
+    internal bool LookFor(SplitQueue queue) => _window?.Look(queue, this) == true;
 
     /// <summary>Waits for a host descriptor too; only changes are told (EPOLLET). Not for regular files.</summary>
     /// <param name="source">What the device calls it: not negative.</param>
@@ -109,6 +116,9 @@ public sealed unsafe class DeviceWorker : IDisposable
     internal bool RunOnce(int milliseconds)
     {
         epoll_event* events = stackalloc epoll_event[Batch];
+        // Who only looks has not slept.
+        PollWindow? window = milliseconds == 0 ? null : _window;
+        long asleepSince = window is null ? 0 : HostClock.MonotonicNanoseconds();
         int count = epoll_wait(_epoll.Value, events, Batch, Timeout(milliseconds));
         if (count < 0)
         {
@@ -116,6 +126,7 @@ public sealed unsafe class DeviceWorker : IDisposable
                 throw HostException.Last("epoll_wait");
             return false;
         }
+        window?.Slept(HostClock.MonotonicNanoseconds() - asleepSince);
         // Whoever suspends gets the gate before the next turn takes it.
         SpinWait spin = default;
         while (MustYield)

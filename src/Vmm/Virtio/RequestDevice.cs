@@ -57,7 +57,7 @@ public abstract class RequestDevice : VirtioDevice
                 return false;
             }
         }
-        while (queue.EnableNotifications());
+        while (worker.LookFor(queue) || queue.EnableNotifications());
         return false;
     }
 

@@ -104,6 +104,10 @@ public sealed unsafe class SplitQueue(GuestRam ram, ushort maximumSize)
             EnableNotifications();
     }
 
+    /// <summary>Whether the driver has made something available that was not taken; it may still be nonsense.</summary>
+    public bool HasMore =>
+        IsReady && Fault == QueueFault.None && Read16(_available, IndexOffset) != _nextAvailable;
+
     /// <summary>Takes the next chain that the driver made available.</summary>
     /// <returns>False when there is none, or the driver broke the rules: see <see cref="Fault"/>.</returns>
     public bool TryPop(DescriptorChain chain)

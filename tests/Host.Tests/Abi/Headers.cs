@@ -25,7 +25,7 @@ internal static class Headers
         "linux/membarrier.h", "linux/rseq.h", "linux/times.h", "linux/utime.h", "linux/capability.h",
         "linux/personality.h", "linux/mempolicy.h", "linux/pidfd.h", "linux/tty.h", "linux/sockios.h",
         "linux/ioprio.h", "linux/securebits.h", "linux/landlock.h", "linux/keyctl.h",
-        "linux/seccomp.h", "linux/filter.h", "linux/reboot.h",
+        "linux/seccomp.h", "linux/filter.h", "linux/reboot.h", "linux/netlink.h", "linux/rtnetlink.h",
         "asm/unistd.h",
     ];
 
@@ -36,7 +36,7 @@ internal static class Headers
         "spawn.h", "signal.h", "time.h", "poll.h", "stdio.h", "limits.h", "linux/limits.h", "sys/epoll.h",
         "sys/timerfd.h", "sys/eventfd.h", "sys/signalfd.h", "sys/uio.h", "sys/mount.h", "sys/file.h", "link.h",
         "elf.h", "sys/statfs.h", "sys/statvfs.h", "sys/ioctl.h", "sys/prctl.h", "sys/random.h", "sys/sendfile.h",
-        "sys/sysinfo.h", "sys/utsname.h", "sys/xattr.h", "netinet/tcp.h", "seccomp.h",
+        "sys/sysinfo.h", "sys/utsname.h", "sys/xattr.h", "netinet/tcp.h", "linux/vm_sockets.h", "seccomp.h",
     ];
 
     private static readonly string[] s_kvm = ["linux/kvm.h", "asm/kvm_para.h"];

@@ -1,34 +1,30 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
-using Sandbox.Vmm.Devices;
-using Sandbox.Vmm.Devices.Serial;
 using Sandbox.Vmm.Machine;
 using Xunit;
 
 namespace Sandbox.Vmm.Tests.Machine;
 
-public sealed class AgentStreamsTests : IInterruptLine, IDisposable
+public sealed class AgentStreamsTests : IDisposable
 {
-    private readonly OutputQueue _fromGuest = new();
-    private readonly SerialPort _port;
+    private readonly FileDescriptor _socket;
+    private readonly FileDescriptor _guest;
     private readonly FileDescriptor _output = FileDescriptor.CreateMemory("output", 0);
     private readonly FileDescriptor _error = FileDescriptor.CreateMemory("error", 0);
     private readonly List<AgentEnd> _ends = [];
 
-    public AgentStreamsTests() => _port = new SerialPort(this, _fromGuest);
-
-    void IInterruptLine.Raise()
-    {
-    }
+    public AgentStreamsTests() => (_socket, _guest) = FileDescriptor.CreateStreams();
 
     public void Dispose()
     {
         _output.Dispose();
         _error.Dispose();
+        _guest.Dispose();
+        _socket.Dispose();
     }
 
     private AgentStreams Streams(FileDescriptor? input = null, long limit = 0) =>
-        new(_port, _fromGuest, input, _output, _error, limit, _ends.Add);
+        new(_socket, input, _output, _error, limit, _ends.Add);
 
     private static byte[] Content(FileDescriptor file)
     {
@@ -119,13 +115,13 @@ public sealed class AgentStreamsTests : IInterruptLine, IDisposable
     [Fact]
     public void No_more_input_is_sent_than_was_asked_for()
     {
-        using FileDescriptor input = FileDescriptor.CreateMemory("input", 10_000);
+        using FileDescriptor input = FileDescriptor.CreateMemory("input", 100_000);
         AgentStreams streams = Streams(input);
         streams.Start();
         streams.Hear(AgentFrameKind.Started, []);
         int sent = Receive(4 * AgentFrame.InputWindow);
-        // Headers of two frames, and not a byte of payload more than the window.
-        Assert.Equal(AgentFrame.InputWindow + (2 * AgentFrame.HeaderSize), sent);
+        // Headers of four frames, and not a byte of payload more than the window.
+        Assert.Equal(AgentFrame.InputWindow + (4 * AgentFrame.HeaderSize), sent);
         streams.Hear(AgentFrameKind.Taken, BitConverter.GetBytes(100));
         Assert.Equal(100 + AgentFrame.HeaderSize, Receive(1000));
         Assert.Empty(_ends);
@@ -142,21 +138,44 @@ public sealed class AgentStreamsTests : IInterruptLine, IDisposable
         Assert.Equal(5, Receive(100));
     }
 
-    /// <summary>Plays the guest's driver: reads the port until nothing has come for a while.</summary>
+    [Fact]
+    public void A_terminals_size_is_for_a_program_that_runs()
+    {
+        AgentStreams streams = Streams();
+        streams.Resize(1, 2);
+        Assert.Equal(0, Receive(1));
+        streams.Hear(AgentFrameKind.Started, []);
+        Assert.Equal(AgentFrame.HeaderSize, Receive(AgentFrame.HeaderSize));
+        streams.Resize(1, 2);
+        Assert.Equal(AgentFrame.HeaderSize + (2 * sizeof(ushort)), Receive(100));
+    }
+
+    [Fact]
+    public void What_the_guest_wrote_before_its_end_is_heard()
+    {
+        AgentStreams streams = Streams();
+        streams.Start();
+        byte[] frames = [1, 0, 0, 0, 2, 0, 3, 0, .. "end"u8];
+        Assert.Equal(frames.Length, _guest.Write(frames));
+        Assert.Equal(0, Libc.shutdown(_guest.Value, Libc.SHUT_WR));
+        streams.Finish();
+        Assert.Equal("end"u8.ToArray(), Content(_output));
+        Assert.True(streams.HasStarted);
+    }
+
+    /// <summary>Plays the agent: reads its socket until nothing has come for a while.</summary>
     private int Receive(int most)
     {
-        byte[] data = new byte[1];
+        byte[] data = new byte[most];
         int count = 0;
         for (int quiet = 0; quiet < 50 && count < most; quiet++)
         {
-            while (count < most)
+            nint read = _guest.Read(data.AsSpan(count));
+            if (read > 0)
             {
-                _port.Read(5, data);
-                if ((data[0] & 1) == 0)
-                    break;
-                _port.Read(0, data);
-                count++;
+                count += (int)read;
                 quiet = 0;
+                continue;
             }
             Thread.Sleep(10);
         }

@@ -29,6 +29,9 @@ public enum AgentFrameKind : byte
 
     /// <summary>VMM to agent: deliver this signal (byte) to the program.</summary>
     Signal = 18,
+
+    /// <summary>VMM to agent: the terminal has so many rows and columns (ushort each).</summary>
+    WindowSize = 19,
 }
 
 /// <summary>Where an agent failed.</summary>
@@ -39,6 +42,10 @@ public enum AgentStep : byte
     Module,
     Root,
     Mount,
+
+    /// <summary>An interface is not there, or did not take its address.</summary>
+    Network,
+
     WorkingDirectory,
 
     /// <summary>The program is nowhere in the guest's PATH.</summary>
@@ -49,17 +56,23 @@ public enum AgentStep : byte
 
 /// <summary>
 /// The form of frames: kind, a zero, the payload's length in two bytes (little endian), the payload. Both directions
-/// are byte streams that lose nothing.
+/// are one socket's, which loses nothing.
 /// </summary>
 public static class AgentFrame
 {
+    /// <summary>The host's port of the socket device to which the agent connects, once.</summary>
+    public const uint Port = 1;
+
     public const int HeaderSize = 4;
 
     /// <summary>Bytes of a payload at most.</summary>
-    public const int MaximumPayload = 1024;
+    public const int MaximumPayload = 16 << 10;
 
-    /// <summary>Bytes of input that may be on their way, not yet taken.</summary>
-    public const int InputWindow = 2048;
+    /// <summary>
+    /// Bytes of input that may be on their way, not yet taken: what the agent keeps for a program that does not read, so
+    /// that signals are not behind it.
+    /// </summary>
+    public const int InputWindow = 64 << 10;
 
     /// <summary>Writes a frame. The destination has room for it.</summary>
     /// <returns>Its length.</returns>

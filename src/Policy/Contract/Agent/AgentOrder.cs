@@ -21,7 +21,13 @@ public sealed record AgentOrder
 
     public required string Hostname { get; init; }
 
-    private static ReadOnlySpan<byte> Magic => "agent 1\0"u8;
+    /// <summary>The size of the program's terminal; null for pipes.</summary>
+    public required AgentTerminal? Terminal { get; init; }
+
+    /// <summary>What is brought up beside the loopback.</summary>
+    public required AgentInterface[] Interfaces { get; init; }
+
+    private static ReadOnlySpan<byte> Magic => "agent 3\0"u8;
 
     /// <exception cref="PlanException">A text holds half a surrogate pair.</exception>
     public byte[] Serialize()
@@ -34,6 +40,15 @@ public sealed record AgentOrder
         to.Texts(Environment);
         to.Text(WorkingDirectory);
         to.Text(Hostname);
+        to.Flag(Terminal is not null);
+        if (Terminal is AgentTerminal terminal)
+        {
+            to.UInt16(terminal.Rows);
+            to.UInt16(terminal.Columns);
+        }
+        to.Int32(Interfaces.Length);
+        foreach (AgentInterface one in Interfaces)
+            one.Write(ref to);
         return to.ToArray();
     }
 
@@ -50,8 +65,21 @@ public sealed record AgentOrder
             Environment = from.Texts(),
             WorkingDirectory = from.Text(),
             Hostname = from.Text(),
+            Terminal = from.Flag() ? new AgentTerminal(from.UInt16(), from.UInt16()) : null,
+            Interfaces = ReadInterfaces(ref from),
         };
         from.End();
         return order;
     }
+
+    private static AgentInterface[] ReadInterfaces(ref PlanReader from)
+    {
+        var interfaces = new AgentInterface[from.Count(AgentInterface.LeastBytes)];
+        for (int i = 0; i < interfaces.Length; i++)
+            interfaces[i] = AgentInterface.Read(ref from);
+        return interfaces;
+    }
 }
+
+/// <summary>A terminal's size when the program starts.</summary>
+public sealed record AgentTerminal(ushort Rows, ushort Columns);

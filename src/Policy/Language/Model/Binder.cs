@@ -249,10 +249,22 @@ sealed partial class Binder
                 return null;
             }
 
+            if (bytes == 0)
+                Add(DiagnosticKind.BadValue, scalar.Span, "rate: 0 bytes a second let nothing pass", "leave the device out");
             rate = bytes;
         }
 
         var kind = (DeviceKind)Array.IndexOf(DeviceKinds.Names, Text(map["device"]));
-        return new DeviceRule(map.Span, Text(map["because"]), kind, Text(map["from"]), Flag(map["writable"]), rate);
+        string? from = Text(map["from"]);
+        if (from is null && kind is DeviceKind.Block or DeviceKind.Vsock)
+            Add(DiagnosticKind.MissingKey, map.Span, $"a {DeviceKinds.Names[(int)kind]} device needs from: {WhatIsBehind(kind)}");
+        else if (from is not null && (!from.StartsWith('/') || from.Contains('\0', StringComparison.Ordinal)))
+            Add(DiagnosticKind.BadValue, map["from"]!.Span, $"{Quote.Value(from)} must be an absolute path of this host", "begin it with /");
+        if (from is not null && kind == DeviceKind.Network)
+            Add(DiagnosticKind.BadValue, map["from"]!.Span, "a network device is no file of the host's", "name its TAP device with --tap");
+        return new DeviceRule(map.Span, Text(map["because"]), kind, from, Flag(map["writable"]), rate);
     }
+
+    static string WhatIsBehind(DeviceKind kind) =>
+        kind == DeviceKind.Block ? "an image or a block device" : "the socket at which programs of the host connect";
 }

@@ -5,7 +5,7 @@ using System.Net.Sockets;
 namespace Sandbox.Policy.Language;
 
 /// <summary>Addresses, blocks and host names as policies and requests write them.</summary>
-static class NetworkText
+public static class NetworkText
 {
     /// <summary>An address or a CIDR block. False without a problem when the text is no address at all.</summary>
     public static bool TryBlock(string text, out IPNetwork block, out string problem)

@@ -28,6 +28,7 @@ public sealed class VsockDevice : RequestDevice
     private readonly Queue<(FileDescriptor File, uint Port)> _adopted = new();
     private readonly ulong _guestCid;
     private bool _tellsReset;
+    private volatile bool _guestHasEnded;
 
     /// <param name="guestCid">3 to 2^32 - 2.</param>
     /// <param name="host">Where the guest's connections lead.</param>
@@ -69,6 +70,15 @@ public sealed class VsockDevice : RequestDevice
         return true;
     }
 
+    /// <summary>
+    /// The guest runs no more: what it had sent still reaches the host's sockets, as they take it, and then their end.
+    /// </summary>
+    public void EndGuest()
+    {
+        _guestHasEnded = true;
+        Signal(NotifyFile(ReceiveQueue));
+    }
+
     public VsockState Save() => new(_guestCid);
 
     /// <summary>After the transport was restored, before it resumes: the guest's connections are gone.</summary>
@@ -82,7 +92,14 @@ public sealed class VsockDevice : RequestDevice
     {
         if (queue == EventQueue)
             return ServeOffers(worker, EventQueue);
-        bool isMore = queue == TransmitQueue && ServeRequests(worker, TransmitQueue);
+        // Packets that were not told of in time are looked for behind the guest's end.
+        bool isMore = (queue == TransmitQueue || _guestHasEnded) && ServeRequests(worker, TransmitQueue);
+        if (_guestHasEnded)
+        {
+            if (!isMore)
+                _requests.EndGuest();
+            return isMore;
+        }
         Adopt();
         _requests.Expire();
         if (ServeOffers(worker, ReceiveQueue))

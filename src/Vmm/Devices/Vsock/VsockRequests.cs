@@ -157,6 +157,18 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
         }
     }
 
+    /// <summary>Nothing more comes from the guest.</summary>
+    public void EndGuest()
+    {
+        for (int slot = 0; slot < VsockConnections.Limit; slot++)
+        {
+            if (connections.At(slot) is not { Stage: VsockStage.Open } connection)
+                continue;
+            connection.GuestEnded |= VIRTIO_VSOCK_SHUTDOWN_SEND;
+            EndIfDone(connection);
+        }
+    }
+
     public void Reset()
     {
         connections.CloseAll();

@@ -1,0 +1,39 @@
+using Sandbox.Host;
+using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Audit;
+using Sandbox.Supervisor.LifeCycle;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Supervisor.Images;
+
+/// <summary>Where what can be made again is kept between runs: a folder that only this user may write to.</summary>
+static class CachePlace
+{
+    /// <summary>/var/lib/sandbox/NAME for root; for others $XDG_CACHE_HOME/sandbox/NAME, or ~/.cache/sandbox/NAME.</summary>
+    /// <exception cref="UsageException">There is no such place.</exception>
+    public static string Of(string name) => Of(
+        name, geteuid(), Environment.GetEnvironmentVariable("XDG_CACHE_HOME"), Environment.GetEnvironmentVariable("HOME"));
+
+    internal static string Of(string name, uint user, string? cache, string? home) => (user, cache, home) switch
+    {
+        (0, _, _) => $"/var/lib/sandbox/{name}",
+        (_, ['/', ..], _) => $"{cache}/sandbox/{name}",
+        (_, _, ['/', ..]) => $"{home}/.cache/sandbox/{name}",
+        _ => throw new UsageException($"there is no place for {name} that are kept; set HOME or XDG_CACHE_HOME"),
+    };
+
+    /// <summary>Opens the folder, and makes it if it is not there.</summary>
+    /// <exception cref="UsageException">It is not this user's own.</exception>
+    /// <exception cref="HostException">It cannot be made.</exception>
+    public static FileDescriptor Make(string folder)
+    {
+        PrivateFile.MakeFolderOf(folder);
+        int error = StatePlace.TryMake(folder, out FileDescriptor? place);
+        return error switch
+        {
+            0 => place!,
+            -EPERM => throw new UsageException($"{Quote.Value(folder)} belongs to another user, or others can write to it (chmod go-w)"),
+            _ => throw new HostException(-error, "open", folder),
+        };
+    }
+}

@@ -1,0 +1,111 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using Sandbox.EndToEnd.Harness;
+
+namespace Sandbox.Lab;
+
+/// <summary>Machine guests with a TAP device, in a network namespace of the lab host.</summary>
+public sealed class MachineNetworkTests
+{
+    const string Here = "10.9.0.1", Guest = "10.9.0.2";
+
+    static string Folder
+    {
+        get
+        {
+            string folder = Path.Combine(Laboratory.Root, "build/test/machine/net");
+            Directory.CreateDirectory(folder);
+            return folder;
+        }
+    }
+
+    static string InLab(string name) => $"{LabHost.Repository}/build/test/machine/net/{name}";
+
+    static string Policy
+    {
+        get
+        {
+            File.WriteAllText(Path.Combine(Folder, "network.yaml"),
+                """
+                version: 1
+                extends: builtin:machine-default.yaml
+                devices:
+                  - device: network
+                    because: a test
+                """);
+            return InLab("network.yaml");
+        }
+    }
+
+    /// <summary>
+    /// Runs a script in a network namespace with a TAP device, tap0, which has the address <see cref="Here"/>. The names
+    /// ip and busybox are programs; $run is sandbox run with what every guest here takes.
+    /// </summary>
+    static Outcome Run(string script, int seconds = 170)
+    {
+        Laboratory.Need();
+        string flags = $"--kernel {MachineTests.PackagedKernel} --root {MachineTests.Image("net-root")} --memory 256M --policy {Policy}";
+        return Laboratory.MachineHost.Run(["unshare", "-n", "sh", "-c",
+            $"""
+            set -e
+            run='{Laboratory.SandboxInLab} run {flags}'
+            ip link set lo up
+            ip tuntap add dev tap0 mode tap
+            ip address add {Here}/24 dev tap0
+            ip link set tap0 up
+            {script}
+            """], limit: TimeSpan.FromSeconds(seconds));
+    }
+
+    [Fact]
+    public void A_guest_reaches_its_TAP_device_and_nothing_else_and_only_as_itself()
+    {
+        Laboratory.Need();
+        byte[] content = new byte[3 << 20];
+        new Random(1).NextBytes(content);
+        File.WriteAllBytes(Path.Combine(Folder, "content"), content);
+        // Down, up, elsewhere, and then as somebody else: each line of the guest's is one answer.
+        File.WriteAllText(Path.Combine(Folder, "guest.sh"),
+            $"""
+            busybox wget -q -O - http://{Here}/content | busybox tee /tmp/content | busybox sha256sum
+            busybox nc {Here} 9000 </tmp/content && echo sent
+            busybox ping -c 1 -W 2 127.0.0.1 >/dev/null && echo loopback
+            busybox ip route
+            busybox nc -w 3 10.7.0.1 80 </dev/null 2>/dev/null || echo unreachable
+            busybox ip address add 10.9.0.77/24 dev eth0
+            busybox ping -c 1 -W 2 -I 10.9.0.77 {Here} >/dev/null || echo silent
+            busybox ip link set eth0 down
+            busybox ip link set eth0 address 02:00:00:00:00:77
+            busybox ip link set eth0 up
+            busybox ping -c 1 -W 2 {Here} >/dev/null || echo silent
+            """);
+        Outcome outcome = Run(
+            $"""
+            busybox httpd -p {Here}:80 -h {InLab("")}
+            # At the end of its input it would tell the guest that nothing more comes, which then sends nothing more.
+            mkfifo open
+            busybox nc -l -p 9000 <open >received &
+            received=$!
+            exec 9>open
+            $run --tap tap0,address={Guest}/24,gateway={Here} --json result -- busybox sh -c "$(cat {InLab("guest.sh")})" 2>&1
+            wait $received
+            busybox sha256sum <received
+            ip -o link show tap0 >&2
+            cat result >&2
+            """);
+        Assert.True(outcome.Status == 0, outcome.ToString());
+        string sum = Convert.ToHexStringLower(SHA256.HashData(content)) + "  -";
+        Assert.Equal(
+            [
+                sum, "sent", "loopback", $"default via {Here} dev eth0 ", $"10.9.0.0/24 dev eth0 scope link  src {Guest} ",
+                "unreachable", "silent", "silent", sum,
+            ],
+            outcome.Text.TrimEnd('\n').Split('\n'));
+        string record = outcome.ErrorText[outcome.ErrorText.IndexOf('{')..];
+        JsonElement packets = JsonDocument.Parse(record).RootElement.GetProperty("packets");
+        Assert.True(packets.GetProperty("spoofed").GetInt32() >= 2, outcome.ErrorText);
+        Assert.Equal(0, packets.GetProperty("dropped").GetInt32());
+        Assert.True(packets.GetProperty("sent").GetInt32() > 50, outcome.ErrorText);
+        Assert.True(packets.GetProperty("received").GetInt32() > 50, outcome.ErrorText);
+    }
+}

@@ -1,0 +1,60 @@
+using System.Net.Sockets;
+using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Launch;
+using Xunit;
+
+namespace Sandbox.Supervisor.Tests;
+
+public sealed class VsockListenerTests : IDisposable
+{
+    readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("vsock-");
+
+    string Place => Path.Combine(_folder.FullName, "s");
+
+    public void Dispose() => _folder.Delete(recursive: true);
+
+    static VsockListener Open(string path) => VsockListener.Open(
+        new DeviceRule(new SourceSpan(new SourceText("p.yaml", ""), 1, 1, 1), null, DeviceKind.Vsock, path, false, null));
+
+    [Fact]
+    public void ItIsItsMakersAloneAndGoesWithTheGuest()
+    {
+        using (Open(Place))
+        {
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Place));
+            using Socket client = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            client.Connect(new UnixDomainSocketEndPoint(Place));
+            Assert.Contains("is there already", Assert.Throws<UsageException>(() => Open(Place)).Message);
+        }
+        Assert.False(File.Exists(Place));
+    }
+
+    [Fact]
+    public void OneThatNobodyListensAtIsReplaced()
+    {
+        using (Socket killed = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))
+        {
+            killed.Bind(new UnixDomainSocketEndPoint(Place));
+            // Closing would remove it.
+            File.Move(Place, Place + "2");
+        }
+        File.Move(Place + "2", Place);
+        using VsockListener listener = Open(Place);
+        Assert.True(File.Exists(Place));
+    }
+
+    [Fact]
+    public void WhatIsNoSocketIsLeftAlone()
+    {
+        File.WriteAllText(Place, "kept");
+        Assert.Contains("is there already", Assert.Throws<UsageException>(() => Open(Place)).Message);
+        Assert.Equal("kept", File.ReadAllText(Place));
+    }
+
+    [Fact]
+    public void PathsThatAreTooLongOrNowhereAreOneLine()
+    {
+        Assert.Contains("107 bytes", Assert.Throws<UsageException>(() => Open("/" + new string('x', 108))).Message);
+        Assert.Contains("cannot be made", Assert.Throws<UsageException>(() => Open(Place + "/none/s")).Message);
+    }
+}
