@@ -18,11 +18,11 @@ static partial class RuleTable
         [
             Int(0, StartDescriptors.Channel), Long(2, ChannelMessage.Size), Int(3, MSG_NOSIGNAL | MSG_DONTWAIT), Null(4),
         ]),
-        Allow(Main | Personality, SYS_sendmsg, "started, stopped, ended",
+        Allow(Main | Personality, SYS_sendmsg, "started, stopped, counted, ended",
             [Int(0, StartDescriptors.Channel), Int(2, MSG_NOSIGNAL)]),
         Allow(Main | Personality, SYS_sendto, "records of decisions",
             [Int(3, MSG_NOSIGNAL, MSG_NOSIGNAL | MSG_DONTWAIT), Null(4)]),
-        Allow(Channel, SYS_recvmsg, "signals, window sizes",
+        Allow(Channel, SYS_recvmsg, "signals, window sizes, questions",
             [Int(0, StartDescriptors.Channel), Int(2, MSG_CMSG_CLOEXEC)]),
     ];
 
@@ -48,7 +48,8 @@ static partial class RuleTable
 
     private static readonly Rule[] s_streams =
     [
-        Allow(Main | Personality, SYS_write, "a stream of the caller's, the trace, the result record"),
+        Allow(Main | Personality, SYS_write, "a stream of the caller's, the trace"),
+        Allow(Main | Channel, SYS_pwrite64, "the record of what was counted", [Long(3, 0)]),
         Allow(Guest, SYS_pwrite64, "a stream that is a file; contents of files"),
         Allow(Guest | Streams, SYS_preadv2, "a stream that may block", [Int(5, RWF_NOWAIT)]),
         Allow(Main | Personality, SYS_pwritev2, "a stream that may block", [Int(5, RWF_NOWAIT)]),

@@ -19,6 +19,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     private readonly StartPhases _phases = new();
     private LinuxPersonality? _personality;
     private MachineSession? _machine;
+    private ResultRecord? _record;
 
     /// <returns>The VMM's own exit status.</returns>
     public int Run(FileDescriptor kvm)
@@ -102,6 +103,7 @@ sealed class GuestSession(SeqpacketChannel channel)
             if (stopped && plan.Streams.Terminal)
                 TrySend(new ChannelMessage { Kind = MessageKind.Stopped });
         };
+        OpenRecord(plan, descriptors);
         if (orders.HasFlag(StartOrders.Inspection) && !BeInspected(orders))
             return 0; // the supervisor is gone
         // Starting a thread means waiting until it runs: the guest does not wait for those that serve it.
@@ -118,8 +120,7 @@ sealed class GuestSession(SeqpacketChannel channel)
         ThreadFilter.Take(ThreadRole.Main);
         GuestEnd end = personality.WaitForEnd();
         personality.DrainTerminal();
-        if (plan.Streams.Result >= 0)
-            error = ResultRecord.Write(descriptors[plan.Streams.Result], personality, _phases);
+        error = WriteRecord();
         return error == 0
             ? Report(end.Cause, end.Value, end.Detail, end.Message)
             : Report(EndCause.Failed, -error, (long)VmmFailure.ResultRecord);
@@ -146,6 +147,7 @@ sealed class GuestSession(SeqpacketChannel channel)
             return Report(EndCause.BadKernel, EINVAL, (long)problem);
         _phases.Mark(StartPhase.Personality);
         _machine = session;
+        OpenRecord(plan, descriptors);
         if (orders.HasFlag(StartOrders.Inspection) && !BeInspected(orders))
             return 0; // the supervisor is gone
         session.Start();
@@ -155,9 +157,7 @@ sealed class GuestSession(SeqpacketChannel channel)
 
         ThreadFilter.Take(ThreadRole.Main);
         GuestEnd end = session.WaitForEnd();
-        long error = plan.Streams.Result >= 0
-            ? ResultRecord.Write(descriptors[plan.Streams.Result], MachineRecord.Of(session, _phases))
-            : 0;
+        long error = WriteRecord();
         return error == 0
             ? Report(end.Cause, end.Value, end.Detail, end.Message)
             : Report(EndCause.Failed, -error, (long)VmmFailure.ResultRecord);
@@ -228,8 +228,28 @@ sealed class GuestSession(SeqpacketChannel channel)
         return false;
     }
 
-    private bool Obey(in ChannelMessage message) =>
-        _machine is null ? Obey(message, _personality!) : _machine.Obey(message);
+    private bool Obey(in ChannelMessage message)
+    {
+        if (message is { Version: ChannelMessage.CurrentVersion, Kind: MessageKind.Count } && _record is not null)
+        {
+            uint error = (uint)-WriteRecord();
+            TrySend(new ChannelMessage { Kind = MessageKind.Counted, Detail32 = error, Value = message.Value });
+            return true;
+        }
+
+        return _machine is null ? Obey(message, _personality!) : _machine.Obey(message);
+    }
+
+    private void OpenRecord(LaunchPlan plan, FileDescriptor[] descriptors)
+    {
+        if (plan.Streams.Result >= 0)
+            _record = new ResultRecord(descriptors[plan.Streams.Result], _phases);
+    }
+
+    /// <summary>Tells what has been counted, where somebody wants to know.</summary>
+    /// <returns>0, or the negative errno of the write that failed.</returns>
+    private long WriteRecord() =>
+        _record is null ? 0 : _machine is null ? _record.Write(_personality!) : _record.Write(_machine);
 
     /// <summary>Obeys the supervisor from now on; when it is gone, so is the guest.</summary>
     private void Listen() => ThreadFilter.Start("channel", ThreadRole.Channel, 128 << 10, ListenUntilGone);

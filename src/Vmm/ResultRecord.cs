@@ -1,57 +1,70 @@
 using System.Runtime.InteropServices;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Machine;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Personality.Processes;
+using Sandbox.Vmm.Platforms;
+using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm;
 
-/// <summary>Tells the supervisor what was counted of a guest that has ended.</summary>
-static class ResultRecord
+/// <summary>Tells the supervisor what has been counted of a guest: whenever it asks, and at the end.</summary>
+/// <param name="output">Memory that has room for one record and no more.</param>
+sealed class ResultRecord(FileDescriptor output, StartPhases phases)
 {
-    /// <returns>0, or the negative errno of the write that failed.</returns>
-    public static long Write(FileDescriptor output, LinuxPersonality personality, StartPhases phases) =>
-        Write(output, Of(personality, phases));
+    /// <summary>Too large for the stack of the thread that is asked.</summary>
+    private readonly GuestRecord[] _record = new GuestRecord[1];
 
     /// <returns>0, or the negative errno of the write that failed.</returns>
-    public static long Write(FileDescriptor output, in GuestRecord record)
+    public long Write(LinuxPersonality personality)
     {
-        ReadOnlySpan<byte> rest = MemoryMarshal.AsBytes(new ReadOnlySpan<GuestRecord>(in record));
-        while (!rest.IsEmpty)
+        lock (_record)
         {
-            nint written = output.Write(rest);
-            if (written < 0)
-                return written;
-            rest = rest[(int)written..];
+            ref GuestRecord record = ref Clear();
+            record.WallNanoseconds = (ulong)personality.WallNanoseconds;
+            record.CpuNanoseconds = (ulong)personality.CpuNanoseconds;
+            record.MemoryLimitBytes = personality.Memory.LimitBytes;
+            record.MemoryPeakBytes = personality.Memory.PeakBytes;
+            record.OutputBytes = (ulong)personality.OutputBytes;
+            record.ProcessesStarted = (ulong)personality.ProcessesStarted;
+            ExitCounters counters = personality.HostThreads.Sum();
+            record.CallsHandedOver = (ulong)counters.HandedOver;
+            record.CallsOutOfRange = (ulong)counters.OutOfRange;
+            MemoryMarshal.Cast<long, ulong>(counters.ExitsByKind).CopyTo(record.Exits);
+            MemoryMarshal.Cast<long, ulong>(counters.Calls).CopyTo(record.Calls);
+            MemoryMarshal.Cast<long, ulong>(counters.UnknownCalls).CopyTo(record.CallsNotServed);
+            for (int kind = 0; kind < ExitCounters.Kinds; kind++)
+                record.ExitTimes[kind] = personality.HostThreads.Times((GuestExitKind)kind);
+            return Write();
         }
-        return 0;
     }
 
-    private static GuestRecord Of(LinuxPersonality personality, StartPhases phases)
+    /// <returns>0, or the negative errno of the write that failed.</returns>
+    public long Write(MachineSession session)
     {
-        ExitCounters counters = personality.HostThreads.Sum();
-        GuestRecord record = new()
+        lock (_record)
         {
-            Version = GuestRecord.CurrentVersion,
-            WallNanoseconds = (ulong)personality.WallNanoseconds,
-            CpuNanoseconds = (ulong)personality.CpuNanoseconds,
-            MemoryLimitBytes = personality.Memory.LimitBytes,
-            MemoryPeakBytes = personality.Memory.PeakBytes,
-            OutputBytes = (ulong)personality.OutputBytes,
-            ProcessesStarted = (ulong)personality.ProcessesStarted,
-            CallsHandedOver = (ulong)counters.HandedOver,
-            CallsOutOfRange = (ulong)counters.OutOfRange,
-        };
-        WritePhases(ref record, phases);
-        MemoryMarshal.Cast<long, ulong>(counters.ExitsByKind).CopyTo(record.Exits);
-        MemoryMarshal.Cast<long, ulong>(counters.Calls).CopyTo(record.Calls);
-        MemoryMarshal.Cast<long, ulong>(counters.UnknownCalls).CopyTo(record.CallsNotServed);
-        return record;
+            MachineRecord.Write(ref Clear(), session);
+            return Write();
+        }
     }
 
-    internal static void WritePhases(ref GuestRecord record, StartPhases phases)
+    private ref GuestRecord Clear()
     {
+        ref GuestRecord record = ref _record[0];
+        record = default;
+        record.Version = GuestRecord.CurrentVersion;
         foreach (StartPhase phase in Enum.GetValues<StartPhase>())
             record.Phases[(int)phase] = (ulong)phases[phase];
+        return ref record;
+    }
+
+    private long Write()
+    {
+        ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(new ReadOnlySpan<GuestRecord>(_record));
+        nint written = output.WriteAt(bytes, 0);
+        // Memory takes all of it or has none left.
+        return written < 0 ? written : written == bytes.Length ? 0 : -ENOMEM;
     }
 }

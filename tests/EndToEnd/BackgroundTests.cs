@@ -117,6 +117,75 @@ public sealed class BackgroundTests : IDisposable
                 Sandbox(command, wrong).Ended(125).Says("no sandbox is called");
     }
 
+    /// <summary>Of metrics: each sample's value by its name and labels, without the sandbox's own.</summary>
+    static Dictionary<string, double> Metrics(string text, string id)
+    {
+        Assert.EndsWith("\n# EOF\n", text, StringComparison.Ordinal);
+        return text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(line => !line.StartsWith('#')).ToDictionary(
+            line => line[..line.LastIndexOf(' ')].Replace($"sandbox=\"{id}\",", "", StringComparison.Ordinal)
+                .Replace($"{{sandbox=\"{id}\"}}", "", StringComparison.Ordinal),
+            line => double.Parse(line[line.LastIndexOf(' ')..], System.Globalization.CultureInfo.InvariantCulture));
+    }
+
+    [Fact]
+    public void What_is_counted_grows_while_it_runs_and_stays_after_its_end()
+    {
+        string id = Detach([], "sh", "-c", "while [ ! -e /tmp/stop ]; do echo x; cat /etc/hostname >/dev/null; sleep 0.05; done");
+        AwaitOutput(id, "x");
+        Dictionary<string, double> first = Metrics(Sandbox("inspect", "--metrics", id).Ended(0).Text, id);
+        Assert.Equal((1, 1), (first["sandbox_vmm_responding"], first["sandbox_state{sandbox_state=\"running\"}"]));
+        Dictionary<string, double> second = [];
+        string[] growing =
+        [
+            "sandbox_wall_seconds", "sandbox_cpu_seconds_total", "sandbox_guest_wall_seconds", "sandbox_guest_cpu_seconds_total",
+            "sandbox_guest_output_bytes_total", "sandbox_guest_processes_total",
+            "sandbox_guest_system_calls_total{call=\"execve\"}", "sandbox_exits_total{kind=\"systemCall\"}",
+            "sandbox_exit_duration_seconds_count{kind=\"systemCall\"}", "sandbox_exit_duration_seconds_sum{kind=\"systemCall\"}",
+            "sandbox_exits_total{kind=\"pageFault\"}", "sandbox_exit_duration_seconds_sum{kind=\"pageFault\"}",
+        ];
+        Assert.True(SpinWait.SpinUntil(() =>
+        {
+            second = Metrics(Sandbox("inspect", "--metrics", id).Ended(0).Text, id);
+            return growing.All(name => second[name] > first[name]);
+        }, 20_000), string.Join(", ", growing.Where(name => second[name] <= first[name])));
+        Assert.InRange(second["sandbox_exit_duration_minimum_seconds{kind=\"systemCall\"}"], 1e-9,
+            second["sandbox_exit_duration_maximum_seconds{kind=\"systemCall\"}"]);
+        Sandbox("inspect", "--metrics", "--json", id).Ended(125).Says("--json", "--metrics");
+        Sandbox("kill", "--signal", "TERM", id).Ended(0);
+        Sandbox("wait", id).Ended(143);
+        Dictionary<string, double> last = Metrics(Sandbox("inspect", "--metrics", id).Ended(0).Text, id);
+        Assert.Equal((143, 1), (last["sandbox_exit_status"], last["sandbox_state{sandbox_state=\"exited\"}"]));
+        Assert.All(growing.Skip(1), name => Assert.True(last[name] >= second[name], name));
+        Assert.DoesNotContain("sandbox_vmm_responding", last.Keys);
+    }
+
+    [Fact]
+    public void A_vmm_that_does_not_answer_is_unresponsive_and_keeps_nobody_waiting()
+    {
+        string id = Detach([], "sleep", "60");
+        int vmm = (int)Inspect(id)["vmmPid"]!;
+        Assert.Equal(0, kill(vmm, SIGSTOP));
+        try
+        {
+            var clock = Stopwatch.StartNew();
+            Outcome outcome = Sandbox("inspect", "--metrics", id).Ended(0).Says($"the VMM of {id} is unresponsive");
+            Assert.True(clock.Elapsed < TimeSpan.FromSeconds(10), $"it took {clock.Elapsed}");
+            Dictionary<string, double> told = Metrics(outcome.Text, id);
+            Assert.Equal(0, told["sandbox_vmm_responding"]);
+            Assert.DoesNotContain(told.Keys, name => name.StartsWith("sandbox_guest", StringComparison.Ordinal));
+        }
+        finally
+        {
+            Assert.Equal(0, kill(vmm, SIGCONT));
+        }
+
+        Assert.True(SpinWait.SpinUntil(
+            () => Metrics(Sandbox("inspect", "--metrics", id).Ended(0).Text, id)["sandbox_vmm_responding"] == 1, 20_000));
+        Sandbox("pause", id).Ended(0);
+        Sandbox("inspect", "--metrics", id).Ended(0).Says(id, "is paused");
+        Sandbox("resume", id).Ended(0);
+    }
+
     [Fact]
     public void A_name_is_one_sandboxs_as_long_as_it_runs()
     {

@@ -69,6 +69,12 @@ public sealed class MachineTests
         Assert.Equal("wallTimeLimit", record.GetProperty("cause").GetString());
         Assert.Equal((2, 1), (record.GetProperty("strayReads").GetInt32(), record.GetProperty("strayWrites").GetInt32()));
         Assert.Equal((2, 2), (record.GetProperty("exits").GetProperty("io").GetInt32(), record.GetProperty("exits").GetProperty("mmio").GetInt32()));
+        JsonElement times = record.GetProperty("exitTimes").GetProperty("io");
+        long Of(string name) => times.GetProperty(name).GetInt64();
+        Assert.Equal(2, Of("count"));
+        Assert.InRange(Of("minimumNanoseconds"), 1, Of("maximumNanoseconds"));
+        Assert.Equal(Of("sumNanoseconds"), Of("minimumNanoseconds") + Of("maximumNanoseconds"));
+        Assert.Equal(JsonValueKind.Array, record.GetProperty("devices").ValueKind);
     }
 
     [Fact]

@@ -27,7 +27,8 @@ public class MachinePlanBuilderTests
         Assert.Equal(
             [new Grant.StandardStream(0), new Grant.StandardStream(1), new Grant.StandardStream(2)],
             launch.Grants.OfType<Grant.StandardStream>());
-        Assert.Equal(5, launch.Grants.Count);
+        Assert.IsType<Grant.Result>(launch.Grants[launch.Plan.Streams.Result]);
+        Assert.Equal(6, launch.Grants.Count);
         Assert.Empty(launch.Plan.Files);
         Assert.Null(launch.Plan.Network);
         Assert.Equal("quiet", machine.CommandLine);

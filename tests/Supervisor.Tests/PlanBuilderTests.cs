@@ -45,7 +45,7 @@ public class PlanBuilderTests
     [Fact]
     public void EveryDescriptorIsGrantedOnceAndInOrder()
     {
-        RunOptions options = s_plain with { ResultFile = "r", TraceFile = "-" };
+        RunOptions options = s_plain with { TraceFile = "-" };
         PlannedLaunch launch = Build(options, null, Folder("/work/project"), Folder("/data", "/d"));
         GuestStreams streams = launch.Plan.Streams;
         IEnumerable<int> used = launch.Plan.Files.Where(file => file.Kind == GuestFileKind.Host).Select(file => file.Descriptor)
@@ -63,7 +63,6 @@ public class PlanBuilderTests
     public void StreamsThatNobodyAskedForHaveNoDescriptor()
     {
         GuestStreams streams = Build().Plan.Streams;
-        Assert.Equal(-1, streams.Result);
         Assert.Equal(-1, streams.Trace);
         Assert.False(streams.Terminal);
         Assert.Equal(0, streams.Rows);

@@ -69,6 +69,7 @@ public class ResultRecordTests
         Assert.Equal(-Libc.EPERM, file.WriteAt([1], size));
         byte[] bytes = new byte[size];
         bytes[0] = (byte)GuestRecord.CurrentVersion;
+        Assert.Equal(size, GuestRecordFile.Length);
         Assert.Equal(size, file.WriteAt(bytes, 0));
         Assert.Equal(GuestRecord.CurrentVersion, GuestRecordFile.Read(file)!.Value.Version);
         file.WriteAt([(byte)GuestRecord.CurrentVersion + 1], 0);

@@ -16,7 +16,7 @@ public class SessionTests
 {
     const string Started = "started";
 
-    static LaunchPlan Plan { get; } = new()
+    internal static LaunchPlan Plan { get; } = new()
     {
         Version = LaunchPlan.CurrentVersion,
         Arguments = ["true"],
@@ -196,7 +196,8 @@ public class SessionTests
         { "much too long", "head -c 65536 /dev/zero >&3 2>/dev/null" },
         { "our own kind of message", Send(MessageKind.Start) },
         { "our own signal", Send(MessageKind.Signal) },
-        { "an unknown kind", Send((MessageKind)20) },
+        { "an unknown kind", Send((MessageKind)21) },
+        { "counted, which nobody asked for", $"{Send(MessageKind.Started)}; {Send(MessageKind.Counted, value: 1)}" },
         { "confined, which nobody asked for", Send(MessageKind.Confined) },
         { "started twice", $"{Send(MessageKind.Started)}; {Send(MessageKind.Started)}" },
         { "stopped without a terminal", $"{Send(MessageKind.Started)}; {Send(MessageKind.Stopped)}" },

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.LifeCycle;
 using Sandbox.Vmm;
 using static Sandbox.Host.Libc;
 
@@ -12,9 +13,8 @@ namespace Sandbox.Fuzz.Targets;
 /// through a real socket, and what either side makes of those that are messages.
 /// </summary>
 /// <remarks>
-/// Input: who listens (1: the VMM at its start, the VMM later, or the supervisor), whether the guest has a terminal
-/// (1),
-/// six bytes of nothing; then packets of length (1), descriptors (1), six bytes of nothing and 32 bytes; what is left
+/// Input: who listens (1: the VMM at its start, the VMM later, or the supervisor), whether the guest has a terminal and
+/// whether the VMM has been asked what it has counted (1: two bits), six bytes of nothing; then packets of length (1), descriptors (1), six bytes of nothing and 32 bytes; what is left
 /// over is, for the first listener, the plan.
 /// </remarks>
 sealed unsafe class ChannelTarget : FuzzTarget
@@ -56,7 +56,8 @@ sealed unsafe class ChannelTarget : FuzzTarget
     {
         InputReader reader = new(input);
         int listener = reader.Byte() % 3;
-        LaunchPlan plan = PlanWith(terminal: (reader.Byte() & 1) != 0);
+        int options = reader.Byte();
+        LaunchPlan plan = PlanWith(terminal: (options & 1) != 0);
         reader.Bytes(HeaderLength - 2);
         (FileDescriptor near, FileDescriptor far) = SeqpacketChannel.CreatePair();
         using SeqpacketChannel channel = new(near);
@@ -66,7 +67,7 @@ sealed unsafe class ChannelTarget : FuzzTarget
             {
                 0 => StartVmm(channel, far, ref reader),
                 1 => CommandVmm(channel, far, ref reader),
-                _ => TellSupervisor(channel, far, ref reader, plan),
+                _ => TellSupervisor(channel, far, ref reader, plan, isAsked: (options & 2) != 0),
             };
             _leaks.Check();
             return understood;
@@ -114,15 +115,26 @@ sealed unsafe class ChannelTarget : FuzzTarget
         return understood;
     }
 
-    private bool TellSupervisor(SeqpacketChannel channel, FileDescriptor far, ref InputReader reader, LaunchPlan plan)
+    private bool TellSupervisor(SeqpacketChannel channel, FileDescriptor far, ref InputReader reader, LaunchPlan plan, bool isAsked)
     {
         VmmDialogue dialogue = new(plan);
+        using FileDescriptor record = GuestRecordFile.Create();
+        CountQuestion question = new(record, static _ => true, static _ => 0);
+        if (isAsked)
+            question.Ask();
         bool understood = false;
         for (int i = 0; i < MaximumPackets && !reader.IsAtEnd; i++)
         {
             if (!TryReceive(channel, far, new PacketOf(ref reader), out ChannelMessage message))
                 break;
             understood = true;
+            if (question.IsAnswer(message))
+            {
+                OracleException.Check(isAsked, "an answer to nothing, or a second one");
+                isAsked = false;
+                OracleException.Check(question.Take(message) == -EBADMSG, "a record that nobody wrote");
+                continue;
+            }
             bool wasStarted = dialogue.GuestStarted;
             Outcome? outcome = dialogue.Hear(message, out bool stopped);
             OracleException.Check(!stopped || (wasStarted && plan.Streams.Terminal), "a guest stops that cannot");
@@ -259,6 +271,10 @@ sealed unsafe class ChannelTarget : FuzzTarget
             EndCause.Exited, 3)]);
         yield return ("stop", [.. Options(2, 1), .. Packet(MessageKind.Started), .. Packet(MessageKind.Stopped),
             .. Packet(MessageKind.Ended, EndCause.Signaled, SIGKILL)]);
+        yield return ("counted", [.. Options(2, 2), .. Packet(MessageKind.Started), .. Packet(MessageKind.Counted, value: 1),
+            .. Packet(MessageKind.Ended, EndCause.Exited)]);
+        yield return ("counted-twice", [.. Options(2, 2), .. Packet(MessageKind.Started),
+            .. Packet(MessageKind.Counted, value: 1), .. Packet(MessageKind.Counted, value: 1)]);
         yield return ("failures", [.. Options(2, 0), .. Packet(MessageKind.Ended, EndCause.Failed, ENOMEM,
             (long)VmmFailure.HostMemory)]);
         yield return ("not-found", [.. Options(2, 0), .. Packet(MessageKind.Started), .. Packet(MessageKind.Ended,

@@ -1,27 +1,35 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using System.Text;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.LifeCycle;
+using Sandbox.Supervisor.Metrics;
 
 namespace Sandbox.Fuzz.Targets;
 
 /// <summary>
 /// A sandbox's folder, as the commands read it that any user of its may have written: its record, or after "ring\n" the
-/// file that holds a stream's last bytes.
+/// file that holds a stream's last bytes, or after "counts\n" what its VMM has counted.
 /// </summary>
 sealed class StateTarget : FuzzTarget, IDisposable
 {
     static readonly byte[] s_ring = "ring\n"u8.ToArray();
 
+    static readonly byte[] s_counts = "counts\n"u8.ToArray();
+
+    /// <summary>One number of a record of counts: its place (2) and what is there (8).</summary>
+    const int ChangeBytes = sizeof(ushort) + sizeof(ulong);
+
     readonly FileDescriptor _file = FileDescriptor.CreateMemory("ring", 0);
 
     public override string Name => "state";
 
-    public override string Summary => "records of sandboxes and their kept output, as ps, inspect, logs and gc read them";
+    public override string Summary => "records of sandboxes, their counts and their kept output, as ps, inspect, logs and gc read them";
 
     public override int MaximumLength => 16 << 10;
 
@@ -43,6 +51,8 @@ sealed class StateTarget : FuzzTarget, IDisposable
             Jail = new BuiltJail(JailWalls.Landlock, JailWalls.Seccomp, "no filters"),
             End = new RecordedEnd(137, "the guest was ended", 1_764_000_000_001, 4096, 5),
         }));
+        foreach ((string name, GuestRecord counted) in (ReadOnlySpan<(string, GuestRecord)>)[("counts", Process), ("counts-devices", Machine)])
+            yield return (name, Counts(counted));
         yield return ("ring", Ring(5, 0, "hello"u8));
         yield return ("ring-lost", Ring(LogRing.Capacity + 3, 7, "hello"u8));
         yield return ("ring-endless", Ring(ulong.MaxValue, ulong.MaxValue, "hello"u8));
@@ -78,7 +88,82 @@ sealed class StateTarget : FuzzTarget, IDisposable
     }
 
     public override bool Run(ReadOnlySpan<byte> input) =>
-        input.StartsWith(s_ring) ? ReadRing(input[s_ring.Length..]) : ReadRecord(input);
+        input.StartsWith(s_ring) ? ReadRing(input[s_ring.Length..])
+        : input.StartsWith(s_counts) ? ReadCounts(input[s_counts.Length..])
+        : ReadRecord(input);
+
+    static GuestRecord Process
+    {
+        get
+        {
+            GuestRecord record = new() { WallNanoseconds = 5, OutputBytes = 7 };
+            record.Calls[0] = 2;
+            record.Exits[0] = 2;
+            record.ExitTimes[0] = new LatencyRecord
+            {
+                Count = 2, MinimumNanoseconds = 1, MaximumNanoseconds = 2, SumNanoseconds = 3,
+            };
+            return record;
+        }
+    }
+
+    static GuestRecord Machine
+    {
+        get
+        {
+            GuestRecord record = new() { Vcpus = 1, DeviceCount = 1 };
+            record.MachineExits[6] = 1;
+            record.Devices[0].Kind = DeviceKind.Net;
+            record.Devices[0].QueueCount = 3;
+            record.Devices[0].Counters[4] = 1500;
+            record.Devices[0].QueueFaults[0] = 1;
+            return record;
+        }
+    }
+
+    static byte[] Counts(GuestRecord record)
+    {
+        List<byte> input = [.. s_counts];
+        ReadOnlySpan<ulong> numbers = MemoryMarshal.Cast<GuestRecord, ulong>(new ReadOnlySpan<GuestRecord>(in record));
+        for (int i = 0; i < numbers.Length; i++)
+        {
+            if (numbers[i] == 0)
+                continue;
+            input.AddRange(BitConverter.GetBytes((ushort)i));
+            input.AddRange(BitConverter.GetBytes(numbers[i]));
+        }
+
+        return [.. input];
+    }
+
+    /// <summary>The input changes an empty record; most of one is zeroes.</summary>
+    static bool ReadCounts(ReadOnlySpan<byte> changes)
+    {
+        GuestRecord record = new() { Version = GuestRecord.CurrentVersion };
+        Span<ulong> numbers = MemoryMarshal.Cast<GuestRecord, ulong>(new Span<GuestRecord>(ref record));
+        for (; changes.Length >= ChangeBytes; changes = changes[ChangeBytes..])
+            numbers[BinaryPrimitives.ReadUInt16LittleEndian(changes) % numbers.Length] =
+                BinaryPrimitives.ReadUInt64LittleEndian(changes[sizeof(ushort)..]);
+        byte[] bytes = GuestRecordFile.Bytes(record);
+        if (GuestRecordFile.Parse(bytes) is not GuestRecord counted)
+            return false;
+        OracleException.Check(GuestRecordFile.Bytes(counted).AsSpan().SequenceEqual(bytes), "another record is read");
+        foreach (bool isAlive in (bool[])[true, false])
+        {
+            string text = new SandboxMetrics(new ListedSandbox(Record.Id, isAlive, Record), default, default, counted, 0).Write();
+            OracleException.Check(text.EndsWith("\n# EOF\n", StringComparison.Ordinal), "metrics without an end");
+            OracleException.Check(text.Length < 1 << 20, "metrics without a bound");
+            HashSet<string> seen = [];
+            foreach (string line in text.Split('\n', StringSplitOptions.RemoveEmptyEntries))
+            {
+                OracleException.Check(seen.Add(line[..(line.StartsWith('#') ? line.Length : line.LastIndexOf(' '))]), "a metric twice");
+                OracleException.Check(!line.Any(char.IsControl), "what is shown moves a terminal");
+            }
+        }
+
+        new ResultRecord(0, null, new Outcome.Killed(), counted, 0, null, []).Write();
+        return true;
+    }
 
     static bool ReadRecord(ReadOnlySpan<byte> input)
     {

@@ -23,6 +23,12 @@ public enum MessageKind : uint
     Go = 4,
 
     /// <summary>
+    /// Supervisor to VMM, once the guest has started and the last was answered: write the record of what has been
+    /// counted so far. Value is a number of the request's own.
+    /// </summary>
+    Count = 5,
+
+    /// <summary>
     /// VMM to supervisor: the first guest instruction is about to run. <see cref="ChannelMessage.Detail32"/> are the
     /// orders that it has carried out.
     /// </summary>
@@ -42,6 +48,12 @@ public enum MessageKind : uint
     /// guest's has run, and nothing will before <see cref="Go"/>. Detail32 as in <see cref="Started"/>.
     /// </summary>
     Confined = 19,
+
+    /// <summary>
+    /// VMM to supervisor: the record that was asked for is written. Value is the request's number.
+    /// <see cref="ChannelMessage.Detail32"/> is 0, or the errno with which it is not.
+    /// </summary>
+    Counted = 20,
 }
 
 /// <summary>What a VMM confines itself with before it obeys its plan.</summary>

@@ -17,19 +17,22 @@ public enum StartPhase
 }
 
 /// <summary>
-/// What a VMM has counted of its guest, in one piece of numbers: it writes it once, at the end, and the supervisor makes
-/// the result record of it. A VMM that has fallen may write any numbers; there is nothing to parse.
+/// What a VMM has counted of its guest, in one piece of numbers: it writes it whenever it is asked, and at the end. A VMM
+/// that has fallen may write any numbers; there is nothing to parse, and <see cref="GuestRecordRules"/> says which may be.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct GuestRecord
 {
-    public const ulong CurrentVersion = 3;
+    public const ulong CurrentVersion = 4;
 
     /// <summary>System calls have numbers below this.</summary>
     public const int CallLimit = 512;
 
     /// <summary>KVM_EXIT_* are below this.</summary>
     public const int MachineExitLimit = 40;
+
+    /// <summary>The most devices that are told of.</summary>
+    public const int DeviceLimit = 16;
 
     /// <summary>Why processors left the guest, by number.</summary>
     public static IReadOnlyList<string> ExitNames { get; } =
@@ -62,6 +65,9 @@ public struct GuestRecord
 
     public ExitCounts Exits;
 
+    /// <summary>From the exit to its answer, what the guest waits for included. Calls served without an exit are not timed.</summary>
+    public ExitLatencies ExitTimes;
+
     /// <summary>System calls by number, those that nothing serves included.</summary>
     public CallCounts Calls;
 
@@ -93,6 +99,32 @@ public struct GuestRecord
 
     /// <summary>By KVM_EXIT_*, of all vCPUs.</summary>
     public MachineExitCounts MachineExits;
+
+    /// <summary>From the exit to the next entry.</summary>
+    public MachineExitLatencies MachineExitTimes;
+
+    /// <summary>Of a machine guest: how many of <see cref="Devices"/> there are.</summary>
+    public ulong DeviceCount;
+
+    public DeviceRecords Devices;
+
+    [InlineArray(MachineExitLimit)]
+    public struct MachineExitLatencies
+    {
+        private LatencyRecord _first;
+    }
+
+    [InlineArray(7)]
+    public struct ExitLatencies
+    {
+        private LatencyRecord _first;
+    }
+
+    [InlineArray(DeviceLimit)]
+    public struct DeviceRecords
+    {
+        private DeviceRecord _first;
+    }
 
     [InlineArray(MachineExitLimit)]
     public struct MachineExitCounts

@@ -92,6 +92,7 @@ static class Launcher
             new Session(watched, launch.Plan, signals, broker, inspection)
             {
                 State = state,
+                Counts = opened.Counts,
                 WhenStaying = options.MustBeFound
                     ? null
                     : () => Publish(state, options, policy, launch, watched, expected ?? ExpectedJail.Of(watched, launch, given)),
@@ -108,14 +109,15 @@ static class Launcher
         terminal?.Restore();
         if (audit?.End(line ?? "the program exited", status) is string failure && outcome is not Outcome.AuditFailed)
             (status, line) = ExitReport.For(launch.Plan, new Outcome.AuditFailed(failure));
+        GuestRecord? counts = GuestRecordFile.Read(opened.Counts!);
         if (opened.Result is ResultFile result && result.Publish(new ResultRecord(status, line, outcome,
-                GuestRecordFile.Read(opened.Counts!), process.CpuMicroseconds, process.Group?.Usage, inspection!.Lines).Write())
+                counts, process.CpuMicroseconds, process.Group?.Usage, inspection!.Lines).Write())
             is string unwritten)
             (status, line) = (ExitStatus.SandboxFailed, unwritten);
         // Copies of the streams are among them, and output ends when nobody can write any more.
         opened.Dispose();
         detached?.EndOutput(line);
-        state.End(status, line, process, hasStarted);
+        state.End(status, line, process, counts, hasStarted);
         return new LaunchResult(
             status, line, outcome, launch, policy with { Shown = PlanRules.WithMounts(policy, home, opened.Mounts) });
     }

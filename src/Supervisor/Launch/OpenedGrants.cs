@@ -31,7 +31,7 @@ sealed class OpenedGrants : IDisposable
     /// <summary>The result file, once opened and if the caller wants one.</summary>
     public ResultFile? Result { get; private set; }
 
-    /// <summary>Where the VMM writes what it has counted, if the caller wants a result.</summary>
+    /// <summary>Where the VMM writes what it has counted, once opened.</summary>
     public FileDescriptor? Counts { get; private set; }
 
     /// <param name="shown">The policy's entry that asks for it; null for the command line's.</param>
@@ -53,7 +53,7 @@ sealed class OpenedGrants : IDisposable
                 Grant.Mount mount => _mountFiles[mount.Index],
                 Grant.SystemPath path => Keep(OpenSystem(path)),
                 Grant.StandardStream stream => Keep(OpenStream(stream.Number)),
-                Grant.Result => OpenResult(options.ResultFile!),
+                Grant.Result => OpenResult(options.ResultFile),
                 Grant.Broker => Keep(OpenBroker()),
                 Grant.Trace => Keep(OpenTrace(options.TraceFile!)),
                 Grant.Decisions => decisions!,
@@ -83,9 +83,10 @@ sealed class OpenedGrants : IDisposable
         return file;
     }
 
-    FileDescriptor OpenResult(string path)
+    FileDescriptor OpenResult(string? path)
     {
-        Result = ResultFile.Open(path);
+        if (path is not null)
+            Result = ResultFile.Open(path);
         Counts = Keep(GuestRecordFile.Create());
         return Counts;
     }

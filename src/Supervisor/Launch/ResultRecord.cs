@@ -19,7 +19,7 @@ sealed record ResultRecord(
     int Status, string? Line, Outcome Outcome, GuestRecord? Counted, long VmmCpuMicroseconds, GroupUsage? Used,
     IReadOnlyList<FactLine> Walls)
 {
-    public const int Version = 2;
+    public const int Version = 3;
 
     public byte[] Write() => Encoding.UTF8.GetBytes(JsonText.Write(json =>
     {
@@ -68,12 +68,17 @@ sealed record ResultRecord(
         if (counted.Vcpus > 0)
         {
             WriteMachine(json, counted);
+            WriteDevices(json, counted);
             return;
         }
 
         json.WriteStartObject("exits");
         for (int kind = 0; kind < GuestRecord.ExitNames.Count; kind++)
             json.WriteNumber(GuestRecord.ExitNames[kind], counted.Exits[kind]);
+        json.WriteEndObject();
+        json.WriteStartObject("exitTimes");
+        for (int kind = 0; kind < GuestRecord.ExitNames.Count; kind++)
+            WriteTimes(json, GuestRecord.ExitNames[kind], counted.ExitTimes[kind]);
         json.WriteEndObject();
         json.WriteNumber("callsHandedOver", counted.CallsHandedOver);
         json.WriteStartArray("systemCalls");
@@ -104,6 +109,10 @@ sealed record ResultRecord(
             if (counted.MachineExits[reason] > 0)
                 json.WriteNumber(MachineExit(reason), counted.MachineExits[reason]);
         json.WriteEndObject();
+        json.WriteStartObject("exitTimes");
+        for (int reason = 0; reason < GuestRecord.MachineExitLimit; reason++)
+            WriteTimes(json, MachineExit(reason), counted.MachineExitTimes[reason]);
+        json.WriteEndObject();
         json.WriteNumber("refusedRegisterAccesses", counted.RefusedRegisterAccesses);
         json.WriteNumber("strayReads", counted.StrayReads);
         json.WriteNumber("strayWrites", counted.StrayWrites);
@@ -115,7 +124,67 @@ sealed record ResultRecord(
         json.WriteEndObject();
     }
 
-    static string MachineExit(int reason) => reason switch
+    static void WriteDevices(Utf8JsonWriter json, in GuestRecord counted)
+    {
+        json.WriteStartArray("devices");
+        for (int number = 0; number < (int)Math.Min(counted.DeviceCount, GuestRecord.DeviceLimit); number++)
+        {
+            DeviceRecord device = counted.Devices[number];
+            json.WriteStartObject();
+            json.WriteString("kind", Camel(device.Kind.ToString()));
+            WriteCounts(json, DeviceCounters.Of(device.Kind), device.Counters);
+            WriteFaults(json, "queueFaults", DeviceCounters.QueueFaults, device.QueueFaults);
+            WriteFaults(json, "registerFaults", DeviceCounters.RegisterFaults, device.RegisterFaults);
+            json.WriteStartArray("queues");
+            for (int queue = 0; queue < (int)Math.Min(device.QueueCount, DeviceRecord.QueueLimit); queue++)
+            {
+                json.WriteStartObject();
+                WriteTimes(json, device.Queues[queue]);
+                json.WriteEndObject();
+            }
+
+            json.WriteEndArray();
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+    }
+
+    static void WriteCounts(Utf8JsonWriter json, IReadOnlyList<string> names, ReadOnlySpan<ulong> counts)
+    {
+        for (int i = 0; i < names.Count; i++)
+            json.WriteNumber(CamelOfWords(names[i]), counts[i]);
+    }
+
+    static void WriteFaults(Utf8JsonWriter json, string what, IReadOnlyList<string> names, ReadOnlySpan<ulong> counts)
+    {
+        json.WriteStartObject(what);
+        for (int i = 0; i < names.Count; i++)
+            if (counts[i] > 0)
+                json.WriteNumber(CamelOfWords(names[i]), counts[i]);
+        json.WriteEndObject();
+    }
+
+    /// <summary>Of what was done at all.</summary>
+    static void WriteTimes(Utf8JsonWriter json, string what, in LatencyRecord times)
+    {
+        if (times.Count == 0)
+            return;
+        json.WriteStartObject(what);
+        WriteTimes(json, times);
+        json.WriteEndObject();
+    }
+
+    static void WriteTimes(Utf8JsonWriter json, in LatencyRecord times)
+    {
+        json.WriteNumber("count", times.Count);
+        json.WriteNumber("minimumNanoseconds", times.MinimumNanoseconds);
+        json.WriteNumber("maximumNanoseconds", times.MaximumNanoseconds);
+        json.WriteNumber("sumNanoseconds", times.SumNanoseconds);
+    }
+
+    /// <summary>The word for a KVM_EXIT_*.</summary>
+    internal static string MachineExit(int reason) => reason switch
     {
         KvmAbi.KVM_EXIT_IO => "io",
         KvmAbi.KVM_EXIT_MMIO => "mmio",
@@ -140,6 +209,10 @@ sealed record ResultRecord(
                 json.WriteNumber(name, known);
         json.WriteEndObject();
     }
+
+    /// <summary>read_bytes becomes readBytes.</summary>
+    static string CamelOfWords(string name) =>
+        Camel(string.Concat(name.Split('_').Select(word => char.ToUpperInvariant(word[0]) + word[1..])));
 
     static string Camel(string name) => JsonNamingPolicy.CamelCase.ConvertName(name);
 }

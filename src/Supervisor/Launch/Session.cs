@@ -26,6 +26,9 @@ sealed unsafe class Session
     /// <summary>What other commands ask of the guest comes from here; null for nowhere.</summary>
     public RunState? State { get; init; }
 
+    /// <summary>Where the VMM writes what it has counted; null for nowhere. Stays the caller's.</summary>
+    public FileDescriptor? Counts { get; init; }
+
     /// <summary>The guest runs, and that is what its VMM has put on; false ends it.</summary>
     public Func<StartOrders, bool> WhenStarted { get; init; } = static _ => true;
 
@@ -46,6 +49,7 @@ sealed unsafe class Session
     readonly VmmDialogue _dialogue;
     readonly long _startedAt = Milliseconds();
     ControlledVmm? _controlled;
+    CountQuestion? _counts;
     bool _stays;
     bool _channelOpen = true;
     bool _networkOpen;
@@ -73,7 +77,11 @@ sealed unsafe class Session
         Start(descriptors);
         // While the guest starts, this processor has nothing else to do.
         if (State is not null)
-            _controlled = new ControlledVmm(_vmm, _signals, State.RecordPause);
+        {
+            _counts = Counts is null ? null : new CountQuestion(Counts, _signals.Tell, State.KeepCounts);
+            _controlled = new ControlledVmm(_vmm, _signals, _counts, State.RecordPause);
+        }
+
         _vmm.Group?.RemoveAbandoned();
         while (!Step())
         {
@@ -184,6 +192,13 @@ sealed unsafe class Session
         if (_networkOpen && !serves)
             left = Sooner(left, RoomMilliseconds);
         ControlSocket? control = State?.Control;
+        if (_counts is not null)
+        {
+            if (_counts.GivesUp())
+                control?.AnswerCounts(-ETIMEDOUT);
+            left = Sooner(left, _counts.MillisecondsLeft);
+        }
+
         watched[3] = new pollfd { fd = control?.Events.Value ?? -1, events = POLLIN };
         int ready = poll(watched, 4, left);
         if (ready < 0)
@@ -242,6 +257,14 @@ sealed unsafe class Session
         catch (HostException gone) when (gone.Errno == ECONNRESET)
         {
             // It ended with messages of ours unread. The kernel says so once, before what it sent itself.
+            return false;
+        }
+
+        // Asked for, one at a time: these are no flood, however many there are.
+        if (_counts is not null && _counts.IsAnswer(message))
+        {
+            int answer = _counts.Take(message);
+            State!.Control?.AnswerCounts(answer);
             return false;
         }
 

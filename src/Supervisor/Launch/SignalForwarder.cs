@@ -69,6 +69,14 @@ sealed class SignalForwarder : IDisposable
             return !_closed && Send(new ChannelMessage { Kind = MessageKind.Signal, Value = signal });
     }
 
+    /// <summary>Says something else to the VMM.</summary>
+    /// <returns>False when it does not read its channel, or has ended.</returns>
+    public bool Tell(ChannelMessage message)
+    {
+        lock (_lock)
+            return !_closed && Send(message);
+    }
+
     public void Dispose()
     {
         lock (_lock)

@@ -103,6 +103,7 @@ sealed unsafe class ControlClient : IDisposable
         ControlKind.Signal => "signal",
         ControlKind.Kill => "kill",
         ControlKind.Pause => "pause",
+        ControlKind.Count => "count",
         _ => "resume",
     };
 

@@ -20,6 +20,9 @@ enum ControlKind : uint
     /// <summary>Say when it has ended: the only request that is answered by <see cref="Ended"/>.</summary>
     Wait = 5,
 
+    /// <summary>Put what was counted of the guest into the sandbox's folder.</summary>
+    Count = 6,
+
     /// <summary>From the supervisor: a request was carried out, or Value is the negative error number.</summary>
     Answer = 16,
 

@@ -35,6 +35,9 @@ sealed unsafe class ControlSocket : IDisposable
         public SeqpacketChannel Channel => channel;
         public bool Waits { get; set; }
 
+        /// <summary>Is told when the guest has been counted.</summary>
+        public bool Counts { get; set; }
+
         public void Dispose() => channel.Dispose();
     }
 
@@ -45,6 +48,7 @@ sealed unsafe class ControlSocket : IDisposable
         public int Kill() => -ESRCH;
         public int Pause() => -ESRCH;
         public int Resume() => -ESRCH;
+        public int Count() => -ESRCH;
     }
 
     /// <summary>Readable when somebody has come or asks something.</summary>
@@ -165,6 +169,12 @@ sealed unsafe class ControlSocket : IDisposable
             case ControlKind.Resume:
                 answer = guest.Resume();
                 break;
+            case ControlKind.Count:
+                answer = guest.Count();
+                if (answer != -EINPROGRESS)
+                    break;
+                client.Counts = true;
+                return true;
             case ControlKind.Wait:
                 client.Waits = true;
                 return true;
@@ -173,6 +183,18 @@ sealed unsafe class ControlSocket : IDisposable
         }
 
         return client.Channel.TrySend(ControlMessage.Of(ControlKind.Answer, answer), wait: false) == 0;
+    }
+
+    /// <summary>Tells those who wait for it that the guest has been counted, or could not be.</summary>
+    /// <param name="answer">0 or a negative error number.</param>
+    public void AnswerCounts(int answer)
+    {
+        foreach (Client client in _clients.FindAll(client => client.Counts))
+        {
+            client.Counts = false;
+            if (client.Channel.TrySend(ControlMessage.Of(ControlKind.Answer, answer), wait: false) != 0)
+                Drop(client);
+        }
     }
 
     void Drop(Client client)
@@ -186,6 +208,7 @@ sealed unsafe class ControlSocket : IDisposable
     /// <param name="status">The command line's exit status.</param>
     public void End(int status)
     {
+        AnswerCounts(-ESRCH);
         var ended = new EndedGuest();
         for (int i = 0; i < LastEvents && Serve(ended); i++)
         {

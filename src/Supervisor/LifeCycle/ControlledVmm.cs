@@ -4,8 +4,10 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Supervisor.LifeCycle;
 
 /// <summary>Carries out what is asked of a guest, through its VMM.</summary>
+/// <param name="counts">Asks it what it has counted; null where it has nowhere to write that.</param>
 /// <param name="recordPause">Writes down whether it stands still: 0 or a negative error number.</param>
-sealed class ControlledVmm(VmmProcess vmm, SignalForwarder signals, Func<bool, int> recordPause) : IControlledGuest
+sealed class ControlledVmm(
+    VmmProcess vmm, SignalForwarder signals, CountQuestion? counts, Func<bool, int> recordPause) : IControlledGuest
 {
     public int Signal(int signal) => signals.Deliver(signal) ? 0 : -EAGAIN;
 
@@ -49,6 +51,8 @@ sealed class ControlledVmm(VmmProcess vmm, SignalForwarder signals, Func<bool, i
         LetGo();
         return recordPause(false);
     }
+
+    public int Count() => signals.IsPaused ? -EBUSY : counts?.Ask() ?? -ENODATA;
 
     void LetGo()
     {

@@ -11,4 +11,7 @@ interface IControlledGuest
     int Pause();
 
     int Resume();
+
+    /// <summary>Has what was counted of it put into its folder; -EINPROGRESS when that takes a moment.</summary>
+    int Count();
 }

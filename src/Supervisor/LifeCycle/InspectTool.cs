@@ -49,6 +49,15 @@ static class InspectTool
         };
     }
 
+    /// <summary>What the sandbox's control group has used, by the group's own files.</summary>
+    internal static GroupUsage Usage(SandboxRecord record)
+    {
+        GroupUsage all = default;
+        foreach (RecordedGroup group in record.Groups)
+            all = group.Open(HostCgroupFiles.Instance).Usage.And(all);
+        return all;
+    }
+
     internal static string Text(ListedSandbox one, SandboxRecord record, string? digest, in GroupUse use)
     {
         var text = new StringBuilder();

@@ -27,7 +27,7 @@ static class LifeCycleTool
         if (command == model.Clean)
             return Clean(parsed.GetValue(model.Images));
         if (command == model.Inspect)
-            return InspectTool.Run(parsed.GetRequiredValue(model.Sandbox), parsed.GetValue(model.Json));
+            return Inspect(model, parsed);
         if (command == model.Logs)
             return LogsTool.Run(parsed.GetRequiredValue(model.Sandbox), parsed.GetValue(model.Follow), parsed.GetValue(model.Raw));
         if (command == model.Wait)
@@ -40,6 +40,17 @@ static class LifeCycleTool
         }
 
         return 0;
+    }
+
+    static int Inspect(LifeCycleCommands model, ParseResult parsed)
+    {
+        string name = parsed.GetRequiredValue(model.Sandbox);
+        bool json = parsed.GetValue(model.Json);
+        if (!parsed.GetValue(model.Metrics))
+            return InspectTool.Run(name, json);
+        return json
+            ? throw new UsageException("inspect: --json and --metrics are two forms of what is known; choose one")
+            : MetricsTool.Run(name);
     }
 
     static Action<OpenedSandbox> Action(LifeCycleCommands model, ParseResult parsed, Command command)

@@ -47,7 +47,7 @@ static class PsTool
     public static string State(ListedSandbox one) =>
         one.Record?.End is RecordedEnd end ? $"exited {end.Status}" : Word(one.State);
 
-    static string Word(SandboxState state) => state switch
+    internal static string Word(SandboxState state) => state switch
     {
         SandboxState.Starting => "starting",
         SandboxState.Running => "running",

@@ -132,15 +132,22 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
     public int RecordPause(bool paused) =>
         Folder is null || _record is null ? -ENOENT : Folder.Write(_record = _record with { IsPaused = paused });
 
+    /// <summary>Puts what was counted of the guest where other commands find it.</summary>
+    /// <returns>0 or a negative error number.</returns>
+    public int KeepCounts(GuestRecord counts) => Folder is null ? -ENOENT : Folder.WriteCounts(counts);
+
     /// <summary>The sandbox has ended: says so to those who wait, and in the record of one that is kept.</summary>
+    /// <param name="counts">What its VMM counted; null for nothing.</param>
     /// <param name="hasStarted">A guest that never ran leaves nothing.</param>
     /// <remarks>One whose end cannot be recorded is seen to have been lost.</remarks>
-    public void End(int status, string? line, VmmProcess vmm, bool hasStarted)
+    public void End(int status, string? line, VmmProcess vmm, GuestRecord? counts, bool hasStarted)
     {
         if (hasStarted && Folder is not null && _record is { IsKept: true })
         {
             var end = new RecordedEnd(
                 status, line is null ? null : RecordText.Cut(line), Now, vmm.Group?.Usage.MemoryPeakBytes, vmm.CpuMicroseconds);
+            if (counts is GuestRecord counted)
+                Folder.WriteCounts(counted);
             Folder.Write(_record with { End = end, IsPaused = false });
             Folder.RemoveControl();
             Folder.Dispose();

@@ -1,7 +1,9 @@
 using System.Text;
 using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.Jail.Facts;
+using Sandbox.Supervisor.Launch;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.LifeCycle;
@@ -32,12 +34,18 @@ sealed unsafe class StateFolder : IDisposable
     const string NewRecordName = "record.new";
     const string JailName = "jail";
 
+    /// <summary>What the VMM has counted, when it was asked last or at the end.</summary>
+    const string CountsName = "counts";
+    const string NewCountsName = "counts.new";
+
     /// <summary>A lock that somebody has who only looks is tried again so often, a millisecond apart.</summary>
     const int LockTries = 100;
 
     /// <summary>All files that a folder can hold.</summary>
     static readonly string[] s_files =
-        [RecordName, NewRecordName, ControlName, PolicyName, JailName, OutputName, ErrorName];
+        [
+            RecordName, NewRecordName, ControlName, PolicyName, JailName, CountsName, NewCountsName, OutputName, ErrorName,
+        ];
 
     readonly FileDescriptor _place;
     readonly FileDescriptor _folder;
@@ -132,10 +140,20 @@ sealed unsafe class StateFolder : IDisposable
 
     /// <summary>Replaces the record in one step, so that nobody ever reads half of one.</summary>
     /// <returns>0 or a negative error number.</returns>
-    public int Write(SandboxRecord record)
+    public int Write(SandboxRecord record) => Replace(RecordName, NewRecordName, RecordText.Write(record));
+
+    /// <summary>Replaces what was counted in one step.</summary>
+    /// <returns>0 or a negative error number.</returns>
+    public int WriteCounts(in GuestRecord counts) => Replace(CountsName, NewCountsName, GuestRecordFile.Bytes(counts));
+
+    /// <summary>What was counted; null when nothing was, or nothing that this version can read.</summary>
+    public GuestRecord? ReadCounts() =>
+        Read(CountsName, GuestRecordFile.Length) is byte[] bytes ? GuestRecordFile.Parse(bytes) : null;
+
+    int Replace(string name, string newName, byte[] content)
     {
-        int error = Write(NewRecordName, RecordText.Write(record));
-        fixed (byte* from = Name(NewRecordName), to = Name(RecordName))
+        int error = Write(newName, content);
+        fixed (byte* from = Name(newName), to = Name(name))
         {
             if (error == 0 && renameat(_folder.Value, from, _folder.Value, to) != 0)
                 error = -errno;

@@ -226,7 +226,7 @@ static class PlanBuilder
             Terminal = options.Terminal,
             Rows = options.Terminal ? host.Rows : (ushort)0,
             Columns = options.Terminal ? host.Columns : (ushort)0,
-            Result = options.ResultFile is null ? -1 : Next(new Grant.Result()),
+            Result = Next(new Grant.Result()),
             Trace = options.TraceFile is null ? -1 : Next(new Grant.Trace()),
         };
     }

@@ -1,34 +1,50 @@
+using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Devices.Net;
+using Sandbox.Vmm.Virtio;
 
 namespace Sandbox.Vmm.Machine;
 
-/// <summary>What was counted of a machine guest that has ended.</summary>
+/// <summary>What has been counted of a machine guest.</summary>
 static class MachineRecord
 {
-    public static GuestRecord Of(MachineSession session, StartPhases phases)
+    /// <param name="record">Empty but for what all records have.</param>
+    public static void Write(ref GuestRecord record, MachineSession session)
     {
         VirtualMachine machine = session.Machine;
-        GuestRecord record = new()
-        {
-            Version = GuestRecord.CurrentVersion,
-            WallNanoseconds = (ulong)session.WallNanoseconds,
-            MemoryLimitBytes = machine.Ram.TotalBytes,
-            OutputBytes = (ulong)session.OutputBytes,
-            Vcpus = (ulong)machine.Vcpus.Count,
-            LostBytes = (ulong)session.LostBytes,
-            RefusedRegisterAccesses = (ulong)machine.Vcpus.Sum(vcpu => vcpu.RefusedMsrs),
-            StrayReads = (ulong)(machine.Registers.StrayReads + machine.Ports.StrayReads),
-            StrayWrites = (ulong)(machine.Registers.StrayWrites + machine.Ports.StrayWrites),
-        };
+        record.WallNanoseconds = (ulong)session.WallNanoseconds;
+        record.MemoryLimitBytes = machine.Ram.TotalBytes;
+        record.OutputBytes = (ulong)session.OutputBytes;
+        record.Vcpus = (ulong)machine.Vcpus.Count;
+        record.LostBytes = (ulong)session.LostBytes;
+        record.RefusedRegisterAccesses = (ulong)machine.Vcpus.Sum(vcpu => vcpu.RefusedMsrs);
+        record.StrayReads = (ulong)(machine.Registers.StrayReads + machine.Ports.StrayReads);
+        record.StrayWrites = (ulong)(machine.Registers.StrayWrites + machine.Ports.StrayWrites);
         record.PacketsSent = (ulong)session.Packets(NetCount.Sent);
         record.PacketsReceived = (ulong)session.Packets(NetCount.Received);
         record.PacketsSpoofed = (ulong)(session.Packets(NetCount.SpoofedMac) + session.Packets(NetCount.SpoofedAddress));
         record.PacketsDropped = (ulong)(session.Packets(NetCount.Malformed) + session.Packets(NetCount.HostDropped)
             + session.Packets(NetCount.TooLong));
-        ResultRecord.WritePhases(ref record, phases);
         for (int reason = 0; reason < GuestRecord.MachineExitLimit; reason++)
-            record.MachineExits[reason] = (ulong)machine.Vcpus.Sum(vcpu => vcpu.Exits[reason]);
-        return record;
+        {
+            foreach (MachineVcpu vcpu in machine.Vcpus)
+            {
+                record.MachineExits[reason] += (ulong)vcpu.Exits[reason];
+                record.MachineExitTimes[reason].Add(vcpu.ExitTimes[reason].Read());
+            }
+        }
+        foreach (VirtioDevice device in session.Devices.Take(GuestRecord.DeviceLimit))
+            device.Metrics.Write(ref record.Devices[(int)record.DeviceCount++], KindOf(device));
     }
+
+    internal static DeviceKind KindOf(VirtioDevice device) => device.Type switch
+    {
+        VirtioAbi.VIRTIO_ID_BLOCK => DeviceKind.Block,
+        VirtioAbi.VIRTIO_ID_NET => DeviceKind.Net,
+        VirtioAbi.VIRTIO_ID_CONSOLE => DeviceKind.Console,
+        VirtioAbi.VIRTIO_ID_VSOCK => DeviceKind.Vsock,
+        VirtioAbi.VIRTIO_ID_RNG => DeviceKind.Rng,
+        VirtioAbi.VIRTIO_ID_BALLOON => DeviceKind.Balloon,
+        _ => throw new ArgumentOutOfRangeException(nameof(device), device.Name, "a kind of device that no record has"),
+    };
 }

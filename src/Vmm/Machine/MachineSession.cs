@@ -98,6 +98,9 @@ sealed class MachineSession
 
     public VirtualMachine Machine { get; }
 
+    /// <summary>In the order of their places.</summary>
+    public IEnumerable<VirtioDevice> Devices => _devices.Select(transport => transport.Device);
+
     /// <summary>Bytes that went to the caller.</summary>
     public long OutputBytes => _streams.OutputBytes;
 

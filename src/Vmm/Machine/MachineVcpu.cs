@@ -1,5 +1,7 @@
 using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Kvm;
+using Sandbox.Vmm.Virtio;
 using static Sandbox.Host.KvmAbi;
 
 namespace Sandbox.Vmm.Machine;
@@ -14,7 +16,9 @@ public sealed class MachineVcpu : IDisposable
     private const int KickSignal = 35;
 
     private readonly VirtualMachine _machine;
-    private readonly long[] _exits = new long[KVM_EXIT_MEMORY_FAULT + 1];
+    private readonly long[] _exits = new long[GuestRecord.MachineExitLimit];
+    private readonly LatencyMetric[] _times =
+        [.. Enumerable.Range(0, GuestRecord.MachineExitLimit).Select(_ => new LatencyMetric())];
     private int _hostThread;
     private long _refusedMsrs;
 
@@ -33,6 +37,9 @@ public sealed class MachineVcpu : IDisposable
     /// <summary>How often the guest was left for each KVM_EXIT_*.</summary>
     public ReadOnlySpan<long> Exits => _exits;
 
+    /// <summary>How long serving each KVM_EXIT_* took.</summary>
+    public IReadOnlyList<LatencyMetric> ExitTimes => _times;
+
     /// <summary>Accesses to model-specific registers that <see cref="MsrPolicy"/> does not allow.</summary>
     public long RefusedMsrs => Volatile.Read(ref _refusedMsrs);
 
@@ -47,7 +54,7 @@ public sealed class MachineVcpu : IDisposable
         {
             int result = Vcpu.RunOn();
             if (result == 0)
-                Serve();
+                ServeTimed();
             else if (result == -Libc.EINTR)
                 HostThread.Drain(KickSignal);
             else if (result != -Libc.EAGAIN)
@@ -64,12 +71,20 @@ public sealed class MachineVcpu : IDisposable
             HostThread.Signal(thread, KickSignal);
     }
 
-    private void Serve()
+    private void ServeTimed()
     {
-        ref kvm_run run = ref Vcpu.Shared;
-        uint reason = run.exit_reason;
+        long leftAt = HostClock.MonotonicNanoseconds();
+        uint reason = Vcpu.Shared.exit_reason;
         if (reason < (uint)_exits.Length)
             _exits[reason]++;
+        Serve(reason);
+        if (reason < (uint)_times.Length)
+            _times[reason].Record(HostClock.MonotonicNanoseconds() - leftAt);
+    }
+
+    private void Serve(uint reason)
+    {
+        ref kvm_run run = ref Vcpu.Shared;
         switch ((int)reason)
         {
             case KVM_EXIT_IO:

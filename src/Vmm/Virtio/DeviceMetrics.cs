@@ -1,3 +1,5 @@
+using Sandbox.Policy.Contract;
+
 namespace Sandbox.Vmm.Virtio;
 
 /// <summary>What every device counts. A device adds its own.</summary>
@@ -6,6 +8,7 @@ public class DeviceMetrics
     private readonly long[] _queueFaults = new long[Enum.GetValues<QueueFault>().Length];
     private readonly long[] _registerFaults = new long[Enum.GetValues<RegisterFault>().Length];
     private long _interrupts;
+    private long _notifications;
     private long _resets;
 
     /// <param name="queues">How many queues the device has.</param>
@@ -21,6 +24,12 @@ public class DeviceMetrics
 
     public long Interrupts => Volatile.Read(ref _interrupts);
 
+    /// <summary>
+    /// How often a queue's worker was told that there is something: by the driver, of whose notifications some come as
+    /// one, or by the device's other side.
+    /// </summary>
+    public long Notifications => Volatile.Read(ref _notifications);
+
     /// <summary>Resets that the driver asked for.</summary>
     public long Resets => Volatile.Read(ref _resets);
 
@@ -30,41 +39,46 @@ public class DeviceMetrics
     /// <summary>How often a driver broke the rules of registers this way.</summary>
     public long Count(RegisterFault fault) => Volatile.Read(ref _registerFaults[(int)fault]);
 
-    /// <summary>Tells every count by its name; those of times end in "_nanoseconds".</summary>
+    /// <summary>Tells every count by its name in <see cref="DeviceCounters"/>, but faults and latencies.</summary>
     public virtual void Report(Action<string, long> tell)
     {
         tell("interrupts", Interrupts);
+        tell("notifications", Notifications);
         tell("resets", Resets);
-        for (int fault = 1; fault < _queueFaults.Length; fault++)
-            tell($"queue_fault_{s_queueFaultNames[fault]}", _queueFaults[fault]);
-        for (int fault = 0; fault < _registerFaults.Length; fault++)
-            tell($"register_fault_{s_registerFaultNames[fault]}", _registerFaults[fault]);
-        for (int queue = 0; queue < Latency.Length; queue++)
+    }
+
+    /// <summary>Puts everything into a record, which is empty.</summary>
+    public void Write(ref DeviceRecord record, DeviceKind kind)
+    {
+        IReadOnlyList<string> names = DeviceCounters.Of(kind);
+        ulong[] counters = new ulong[names.Count];
+        Report((name, value) =>
         {
-            LatencyMetric latency = Latency[queue];
-            tell($"queue_{queue}_requests", latency.Count);
-            tell($"queue_{queue}_minimum_nanoseconds", latency.Minimum);
-            tell($"queue_{queue}_maximum_nanoseconds", latency.Maximum);
-            tell($"queue_{queue}_sum_nanoseconds", latency.Sum);
-        }
+            for (int i = 0; i < counters.Length; i++)
+                if (names[i] == name)
+                    counters[i] = (ulong)value;
+        });
+        record.Kind = kind;
+        counters.CopyTo(record.Counters);
+        // None is no fault.
+        for (int fault = 1; fault < _queueFaults.Length; fault++)
+            record.QueueFaults[fault - 1] = (ulong)Volatile.Read(ref _queueFaults[fault]);
+        for (int fault = 0; fault < _registerFaults.Length; fault++)
+            record.RegisterFaults[fault] = (ulong)Volatile.Read(ref _registerFaults[fault]);
+        record.QueueCount = (ulong)Latency.Length;
+        for (int queue = 0; queue < Latency.Length; queue++)
+            record.Queues[queue] = Latency[queue].Read();
     }
 
     internal LatencyMetric[] Latency { get; }
 
     internal void CountInterrupt() => Interlocked.Increment(ref _interrupts);
 
+    internal void CountNotification() => Interlocked.Increment(ref _notifications);
+
     internal void CountReset() => Interlocked.Increment(ref _resets);
 
     internal void Add(QueueFault fault) => Interlocked.Increment(ref _queueFaults[(int)fault]);
 
     internal void Add(RegisterFault fault) => Interlocked.Increment(ref _registerFaults[(int)fault]);
-
-    private static readonly string[] s_queueFaultNames = Names<QueueFault>();
-    private static readonly string[] s_registerFaultNames = Names<RegisterFault>();
-
-    // AvailableIndex becomes available_index.
-    private static string[] Names<T>()
-        where T : struct, Enum =>
-        [.. Enum.GetNames<T>().Select(name => string.Concat(name.Select((letter, at) =>
-            char.IsAsciiLetterUpper(letter) ? (at == 0 ? "" : "_") + char.ToLowerInvariant(letter) : $"{letter}")))];
 }

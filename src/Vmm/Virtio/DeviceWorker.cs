@@ -165,6 +165,7 @@ public sealed unsafe class DeviceWorker : IDisposable
         else
         {
             VirtioDevice.Drain(_device.NotifyFile((int)ready.data));
+            _device.Metrics.CountNotification();
             if (_suspended == 0)
                 Serve((int)ready.data);
         }

@@ -1,3 +1,5 @@
+using Sandbox.Policy.Contract;
+
 namespace Sandbox.Vmm.Virtio;
 
 /// <summary>How long something took: count, sum, extremes, in nanoseconds. One thread records; any may read.</summary>
@@ -23,5 +25,22 @@ public sealed class LatencyMetric
         _minimum = Math.Min(_minimum, nanoseconds);
         _maximum = Math.Max(_maximum, nanoseconds);
         Volatile.Write(ref _count, _count + 1);
+    }
+
+    /// <summary>
+    /// All of it, while the thread goes on: read in an order in which the numbers go together, so that the sum is never
+    /// less than the maximum, which is written after it.
+    /// </summary>
+    public LatencyRecord Read()
+    {
+        long count = Volatile.Read(ref _count);
+        if (count == 0)
+            return default;
+        long maximum = Volatile.Read(ref _maximum), minimum = Volatile.Read(ref _minimum), sum = Volatile.Read(ref _sum);
+        return new()
+        {
+            Count = (ulong)count, MinimumNanoseconds = (ulong)minimum, MaximumNanoseconds = (ulong)maximum,
+            SumNanoseconds = (ulong)sum,
+        };
     }
 }

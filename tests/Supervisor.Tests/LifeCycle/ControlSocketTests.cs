@@ -59,6 +59,7 @@ public sealed unsafe class ControlSocketTests : IDisposable
         public int Kill() => Note("kill");
         public int Pause() => Note("pause");
         public int Resume() => Note("resume");
+        public int Count() => Note("count");
 
         int Note(string what)
         {
@@ -104,6 +105,37 @@ public sealed unsafe class ControlSocketTests : IDisposable
         Assert.Equal(["signal 15", "pause", "resume", "kill"], _guest.Asked);
         _guest.Answer = -ENOSPC;
         Assert.Equal(ENOSPC, Assert.Throws<HostException>(() => client.Ask(ControlKind.Pause)).Errno);
+    }
+
+    [Fact]
+    public void WhoAsksForCountsIsAnsweredWhenTheyHaveCome()
+    {
+        using ControlClient first = Connect();
+        Assert.True(first.Ask(ControlKind.Count));
+        _guest.Answer = -EINPROGRESS;
+        using Socket one = ConnectRaw(), two = ConnectRaw(), gone = ConnectRaw();
+        foreach (Socket client in (Socket[])[one, two, gone])
+            client.Send(Message(1, (uint)ControlKind.Count, 0));
+        SpinWait.SpinUntil(() => { lock (_guest.Asked) return _guest.Asked.Count == 4; }, 10_000);
+        gone.Dispose();
+        Assert.Equal(0, one.Available);
+        StopServing();
+        _control.AnswerCounts(-ETIMEDOUT);
+        foreach (Socket client in (Socket[])[one, two])
+        {
+            byte[] answer = new byte[64];
+            Assert.Equal(16, client.Receive(answer));
+            Assert.Equal(Message(1, (uint)ControlKind.Answer, -ETIMEDOUT), answer[..16]);
+        }
+
+        // Nobody is told twice; who asks at the end is told that it is the end.
+        _control.AnswerCounts(0);
+        Assert.Equal(0, one.Available);
+        one.Send(Message(1, (uint)ControlKind.Count, 0));
+        _control.End(3);
+        byte[] last = new byte[64];
+        one.Receive(last);
+        Assert.Equal(Message(1, (uint)ControlKind.Answer, -ESRCH), last[..16]);
     }
 
     [Fact]
@@ -157,7 +189,7 @@ public sealed unsafe class ControlSocketTests : IDisposable
         byte[][] bad =
         [
             [], [1], new byte[15], new byte[17], new byte[4096], Message(0, 1, 15), Message(2, 1, 15), Message(1, 0, 0),
-            Message(1, 6, 0), Message(1, 16, 0), Message(1, 17, 0), Message(1, uint.MaxValue, 0), Message(1, 1, 0),
+            Message(1, 7, 0), Message(1, 16, 0), Message(1, 17, 0), Message(1, uint.MaxValue, 0), Message(1, 1, 0),
             Message(1, 1, 65), Message(1, 1, -1), Message(1, 1, long.MaxValue),
         ];
         foreach (byte[] message in bad)

@@ -72,6 +72,6 @@ public sealed class RngTests : IDisposable
         Dictionary<string, long> told = [];
         driver.Device.Metrics.Report(told.Add);
         Assert.InRange(told["throttled"], 1, 100);
-        Assert.Equal(1200, told["bytes"]);
+        Assert.Equal(1200, told["random_bytes"]);
     }
 }

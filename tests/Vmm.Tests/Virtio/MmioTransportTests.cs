@@ -1,3 +1,4 @@
+using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Virtio;
 using Xunit;
 using static Sandbox.Host.VirtioAbi;
@@ -544,11 +545,12 @@ public sealed class MmioTransportTests : IDisposable
     [Fact]
     public void Metrics_have_names()
     {
-        Dictionary<string, long> told = [];
         _driver.Write(VIRTIO_MMIO_STATUS, 99);
-        _device.Metrics.Report(told.Add);
-        Assert.Equal(1, told["register_fault_status"]);
-        Assert.Equal(0, told["queue_fault_available_index"]);
-        Assert.Equal(0, told["queue_1_sum_nanoseconds"]);
+        DeviceRecord record = default;
+        _device.Metrics.Write(ref record, DeviceKind.Rng);
+        Assert.Equal((DeviceKind.Rng, 2UL), (record.Kind, record.QueueCount));
+        Assert.Equal(1UL, record.RegisterFaults[(int)RegisterFault.Status]);
+        Assert.Equal(0UL, record.QueueFaults[0]);
+        Assert.Equal(0UL, record.Queues[1].SumNanoseconds);
     }
 }

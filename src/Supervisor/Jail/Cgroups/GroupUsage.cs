@@ -17,4 +17,14 @@ readonly record struct GroupUsage(ulong? MemoryPeakBytes, ulong OomKills, ulong 
 
     /// <summary>The most processes and threads at one time.</summary>
     public ulong? PeakProcesses { get; init; }
+
+    /// <summary>With what another hierarchy tells of the same group.</summary>
+    public GroupUsage And(GroupUsage other) =>
+        new(MemoryPeakBytes ?? other.MemoryPeakBytes, OomKills + other.OomKills, ForksRefused + other.ForksRefused)
+        {
+            CpuMicroseconds = CpuMicroseconds ?? other.CpuMicroseconds,
+            Throttled = Throttled ?? other.Throttled,
+            ThrottledMicroseconds = ThrottledMicroseconds ?? other.ThrottledMicroseconds,
+            PeakProcesses = PeakProcesses ?? other.PeakProcesses,
+        };
 }

@@ -166,17 +166,7 @@ sealed class GuestGroup : IDisposable
         {
             GroupUsage all = default;
             foreach (GroupPart part in _parts)
-            {
-                GroupUsage usage = part.Usage;
-                all = new GroupUsage(usage.MemoryPeakBytes ?? all.MemoryPeakBytes,
-                    all.OomKills + usage.OomKills, all.ForksRefused + usage.ForksRefused)
-                {
-                    CpuMicroseconds = usage.CpuMicroseconds ?? all.CpuMicroseconds,
-                    Throttled = usage.Throttled ?? all.Throttled,
-                    ThrottledMicroseconds = usage.ThrottledMicroseconds ?? all.ThrottledMicroseconds,
-                    PeakProcesses = usage.PeakProcesses ?? all.PeakProcesses,
-                };
-            }
+                all = part.Usage.And(all);
 
             return all;
         }

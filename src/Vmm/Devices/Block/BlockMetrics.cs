@@ -30,8 +30,8 @@ public sealed class BlockMetrics(int queues, RateLimiter limiter) : DeviceMetric
     public override void Report(Action<string, long> tell)
     {
         base.Report(tell);
-        tell("bytes_read", BytesRead);
-        tell("bytes_written", BytesWritten);
+        tell("read_bytes", BytesRead);
+        tell("written_bytes", BytesWritten);
         tell("flushes", Flushes);
         tell("ranges", Ranges);
         tell("errors", Errors);

@@ -15,8 +15,8 @@ public sealed class ConsoleMetrics(int queues) : DeviceMetrics(queues)
     public override void Report(Action<string, long> tell)
     {
         base.Report(tell);
-        tell("bytes_to_guest", BytesToGuest);
-        tell("bytes_from_guest", BytesFromGuest);
+        tell("to_guest_bytes", BytesToGuest);
+        tell("from_guest_bytes", BytesFromGuest);
         tell("messages_refused", Refused);
     }
 }

@@ -13,9 +13,9 @@ public sealed class NetMetrics(int queues, RateLimiter send, RateLimiter receive
     {
         base.Report(tell);
         tell("packets_sent", Count(NetCount.Sent));
-        tell("bytes_sent", Count(NetCount.SentBytes));
+        tell("sent_bytes", Count(NetCount.SentBytes));
         tell("packets_received", Count(NetCount.Received));
-        tell("bytes_received", Count(NetCount.ReceivedBytes));
+        tell("received_bytes", Count(NetCount.ReceivedBytes));
         tell("dropped_spoofed_mac", Count(NetCount.SpoofedMac));
         tell("dropped_spoofed_address", Count(NetCount.SpoofedAddress));
         tell("dropped_malformed", Count(NetCount.Malformed));

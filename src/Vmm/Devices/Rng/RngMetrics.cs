@@ -13,7 +13,7 @@ public sealed class RngMetrics(RateLimiter limiter) : DeviceMetrics(queues: 1)
     public override void Report(Action<string, long> tell)
     {
         base.Report(tell);
-        tell("bytes", Bytes);
+        tell("random_bytes", Bytes);
         tell("throttled", limiter.Throttled);
     }
 

@@ -28,7 +28,7 @@ public sealed class VsockMetrics() : DeviceMetrics(queues: 3)
         tell("connections_refused", Refused);
         tell("packets_reset", PacketsReset);
         tell("packets_dropped", Dropped);
-        tell("bytes_to_guest", BytesToGuest);
-        tell("bytes_from_guest", BytesFromGuest);
+        tell("to_guest_bytes", BytesToGuest);
+        tell("from_guest_bytes", BytesFromGuest);
     }
 }

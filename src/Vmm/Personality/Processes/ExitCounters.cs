@@ -1,21 +1,27 @@
+using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Personality.SystemCalls;
 using Sandbox.Vmm.Platforms;
+using Sandbox.Vmm.Virtio;
 
 namespace Sandbox.Vmm.Personality.Processes;
 
-/// <summary>Counts of exits and system calls, kept by each host thread for itself and summed at the end.</summary>
+/// <summary>Counts of exits and system calls, and times of exits, kept by each host thread for itself and summed at the end.</summary>
 public sealed class ExitCounters
 {
     public const int Kinds = (int)GuestExitKind.Failed + 1;
 
     private readonly long[] _kinds = new long[Kinds];
     private readonly long[] _calls = new long[SystemCallTable.Limit];
+    private readonly LatencyMetric[] _times = [.. Enumerable.Range(0, Kinds).Select(_ => new LatencyMetric())];
     private long[]? _unknown;
 
     /// <summary>Calls with numbers that no Linux has.</summary>
     public long OutOfRange { get; private set; }
 
     public ReadOnlySpan<long> ExitsByKind => _kinds;
+
+    /// <summary>Takes the times of all exits of a kind into a record.</summary>
+    internal void AddTimes(GuestExitKind kind, ref LatencyRecord to) => to.Add(_times[(int)kind].Read());
 
     /// <summary>Calls by number, those that the personality does not serve included.</summary>
     public ReadOnlySpan<long> Calls => _calls;
@@ -29,6 +35,9 @@ public sealed class ExitCounters
     public long HandedOver { get; private set; }
 
     internal void Count(GuestExitKind kind) => _kinds[(int)kind]++;
+
+    /// <summary>An exit that was counted has been served.</summary>
+    internal void Time(GuestExitKind kind, long nanoseconds) => _times[(int)kind].Record(nanoseconds);
 
     internal void CountHandedOver() => HandedOver++;
 

@@ -84,6 +84,7 @@ public sealed partial class GuestThread
             }
             attendance?.CountRunning(+1);
             GuestExit exit = Cpu.Run();
+            long leftAt = HostClock.MonotonicNanoseconds();
             attendance?.CountRunning(-1);
             _mode = Mode.Serving;
             gate?.Leave(this);
@@ -113,6 +114,7 @@ public sealed partial class GuestThread
                     Personality.Fail(VmmFailure.KvmCall, 0, Cpu.FailureDetail);
                     return;
             }
+            Counters.Time(exit.Kind, HostClock.MonotonicNanoseconds() - leftAt);
         }
     }
 

@@ -1,4 +1,6 @@
+using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Personality.Waiting;
+using Sandbox.Vmm.Platforms;
 
 namespace Sandbox.Vmm.Personality.Processes;
 
@@ -92,6 +94,18 @@ public sealed class HostThreads
             foreach (Worker worker in _all)
                 worker.Wake();
         }
+    }
+
+    /// <summary>The times of all exits of a kind so far.</summary>
+    public LatencyRecord Times(GuestExitKind kind)
+    {
+        LatencyRecord sum = default;
+        lock (_lock)
+        {
+            foreach (Worker worker in _all)
+                worker.Counters.AddTimes(kind, ref sum);
+        }
+        return sum;
     }
 
     /// <summary>All counts so far.</summary>

@@ -1,0 +1,53 @@
+using System.Runtime.InteropServices;
+using Sandbox.Policy.Contract;
+
+namespace Sandbox.Supervisor.Tests.Metrics;
+
+/// <summary>Records of guests, for tests.</summary>
+static class GuestRecords
+{
+    /// <summary>Of a process guest that has made two reads.</summary>
+    public static GuestRecord Process()
+    {
+        GuestRecord record = new()
+        {
+            Version = GuestRecord.CurrentVersion, WallNanoseconds = 1_500_000_001, CpuNanoseconds = 70, MemoryPeakBytes = 4096,
+            MemoryLimitBytes = 1 << 20, OutputBytes = 12, ProcessesStarted = 1, CallsHandedOver = 3,
+        };
+        record.Calls[0] = 2;
+        record.Exits[0] = 3;
+        record.ExitTimes[0] = Times(2, 5, 7_000_000_000);
+        return record;
+    }
+
+    /// <summary>Of a machine guest with a disk and a network interface.</summary>
+    public static GuestRecord Machine()
+    {
+        GuestRecord record = new()
+        {
+            Version = GuestRecord.CurrentVersion, Vcpus = 2, StrayReads = 9, DeviceCount = 2,
+        };
+        record.MachineExits[6] = 4;
+        record.MachineExitTimes[6] = Times(4, 10, 20);
+        ref DeviceRecord disk = ref record.Devices[0];
+        disk.Kind = DeviceKind.Block;
+        disk.QueueCount = 1;
+        disk.Counters[0] = 11;
+        disk.Counters[3] = 4096;
+        disk.QueueFaults[6] = 1;
+        disk.RegisterFaults[5] = 2;
+        disk.Queues[0] = Times(8, 1000, 3000);
+        ref DeviceRecord net = ref record.Devices[1];
+        net.Kind = DeviceKind.Net;
+        net.QueueCount = 2;
+        return record;
+    }
+
+    public static LatencyRecord Times(ulong count, ulong minimum, ulong maximum) => new()
+    {
+        Count = count, MinimumNanoseconds = minimum, MaximumNanoseconds = maximum, SumNanoseconds = maximum + minimum,
+    };
+
+    public static Span<ulong> Numbers(ref GuestRecord record) =>
+        MemoryMarshal.Cast<GuestRecord, ulong>(new Span<GuestRecord>(ref record));
+}
