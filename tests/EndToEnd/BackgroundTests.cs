@@ -182,7 +182,9 @@ public sealed class BackgroundTests : IDisposable
         Assert.True(SpinWait.SpinUntil(
             () => Metrics(Sandbox("inspect", "--metrics", id).Ended(0).Text, id)["sandbox_vmm_responding"] == 1, 20_000));
         Sandbox("pause", id).Ended(0);
-        Sandbox("inspect", "--metrics", id).Ended(0).Says(id, "is paused");
+        Dictionary<string, double> paused = Metrics(Sandbox("inspect", "--metrics", id).Ended(0).Text, id);
+        Assert.Equal(1, paused["sandbox_state{sandbox_state=\"paused\"}"]);
+        Assert.DoesNotContain("sandbox_vmm_responding", paused.Keys);
         Sandbox("resume", id).Ended(0);
     }
 
