@@ -9,7 +9,6 @@ using Sandbox.Supervisor.Jail.Cgroups;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.LifeCycle;
 using Sandbox.Supervisor.Metrics;
-using DeviceKind = Sandbox.Policy.Contract.DeviceKind;
 
 namespace Sandbox.Fuzz.Targets;
 
@@ -114,7 +113,7 @@ sealed class StateTarget : FuzzTarget, IDisposable
         {
             GuestRecord record = new() { Vcpus = 1, DeviceCount = 1 };
             record.MachineExits[6] = 1;
-            record.Devices[0].Kind = DeviceKind.Net;
+            record.Devices[0].Kind = VirtioKind.Net;
             record.Devices[0].QueueCount = 3;
             record.Devices[0].Counters[4] = 1500;
             record.Devices[0].QueueFaults[0] = 1;

@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace Sandbox.Policy.Contract;
 
 /// <summary>Kinds of virtio devices, by their names.</summary>
-public enum DeviceKind : ulong
+public enum VirtioKind : ulong
 {
     None,
     Block,
@@ -22,7 +22,7 @@ public struct DeviceRecord
     /// <summary>8 pairs and the control queue, or the 18 of a console with 8 ports.</summary>
     public const int QueueLimit = 18;
 
-    public DeviceKind Kind;
+    public VirtioKind Kind;
 
     /// <summary>How many of <see cref="Queues"/> the device has.</summary>
     public ulong QueueCount;
@@ -104,6 +104,6 @@ public static class DeviceCounters
         ["access", "status", "features", "frozen", "queue", "notify"];
 
     /// <summary>The names of a kind's counts; none for what is no kind.</summary>
-    public static IReadOnlyList<string> Of(DeviceKind kind) =>
-        kind < (DeviceKind)s_byKind.Length ? s_byKind[(int)kind] : [];
+    public static IReadOnlyList<string> Of(VirtioKind kind) =>
+        kind < (VirtioKind)s_byKind.Length ? s_byKind[(int)kind] : [];
 }

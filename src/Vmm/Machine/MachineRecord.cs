@@ -37,14 +37,14 @@ static class MachineRecord
             device.Metrics.Write(ref record.Devices[(int)record.DeviceCount++], KindOf(device));
     }
 
-    internal static DeviceKind KindOf(VirtioDevice device) => device.Type switch
+    internal static VirtioKind KindOf(VirtioDevice device) => device.Type switch
     {
-        VirtioAbi.VIRTIO_ID_BLOCK => DeviceKind.Block,
-        VirtioAbi.VIRTIO_ID_NET => DeviceKind.Net,
-        VirtioAbi.VIRTIO_ID_CONSOLE => DeviceKind.Console,
-        VirtioAbi.VIRTIO_ID_VSOCK => DeviceKind.Vsock,
-        VirtioAbi.VIRTIO_ID_RNG => DeviceKind.Rng,
-        VirtioAbi.VIRTIO_ID_BALLOON => DeviceKind.Balloon,
+        VirtioAbi.VIRTIO_ID_BLOCK => VirtioKind.Block,
+        VirtioAbi.VIRTIO_ID_NET => VirtioKind.Net,
+        VirtioAbi.VIRTIO_ID_CONSOLE => VirtioKind.Console,
+        VirtioAbi.VIRTIO_ID_VSOCK => VirtioKind.Vsock,
+        VirtioAbi.VIRTIO_ID_RNG => VirtioKind.Rng,
+        VirtioAbi.VIRTIO_ID_BALLOON => VirtioKind.Balloon,
         _ => throw new ArgumentOutOfRangeException(nameof(device), device.Name, "a kind of device that no record has"),
     };
 }

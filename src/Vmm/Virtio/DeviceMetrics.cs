@@ -48,7 +48,7 @@ public class DeviceMetrics
     }
 
     /// <summary>Puts everything into a record, which is empty.</summary>
-    public void Write(ref DeviceRecord record, DeviceKind kind)
+    public void Write(ref DeviceRecord record, VirtioKind kind)
     {
         IReadOnlyList<string> names = DeviceCounters.Of(kind);
         ulong[] counters = new ulong[names.Count];

@@ -69,19 +69,19 @@ public class GuestRecordRulesTests
         Assert.False(Holds(GuestRecords.Machine(), static (ref record) => record.DeviceCount = 1));
         Assert.False(Holds(GuestRecords.Machine(), static (ref record) => record.DeviceCount = 3));
         Assert.False(Holds(GuestRecords.Machine(), static (ref record) => record.Vcpus = 0));
-        Assert.False(Holds(GuestRecords.Machine(), static (ref record) => record.Devices[0].Kind = DeviceKind.None));
-        Assert.False(Holds(GuestRecords.Machine(), static (ref record) => record.Devices[0].Kind = DeviceKind.Balloon + 1));
+        Assert.False(Holds(GuestRecords.Machine(), static (ref record) => record.Devices[0].Kind = VirtioKind.None));
+        Assert.False(Holds(GuestRecords.Machine(), static (ref record) => record.Devices[0].Kind = VirtioKind.Balloon + 1));
         Assert.False(Holds(GuestRecords.Machine(), static (ref record) => record.Devices[0].QueueCount = DeviceRecord.QueueLimit + 1));
         Assert.False(Holds(GuestRecords.Machine(), static (ref record) => record.Devices[0].QueueCount = 0));
-        Assert.False(Holds(GuestRecords.Machine(), static (ref record) => record.Devices[0].Counters[DeviceCounters.Of(DeviceKind.Block).Count] = 1));
-        Assert.True(Holds(GuestRecords.Machine(), static (ref record) => record.Devices[0].Counters[DeviceCounters.Of(DeviceKind.Block).Count - 1] = 1));
+        Assert.False(Holds(GuestRecords.Machine(), static (ref record) => record.Devices[0].Counters[DeviceCounters.Of(VirtioKind.Block).Count] = 1));
+        Assert.True(Holds(GuestRecords.Machine(), static (ref record) => record.Devices[0].Counters[DeviceCounters.Of(VirtioKind.Block).Count - 1] = 1));
     }
 
     [Fact]
     public void NoKindCountsMoreThanThereIsRoomFor() =>
-        Assert.All(Enum.GetValues<DeviceKind>(), kind =>
+        Assert.All(Enum.GetValues<VirtioKind>(), kind =>
         {
-            Assert.InRange(DeviceCounters.Of(kind).Count, kind == DeviceKind.None ? 0 : 3, DeviceCounters.Limit);
+            Assert.InRange(DeviceCounters.Of(kind).Count, kind == VirtioKind.None ? 0 : 3, DeviceCounters.Limit);
             Assert.Equal(DeviceCounters.Of(kind).Count, DeviceCounters.Of(kind).Distinct().Count());
         });
 }

@@ -30,7 +30,7 @@ static class GuestRecords
         record.MachineExits[6] = 4;
         record.MachineExitTimes[6] = Times(4, 10, 20);
         ref DeviceRecord disk = ref record.Devices[0];
-        disk.Kind = DeviceKind.Block;
+        disk.Kind = VirtioKind.Block;
         disk.QueueCount = 1;
         disk.Counters[0] = 11;
         disk.Counters[3] = 4096;
@@ -38,7 +38,7 @@ static class GuestRecords
         disk.RegisterFaults[5] = 2;
         disk.Queues[0] = Times(8, 1000, 3000);
         ref DeviceRecord net = ref record.Devices[1];
-        net.Kind = DeviceKind.Net;
+        net.Kind = VirtioKind.Net;
         net.QueueCount = 2;
         return record;
     }

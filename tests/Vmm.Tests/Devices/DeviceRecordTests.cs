@@ -16,20 +16,20 @@ public sealed class DeviceRecordTests
 {
     private static readonly RateLimiter s_limiter = new(RateLimit.None);
 
-    private static DeviceMetrics Metrics(DeviceKind kind) => kind switch
+    private static DeviceMetrics Metrics(VirtioKind kind) => kind switch
     {
-        DeviceKind.Block => new BlockMetrics(BlockDevice.MaximumQueues, s_limiter),
-        DeviceKind.Net => new NetMetrics(17, s_limiter, s_limiter),
-        DeviceKind.Console => new ConsoleMetrics((2 * ConsoleDevice.MaximumPorts) + 2),
-        DeviceKind.Vsock => new VsockMetrics(),
-        DeviceKind.Rng => new RngMetrics(s_limiter),
+        VirtioKind.Block => new BlockMetrics(BlockDevice.MaximumQueues, s_limiter),
+        VirtioKind.Net => new NetMetrics(17, s_limiter, s_limiter),
+        VirtioKind.Console => new ConsoleMetrics((2 * ConsoleDevice.MaximumPorts) + 2),
+        VirtioKind.Vsock => new VsockMetrics(),
+        VirtioKind.Rng => new RngMetrics(s_limiter),
         _ => new BalloonMetrics(),
     };
 
-    public static TheoryData<DeviceKind> Kinds => [.. Enum.GetValues<DeviceKind>()[1..]];
+    public static TheoryData<VirtioKind> Kinds => [.. Enum.GetValues<VirtioKind>()[1..]];
 
     [Theory, MemberData(nameof(Kinds))]
-    public void Every_count_has_a_name_and_every_queue_a_place(DeviceKind kind)
+    public void Every_count_has_a_name_and_every_queue_a_place(VirtioKind kind)
     {
         DeviceMetrics metrics = Metrics(kind);
         Dictionary<string, long> told = [];

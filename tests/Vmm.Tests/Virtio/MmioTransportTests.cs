@@ -547,8 +547,8 @@ public sealed class MmioTransportTests : IDisposable
     {
         _driver.Write(VIRTIO_MMIO_STATUS, 99);
         DeviceRecord record = default;
-        _device.Metrics.Write(ref record, DeviceKind.Rng);
-        Assert.Equal((DeviceKind.Rng, 2UL), (record.Kind, record.QueueCount));
+        _device.Metrics.Write(ref record, VirtioKind.Rng);
+        Assert.Equal((VirtioKind.Rng, 2UL), (record.Kind, record.QueueCount));
         Assert.Equal(1UL, record.RegisterFaults[(int)RegisterFault.Status]);
         Assert.Equal(0UL, record.QueueFaults[0]);
         Assert.Equal(0UL, record.Queues[1].SumNanoseconds);
