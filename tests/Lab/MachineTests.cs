@@ -152,7 +152,7 @@ public sealed class MachineTests
         foreach (string part in new[] { "bin", "dev", "proc", "sys", "tmp", "run" })
             Directory.CreateDirectory(Path.Combine(folder, part));
         File.Copy("/bin/busybox", Path.Combine(folder, "bin/busybox"), overwrite: true);
-        foreach (string applet in new[] { "sh", "cat", "echo", "md5sum", "uname", "hostname", "sleep", "kill", "dd", "stat", "grep" })
+        foreach (string applet in new[] { "sh", "cat", "echo", "md5sum", "uname", "hostname", "sleep", "kill", "dd", "stat" })
             if (!File.Exists(Path.Combine(folder, "bin", applet)))
                 File.CreateSymbolicLink(Path.Combine(folder, "bin", applet), "busybox");
         return $"build/test/machine/{name}";
@@ -207,10 +207,8 @@ public sealed class MachineTests
     }
 
     /// <summary>Its modules are compressed with xz; it is kept first, and called by a name.</summary>
-    [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    public void Debians_cloud_kernel_runs_a_program_in_an_image(int processors)
+    [Fact]
+    public void Debians_cloud_kernel_runs_a_program_in_an_image()
     {
         Laboratory.Need();
         Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
@@ -220,15 +218,14 @@ public sealed class MachineTests
             ["sh", "-c", $"""
             mount -t tmpfs tmpfs /var/lib && {sandbox} kernel add --name cloud {LabHost.Repository}/build/lab/cloud &&
                 {sandbox} kernel check cloud &&
-                {sandbox} run --kernel cloud --root {Image("root")} --memory 256M --cpus {processors} -- \
-                    sh -c 'uname -r; echo "processors: $(grep -c ^processor /proc/cpuinfo)"; exit 42'
+                {sandbox} run --kernel cloud --root {Image("cloud")} --memory 256M -- \
+                    sh -c 'uname -r; exit 42'
             """], limit: TimeSpan.FromSeconds(280));
         Assert.True(outcome.Status == 42, outcome.ToString());
         string[] lines = outcome.Text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal("cloud", lines[0]);
-        Assert.Contains("-cloud-amd64", lines[^2], StringComparison.Ordinal);
-        Assert.False(lines[^2].StartsWith("6.1.", StringComparison.Ordinal), lines[^2]);
-        Assert.Equal($"processors: {processors}", lines[^1]);
+        Assert.Contains("-cloud-amd64", lines[^1], StringComparison.Ordinal);
+        Assert.False(lines[^1].StartsWith("6.1.", StringComparison.Ordinal), lines[^1]);
     }
 
     [Fact]
