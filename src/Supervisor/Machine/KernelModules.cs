@@ -23,6 +23,13 @@ sealed class KernelModules
     private const int MaximumDepth = 16;
     private const int MaximumListBytes = 4 << 20;
 
+    /// <summary>Links are not followed: one leads to the kernel's source.</summary>
+    private static readonly EnumerationOptions s_enumeration = new()
+    {
+        RecurseSubdirectories = true, MaxRecursionDepth = MaximumDepth, IgnoreInaccessible = false,
+        AttributesToSkip = FileAttributes.ReparsePoint,
+    };
+
     private readonly HashSet<string> _builtIn = new(StringComparer.Ordinal);
 
     private readonly Dictionary<string, string> _files = new(StringComparer.Ordinal);
@@ -34,7 +41,7 @@ sealed class KernelModules
     {
         if (!Directory.Exists(folder))
             throw new UsageException($"--modules: there is no folder {folder}; name the folder that holds the kernel's modules");
-        foreach (string file in Directory.EnumerateFiles(folder, "*.ko*", SearchOption.AllDirectories))
+        foreach (string file in Directory.EnumerateFiles(folder, "*.ko*", s_enumeration))
         {
             if (_files.Count == MaximumFiles)
                 throw new UsageException($"--modules: {folder} holds more than {MaximumFiles} modules");
