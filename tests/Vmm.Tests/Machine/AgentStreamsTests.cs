@@ -12,19 +12,22 @@ public sealed class AgentStreamsTests : IDisposable
     private readonly FileDescriptor _output = FileDescriptor.CreateMemory("output", 0);
     private readonly FileDescriptor _error = FileDescriptor.CreateMemory("error", 0);
     private readonly List<AgentEnd> _ends = [];
+    private AgentStreams? _streams;
 
     public AgentStreamsTests() => (_socket, _guest) = FileDescriptor.CreateStreams();
 
     public void Dispose()
     {
+        // Who listens hears that nobody speaks any more.
+        _guest.Dispose();
+        _streams?.Finish();
+        _socket.Dispose();
         _output.Dispose();
         _error.Dispose();
-        _guest.Dispose();
-        _socket.Dispose();
     }
 
     private AgentStreams Streams(FileDescriptor? input = null, long limit = 0) =>
-        new(_socket, input, _output, _error, limit, _ends.Add);
+        _streams = new AgentStreams(_socket, input, _output, _error, limit, _ends.Add);
 
     private static byte[] Content(FileDescriptor file)
     {
