@@ -179,7 +179,7 @@ public sealed class AuditTests
     {
         string policy = Policy("[lifecycle, decisions]", whenFull);
         // A limit on the size of files stands for a broken disk.
-        string script = $"trap '' XFSZ; ulimit -f 20; exec '{Ring.Sandbox}' run --policy '{policy}' -- sh -c 'while :; do cat /data/plain.txt; done >/dev/null'";
+        string script = $"trap '' XFSZ; ulimit -f 32; exec '{Ring.Sandbox}' run --policy '{policy}' -- sh -c 'while :; do cat /data/plain.txt; done >/dev/null'";
         Outcome outcome = Capture.Run("/bin/bash", ["bash", "-c", script], SandboxRun.Environment(_folder, Places), _folder, null,
             TimeSpan.FromSeconds(60), static _ => []);
         Assert.Equal(status, outcome.Status);

@@ -91,6 +91,8 @@ public sealed class BackgroundTests : IDisposable
         int supervisor = (int)Inspect(id)["supervisorPid"]!;
         Sandbox("wait", id).Ended(0);
         Assert.True(SpinWait.SpinUntil(() => !Directory.Exists($"{s_place}/{id}"), 10_000));
+        // Its groups go last.
+        SpinWait.SpinUntil(() => !ControlGroups.MadeBy(supervisor).Any(), 10_000);
         Assert.Empty(ControlGroups.MadeBy(supervisor));
     }
 
