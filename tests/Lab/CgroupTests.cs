@@ -26,7 +26,7 @@ public sealed class CgroupTests
     static string FolderInLab => $"{LabHost.Repository}/build/test/hostile-vmm";
 
     /// <summary>One of their own, whose memory they use up.</summary>
-    static readonly Lazy<LabHost> s_host = new(() => new LabHost(new LabHostOptions { Name = "cgroups" }));
+    static readonly Lazy<LabHost> s_host = new(() => new LabHost(new LabHostOptions { Name = "cgroups", Processors = 2 }));
 
     static void Need()
     {
