@@ -36,6 +36,7 @@ sealed class AgentStreams : IMachineStreams
     private bool _hasEnded;
     private bool _outputOpen;
     private bool _errorOpen;
+    private bool _isBroken;
     private long _outputBytes;
 
     /// <param name="socket">To the agent: one that never waits.</param>
@@ -210,7 +211,9 @@ sealed class AgentStreams : IMachineStreams
         try
         {
             int length = AgentFrame.Write(kind, payload, _outgoing);
-            return WaitingStream.TryWrite(_socket, _outgoing.AsSpan(0, length), milliseconds);
+            // Behind half a frame nothing would be one.
+            _isBroken = _isBroken || !WaitingStream.TryWrite(_socket, _outgoing.AsSpan(0, length), milliseconds);
+            return !_isBroken;
         }
         finally
         {
