@@ -14,7 +14,7 @@ sealed unsafe class TestBroker : IDisposable
 {
     private readonly SeqpacketChannel _channel;
     private readonly Thread _thread;
-    private bool _disposed;
+    private bool _hasLeft;
 
     public TestBroker()
     {
@@ -115,17 +115,22 @@ sealed unsafe class TestBroker : IDisposable
     /// <summary>The host's port of the socket opened last.</summary>
     public int BoundPort { get; private set; }
 
-    /// <summary>The supervisor ends: its channel closes, and what it was asked has no answer.</summary>
-    public void Dispose()
+    /// <summary>The supervisor ends: its channel closes, what it was asked has no answer, and its servers live on.</summary>
+    public void Leave()
     {
-        if (_disposed)
+        if (_hasLeft)
             return;
-        _disposed = true;
+        _hasLeft = true;
         MayAnswer.Set();
         // Wakes the thread, which the other end's closing does too.
         shutdown(_channel.Socket.Value, SHUT_RDWR);
         _thread.Join();
         _channel.Dispose();
+    }
+
+    public void Dispose()
+    {
+        Leave();
         Vmm.Dispose();
         Streams.Dispose();
         Datagrams.Dispose();
