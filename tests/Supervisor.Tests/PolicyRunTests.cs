@@ -166,17 +166,32 @@ public sealed class PolicyRunTests : IDisposable
     {
         string ceiling = Write("ceiling.yaml", "version: 1\nextends: builtin:default.yaml\nguest: {memory: 512M}\nfiles: {rules: [{deny: execute, path: /tmp/**}]}\ncommand-line: [mount]\n");
         PolicyModel within = PolicyOpener.Load(Write("w.yaml", "version: 1\nextends: ceiling.yaml\nguest: {memory: 64M}\n"));
-        Ceiling.Check(within, ceiling, geteuid());
+        Ceiling.Check(within, false, ceiling, geteuid());
         OneLine.Refuses("memory: 512 MiB -> 1 GiB", () => Beyond(FakeHost.DefaultPolicy));
         PolicyModel beyond = Policy("guest: {memory: 512M}\ncommand-line: [mount]\n");
         OneLine.Refuses("open /tmp for execute", () => Beyond(beyond));
-        Ceiling.Check(FakeHost.DefaultPolicy, Path.Combine(_folder, "none.yaml"), geteuid());
+        Ceiling.Check(FakeHost.DefaultPolicy, false, Path.Combine(_folder, "none.yaml"), geteuid());
 
         object Beyond(PolicyModel policy)
         {
-            Ceiling.Check(policy, ceiling, geteuid());
+            Ceiling.Check(policy, false, ceiling, geteuid());
             return policy;
         }
+    }
+
+    [Fact]
+    public void ALearningRunDoesNotExceedTheCeilingEither()
+    {
+        string ceiling = Write("ceiling.yaml", "version: 1\nextends: builtin:default.yaml\nfiles: {rules: [{deny: execute, path: /tmp/**}]}\n");
+        PolicyModel policy = PolicyOpener.Load(Write("w.yaml", "version: 1\nextends: ceiling.yaml\n"));
+        Ceiling.Check(policy, false, ceiling, geteuid());
+        OneLine.Refuses("a learning run gives", () =>
+        {
+            Ceiling.Check(policy, true, ceiling, geteuid());
+            return policy;
+        });
+        string open = Write("open.yaml", "version: 1\nextends: builtin:default.yaml\n");
+        Ceiling.Check(PolicyOpener.Load(open), true, open, geteuid());
     }
 
     [Fact]
@@ -186,7 +201,7 @@ public sealed class PolicyRunTests : IDisposable
         File.CreateSymbolicLink(ceiling, Path.Combine(_folder, "nothing.yaml"));
         OneLine.Refuses("gone.yaml' cannot be opened", () =>
         {
-            Ceiling.Check(FakeHost.DefaultPolicy, ceiling, geteuid());
+            Ceiling.Check(FakeHost.DefaultPolicy, false, ceiling, geteuid());
             return ceiling;
         });
     }
