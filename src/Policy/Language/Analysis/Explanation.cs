@@ -6,14 +6,17 @@ namespace Sandbox.Policy.Language;
 /// <summary>Why a policy answers a request as it does, and the nearest rule that would change the answer.</summary>
 /// <param name="Without">For a rule that decides: the answer without it. Null when no rule decides.</param>
 /// <param name="Nearest">For a request that no rule matches: the allowing rule that comes closest; null when there is none.</param>
-public sealed record Explanation(Request Request, Decision Decision, Decision? Without, IRule? Nearest)
+/// <param name="HasRulesOnAddresses">The policy has rules on addresses that a guest may connect to.</param>
+public sealed record Explanation(Request Request, Decision Decision, Decision? Without, IRule? Nearest, bool HasRulesOnAddresses)
 {
     public static Explanation Of(CompiledPolicy policy, Request request)
     {
         Decision decision = Ask.About(policy, request);
+        bool onAddresses = policy.Model.NetworkRules.Any(rule =>
+            rule.Action == NetworkAction.Connect && rule.Targets.Any(target => target.Name is null));
         return decision.Rule is null
-            ? new Explanation(request, decision, null, NearestRule(policy, request))
-            : new Explanation(request, decision, AnswerWithout(policy, decision.Rule, request), null);
+            ? new Explanation(request, decision, null, NearestRule(policy, request), onAddresses)
+            : new Explanation(request, decision, AnswerWithout(policy, decision.Rule, request), null, onAddresses);
     }
 
     static Decision? AnswerWithout(CompiledPolicy policy, IRule rule, Request request)
@@ -66,6 +69,8 @@ public sealed record Explanation(Request Request, Decision Decision, Decision? W
             Append(text, "decided by", rule);
         else
             text.Append("no rule matches, and what is not allowed is denied\n");
+        if (Request is Request.Connect { Address: null } && HasRulesOnAddresses)
+            text.Append("this is about rules that name the host: rules on addresses hold for those that it turns out to have\n");
         if (Without is Decision without)
         {
             text.Append($"without that rule it would be {(without.Allowed ? "allowed" : "denied")}");
