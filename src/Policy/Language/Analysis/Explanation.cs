@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using Sandbox.Policy.Contract;
 
@@ -47,17 +49,51 @@ public sealed record Explanation(Request Request, Decision Decision, Decision? W
                 return candidates.OrderByDescending(candidate => Shared(candidate.Item2, open.Path))
                     .ThenByDescending(candidate => (candidate.Access & open.Access) != 0).Select(candidate => candidate.Item1)
                     .FirstOrDefault(candidate => candidate is not null);
-            case Request.Connect:
-                return policy.Model.NetworkRules.FirstOrDefault(rule => rule.Allow && rule.Action == NetworkAction.Connect);
-            case Request.Listen:
-                return policy.Model.NetworkRules.FirstOrDefault(rule => rule.Allow && rule.Action == NetworkAction.Listen);
-            case Request.Resolve:
-                return policy.Model.NetworkRules.FirstOrDefault(rule => rule.Allow && rule.Action == NetworkAction.Resolve);
+            case Request.Connect { Address: IPAddress address } connect:
+                return NearestRule(policy, NetworkAction.Connect, target => Shared(target, address), connect.Protocol, connect.Port);
+            case Request.Connect connect:
+                return NearestRule(policy, NetworkAction.Connect, target => Shared(target, connect.Host), connect.Protocol, connect.Port);
+            case Request.Listen listen:
+                return NearestRule(policy, NetworkAction.Listen, target => Shared(target, listen.Address), listen.Protocol, listen.Port);
+            case Request.Resolve resolve:
+                return NearestRule(policy, NetworkAction.Resolve, target => Shared(target, resolve.Name), null, 0);
             case Request.SystemCall call:
                 return policy.Model.SystemCallRules.FirstOrDefault(rule => rule.Allow && rule.Numbers.Contains(call.Number));
             default:
                 return policy.Model.Devices.Count > 0 ? policy.Model.Devices[0] : null;
         }
+    }
+
+    /// <summary>The target counts most, then the protocol, then the port.</summary>
+    static NetworkRule? NearestRule(
+        CompiledPolicy policy, NetworkAction action, Func<NetworkTarget, int> shared, NetworkProtocol? protocol, ushort port) =>
+        policy.Model.NetworkRules.Where(rule => rule.Allow && rule.Action == action)
+            .OrderByDescending(rule => rule.Targets.Max(shared))
+            .ThenByDescending(rule => rule.Protocol is null || rule.Protocol == protocol)
+            .ThenByDescending(rule => rule.Ports.Any(range => port >= range.First && port <= range.Last))
+            .FirstOrDefault();
+
+    /// <summary>A target that holds what is asked about comes before all that share some of it.</summary>
+    const int Held = 1000;
+
+    /// <summary>Bits at the beginning.</summary>
+    static int Shared(NetworkTarget target, IPAddress address)
+    {
+        if (target.Name is not null || target.Block.BaseAddress.AddressFamily != address.AddressFamily)
+            return -1;
+        UInt128 differing = NetworkCompiler.Number(target.Block.BaseAddress) ^ NetworkCompiler.Number(address);
+        int bits = (int)UInt128.LeadingZeroCount(differing) - (address.AddressFamily == AddressFamily.InterNetwork ? 96 : 0);
+        return bits >= target.Block.PrefixLength ? Held + target.Block.PrefixLength : bits;
+    }
+
+    /// <summary>Labels at the end.</summary>
+    static int Shared(NetworkTarget target, string name)
+    {
+        if (target.Name is null)
+            return -1;
+        return target.Name == name
+            ? Held
+            : target.Name.Split('.').Reverse().Zip(name.Split('.').Reverse()).TakeWhile(pair => pair.First == pair.Second).Count();
     }
 
     static int Shared(string a, string b) => a.Split('/').Zip(b.Split('/')).TakeWhile(pair => pair.First == pair.Second).Count();
