@@ -4,6 +4,7 @@ using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Planning;
+using Sandbox.Supervisor.PolicyTools;
 using Xunit;
 using static Sandbox.Host.Libc;
 
@@ -192,6 +193,28 @@ public sealed class PolicyRunTests : IDisposable
         });
         string open = Write("open.yaml", "version: 1\nextends: builtin:default.yaml\n");
         Ceiling.Check(PolicyOpener.Load(open), true, open, geteuid());
+    }
+
+    /// <summary>~ and the home's own name are one path, for the policy's user and for one that the command line names.</summary>
+    [Fact]
+    public void AUserWhoseHomeIsShownTwiceIsRefused()
+    {
+        PolicyModel policy = Policy("files: {show: [{path: /home/bob, from: /usr, access: none, because: x}]}\n");
+        PolicyBounds.Check(s_plain, policy);
+        Assert.True(UserText.TryParse("bob", out GuestUser bob, out _));
+        OneLine.Refuses("/home/bob (", () => Plan(policy, s_plain with { User = bob }));
+    }
+
+    [Fact]
+    public void AReportOfCasesThatCannotBeWrittenIsTold()
+    {
+        Write("p.yaml", "version: 1\nfragment: true\n");
+        Directory.CreateDirectory(Path.Combine(_folder, "cases"));
+        Write("cases/c.yaml", "policy: ../p.yaml\ncases: [{request: open /x for read, expect: deny}]\n");
+        string cases = Path.Combine(_folder, "cases"), report = Path.Combine(_folder, "report.xml");
+        OneLine.Refuses("cannot be written", () => CaseRunner.Run(cases, Path.Combine(_folder, "none", "report.xml"), null));
+        Assert.Equal(0, CaseRunner.Run(cases, report, null));
+        Assert.Contains("<testcase", File.ReadAllText(report), StringComparison.Ordinal);
     }
 
     [Fact]
