@@ -4,6 +4,7 @@ using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Planning;
+using Sandbox.Supervisor.PolicyTools;
 using Xunit;
 using static Sandbox.Host.Libc;
 
@@ -166,17 +167,54 @@ public sealed class PolicyRunTests : IDisposable
     {
         string ceiling = Write("ceiling.yaml", "version: 1\nextends: builtin:default.yaml\nguest: {memory: 512M}\nfiles: {rules: [{deny: execute, path: /tmp/**}]}\ncommand-line: [mount]\n");
         PolicyModel within = PolicyOpener.Load(Write("w.yaml", "version: 1\nextends: ceiling.yaml\nguest: {memory: 64M}\n"));
-        Ceiling.Check(within, ceiling, geteuid());
+        Ceiling.Check(within, false, ceiling, geteuid());
         OneLine.Refuses("memory: 512 MiB -> 1 GiB", () => Beyond(FakeHost.DefaultPolicy));
         PolicyModel beyond = Policy("guest: {memory: 512M}\ncommand-line: [mount]\n");
         OneLine.Refuses("open /tmp for execute", () => Beyond(beyond));
-        Ceiling.Check(FakeHost.DefaultPolicy, Path.Combine(_folder, "none.yaml"), geteuid());
+        Ceiling.Check(FakeHost.DefaultPolicy, false, Path.Combine(_folder, "none.yaml"), geteuid());
 
         object Beyond(PolicyModel policy)
         {
-            Ceiling.Check(policy, ceiling, geteuid());
+            Ceiling.Check(policy, false, ceiling, geteuid());
             return policy;
         }
+    }
+
+    [Fact]
+    public void ALearningRunDoesNotExceedTheCeilingEither()
+    {
+        string ceiling = Write("ceiling.yaml", "version: 1\nextends: builtin:default.yaml\nfiles: {rules: [{deny: execute, path: /tmp/**}]}\n");
+        PolicyModel policy = PolicyOpener.Load(Write("w.yaml", "version: 1\nextends: ceiling.yaml\n"));
+        Ceiling.Check(policy, false, ceiling, geteuid());
+        OneLine.Refuses("a learning run gives", () =>
+        {
+            Ceiling.Check(policy, true, ceiling, geteuid());
+            return policy;
+        });
+        string open = Write("open.yaml", "version: 1\nextends: builtin:default.yaml\n");
+        Ceiling.Check(PolicyOpener.Load(open), true, open, geteuid());
+    }
+
+    /// <summary>~ and the home's own name are one path, for the policy's user and for one that the command line names.</summary>
+    [Fact]
+    public void AUserWhoseHomeIsShownTwiceIsRefused()
+    {
+        PolicyModel policy = Policy("files: {show: [{path: /home/bob, from: /usr, access: none, because: x}]}\n");
+        PolicyBounds.Check(s_plain, policy);
+        Assert.True(UserText.TryParse("bob", out GuestUser bob, out _));
+        OneLine.Refuses("/home/bob (", () => Plan(policy, s_plain with { User = bob }));
+    }
+
+    [Fact]
+    public void AReportOfCasesThatCannotBeWrittenIsTold()
+    {
+        Write("p.yaml", "version: 1\nfragment: true\n");
+        Directory.CreateDirectory(Path.Combine(_folder, "cases"));
+        Write("cases/c.yaml", "policy: ../p.yaml\ncases: [{request: open /x for read, expect: deny}]\n");
+        string cases = Path.Combine(_folder, "cases"), report = Path.Combine(_folder, "report.xml");
+        OneLine.Refuses("cannot be written", () => CaseRunner.Run(cases, Path.Combine(_folder, "none", "report.xml"), null));
+        Assert.Equal(0, CaseRunner.Run(cases, report, null));
+        Assert.Contains("<testcase", File.ReadAllText(report), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -186,7 +224,7 @@ public sealed class PolicyRunTests : IDisposable
         File.CreateSymbolicLink(ceiling, Path.Combine(_folder, "nothing.yaml"));
         OneLine.Refuses("gone.yaml' cannot be opened", () =>
         {
-            Ceiling.Check(FakeHost.DefaultPolicy, ceiling, geteuid());
+            Ceiling.Check(FakeHost.DefaultPolicy, false, ceiling, geteuid());
             return ceiling;
         });
     }

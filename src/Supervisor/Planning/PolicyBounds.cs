@@ -31,6 +31,8 @@ static class PolicyBounds
             Require(policy, Freedom.Environment, "--env", "variables beyond the policy's");
         if (options.User is not null && options.User != CompiledPolicy.UserOf(policy))
             Require(policy, Freedom.Identity, "--user", "another user than the policy's");
+        foreach ((ShownFile entry, ShownFile other) in PolicyCheck.ShownTwice(policy, (options.User ?? CompiledPolicy.UserOf(policy)).Home))
+            throw new UsageException($"--user: for this user {entry.Path} ({entry.Span}) and {other.Path} ({other.Span}) are one path; name another user");
         if (options.Hostname is not null && options.Hostname != policy.Hostname?.Value)
             Require(policy, Freedom.Identity, "--hostname", "another host name than the policy's");
     }

@@ -39,7 +39,7 @@ static class CaseRunner
         }
 
         if (junit is not null)
-            File.WriteAllText(junit, CaseReport.JUnit(suites));
+            TextFile.Write(junit, CaseReport.JUnit(suites));
         text.Append($"{passed} passed, {failed} failed\n");
         return PolicyTool.Print(text.ToString(), failed > 0 ? Failed : 0);
     }

@@ -49,8 +49,10 @@ static class NetworkSpace
         """;
 
     /// <param name="words">What the sandbox is told to do with the policy and the command; null for run.</param>
+    /// <param name="withFiles">Its streams are no pipes: files, of which nobody has to wait for.</param>
     public static (Outcome Outcome, string[] Reached) Run(
-        string policy, string[] command, IReadOnlyDictionary<string, string>? environment = null, string[]? words = null)
+        string policy, string[] command, IReadOnlyDictionary<string, string>? environment = null, string[]? words = null,
+        bool withFiles = false)
     {
         Need();
         string folder = Case.NewFolder("network");
@@ -62,9 +64,11 @@ static class NetworkSpace
         bool mounts = !policy.StartsWith("version", StringComparison.Ordinal);
         string world = Path.Combine(Ring.Repository, "tests", "EndToEnd", "Network", "world.py");
         string[] mount = mounts ? ["--mount", $"{folder}:/world:rw", "--user", SandboxRun.User] : [];
+        const string toFiles = "\"$@\" </dev/null >out 2>err; status=$?; cat out; cat err >&2; exit $status";
+        string[] shell = withFiles ? ["sh", "-c", toFiles, "sh"] : [];
         Outcome outcome = Native.Run(
             [
-                "unshare", .. Namespaces!, "--", "python3", world, folder, Ring.Sandbox, .. words ?? ["run"], "--policy", file,
+                "unshare", .. Namespaces!, "--", "python3", world, folder, .. shell, Ring.Sandbox, .. words ?? ["run"], "--policy", file,
                 .. mount, "--", .. command,
             ],
             folder, environment: environment, timeout: TimeSpan.FromSeconds(100));

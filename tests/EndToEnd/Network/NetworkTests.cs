@@ -22,6 +22,15 @@ public sealed class NetworkTests
         Assert.Equal(["tcp 192.0.2.10 8000"], reached);
     }
 
+    /// <summary>The thread that waits for sockets is there although no stream needs it.</summary>
+    [Fact]
+    public void A_host_is_fetched_from_also_when_all_streams_are_files()
+    {
+        const string program = "import urllib.request as u; print(u.urlopen('http://files.example:8000/x').read().decode(), end='')";
+        (Outcome outcome, _) = NetworkSpace.Run(OneHost, ["python3", "-c", program], withFiles: true);
+        Assert.Equal(string.Concat(Enumerable.Repeat("file from 8000\n", 1000)), outcome.Ended(0).Text);
+    }
+
     [Fact]
     public void Nothing_else_is_reached()
     {

@@ -38,6 +38,19 @@ public class ComparisonBoundTests
             "network:\n" + Many(9_000, i => $"  - {{allow: connect, to: 8.{i / 256}.{i % 256}.0/25, port: [{i + 1}, {i + 7}-{i + 2000}]}}")
         },
         {
+            "ports of all addresses beside blocks",
+            "network:\n" + Many(5_000, i => $"  - {{deny: connect, to: {i % 223 + 1}.{i / 223}.0.0/16, port: {i * 13 % 65536}}}")
+                + Many(4_900, i => $"  - {{allow: connect, to: 0.0.0.0/0, port: {i * 11 % 65536}}}"),
+            "network:\n" + Many(5_000, i => $"  - {{deny: connect, to: {i % 223 + 1}.{i / 223}.0.0/16, port: {i * 7 % 65536}}}")
+                + Many(4_900, i => $"  - {{allow: connect, to: 0.0.0.0/0, port: {i * 3 % 65536}}}")
+        },
+        {
+            "names and what they may stand for",
+            "network:\n" + Many(4_000, i => $"  - {{allow: connect, to: a{i}.org, port: {i * 13 % 65536}}}") + Many(4_000, i => $"  - {{deny: connect, to: b{i}.org}}"),
+            "network:\n" + Many(4_000, i => $"  - {{allow: connect, to: a{i}.org, port: {i * 13 % 65536}}}")
+                + Many(5_000, i => $"  - {{deny: connect, to: {i % 223 + 1}.{i / 223}.0.0/16}}")
+        },
+        {
             "ports around everything", "network:\n" + Many(4_000, i => $"  - {{deny: connect, to: '::/{i % 100}', port: {i * 13 % 65536}}}"),
             "network:\n" + Many(4_000, i => $"  - {{deny: connect, to: '2001:db8:{i:x}::/48', port: {i * 11 % 65536}}}")
         },
@@ -76,6 +89,47 @@ public class ComparisonBoundTests
         Assert.True(seconds <= MaximumCpuSeconds, $"{what}: {seconds:f2} s");
         Assert.True(bytes <= MaximumBytes, $"{what}: {bytes >> 20} MiB");
         Assert.True(comparison.Differences.Count > 0 || !comparison.IsExact, $"{what}: nothing differs");
+    }
+
+    [Theory]
+    [MemberData(nameof(Heavy), DisableDiscoveryEnumeration = true)]
+    public void LookingForRemarkableRulesEndsSoonAndTakesLittle(string what, string policy, string other)
+    {
+        foreach (string text in (string[])[policy, other])
+        {
+            CompiledPolicy compiled = MemoryFiles.Fragment(text);
+            long bytes = GC.GetAllocatedBytesForCurrentThread();
+            double start = CpuSeconds();
+            Lint.Check(compiled, new Diagnostics());
+            Assert.InRange(CpuSeconds() - start, 0, MaximumCpuSeconds);
+            Assert.True(GC.GetAllocatedBytesForCurrentThread() - bytes <= MaximumBytes, what);
+        }
+    }
+
+    [Fact]
+    public void ExtendingEndsSoon()
+    {
+        const string start = "version: 1\nfragment: true\n";
+        string words = string.Join(", ", Enumerable.Repeat("mount", 30_000));
+        string Text(string name, string word) => start + $"command-line: [{words.Replace("mount", word, StringComparison.Ordinal)}]\n"
+            + "guest:\n  pass-environment:\n" + Many(40_000, i => $"    - {name}{i}");
+        var files = new MemoryFiles { ["base.yaml"] = Text("A", "mount") };
+        double seconds = CpuSeconds();
+        Diagnostics found = MemoryFiles.Check(Text("B", "identity") + "extends: base.yaml\n", files);
+        Assert.InRange(CpuSeconds() - seconds, 0, MaximumCpuSeconds);
+        Assert.Equal(70_000, found.List.Count + found.Dropped);
+    }
+
+    [Fact]
+    public void CasesThatNameTheirRulesEndSoon()
+    {
+        CompiledPolicy policy = MemoryFiles.Fragment(Shown + Many(9_900, i => $"    - {{deny: read, path: /d/f{i}}}"));
+        var diagnostics = new Diagnostics();
+        string cases = "policy: p\ncases:\n" + Many(9_900, i => $"  - {{request: open /d/f{i} for read, expect: deny, by: deny read of /d/f{i}}}");
+        double seconds = CpuSeconds();
+        CaseFile file = CaseFile.Read(new SourceText("c.yaml", cases), "/home/sandbox", diagnostics)!;
+        Assert.All(file.Run(policy), result => Assert.Null(result.Problem));
+        Assert.InRange(CpuSeconds() - seconds, 0, MaximumCpuSeconds);
     }
 
     /// <summary>More combinations than a number of 64 bits counts.</summary>

@@ -82,6 +82,9 @@ public class ComparisonTests
     [InlineData("network: [{allow: connect, to: 8.8.8.0/24, port: 53}]", "network: [{allow: connect, to: 8.8.8.0/25, port: 53}]", "connect tcp 8.8.8.128:53", Change.Denied)]
     [InlineData("network: [{allow: connect, to: 0.0.0.0/0}]", "network: [{allow: connect, to: [0.0.0.0/0, 169.254.169.254]}]", "connect tcp 169.254.169.254:0", Change.Allowed)]
     [InlineData("network: [{allow: resolve, to: '*.a.org'}]", "network: [{allow: resolve, to: a.org}]", "resolve other.a.org", Change.Denied)]
+    [InlineData("network: [{allow: connect, to: 8.8.8.0/24}, {deny: connect, to: b.org}]", "network: [{allow: connect, to: 8.8.8.0/24}]", "connect tcp 8.8.8.0:0 when b.org is there", Change.Allowed)]
+    [InlineData("network: [{allow: connect, to: a.org}, {deny: connect, to: 8.8.8.0/24, port: 53}]", "network: [{allow: connect, to: a.org}]", "connect tcp 8.8.8.0:53 when a.org is there", Change.Allowed)]
+    [InlineData("network: [{allow: connect, to: a.org, port: 9}, {deny: connect, to: b.org}]", "network: [{allow: connect, to: a.org, port: 9}]", "connect tcp a.org:9 when b.org is there too", Change.Allowed)]
     [InlineData("guest: {memory: 1G}", "guest: {memory: 2G}", "memory: 1 GiB -> 2 GiB", Change.Allowed)]
     [InlineData("    - {path: /m, memory: true, size: 8K}", "    - {path: /m, memory: true, size: 4K}", "/m holds: 8 KiB -> 4 KiB", Change.Denied)]
     [InlineData("    - {path: /m, memory: true, size: 8K}", "    - {path: /m, memory: true}", "/m holds: 8 KiB -> no bound of its own", Change.Allowed)]
@@ -96,6 +99,84 @@ public class ComparisonTests
         PolicyComparison comparison = PolicyComparer.Compare(MemoryFiles.Fragment(Files + old), MemoryFiles.Fragment(Files + changed));
         Assert.Contains((witness, change), comparison.Differences.Select(found => (found.Witness, found.Change)));
         Assert.Equal(comparison.Differences.All(found => found.Change == Change.Denied), comparison.IsNoWider);
+    }
+
+    /// <summary>
+    /// A policy and the same without one of its network rules, with names that stand for addresses: whatever changes for
+    /// an address is a difference in that direction.
+    /// </summary>
+    [Fact]
+    public void WhatNamesMayStandForIsCompared()
+    {
+        int allowed = 0, denied = 0;
+        for (int seed = 1; seed <= 400; seed++)
+        {
+            var random = new RandomPolicy(seed);
+            CompiledPolicy whole = MemoryFiles.Fragment(random.Text());
+            for (int left = 0; left < whole.Model.NetworkRules.Count; left++)
+            {
+                PolicyModel model = whole.Model with { NetworkRules = [.. whole.Model.NetworkRules.Where((_, i) => i != left)] };
+                CompiledPolicy less = CompiledPolicy.Compile(model, "/home/sandbox", new Diagnostics())!;
+                HashSet<Change> found = [.. PolicyComparer.Compare(whole, less).Differences.Select(difference => difference.Change)];
+                for (int i = 0; i < 20; i++)
+                {
+                    Dictionary<string, IReadOnlyList<IPAddress>> pins = random.Pins();
+                    NetworkRules before = CompiledPolicy.Pin(whole.Model, pins), after = CompiledPolicy.Pin(model, pins);
+                    IPAddress address = random.AnyAddress();
+                    ushort port = random.AnyPort();
+                    bool was = before.Decide(NetworkAction.Connect, NetworkProtocol.Tcp, address, port).Allowed;
+                    bool becomes = after.Decide(NetworkAction.Connect, NetworkProtocol.Tcp, address, port).Allowed;
+                    if (was == becomes)
+                        continue;
+                    (allowed, denied) = becomes ? (allowed + 1, denied) : (allowed, denied + 1);
+                    Assert.True(
+                        found.Contains(becomes ? Change.Allowed : Change.Denied),
+                        $"seed {seed} without {whole.Model.NetworkRules[left].Text}: {address} {port}");
+                }
+            }
+        }
+
+        Assert.InRange(allowed, 100, int.MaxValue);
+        Assert.InRange(denied, 100, int.MaxValue);
+    }
+
+    /// <summary>A region that begins with IPv4 addresses in IPv6 dress, which are asked about as such, and goes on behind.</summary>
+    [Fact]
+    public void WhatLiesBehindMappedAddressesIsCompared()
+    {
+        // All below ::ffff:0:0: 81 bits and more.
+        string below = string.Join(", ", Enumerable.Range(81, 16).Select(bits => $"'::{0x10000 - (1 << (97 - bits)):x}:0:0/{bits}'"));
+        PolicyComparison comparison = PolicyComparer.Compare(
+            MemoryFiles.Fragment(Files), MemoryFiles.Fragment(Files + $"network: [{{allow: connect, to: '::/79'}}, {{deny: connect, to: [{below}]}}]"));
+        Assert.Equal(
+            ["connect tcp [::1:0:0:0]:0", "connect udp [::1:0:0:0]:0"], comparison.Differences.Select(found => found.Witness));
+    }
+
+    /// <summary>"a" is all that a* and *a match and a*a does not; it is spelt out elsewhere only.</summary>
+    [Fact]
+    public void ANameThatIsAloneInItsClassIsCompared()
+    {
+        const string start = Files + "    - {path: /w, memory: true, access: none}\n  rules:\n    - {allow: read, path: [/d/a, /w/a*]}\n";
+        CompiledPolicy old = MemoryFiles.Fragment(start + "    - {deny: read, path: /w/*a}\n");
+        CompiledPolicy changed = MemoryFiles.Fragment(start + "    - {deny: read, path: /w/a*a}\n");
+        Assert.Equal(("open /w/a for read", Change.Allowed), WitnessOf(PolicyComparer.Compare(old, changed)));
+        Assert.Equal(("open /w/a for read", Change.Denied), WitnessOf(PolicyComparer.Compare(changed, old)));
+
+        static (string, Change) WitnessOf(PolicyComparison comparison)
+        {
+            Difference difference = Assert.Single(comparison.Differences);
+            return (difference.Witness, difference.Change);
+        }
+    }
+
+    [Fact]
+    public void NamesThatAreTooLongForAnyFileMakeNoDifference()
+    {
+        string begins = new('a', 200), ends = new('b', 200);
+        string start = Files + $"    - {{path: /w, memory: true, access: none}}\n  rules:\n    - {{allow: read, path: /w/{begins}*}}\n";
+        CompiledPolicy old = MemoryFiles.Fragment(start + $"    - {{deny: read, path: /w/*{ends}}}\n");
+        CompiledPolicy changed = MemoryFiles.Fragment(start);
+        Assert.True(PolicyComparer.Compare(old, changed).IsEqual);
     }
 
     [Fact]

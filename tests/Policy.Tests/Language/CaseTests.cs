@@ -63,6 +63,13 @@ public class CaseTests
         Assert.Single(Read("  - {request: open /d/x for read, expect: allow}\n  - {request: open /d//x for read, expect: allow}\n").Diagnostics.List).Kind.Name);
 
     [Fact]
+    public void MoreCasesThanAreRunAreRefused()
+    {
+        string cases = string.Concat(Enumerable.Range(0, 10_001).Select(i => $"  - {{request: open /d/{i} for read, expect: allow}}\n"));
+        Assert.Equal("too-large", Assert.Single(Read(cases).Diagnostics.List).Kind.Name);
+    }
+
+    [Fact]
     public void RulesThatNoCaseReachesAreNamed()
     {
         CaseFile file = Read("  - {request: open /d/x for read, expect: allow}\n  - {request: open /d/secret for read, expect: deny}\n").File!;

@@ -64,7 +64,43 @@ public class CompositionTests
     [InlineData("network: [{deny: connect, to: 192.0.2.1}]")]
     [InlineData("guest: {processes: 10}")]
     [InlineData("guest: {kind: process, user: alice, pass-environment: LANG}")]
+    [InlineData("command-line: []")]
     public void NarrowingNeedsNone(string text) => Extend(text);
+
+    [Fact]
+    public void TheFreedomsOfWhatIsExtendedCanBeGivenUp()
+    {
+        Assert.True(Extend("").Model.Allows(Freedom.Mount));
+        Assert.Empty(Extend("command-line: []").Model.Freedoms);
+        Assert.DoesNotContain(Extend("command-line: [{value: identity, because: x}]").Model.Freedoms, freedom => freedom.Value == Freedom.Mount);
+    }
+
+    /// <summary>A fragment leaves open what it does not say; a policy that can be used by itself means the default.</summary>
+    [Theory]
+    [InlineData("guest: {kind: machine}")]
+    [InlineData("guest: {platforms: [kvm, lite]}")]
+    public void WhatAPolicyDoesNotSayIsItsDefault(string text)
+    {
+        var files = new MemoryFiles
+        {
+            ["part.yaml"] = "version: 1\nfragment: true\nguest: {user: alice}\n",
+            ["whole.yaml"] = "version: 1\nguest: {cpus: 1, memory: 1G, time: 1h, cpu-time: 1h, processes: 1, open-files: 9, output: 1M, tmp-size: 1M}\n",
+        };
+        Diagnostics Check(string extended) => MemoryFiles.Check($"version: 1\nfragment: true\nextends: {extended}\n{text}\n", files);
+        Assert.Empty(Check("part.yaml").List);
+        Assert.Equal("unexplained-widening", Assert.Single(Check("whole.yaml").List).Kind.Name);
+        Assert.Equal("unexplained-widening", Assert.Single(Check("[whole.yaml, part.yaml]").List).Kind.Name);
+    }
+
+    [Theory]
+    [InlineData("'~'", "/home/alice")]
+    [InlineData("/home/alice/x", "'~/x'")]
+    public void TheHomeIsShownUnderOneNameOnly(string one, string other)
+    {
+        Diagnostics diagnostics = MemoryFiles.Check(
+            $"version: 1\nfragment: true\nguest: {{user: alice}}\nfiles: {{show: [{{path: {one}, memory: true}}, {{path: {other}, memory: true, access: none}}]}}\n");
+        Assert.Equal("conflict", Assert.Single(diagnostics.List).Kind.Name);
+    }
 
     [Fact]
     public void WhatIsExtendedComesFirstAndKeepsItsPlace()

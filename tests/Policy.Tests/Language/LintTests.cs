@@ -33,6 +33,12 @@ public class LintTests
     [InlineData("network:\n  - {allow: connect, to: 10.0.0.0/8, because: x}\n  - {deny: connect, to: 10.0.0.0/8, port: 0-65534, because: x}\n", new string[0])]
     [InlineData("network:\n  - {allow: resolve, to: '*.a.org', because: x}\n  - {deny: resolve, to: '*.org', because: x}\n", new[] { "7 shadowed-rule" })]
     [InlineData("syscalls:\n  - {allow: open, because: x}\n  - {deny: '@all', because: x}\n", new[] { "7 shadowed-rule" })]
+    [InlineData("network:\n  - {allow: resolve, to: '*.org', because: x}\n  - {deny: resolve, to: any.org, because: x}\n", new string[0])]
+    [InlineData("syscalls:\n  - {allow: close, because: x}\n  - {deny: close, when: {argument: 0, as: int, is: '>=', value: 0}, because: x}\n", new[] { "7 shadowed-rule" })]
+    [InlineData("syscalls:\n  - {deny: open, when: {argument: 1, as: int, is: '>', value: 5}, because: x}\n  - {deny: open, when: {argument: 1, as: int, is: '>', value: 7}, because: x}\n", new[] { "8 shadowed-rule" })]
+    [InlineData("syscalls:\n  - {deny: open, when: {argument: 1, as: int, is: <, value: 0}, because: x}\n", new[] { "7 shadowed-rule" })]
+    [InlineData("syscalls:\n  - {deny: open, when: [{argument: 1, as: int, is: ==, value: 1}, {argument: 1, as: int, is: ==, value: 2}], because: x}\n", new[] { "7 shadowed-rule" })]
+    [InlineData("syscalls:\n  - {deny: open, when: {argument: 1, as: int, mask: 3, is: ==, value: 1}, because: x}\n  - {deny: open, when: {argument: 1, as: int, mask: 6, is: ==, value: 2}, because: x}\n", new string[0])]
     [InlineData("guest: {user: root, time: none}\n", new[] { "6 no-limit", "6 super-user" })]
     public void ItIsFlagged(string text, string[] expected) => Assert.Equal(expected, Findings(Start + text).Order());
 }

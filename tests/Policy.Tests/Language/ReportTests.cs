@@ -88,6 +88,40 @@ public class ReportTests
         Assert.Contains(expected, Explanation.Of(policy, Request.TryParse(request, "/", out _)!).Text(), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("connect tcp 8.8.8.9:54", 5)]
+    [InlineData("connect tcp 8.8.9.9:53", 5)]
+    [InlineData("connect udp 192.0.2.1:443", 4)]
+    [InlineData("connect tcp [2001:db8::2]:443", 6)]
+    [InlineData("connect tcp www.example.org:443", 7)]
+    [InlineData("connect tcp example.org:80", 7)]
+    [InlineData("listen tcp 0.0.0.0:81", 8)]
+    [InlineData("resolve example.com", 9)]
+    public void TheNearestNetworkRuleIsTheOneThatSharesMost(string request, int line)
+    {
+        CompiledPolicy policy = MemoryFiles.Fragment("""
+            network:
+              - {allow: connect, to: 192.0.2.0/24, protocol: tcp, port: 443}
+              - {allow: connect, to: 8.8.8.0/24, port: 53}
+              - {allow: connect, to: '2001:db8::1'}
+              - {allow: connect, to: example.org, port: 443}
+              - {allow: listen, to: 0.0.0.0, port: 80}
+              - {allow: resolve, to: '*.example.com'}
+              - {allow: resolve, to: example.org}
+            """);
+        Assert.Equal(line, Explanation.Of(policy, Request.TryParse(request, "/", out _)!).Nearest!.Span.Line);
+    }
+
+    [Theory]
+    [InlineData("", false)]
+    [InlineData(", {allow: connect, to: 192.0.2.0/24}", true)]
+    public void AnAnswerAboutANameSaysThatRulesOnAddressesHoldToo(string more, bool said)
+    {
+        CompiledPolicy policy = MemoryFiles.Fragment($"network: [{{allow: connect, to: a.example}}{more}]\n");
+        string text = Explanation.Of(policy, Request.TryParse("connect tcp b.example:443", "/", out _)!).Text();
+        Assert.Equal(said, text.Contains("rules on addresses hold", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void MoreExposureScoresHigher()
     {

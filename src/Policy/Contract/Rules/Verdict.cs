@@ -6,5 +6,8 @@ public readonly record struct Verdict(bool Allowed, int Rule)
 {
     public const int NoRule = -1;
 
+    /// <summary>A rule denies, which no rule that allows can change.</summary>
+    public bool IsDeny => !Allowed && Rule != NoRule;
+
     public static Verdict Unmatched { get; } = new(false, NoRule);
 }

@@ -33,7 +33,10 @@ public sealed record CaseFile(SourceText Source, string Policy, IReadOnlyList<Po
         var root = (YamlMap)node;
         var cases = new List<PolicyCase>();
         var requests = new Dictionary<string, SourceSpan>(StringComparer.Ordinal);
-        foreach (YamlMap item in ((YamlList)root["cases"]!).Items.Cast<YamlMap>().Take(MaximumCases))
+        var items = (YamlList)root["cases"]!;
+        if (items.Items.Count > MaximumCases)
+            diagnostics.Add(DiagnosticKind.TooLarge, items.Span, $"the file has {items.Items.Count} cases; {MaximumCases} is the most", "split it");
+        foreach (YamlMap item in items.Items.Cast<YamlMap>().Take(MaximumCases))
         {
             var text = (YamlScalar)item["request"]!;
             if (Request.TryParse(text.Value, home, out string problem) is not Request request)
@@ -47,14 +50,19 @@ public sealed record CaseFile(SourceText Source, string Policy, IReadOnlyList<Po
         return diagnostics.HasErrors ? null : new CaseFile(source, ((YamlScalar)root["policy"]!).Value, cases);
     }
 
-    public IReadOnlyList<CaseResult> Run(CompiledPolicy policy) => [.. Cases.Select(one => Run(policy, one))];
+    public IReadOnlyList<CaseResult> Run(CompiledPolicy policy)
+    {
+        HashSet<string> known = [.. policy.Model.Rules.SelectMany(rule => (string[])[rule.Text, PlaceOf(rule)])];
+        return [.. Cases.Select(one => Run(policy, one, known))];
+    }
 
-    static CaseResult Run(CompiledPolicy policy, PolicyCase one)
+    /// <param name="known">What the policy's rules are called.</param>
+    static CaseResult Run(CompiledPolicy policy, PolicyCase one, HashSet<string> known)
     {
         Decision decision = Ask.About(policy, one.Request);
         string by = decision.Rule is null ? "none" : $"'{decision.Rule.Text}' ({decision.Rule.Span})";
         string? problem = null;
-        if (one.By is not (null or "none") && policy.Model.Rules.All(rule => !Is(rule, one.By)))
+        if (one.By is not (null or "none") && !known.Contains(one.By))
             problem = $"no rule of the policy is {Quote.Value(one.By)}";
         else if (decision.Allowed != one.Allowed)
             problem = $"is {(decision.Allowed ? "allowed" : "denied")}, by {by}";
@@ -63,7 +71,9 @@ public sealed record CaseFile(SourceText Source, string Policy, IReadOnlyList<Po
         return new CaseResult(one, problem, decision.Rule);
     }
 
-    static bool Is(IRule rule, string by) => rule.Text == by || $"{rule.Span.Text.Name}:{rule.Span.Line}" == by;
+    static bool Is(IRule rule, string by) => rule.Text == by || PlaceOf(rule) == by;
+
+    static string PlaceOf(IRule rule) => $"{rule.Span.Text.Name}:{rule.Span.Line}";
 
     /// <summary>Rules of the policy's own file that no case has reached.</summary>
     public static IReadOnlyList<IRule> Unreached(CompiledPolicy policy, IEnumerable<CaseResult> results)

@@ -92,7 +92,7 @@ public sealed class PolicyComparer
         Value("kind", $"{old.Kind?.Value ?? GuestKind.Process}", $"{@new.Kind?.Value ?? GuestKind.Process}", old.Kind?.Span, @new.Kind?.Span);
         Value("user", $"{CompiledPolicy.UserOf(old)}", $"{CompiledPolicy.UserOf(@new)}", old.User?.Span, @new.User?.Span);
         Value("hostname", old.Hostname?.Value, @new.Hostname?.Value, old.Hostname?.Span, @new.Hostname?.Span);
-        Set("platform", Platforms(old), Platforms(@new), name => name);
+        Set("platform", Composition.PlatformsOf(old), Composition.PlatformsOf(@new), name => name);
         Set("command line:", old.Freedoms, @new.Freedoms, freedom => Freedoms.Names[(int)freedom]);
         // A wall that is no longer required is a widening.
         Set("without the wall", @new.Isolation, old.Isolation, wall => Walls.Names[(int)wall], swapped: true);
@@ -101,9 +101,6 @@ public sealed class PolicyComparer
         CompareShown(old, @new);
         CompareAudit(old.Audit, @new.Audit);
     }
-
-    static IReadOnlyList<Sourced<string>> Platforms(PolicyModel model) =>
-        model.Platforms.Count > 0 ? model.Platforms : [new Sourced<string>("kvm", new SourceSpan(model.Source, 1, 1, 1), null)];
 
     /// <summary>
     /// What is recorded no longer is a widening. When a log is full, a guest that is stopped gets less than one that
@@ -171,13 +168,21 @@ public sealed class PolicyComparer
 
     void CompareShown(PolicyModel old, PolicyModel @new)
     {
-        static string What(ShownFile shown) => $"{shown.Kind} {shown.Content}{shown.Generated} {shown.Mode}";
+        static string What(ShownFile shown) => shown.Kind switch
+        {
+            ShownKind.Host => $"{shown.Content} of the host",
+            ShownKind.Memory => $"a folder in memory, mode {Convert.ToString(shown.Mode, 8)}",
+            ShownKind.Text => $"a text, {Quote.Value(shown.Content!)}",
+            ShownKind.Link => $"a link to {shown.Content}",
+            ShownKind.Generated => $"a generated {Generated.Names[(int)shown.Generated]}",
+            _ => "the guest's own",
+        };
         Dictionary<string, ShownFile> before = ByPath(old), after = ByPath(@new);
         foreach ((string path, ShownFile was) in before)
         {
             if (!after.TryGetValue(path, out ShownFile? becomes))
                 Report(Change.Denied, $"{path} is no longer shown", was.Span, null);
-            else if (What(was) != What(becomes))
+            else if ((was.Kind, was.Content, was.Generated, was.Mode) != (becomes.Kind, becomes.Content, becomes.Generated, becomes.Mode))
                 Report(Change.Different, $"{path} is something else: {What(was)} -> {What(becomes)}", was.Span, becomes.Span);
             else
             {

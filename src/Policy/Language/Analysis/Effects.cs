@@ -17,45 +17,35 @@ static class Effects
         // Too large to say: nothing is blamed.
         if (!all)
             used.UnionWith(policy.PathRuleList);
-        foreach (int rule in DecidingNetworkRules(policy.Network))
+        foreach (int rule in DecidingNetworkRules(policy))
             used.Add(policy.Model.NetworkRules[rule]);
-        foreach (int rule in policy.SystemCallTables.Rules)
+        foreach (int rule in SystemCallComparison.RulesThatDecide(policy))
             used.Add(policy.Model.SystemCallRules[rule]);
         return used;
     }
 
-    static HashSet<int> DecidingNetworkRules(NetworkRules network)
+    static HashSet<int> DecidingNetworkRules(CompiledPolicy policy)
     {
+        NetworkRules network = policy.Network;
         var rules = new HashSet<int>();
-        var ports = new SortedSet<ushort>();
-        foreach (AddressTable table in network.FourByteAddresses.Concat(network.SixteenByteAddresses))
-            for (int range = 0; range < table.Starts.Length; range++)
-            {
-                ports.Clear();
-                AddPortsAround(table, range, ports);
-                foreach (ushort port in ports)
-                    rules.Add(table.Decide(table.Starts[range], port).Rule);
-            }
+        var regions = new AddressRegions();
+        foreach (bool six in (ReadOnlySpan<bool>)[false, true])
+            foreach (AddressTable table in six ? network.SixteenByteAddresses : network.FourByteAddresses)
+                foreach (UInt128 start in AddressRegions.Starts(table, table, six))
+                {
+                    if (regions.PortsAt(table, table, start) is not ushort[] ports)
+                        return [.. Enumerable.Range(0, policy.Model.NetworkRules.Count)];
+                    foreach (ushort port in ports)
+                        rules.Add(table.Decide(start, port).Rule);
+                }
 
         foreach (PortTable host in network.Hosts.SelectMany(hosts => hosts.Values))
             for (int i = 0; i < host.Starts.Length; i++)
                 rules.Add(host.Denies[i] >= 0 ? host.Denies[i] : host.Allows[i]);
-        foreach (string name in network.Names.Keys)
-        {
-            // A suffix stands for the names below it.
-            rules.Add(network.Resolve(name.StartsWith('.') ? "any" + name : name).Rule);
-        }
+        foreach (string name in NetworkComparison.AskedNames(network.Names.Keys))
+            rules.Add(network.Resolve(name).Rule);
 
         rules.Remove(Verdict.NoRule);
         return rules;
-    }
-
-    /// <summary>A port of each range in which all ports are decided alike.</summary>
-    public static void AddPortsAround(AddressTable table, int range, SortedSet<ushort> ports)
-    {
-        ports.Add(0);
-        for (int block = table.Innermost[range]; block != AddressTable.NoBlock; block = table.Around[block])
-            if (table.Ports[block] is PortTable around)
-                ports.UnionWith(around.Starts);
     }
 }

@@ -23,8 +23,10 @@ public static class Lint
                 diagnostics.Add(DiagnosticKind.MissingBecause, rule.Span, $"'{rule.Text}' does not say why", "add because:");
         }
 
+        string home = CompiledPolicy.UserOf(model).Home;
+        string[] shownPaths = [.. model.Shown.Select(entry => CompiledPolicy.ExpandHome(entry.Path, home))];
         foreach (PathRule rule in model.PathRules.Where(rule => rule.Span.Text == model.Source))
-            CheckPathRule(model, rule, diagnostics);
+            CheckPathRule(rule, home, shownPaths, diagnostics);
         foreach (ShownFile shown in model.Shown.Where(shown => shown.Span.Text == model.Source))
             CheckShown(shown, diagnostics);
         foreach (NetworkRule rule in model.NetworkRules.Where(rule => rule.Span.Text == model.Source && rule.Allow))
@@ -33,14 +35,11 @@ public static class Lint
         CheckGuest(model, diagnostics);
     }
 
-    static void CheckPathRule(PolicyModel model, PathRule rule, Diagnostics diagnostics)
+    static void CheckPathRule(PathRule rule, string home, string[] shownPaths, Diagnostics diagnostics)
     {
-        string home = CompiledPolicy.UserOf(model).Home;
         foreach ((Sourced<string> pattern, string prefix) in rule.Patterns.Zip(CompiledPolicy.LiteralPrefixes(rule, home)))
         {
-            bool shown = model.Shown.Any(entry => CompiledPolicy.ExpandHome(entry.Path, home) is string path
-                && (GuestPath.IsWithin(path, prefix) || GuestPath.IsWithin(prefix, path)));
-            if (!shown)
+            if (!Array.Exists(shownPaths, path => GuestPath.IsWithin(path, prefix) || GuestPath.IsWithin(prefix, path)))
                 diagnostics.Add(DiagnosticKind.Impossible, pattern.Span, $"nothing is shown at {Quote.Value(pattern.Value)}, so that no request gets here", "show something there");
             if (rule.Allow && prefix == "/" && (rule.Access & ~PathAccess.Read) != 0)
                 diagnostics.Add(DiagnosticKind.Broad, pattern.Span, "this allows more than reading wherever it may be", "begin the pattern with a folder");

@@ -1,100 +1,93 @@
-using System.Buffers.Binary;
 using System.Net;
 using Sandbox.Policy.Contract;
 
 namespace Sandbox.Policy.Language;
 
 /// <summary>Compares the network rules of two policies, one request for each region in which both decide alike.</summary>
-static class NetworkComparison
+sealed class NetworkComparison
 {
-    /// <summary>Half a second of them.</summary>
-    const int MaximumRegions = 500_000;
+    readonly CompiledPolicy _old;
+    readonly CompiledPolicy _new;
+    readonly RegionReport _report;
+    readonly AddressRegions _regions = new();
+
+    NetworkComparison(CompiledPolicy old, CompiledPolicy @new, RegionReport report)
+    {
+        _old = old;
+        _new = @new;
+        _report = report;
+    }
 
     /// <returns>False when there are too many regions.</returns>
     public static bool Compare(CompiledPolicy old, CompiledPolicy @new, RegionReport report)
     {
-        int regions = 0;
-        var ports = new SortedSet<ushort>();
+        var comparison = new NetworkComparison(old, @new, report);
         foreach (NetworkProtocol protocol in (ReadOnlySpan<NetworkProtocol>)[NetworkProtocol.Tcp, NetworkProtocol.Udp])
         {
-            foreach (NetworkAction action in (ReadOnlySpan<NetworkAction>)[NetworkAction.Connect, NetworkAction.Listen])
-            {
-                int table = 2 * (int)action + (int)protocol;
-                foreach (bool six in (ReadOnlySpan<bool>)[false, true])
-                {
-                    AddressTable before = six ? old.Network.SixteenByteAddresses[table] : old.Network.FourByteAddresses[table];
-                    AddressTable after = six ? @new.Network.SixteenByteAddresses[table] : @new.Network.FourByteAddresses[table];
-                    foreach (UInt128 start in before.Starts.Union(after.Starts))
-                    {
-                        IPAddress address = Address(start, six);
-                        // What is an IPv4 address never comes here.
-                        if (address.IsIPv4MappedToIPv6)
-                            continue;
-                        ports.Clear();
-                        Effects.AddPortsAround(before, Range(before, start), ports);
-                        Effects.AddPortsAround(after, Range(after, start), ports);
-                        foreach (ushort port in ports)
-                        {
-                            if (++regions > MaximumRegions)
-                                return false;
-                            Request Asked() => action == NetworkAction.Connect
-                                ? new Request.Connect(protocol, $"{address}", address, port)
-                                : new Request.Listen(protocol, address, port);
-                            Verdict one = before.Decide(start, port), other = after.Decide(start, port);
-                            if (one.Allowed != other.Allowed)
-                                report(Ask.About(old, Asked()), Ask.About(@new, Asked()), $"{action} {protocol}", () => $"{Asked()}");
-                        }
-                    }
-                }
-            }
-
-            CompareHosts(old, @new, protocol, report);
+            var hosts = new HostComparison(old, @new, protocol, report);
+            if (!comparison.Compare(NetworkAction.Connect, protocol, hosts) || !comparison.Compare(NetworkAction.Listen, protocol, null))
+                return false;
+            hosts.Compare();
         }
 
-        CompareNames(old, @new, report);
+        comparison.CompareNames();
         return true;
     }
 
-    static int Range(AddressTable table, UInt128 address)
+    /// <param name="hosts">Of connect: whose names stand for addresses, which rules on addresses deny.</param>
+    bool Compare(NetworkAction action, NetworkProtocol protocol, HostComparison? hosts)
     {
-        int found = table.Starts.AsSpan().BinarySearch(address);
-        return found >= 0 ? found : ~found - 1;
-    }
-
-    static IPAddress Address(UInt128 number, bool six)
-    {
-        Span<byte> bytes = stackalloc byte[16];
-        BinaryPrimitives.WriteUInt128BigEndian(bytes, number);
-        return new IPAddress(six ? bytes : bytes[12..]);
-    }
-
-    static void CompareHosts(CompiledPolicy old, CompiledPolicy @new, NetworkProtocol protocol, RegionReport report)
-    {
-        Dictionary<string, PortTable> before = old.Network.Hosts[(int)protocol], after = @new.Network.Hosts[(int)protocol];
-        foreach (string host in before.Keys.Union(after.Keys))
+        foreach (bool six in (ReadOnlySpan<bool>)[false, true])
         {
-            var ports = new SortedSet<ushort>();
-            ports.UnionWith(before.GetValueOrDefault(host)?.Starts ?? []);
-            ports.UnionWith(after.GetValueOrDefault(host)?.Starts ?? []);
-            foreach (ushort port in ports)
+            AddressTable before = TableOf(_old, action, protocol, six), after = TableOf(_new, action, protocol, six);
+            foreach (UInt128 start in AddressRegions.Starts(before, after, six))
             {
-                var request = new Request.Connect(protocol, host, null, port);
-                report(Ask.About(old, request), Ask.About(@new, request), $"connect {protocol} {host}", request.ToString);
+                if (_regions.PortsAt(before, after, start) is not ushort[] ports)
+                    return false;
+                IPAddress address = AddressRegions.Address(start, six);
+                for (int i = 0; i < ports.Length; i++)
+                {
+                    ushort port = ports[i];
+                    Request Asked() => action == NetworkAction.Connect
+                        ? new Request.Connect(protocol, $"{address}", address, port)
+                        : new Request.Listen(protocol, address, port);
+                    Verdict one = before.Decide(start, port), other = after.Decide(start, port);
+                    if (one.Allowed != other.Allowed)
+                        _report(Ask.About(_old, Asked()), Ask.About(_new, Asked()), $"{action} {protocol}", () => $"{Asked()}");
+                    else if (one.IsDeny != other.IsDeny)
+                        hosts?.CompareBehind(address, port, AddressRegions.LastOf(ports, i), one, other);
+                }
             }
+        }
+
+        return true;
+    }
+
+    public static AddressTable TableOf(CompiledPolicy policy, NetworkAction action, NetworkProtocol protocol, bool six) =>
+        (six ? policy.Network.SixteenByteAddresses : policy.Network.FourByteAddresses)[2 * (int)action + (int)protocol];
+
+    void CompareNames()
+    {
+        foreach (string name in AskedNames(_old.Network.Names.Keys.Union(_new.Network.Names.Keys)))
+        {
+            var request = new Request.Resolve(name);
+            _report(Ask.About(_old, request), Ask.About(_new, request), "resolve", request.ToString);
         }
     }
 
-    /// <summary>A name is decided by whether a rule spells it out, and by the longest suffix of it that a rule names.</summary>
-    static void CompareNames(CompiledPolicy old, CompiledPolicy @new, RegionReport report)
+    /// <summary>
+    /// A name of each kind: a name is decided by whether a rule spells it out, and by the longest suffix of it that a
+    /// rule names.
+    /// </summary>
+    public static IEnumerable<string> AskedNames(IEnumerable<string> named)
     {
-        var names = old.Network.Names.Keys.Union(@new.Network.Names.Keys).ToHashSet(StringComparer.Ordinal);
-        foreach (string name in names.ToArray())
+        HashSet<string> names = named.ToHashSet(StringComparer.Ordinal);
+        foreach (string name in names)
         {
             string asked = name;
             for (int i = 0; asked.StartsWith('.') || (asked != name && (names.Contains(asked) || names.Contains("." + asked))); i++)
                 asked = $"other{(i == 0 ? "" : i)}{name}";
-            var request = new Request.Resolve(asked);
-            report(Ask.About(old, request), Ask.About(@new, request), "resolve", request.ToString);
+            yield return asked;
         }
     }
 }

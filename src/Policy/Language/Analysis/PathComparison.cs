@@ -23,6 +23,12 @@ sealed class PathComparison
     /// <summary>Letters by symbol of a side, for names that rules spell out.</summary>
     readonly Dictionary<string, Letter> _literals = new(StringComparer.Ordinal);
     readonly List<Letter> _classes = [];
+
+    /// <summary>
+    /// Names that rules spell out and that are all there are of their class, as "a" is all that a* and *a match and
+    /// a*a does not: by class, since at a state that spells none of them out they are taken alike.
+    /// </summary>
+    readonly List<List<Letter>> _closedClasses = [];
     readonly List<Letter> _lettersHere = [];
     int _mark;
     int _steps;
@@ -90,7 +96,10 @@ sealed class PathComparison
         return "/" + string.Join('/', names);
     }
 
-    /// <summary>All classes, and of the names that are spelt out those that one of the two states knows.</summary>
+    /// <summary>
+    /// All classes, and of the names that are spelt out those that one of the two states knows, and one of each class
+    /// that has no others.
+    /// </summary>
     void FillLettersAt(int old, int @new)
     {
         _mark++;
@@ -99,6 +108,9 @@ sealed class PathComparison
             Add(letter);
         foreach (Letter letter in _new.LettersAt(@new, _literals))
             Add(letter);
+        foreach (List<Letter> closed in _closedClasses)
+            if (closed.Find(letter => letter.Mark != _mark) is Letter other)
+                _lettersHere.Add(other);
         _lettersHere.AddRange(_classes);
 
         void Add(Letter letter)
@@ -125,15 +137,21 @@ sealed class PathComparison
         // What no path holds is no letter either.
         var spelt = new SpeltNames(_literals.Values.Select(letter => letter.Name).Append("."u8.ToArray()).Append(".."u8.ToArray()));
         byte[][] kinds = Kinds();
-        var classes = new HashSet<(int, int)>();
+        HashSet<(int, int)> classes = [], open = [];
         var reached = new List<Prefix> { new(0, 0, spelt.All, -1, 0) };
         var seen = new HashSet<(int, int, SpeltNames.Range)> { (0, 0, spelt.All) };
         for (int i = 0; i < reached.Count; i++)
         {
             Prefix at = reached[i];
             var symbols = (_old.Tables.WildcardSymbols[at.Old], _new.Tables.WildcardSymbols[at.New]);
-            if (i > 0 && !spelt.IsEnd(at.Spelt) && classes.Add(symbols))
-                _classes.Add(new Letter(NameOf(reached, i), symbols.Item1, symbols.Item2));
+            // Shorter names come first: where the first is too long for a name, all are.
+            if (i > 0 && !spelt.IsEnd(at.Spelt) && classes.Add(symbols)
+                && NameOf(reached, i) is { Length: <= GuestPath.MaximumNameBytes } name)
+            {
+                open.Add(symbols);
+                _classes.Add(new Letter(name, symbols.Item1, symbols.Item2));
+            }
+
             byte[] spellings = spelt.Next(at.Spelt);
             // One of each kind that leaves what is spelt out, and whatever goes on spelling.
             foreach (byte b in kinds.Select(kind => FirstNotIn(kind, spellings)).Concat(spellings))
@@ -151,6 +169,9 @@ sealed class PathComparison
                 return false;
         }
 
+        _closedClasses.AddRange(_literals.Values
+            .GroupBy(letter => (_old.Tables.Classes[letter.OldSymbol], _new.Tables.Classes[letter.NewSymbol]))
+            .Where(same => !open.Contains(same.Key)).Select(same => same.ToList()));
         return true;
     }
 

@@ -38,8 +38,25 @@ sealed class SystemCallComparison
         int[] groups = comparison.Groups();
         bool exact = true;
         foreach (IGrouping<int, int> calls in Enumerable.Range(0, SystemCallTables.Limit).GroupBy(number => groups[number]))
-            exact &= comparison.Compare([.. calls]);
+            exact &= comparison.ForEachRegion(calls.First(), arguments => comparison.Compare(calls, arguments));
         return exact;
+    }
+
+    /// <summary>The rules that decide any call. Of calls that cannot be compared exactly, all that are about them.</summary>
+    public static HashSet<int> RulesThatDecide(CompiledPolicy policy)
+    {
+        var rules = new HashSet<int>();
+        var comparison = new SystemCallComparison(policy, policy, static (_, _, _, _) => { }, static (_, _, _, _) => { });
+        int[] groups = comparison.Groups();
+        foreach (int number in Enumerable.Range(0, SystemCallTables.Limit).DistinctBy(number => groups[number]))
+        {
+            SystemCallTables tables = policy.SystemCallTables;
+            if (!comparison.ForEachRegion(number, arguments => rules.Add(policy.SystemCalls.Decide((uint)number, arguments).Rule)))
+                rules.UnionWith(tables.Rules.AsSpan(tables.Offsets[number]..tables.Offsets[number + 1]).ToArray());
+        }
+
+        rules.Remove(Verdict.NoRule);
+        return rules;
     }
 
     /// <summary>By number: calls that the same rules are about have the same one.</summary>
@@ -61,9 +78,11 @@ sealed class SystemCallComparison
         return groups;
     }
 
-    bool Compare(int[] calls)
+    /// <summary>Shows arguments of each region in which both policies decide alike about a call.</summary>
+    /// <returns>False when there are too many, or some may be missing.</returns>
+    bool ForEachRegion(int number, Action<ulong[]> visit)
     {
-        List<ArgumentCondition> before = ConditionsOn(_old, calls[0]), after = ConditionsOn(_new, calls[0]);
+        List<ArgumentCondition> before = ConditionsOn(_old, number), after = ConditionsOn(_new, number);
         var conditions = before.Union(after).ToLookup(condition => condition.Argument);
         bool exact = true;
         ulong[][] values = new ulong[6][];
@@ -77,21 +96,26 @@ sealed class SystemCallComparison
         _work += combinations * (1 + before.Count + after.Count);
         if (_work > MaximumWork)
             return false;
+        ulong[] arguments = new ulong[6];
         for (long combination = 0; combination < combinations; combination++)
-            Compare(calls, values, combination);
+        {
+            long rest = combination;
+            for (int argument = 0; argument < arguments.Length; argument++)
+            {
+                arguments[argument] = values[argument][rest % values[argument].Length];
+                rest /= values[argument].Length;
+            }
+
+            visit(arguments);
+        }
+
         return exact;
     }
 
-    void Compare(int[] calls, ulong[][] values, long combination)
+    void Compare(IEnumerable<int> calls, ulong[] arguments)
     {
-        ulong[] arguments = new ulong[6];
-        for (int argument = 0; argument < 6; argument++)
-        {
-            arguments[argument] = values[argument][combination % values[argument].Length];
-            combination /= values[argument].Length;
-        }
-
-        SystemCallVerdict before = _old.SystemCalls.Decide((uint)calls[0], arguments), after = _new.SystemCalls.Decide((uint)calls[0], arguments);
+        var first = (uint)calls.First();
+        SystemCallVerdict before = _old.SystemCalls.Decide(first, arguments), after = _new.SystemCalls.Decide(first, arguments);
         bool ended = Ends(before), ends = Ends(after);
         if (before.Allowed == after.Allowed && ended == ends)
             return;

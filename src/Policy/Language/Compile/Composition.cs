@@ -13,28 +13,37 @@ static class Composition
     }
 
     /// <summary>Lists one behind the other; of single values the later.</summary>
-    public static PolicyModel Merge(PolicyModel first, PolicyModel second) => second with
+    public static PolicyModel Merge(PolicyModel first, PolicyModel second)
     {
-        Description = second.Description ?? first.Description,
-        Kind = second.Kind ?? first.Kind,
-        Platforms = second.Platforms.Count > 0 ? second.Platforms : first.Platforms,
-        Limits = [.. first.Limits.Zip(second.Limits, (a, b) => b ?? a)],
-        User = second.User ?? first.User,
-        Hostname = second.Hostname ?? first.Hostname,
-        Environment =
-        [
-            .. first.Environment.Where(old => second.Environment.All(added => added.Value.Name != old.Value.Name)),
-            .. second.Environment,
-        ],
-        Shown = [.. first.Shown.Where(old => second.Shown.All(added => added.Path != old.Path)), .. second.Shown],
-        PathRules = [.. first.PathRules, .. second.PathRules],
-        NetworkRules = [.. first.NetworkRules, .. second.NetworkRules],
-        SystemCallRules = [.. first.SystemCallRules, .. second.SystemCallRules],
-        Devices = [.. first.Devices, .. second.Devices],
-        Isolation = [.. first.Isolation, .. second.Isolation],
-        Audit = second.Audit ?? first.Audit,
-        Freedoms = second.Freedoms.Count > 0 ? second.Freedoms : first.Freedoms,
-    };
+        HashSet<string> variables = [.. second.Environment.Select(added => added.Value.Name)], paths = [.. second.Shown.Select(added => added.Path)];
+        return second with
+        {
+            Description = second.Description ?? first.Description,
+            Kind = second.Kind ?? first.Kind,
+            Platforms = second.Platforms.Count > 0 ? second.Platforms : first.Platforms,
+            Limits = [.. first.Limits.Zip(second.Limits, (a, b) => b ?? a)],
+            User = second.User ?? first.User,
+            Hostname = second.Hostname ?? first.Hostname,
+            Environment =
+            [
+                .. first.Environment.Where(old => !variables.Contains(old.Value.Name)),
+                .. second.Environment,
+            ],
+            Shown = [.. first.Shown.Where(old => !paths.Contains(old.Path)), .. second.Shown],
+            PathRules = [.. first.PathRules, .. second.PathRules],
+            NetworkRules = [.. first.NetworkRules, .. second.NetworkRules],
+            SystemCallRules = [.. first.SystemCallRules, .. second.SystemCallRules],
+            Devices = [.. first.Devices, .. second.Devices],
+            Isolation = [.. first.Isolation, .. second.Isolation],
+            Audit = second.Audit ?? first.Audit,
+            Freedoms = second.SaysFreedoms ? second.Freedoms : first.Freedoms,
+            SaysFreedoms = first.SaysFreedoms || second.SaysFreedoms,
+        };
+    }
+
+    /// <summary>A policy that names none means KVM.</summary>
+    public static IReadOnlyList<Sourced<string>> PlatformsOf(PolicyModel model) =>
+        model.Platforms.Count > 0 ? model.Platforms : [new Sourced<string>("kvm", new SourceSpan(model.Source, 1, 1, 1), null)];
 
     static void RequireReasons(PolicyModel beneath, PolicyModel own, Diagnostics diagnostics)
     {
@@ -47,12 +56,15 @@ static class Composition
         foreach (Resource resource in Enum.GetValues<Resource>())
             if (own.Limit(resource) is Sourced<ulong> limit && beneath.Limit(resource) is Sourced<ulong> old && limit.Value > old.Value)
                 Require(limit.Because, limit.Span, $"{Resources.Names[(int)resource]} {Resources.Format(resource, limit.Value)}");
-        if (own.Kind is Sourced<GuestKind> kind && beneath.Kind is Sourced<GuestKind> inherited && kind.Value != inherited.Value)
+        // What a fragment does not say it leaves open; a whole policy means the default.
+        GuestKind? inherited = beneath.Kind?.Value ?? (beneath.IsFragment ? null : GuestKind.Process);
+        if (own.Kind is Sourced<GuestKind> kind && inherited is not null && kind.Value != inherited)
             Require(kind.Because, kind.Span, "another kind of guest");
         if (own.User is Sourced<string> user && CompiledPolicy.UserOf(own).Uid == 0 && CompiledPolicy.UserOf(beneath).Uid != 0)
             Require(user.Because, user.Span, "the guest's super-user");
+        HashSet<EnvironmentVariable> variables = [.. beneath.Environment.Select(old => old.Value)];
         foreach (Sourced<EnvironmentVariable> variable in own.Environment.Where(variable => variable.Value.Value is null))
-            if (beneath.Environment.All(old => old.Value != variable.Value))
+            if (!variables.Contains(variable.Value))
                 Require(variable.Because, variable.Span, $"passing on {variable.Value.Name}");
         foreach (ShownFile shown in own.Shown)
             Require(shown.Because, shown.Span, $"showing {shown.Path}");
@@ -64,13 +76,17 @@ static class Composition
             Require(rule.Because, rule.Span, "what this rule allows");
         foreach (DeviceRule device in own.Devices)
             Require(device.Because, device.Span, "this device");
-        foreach (Sourced<Freedom> freedom in own.Freedoms.Where(freedom => !beneath.Allows(freedom.Value)))
+        HashSet<Freedom> freedoms = [.. beneath.Freedoms.Select(old => old.Value)];
+        foreach (Sourced<Freedom> freedom in own.Freedoms.Where(freedom => !freedoms.Contains(freedom.Value)))
             Require(freedom.Because, freedom.Span, "this freedom of the command line");
         // Another log, or a shorter one, is less of what the inherited one was for.
         if (own.Audit is Sourced<AuditSection> audit && beneath.Audit is not null)
             Require(audit.Because, audit.Span, "another audit section");
+        if (beneath.Platforms.Count == 0 && beneath.IsFragment)
+            return;
+        HashSet<string> platforms = [.. PlatformsOf(beneath).Select(old => old.Value)];
         foreach (Sourced<string> platform in own.Platforms)
-            if (beneath.Platforms.Count > 0 && beneath.Platforms.All(old => old.Value != platform.Value))
+            if (!platforms.Contains(platform.Value))
                 diagnostics.Add(DiagnosticKind.Widening, platform.Span, $"the platform {platform.Value} is more than what this policy extends gives");
     }
 }

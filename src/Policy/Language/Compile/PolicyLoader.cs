@@ -46,7 +46,9 @@ public sealed class PolicyLoader
         {
             if (Extended(source, extended) is not PolicyModel model)
                 return null;
-            beneath = beneath is null ? model : Composition.Merge(beneath, model);
+            beneath = beneath is null
+                ? model
+                : Composition.Merge(beneath, model) with { IsFragment = beneath.IsFragment && model.IsFragment };
         }
 
         _open.RemoveAt(_open.Count - 1);

@@ -17,4 +17,20 @@ public static class LearningPolicy
                 new AuditSection([AuditEvents.Lifecycle, AuditEvents.Decisions], model.Audit?.Value.To ?? "", WhenFull.Block), span, null),
         };
     }
+
+    /// <summary>All that such a run may do, since mounts alone refuse something: to be compared with a ceiling.</summary>
+    /// <param name="isWritable">Whether something of the host's is mounted so that it can be changed.</param>
+    public static PolicyModel Extent(PolicyModel model, Func<ShownFile, bool> isWritable) => Of(model) with
+    {
+        PathRules = [],
+        Shown = [.. model.Shown.Select(shown => shown with { Access = MountedAccess(shown, isWritable) })],
+        Audit = model.Audit,
+    };
+
+    static PathAccess MountedAccess(ShownFile shown, Func<ShownFile, bool> isWritable) => shown.Kind switch
+    {
+        ShownKind.Host => isWritable(shown) ? PathAccess.All : PathAccess.Read | PathAccess.Execute,
+        ShownKind.Memory or ShownKind.Own => PathAccess.All,
+        _ => PathAccess.Read,
+    };
 }

@@ -54,6 +54,7 @@ sealed partial class Binder
             Isolation = ReadWords(root["isolation"], Walls.Names, index => (Wall)index),
             Audit = ReadAudit(root["audit"]),
             Freedoms = ReadWords(root["command-line"], Freedoms.Names, index => (Freedom)index),
+            SaysFreedoms = root["command-line"] is not null,
         };
         int rules = model.Rules.Count();
         if (rules > MaximumRules)

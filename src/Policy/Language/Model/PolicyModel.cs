@@ -94,6 +94,9 @@ public sealed record PolicyModel
     public Sourced<AuditSection>? Audit { get; init; }
     public IReadOnlyList<Sourced<Freedom>> Freedoms { get; init; } = [];
 
+    /// <summary>The freedoms are said, even if there are none: then those of what is extended no longer hold.</summary>
+    public bool SaysFreedoms { get; init; }
+
     public IEnumerable<IRule> Rules => [.. Shown, .. PathRules, .. NetworkRules, .. SystemCallRules, .. Devices];
 
     public Sourced<ulong>? Limit(Resource resource) => Limits[(int)resource];

@@ -27,6 +27,7 @@ public sealed partial class LinuxPersonality
     {
         if (Plan.Network is not { } network)
             return;
+        HostPoller.Prepare();
         Network = new InternetStack(this, new SeqpacketChannel(descriptors[network.Broker]), network.NameServer);
         Network.NameServer?.Start(() => new AnonymousInode(
             Interlocked.Increment(ref _lastAnonymousInode), AnonymousDevices.Sockets, 0, 0));

@@ -97,6 +97,16 @@ public sealed unsafe class HostPoller : IDisposable
     /// <summary>The thread, which else comes with the first descriptor, waits for <see cref="Start"/>.</summary>
     public void Defer() => _isDeferred = true;
 
+    /// <summary>
+    /// For descriptors that come later, from threads whose filter the thread must not have: it starts at
+    /// <see cref="Start"/> as if there were one already.
+    /// </summary>
+    public void Prepare()
+    {
+        lock (_lock)
+            Open();
+    }
+
     /// <summary>Starts the thread, now if there is a descriptor.</summary>
     public void Start()
     {
