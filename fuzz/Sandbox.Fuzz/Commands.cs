@@ -16,8 +16,9 @@ static class Commands
                fuzz/run TARGET --report                                            say what all known inputs reach
                fuzz/run TARGET --seed-corpus                                       write the hand-made inputs
                fuzz/run TARGET --afl                                               print how to use AFL++ instead
+               fuzz/run --coverage FOLDER,... TARGET... [--least PERCENT] [--add]   say which lines corpora reach
                fuzz/run list                                                       name the targets
-        status: 0 nothing found, 1 findings, 2 usage, 3 no coverage
+        status: 0 nothing found, 1 findings, 2 usage, 3 no coverage, or too little
         """;
 
     /// <summary>Longer words are errors to AFL++.</summary>
@@ -39,6 +40,8 @@ static class Commands
                 Console.WriteLine($"{name,-12} {TargetList.Create(name)!.Summary}");
             return 0;
         }
+        if (args is ["--coverage", var folders, _, ..])
+            return LineCoverage.Run(FindRoot(), folders, args[2..]);
         if (args.Length == 0 || args[0].StartsWith('-'))
         {
             Console.Error.WriteLine(Usage);

@@ -73,7 +73,8 @@ sealed record KernelFile(KernelFormat Format, string? Version, string? Problem)
         foreach (Elf64_Phdr segment in segments)
         {
             ulong end = segment.p_offset + segment.p_filesz;
-            if (segment.p_type == PT_LOAD && (end < segment.p_offset || end > (ulong)Length(file)))
+            // Segments of no memory are not loaded: where they would be in the file means nothing.
+            if (segment.p_type == PT_LOAD && segment.p_memsz != 0 && (end < segment.p_offset || end > (ulong)Length(file)))
                 return "the file is cut off";
             if (segment.p_type != PT_NOTE || hasEntry)
                 continue;

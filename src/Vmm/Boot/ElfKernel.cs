@@ -66,10 +66,15 @@ static class ElfKernel
         for (int i = 0; i < segments.Length; i++)
         {
             ref readonly Elf64_Phdr segment = ref segments[i];
-            if (segment.p_type != PT_LOAD || segment.p_memsz == 0)
+            if (segment.p_type != PT_LOAD)
+                continue;
+            // Before those of no memory are passed over: what the file has of them would be loaded unchecked.
+            if (segment.p_filesz > segment.p_memsz)
+                return BootProblem.BadSegments;
+            if (segment.p_memsz == 0)
                 continue;
             ulong after = segment.p_paddr + segment.p_memsz;
-            if (segment.p_filesz > segment.p_memsz || after < segment.p_paddr || segment.p_paddr < MachineLayout.KernelStart)
+            if (after < segment.p_paddr || segment.p_paddr < MachineLayout.KernelStart)
                 return BootProblem.BadSegments;
             if (segment.p_offset > file.Length || segment.p_filesz > file.Length - segment.p_offset)
                 return BootProblem.Truncated;

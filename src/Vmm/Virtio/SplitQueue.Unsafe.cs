@@ -100,8 +100,11 @@ public sealed unsafe class SplitQueue(GuestRam ram, ushort maximumSize)
     {
         _hasEventIndex = (features & (1UL << VIRTIO_RING_F_EVENT_IDX)) != 0;
         _hasIndirect = (features & (1UL << VIRTIO_RING_F_INDIRECT_DESC)) != 0;
-        if (IsReady)
-            EnableNotifications();
+        if (!IsReady)
+            return;
+        // With event indices nothing else ever writes them, and they must be 0 (2.7.10.2).
+        Volatile.Write(ref *(ushort*)(_used + FlagsOffset), 0);
+        EnableNotifications();
     }
 
     /// <summary>Whether the driver has made something available that was not taken; it may still be nonsense.</summary>

@@ -50,6 +50,7 @@ public sealed class KernelTests : IDisposable
             BinaryPrimitives.WriteUInt32LittleEndian(at[start..], type);
             BinaryPrimitives.WriteUInt64LittleEndian(at[(start + 8)..], offset);
             BinaryPrimitives.WriteUInt64LittleEndian(at[(start + 32)..], size);
+            BinaryPrimitives.WriteUInt64LittleEndian(at[(start + 40)..], size);
         }
 
         BinaryPrimitives.WriteUInt32LittleEndian(at[256..], 4);
@@ -92,6 +93,17 @@ public sealed class KernelTests : IDisposable
     {
         Assert.Equal(new KernelFile(KernelFormat.BzImage, "6.1.0-56-amd64", null), Examine(BzImage()));
         Assert.Equal(new KernelFile(KernelFormat.Elf, "6.12.3-own", null), Examine(Elf()));
+    }
+
+    /// <summary>The VMM loads nothing of it, and starts.</summary>
+    [Fact]
+    public void ASegmentOfNoMemoryMayBeAnywhereInTheFile()
+    {
+        byte[] file = Elf();
+        BinaryPrimitives.WriteUInt16LittleEndian(file.AsSpan(56), 3);
+        BinaryPrimitives.WriteUInt32LittleEndian(file.AsSpan(176), 1);
+        BinaryPrimitives.WriteUInt64LittleEndian(file.AsSpan(176 + 8), ulong.MaxValue);
+        Assert.Null(Examine(file).Problem);
     }
 
     [Fact]

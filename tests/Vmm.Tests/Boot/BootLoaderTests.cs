@@ -116,6 +116,7 @@ public sealed class BootLoaderTests : IDisposable
         { "over what the loader leaves", BootProblem.BadSegments, kernel => kernel.Put64(KernelBuilder.DataSegment + KernelBuilder.Physical, 0x7000) },
         { "segment wraps", BootProblem.BadSegments, kernel => kernel.Put64(KernelBuilder.DataSegment + KernelBuilder.Physical, ulong.MaxValue - 0x100) },
         { "size wraps", BootProblem.BadSegments, kernel => kernel.Put64(KernelBuilder.DataSegment + KernelBuilder.MemorySize, ulong.MaxValue) },
+        { "of the file and not of memory", BootProblem.BadSegments, kernel => kernel.Put64(KernelBuilder.DataSegment + KernelBuilder.MemorySize, 0) },
         { "more of the file than of memory", BootProblem.BadSegments, kernel => kernel.Put64(KernelBuilder.DataSegment + KernelBuilder.FileSize, 0x1081) },
         { "file part wraps", BootProblem.Truncated, kernel => kernel.Put64(KernelBuilder.DataSegment + KernelBuilder.Offset, ulong.MaxValue - 4) },
         { "larger than memory", BootProblem.KernelTooLarge, kernel => kernel.Put64(KernelBuilder.DataSegment + KernelBuilder.MemorySize, 1ul << 30) },

@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Vmm.Devices.Balloon;
 using Sandbox.Vmm.Tests.Virtio;
+using Sandbox.Vmm.Tests.Virtio.Proof;
 using Sandbox.Vmm.Virtio;
 using Xunit;
 using static Sandbox.Host.VirtioAbi;
@@ -62,6 +63,23 @@ public sealed class BalloonTests : IDisposable
         Assert.Equal(1, Metrics.Deflated);
     }
 
+    [Requirement("2.7.4.1a")]
+    [Fact]
+    public void Lists_may_be_in_any_pieces()
+    {
+        for (uint i = 0; i < 8; i++)
+            _memory.At<ulong>(Page0 + (i << 12)) = 7;
+        (_memory.At<uint>(List), _memory.At<uint>(List + 4)) = (Number0 + 1, Number0 + 5);
+        _driver.Queues[0].Send(new Piece(List, 3), new Piece(List + 3, 4), new Piece(List + 7, 1));
+        _driver.NotifyAndRun(0);
+        for (uint i = 0; i < 8; i++)
+            Assert.Equal(i is 1 or 5 ? 0ul : 7ul, _memory.At<ulong>(Page0 + (i << 12)));
+        _memory.At<virtio_balloon_stat>(List) = new virtio_balloon_stat { tag = 4, val = 0x0102_0304_0506_0708 };
+        _driver.Queues[2].Send(new Piece(List, 1), new Piece(List + 1, 5), new Piece(List + 6, 4));
+        _driver.NotifyAndRun(2);
+        Assert.Equal(0x0102_0304_0506_0708ul, _device.Statistics()[4]);
+    }
+
     [Fact]
     public void Pages_that_are_no_RAM_are_refused_and_others_are_not_touched()
     {
@@ -96,6 +114,8 @@ public sealed class BalloonTests : IDisposable
         Assert.Equal(0x2000, Metrics.ReportedBytes);
     }
 
+    [Requirement("5.5.6.3.2a")]
+    [Requirement("5.5.6.3.2b")]
     [Fact]
     public void Statistics_come_when_they_are_wanted()
     {
@@ -105,8 +125,8 @@ public sealed class BalloonTests : IDisposable
         _device.RequestStatistics();
         _driver.Run();
         Assert.Equal(1, _driver.Queues[2].UsedIndex);
-        SendStatistics((4, 999));
-        Assert.Equal(999ul, _device.Statistics()[4]);
+        SendStatistics((9, 2), (4, 999), (0, 3));
+        Assert.Equal([3, 0, 0, 0, 999, 2000, 0, 0, 0, 2], _device.Statistics());
         Assert.Equal(1, _driver.Queues[2].UsedIndex);
     }
 

@@ -2,6 +2,7 @@ using System.Text;
 using Sandbox.Host;
 using Sandbox.Vmm.Devices.Console;
 using Sandbox.Vmm.Tests.Virtio;
+using Sandbox.Vmm.Tests.Virtio.Proof;
 using Sandbox.Vmm.Virtio;
 using Xunit;
 using static Sandbox.Host.VirtioAbi;
@@ -134,6 +135,39 @@ public sealed unsafe class ConsoleTests : IDisposable
         Assert.Equal("", GuestReads(0));
         _hosts[0].Write("again"u8);
         Assert.Equal("again", GuestReads(0));
+    }
+
+    [Requirement("5.3.6.2.1a")]
+    [Fact]
+    public void Ports_are_announced_once_until_the_device_is_reset()
+    {
+        StartWithPorts();
+        Control(0, VIRTIO_CONSOLE_DEVICE_READY);
+        Control(uint.MaxValue, VIRTIO_CONSOLE_DEVICE_READY);
+        Assert.Null(Told());
+        _memory.Clear();
+        _told = 0;
+        StartWithPorts();
+        Assert.Equal(2u, _driver.Configuration<uint>(4));
+    }
+
+    [Requirement("2.7.4.1a")]
+    [Fact]
+    public void Messages_and_text_may_be_in_any_pieces()
+    {
+        StartWithPorts();
+        _memory.At<virtio_console_control>(Text) =
+            new virtio_console_control { id = 1, @event = VIRTIO_CONSOLE_PORT_OPEN, value = 1 };
+        _driver.Queues[3].Send(new Piece(Text, 1), new Piece(Text + 1, 4), new Piece(Text + 5, 3));
+        _driver.NotifyAndRun(3);
+        _hosts[1].Write("abcdef"u8);
+        _driver.Queues[4].Send(
+            new Piece(Inbox, 1, true), new Piece(Inbox + 0x10, 2, true), new Piece(Inbox + 0x20, 9, true));
+        _driver.NotifyAndRun(4);
+        Assert.Equal(6u, _driver.Queues[4].UsedElement(0).len);
+        Assert.Equal("a"u8.ToArray(), _memory.Bytes(Inbox, 1).ToArray());
+        Assert.Equal("bc"u8.ToArray(), _memory.Bytes(Inbox + 0x10, 2).ToArray());
+        Assert.Equal("def"u8.ToArray(), _memory.Bytes(Inbox + 0x20, 3).ToArray());
     }
 
     [Fact]

@@ -1,7 +1,9 @@
 using System.Net;
+using System.Runtime.InteropServices;
 using Sandbox.Host;
 using Sandbox.Vmm.Devices.Net;
 using Sandbox.Vmm.Tests.Virtio;
+using Sandbox.Vmm.Tests.Virtio.Proof;
 using Sandbox.Vmm.Virtio;
 using Xunit;
 using static Sandbox.Host.VirtioAbi;
@@ -54,6 +56,9 @@ public sealed unsafe class NetTests : IDisposable
         return _links[^1];
     }
 
+    /// <summary>Of an interface whose guest may get long packets.</summary>
+    private const ushort Mtu = 9000;
+
     private TestDriver Start(ulong without = 0, int pairs = 1, RateLimit send = default, params IPAddress[] addresses)
     {
         _driver = new TestDriver(
@@ -62,6 +67,7 @@ public sealed unsafe class NetTests : IDisposable
                 Links = [.. Enumerable.Range(0, pairs).Select(_ => MakeLink())],
                 Mac = s_mac,
                 Addresses = addresses,
+                Mtu = Mtu,
                 SendLimit = send,
             }),
             _memory);
@@ -93,9 +99,10 @@ public sealed unsafe class NetTests : IDisposable
         return count < 0 ? [] : bytes[..(int)count];
     }
 
-    private void HostSends(ReadOnlySpan<byte> frame, int link = 0)
+    private void HostSends(ReadOnlySpan<byte> frame, int link = 0, virtio_net_hdr_v1 header = default)
     {
-        Assert.Equal(12 + frame.Length, _hosts[link].Write([.. new byte[12], .. frame]));
+        ReadOnlySpan<byte> head = MemoryMarshal.AsBytes(new ReadOnlySpan<virtio_net_hdr_v1>(in header));
+        Assert.Equal(12 + frame.Length, _hosts[link].Write([.. head, .. frame]));
         Driver.Run();
     }
 
@@ -122,6 +129,10 @@ public sealed unsafe class NetTests : IDisposable
         Assert.Equal(2, Driver.Queues[1].UsedIndex);
     }
 
+    [Requirement("2.7.8.2b")]
+    [Requirement("5.1.6.3.2a")]
+    [Requirement("5.1.6.4.1b")]
+    [Requirement("5.1.6.4.1c")]
     [Fact]
     public void Packets_come_in_and_say_in_how_many_buffers()
     {
@@ -137,6 +148,8 @@ public sealed unsafe class NetTests : IDisposable
         Assert.Equal((1, 3000), (Metrics.Count(NetCount.Received), Metrics.Count(NetCount.ReceivedBytes)));
     }
 
+    [Flaw("lost-notification")]
+    [Requirement("5.1.6.4.1d")]
     [Fact]
     public void A_packet_waits_until_all_of_it_has_room()
     {
@@ -153,6 +166,8 @@ public sealed unsafe class NetTests : IDisposable
         Assert.Equal(1, _memory.At<ushort>(Inbox + 0x3000 + 10));
     }
 
+    [Requirement("5.1.6.3.2b")]
+    [Requirement("5.1.6.4.1a")]
     [Fact]
     public void Without_merging_a_packet_has_one_buffer_or_is_dropped()
     {
@@ -219,10 +234,13 @@ public sealed unsafe class NetTests : IDisposable
             Metrics.Count(NetCount.SpoofedAddress), Metrics.Count(NetCount.SpoofedMac)));
     }
 
+    [Requirement("5.1.6.2.2a")]
     [Theory]
     [InlineData(1, 0, 0ul, true)]
     [InlineData(2, 0, 0ul, true)]
-    [InlineData(4, 0, 0ul, false)]
+    [InlineData(4, 0, 0ul, true)] // flags of others mean nothing
+    [InlineData(0xfe, 0, 0ul, true)]
+    [InlineData(0xff, 1, 0ul, true)]
     [InlineData(1, 1, 0ul, true)]
     [InlineData(0, 1, 0ul, false)] // segments have checksums to fill in
     [InlineData(1, 4, 0ul, true)]
@@ -243,9 +261,140 @@ public sealed unsafe class NetTests : IDisposable
         Assert.Equal(isSent ? 1 : 0, Metrics.Count(NetCount.Sent));
         Assert.Equal(isSent ? 0 : 1, Metrics.Count(NetCount.Malformed));
         if (isSent)
-            Assert.Equal([flags, segments, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], HostReads()[..12]);
+            Assert.Equal([(byte)(flags & 1), segments, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], HostReads()[..12]);
     }
 
+    [Requirement("5.1.6.2.2b")]
+    [Requirement("5.1.6.2.2d")]
+    [Fact]
+    public void Where_a_checksum_begins_means_nothing_without_one()
+    {
+        Start();
+        virtio_net_hdr_v1 header = new() { csum_start = 0x1234, csum_offset = 0x5678 };
+        // Its contents are no packet of any kind, and no checksum in it is right.
+        Send(Frame(60), header);
+        Assert.Equal(new byte[12], HostReads()[..12]);
+        Send(Frame(60), header with { flags = VIRTIO_NET_HDR_F_NEEDS_CSUM });
+        Assert.Equal([1, 0, 0, 0, 0, 0, 0x34, 0x12, 0x78, 0x56, 0, 0], HostReads()[..12]);
+    }
+
+    [Requirement("5.1.6.2.2c")]
+    [Theory]
+    [InlineData(0, 0)]
+    [InlineData(54, 54)]
+    [InlineData(60, 60)]
+    [InlineData(61, 60)]
+    [InlineData(ushort.MaxValue, 60)]
+    public void The_length_of_heads_may_be_wrong(ushort told, byte passedOn)
+    {
+        Start();
+        Send(Frame(60), new virtio_net_hdr_v1 { hdr_len = told });
+        Assert.Equal([0, 0, passedOn, 0], HostReads()[..4]);
+        Assert.Equal(1, Metrics.Count(NetCount.Sent));
+    }
+
+    [Requirement("5.1.6.4.1e")]
+    [Requirement("5.1.6.4.1f")]
+    [Requirement("5.1.6.4.1g")]
+    [Theory]
+    [InlineData(0, 0, 0, 0ul, 0)]
+    [InlineData(2, 0, 0, 0ul, 2)]
+    [InlineData(1, 0, 0, 0ul, 1)]
+    [InlineData(7, 0, 0, 0ul, 3)] // nothing else is known
+    [InlineData(1, 1, 1400, 0ul, 1)]
+    [InlineData(1, 4, 1400, 0ul, 1)]
+    [InlineData(1, 0x81, 1400, 0ul, 1)]
+    [InlineData(0, 1, 1400, 0ul, -1)] // a segment without a checksum to fill in, or without a length
+    [InlineData(1, 1, 0, 0ul, -1)]
+    [InlineData(1, 3, 1400, 0ul, -1)]
+    [InlineData(1, 5, 1400, 0ul, -1)]
+    [InlineData(1, 0x80, 1400, 0ul, -1)]
+    [InlineData(2, 0, 0, NoGuestOffloads, 0)]
+    [InlineData(1, 0, 0, NoGuestOffloads, -1)]
+    [InlineData(1, 1, 1400, NoGuestOffloads, -1)]
+    [InlineData(1, 1, 1400, 1ul << VIRTIO_NET_F_GUEST_TSO4 | 1ul << VIRTIO_NET_F_GUEST_ECN, -1)]
+    [InlineData(1, 4, 1400, 1ul << VIRTIO_NET_F_GUEST_TSO6 | 1ul << VIRTIO_NET_F_GUEST_ECN, -1)]
+    [InlineData(1, 0x81, 1400, 1ul << VIRTIO_NET_F_GUEST_ECN, -1)]
+    public void A_guest_gets_what_was_negotiated(byte flags, byte segments, ushort size, ulong without, int told)
+    {
+        Start(without);
+        OfferRoom(0, 2, 1000);
+        HostSends(Frame(60), header: new virtio_net_hdr_v1 { flags = flags, gso_type = segments, gso_size = size });
+        Assert.Equal(told < 0 ? 1 : 0, Metrics.Count(NetCount.TooLong));
+        Assert.Equal(told < 0 ? 0 : 1, Driver.Queues[0].UsedIndex);
+        if (told >= 0)
+            Assert.Equal([(byte)told, segments], _memory.Bytes(Inbox, 2).ToArray());
+    }
+
+    private const ulong NoGuestOffloads = 1ul << VIRTIO_NET_F_GUEST_CSUM | 1ul << VIRTIO_NET_F_GUEST_TSO4
+        | 1ul << VIRTIO_NET_F_GUEST_TSO6 | 1ul << VIRTIO_NET_F_GUEST_ECN;
+
+    [Requirement("5.1.4.1d")]
+    [Theory]
+    [InlineData(Mtu + 14, false, 0ul, true)]
+    [InlineData(Mtu + 15, false, 0ul, false)]
+    [InlineData(Mtu + 18, true, 0ul, true)]
+    [InlineData(Mtu + 19, true, 0ul, false)]
+    [InlineData(Mtu + 15, false, 1ul << VIRTIO_NET_F_MTU, true)]
+    public void What_is_longer_than_the_MTU_does_not_come_in(int length, bool isTagged, ulong without, bool comesIn)
+    {
+        Start(without);
+        byte[] frame = Frame(length);
+        (frame[12], frame[13]) = isTagged ? ((byte)0x81, (byte)0) : ((byte)8, (byte)0);
+        OfferRoom(0, 16, 1000);
+        HostSends(frame);
+        Assert.Equal(comesIn ? 1 : 0, Metrics.Count(NetCount.Received));
+        Assert.Equal(comesIn ? 0 : 1, Metrics.Count(NetCount.TooLong));
+        // Segments are cut by the guest.
+        OfferRoom(0, 16, 1000);
+        HostSends(frame, header: new virtio_net_hdr_v1 { flags = 1, gso_type = 1, gso_size = 1400 });
+        Assert.Equal(comesIn ? 2 : 1, Metrics.Count(NetCount.Received));
+    }
+
+    [Requirement("5.1.4.1e")]
+    [Fact]
+    public void What_is_as_long_as_the_MTU_goes_out_whole()
+    {
+        Start();
+        byte[] frame = Frame(Mtu + 14);
+        Send(frame);
+        Assert.Equal([.. new byte[12], .. frame], HostReads());
+    }
+
+    [Requirement("5.1.4.1a")]
+    [Requirement("5.1.4.1b")]
+    [Requirement("5.1.4.1c")]
+    [Fact]
+    public void The_configuration_is_within_its_bounds_and_stays()
+    {
+        Start(pairs: 2);
+        Driver.Transport.Write(VIRTIO_MMIO_CONFIG + 8, [7, 0]);
+        Driver.Transport.Write(VIRTIO_MMIO_CONFIG + 10, [7, 0]);
+        Assert.Equal(2, Metrics.Count(RegisterFault.Frozen));
+        Assert.Equal((2, Mtu), (Driver.Configuration<ushort>(8), Driver.Configuration<ushort>(10)));
+        NetOptions options = new() { Links = [MakeLink()], Mac = s_mac };
+        Assert.Throws<ArgumentOutOfRangeException>(() => new NetDevice(_memory.Ram, options with { Mtu = 67 }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new NetDevice(_memory.Ram, options with { Links = [] }));
+        using NetDevice least = new(_memory.Ram, options with { Mtu = 68 });
+    }
+
+    [Requirement("2.7.4.1a")]
+    [Fact]
+    public void Room_for_a_packet_may_be_in_any_pieces()
+    {
+        Start();
+        byte[] frame = Frame(60);
+        Driver.Queues[0].Send(
+            new Piece(Inbox, 5, true), new Piece(Inbox + 0x1000, 6, true), new Piece(Inbox + 0x2000, 90, true));
+        Driver.NotifyAndRun(0);
+        HostSends(frame);
+        Assert.Equal([0, 0, 0, 0, 0], _memory.Bytes(Inbox, 5).ToArray());
+        Assert.Equal([0, 0, 0, 0, 0, 1], _memory.Bytes(Inbox + 0x1000, 6).ToArray());
+        Assert.Equal([0, .. frame], _memory.Bytes(Inbox + 0x2000, 61).ToArray());
+        Assert.Equal(72u, Driver.Queues[0].UsedElement(0).len);
+    }
+
+    [Requirement("2.2.2b")]
     [Theory]
     [InlineData(1ul << VIRTIO_NET_F_GUEST_CSUM)]
     [InlineData(1ul << VIRTIO_NET_F_CSUM)]
@@ -268,6 +417,8 @@ public sealed unsafe class NetTests : IDisposable
         Assert.Equal((0u, true), _links[0].Configurations[^1]);
     }
 
+    [Requirement("5.1.6.5.6a")]
+    [Requirement("5.1.6.5.6b")]
     [Fact]
     public void Pairs_are_used_when_the_guest_says_so()
     {
@@ -287,6 +438,10 @@ public sealed unsafe class NetTests : IDisposable
         Assert.Equal(VIRTIO_NET_ERR, Control(4, 0, 3));
         Assert.Equal(VIRTIO_NET_ERR, Control(4, 1, 1));
         Assert.Equal(VIRTIO_NET_ERR, Control(0, 0, 1));
+        Assert.Equal(VIRTIO_NET_OK, Control(4, 0, 1));
+        OfferRoom(2, 1, 1000);
+        HostSends(Frame(60), link: 1);
+        Assert.Equal(1, Driver.Queues[2].UsedIndex);
         _links[1].Fails = true;
         Assert.Equal(VIRTIO_NET_ERR, Control(4, 0, 1));
         Assert.Equal(1, Metrics.Count(NetCount.LinkFailed));

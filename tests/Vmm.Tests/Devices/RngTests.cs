@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Vmm.Devices.Rng;
 using Sandbox.Vmm.Tests.Virtio;
+using Sandbox.Vmm.Tests.Virtio.Proof;
 using Sandbox.Vmm.Virtio;
 using Xunit;
 
@@ -22,6 +23,8 @@ public sealed class RngTests : IDisposable
     private TestDriver Start(RateLimit limit = default) =>
         _driver = new TestDriver(new RngDevice(_memory.Ram, limit), _memory).Start();
 
+    [Requirement("2.7.8.2b")]
+    [Requirement("5.4.6.2a")]
     [Fact]
     public void Buffers_are_filled_as_a_whole_and_not_further()
     {
@@ -35,6 +38,26 @@ public sealed class RngTests : IDisposable
         Assert.Equal(0ul, _memory.At<ulong>(Data + 1000));
         Assert.Equal(0ul, _memory.At<ulong>(Data + 0x1000 + 500));
         Assert.Equal(1500, ((RngMetrics)driver.Device.Metrics).Bytes);
+    }
+
+    [Requirement("2.7.4.1a")]
+    [Requirement("5.4.6.2a")]
+    [Fact]
+    public void A_request_of_single_bytes_gets_each_of_them()
+    {
+        TestDriver driver = Start();
+        // Of 64 bytes, eight times, each one is not zero at least once: but for one time in 10^17.
+        HashSet<int> seen = [];
+        for (int round = 0; round < 8; round++)
+        {
+            driver.Queues[0].Send([.. Enumerable.Range(0, 64).Select(i => new Piece(Data + (2 * (ulong)i), 1, true))]);
+            driver.NotifyAndRun(0);
+            Assert.Equal(64u, driver.Queues[0].UsedElement(round).len);
+            for (int i = 0; i < 128; i++)
+                if (_memory.At<byte>(Data + (ulong)i) != 0)
+                    seen.Add(i);
+        }
+        Assert.Equal(Enumerable.Range(0, 64).Select(i => 2 * i), seen.Order());
     }
 
     [Fact]

@@ -2,6 +2,7 @@ using System.Text;
 using Sandbox.Host;
 using Sandbox.Vmm.Devices.Vsock;
 using Sandbox.Vmm.Tests.Virtio;
+using Sandbox.Vmm.Tests.Virtio.Proof;
 using Sandbox.Vmm.Virtio;
 using Xunit;
 using static Sandbox.Host.VirtioAbi;
@@ -156,6 +157,7 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
         return count < 0 ? [] : bytes[..(int)count];
     }
 
+    [Requirement("5.10.6.3.2b")]
     [Fact]
     public void The_guest_connects_and_talks()
     {
@@ -168,6 +170,31 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
         Assert.Equal((VIRTIO_VSOCK_OP_RW, 5u, 64u << 10), (head.op, head.fwd_cnt, head.buf_alloc));
         Assert.Equal("there"u8.ToArray(), data);
         Assert.Equal((1, 5, 5), (Metrics.Opened, Metrics.BytesFromGuest, Metrics.BytesToGuest));
+    }
+
+    [Requirement("5.10.6.4.2a")]
+    [Theory]
+    [InlineData(0ul)]
+    [InlineData(1ul)]
+    [InlineData(2ul)]
+    [InlineData((ulong)uint.MaxValue)]
+    [InlineData(ulong.MaxValue)]
+    public void Reserved_addresses_are_no_guests(ulong cid) =>
+        Assert.Throws<ArgumentOutOfRangeException>(() => new VsockDevice(_memory.Ram, cid, this, null));
+
+    [Requirement("2.7.4.1a")]
+    [Fact]
+    public void Packets_may_be_in_any_pieces()
+    {
+        Open();
+        _memory.At<virtio_vsock_hdr>(Packet) = Head(VIRTIO_VSOCK_OP_RW, 77, length: 5);
+        "hello"u8.CopyTo(_memory.Bytes(Packet + 44, 5));
+        for (uint cut = 1; cut < 49; cut++)
+        {
+            _driver.Queues[1].Send(new Piece(Packet, cut), new Piece(Packet + cut, 49 - cut));
+            _driver.NotifyAndRun(1);
+            Assert.Equal("hello"u8.ToArray(), HostReads(10));
+        }
     }
 
     [Fact]
@@ -364,6 +391,7 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
         AssertNext(VIRTIO_VSOCK_OP_SHUTDOWN, 77);
     }
 
+    [Requirement("5.10.6.3.2a")]
     [Fact]
     public void No_more_is_sent_than_the_guest_has_room_for()
     {
@@ -462,6 +490,7 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
         Assert.Equal(0, Host.Read(piece));
     }
 
+    [Requirement("5.10.6.4.2b")]
     [Fact]
     public void Packets_that_make_no_sense_are_reset_and_counted()
     {
@@ -489,6 +518,8 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
         Assert.Equal(2, Metrics.Dropped);
     }
 
+    [Flaw("amplification")]
+    [Requirement("5.10.6.1.2a")]
     [Fact]
     public void A_guest_that_takes_no_answers_makes_nothing_grow()
     {

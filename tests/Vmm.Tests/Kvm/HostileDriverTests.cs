@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Vmm.Devices.Rng;
 using Sandbox.Vmm.Tests.Virtio;
+using Sandbox.Vmm.Tests.Virtio.Proof;
 using Sandbox.Vmm.Virtio;
 using Xunit;
 using static Sandbox.Host.VirtioAbi;
@@ -83,6 +84,7 @@ public sealed class HostileDriverTests : IDisposable
         Assert.Equal(0, Metrics.Count(QueueFault.AvailableIndex));
     }
 
+    [Flaw("rewritten-queue")]
     [Fact]
     public void Registers_rewritten_after_DRIVER_OK_change_nothing()
     {
@@ -97,6 +99,7 @@ public sealed class HostileDriverTests : IDisposable
         Assert.False(_driver.NeedsReset);
     }
 
+    [Flaw("odd-access")]
     [Fact]
     public void Accesses_of_all_sizes_everywhere_are_answered()
     {
@@ -111,6 +114,7 @@ public sealed class HostileDriverTests : IDisposable
         Assert.Equal(15, _driver.Status);
     }
 
+    [Flaw("early-notification")]
     [Fact]
     public void Notifications_before_activation_and_of_no_queue_are_counted()
     {
@@ -121,6 +125,8 @@ public sealed class HostileDriverTests : IDisposable
         Assert.Equal(0, _driver.Line.Count);
     }
 
+    [Flaw("registers")]
+    [Flaw("wrapping-address")]
     [Theory]
     [InlineData(0xd000_0050ul, QueueFault.NotRam)] // the device's own registers
     [InlineData(0xfee0_0000ul, QueueFault.NotRam)]
@@ -143,6 +149,9 @@ public sealed class HostileDriverTests : IDisposable
         Assert.False(_driver.NeedsReset);
     }
 
+    [Flaw("changed-while-read")]
+    [Flaw("reset-in-flight")]
+    [Flaw("end-of-monitor")]
     [Fact]
     public void Rings_that_change_while_they_are_read_and_resets_in_flight_do_no_harm()
     {

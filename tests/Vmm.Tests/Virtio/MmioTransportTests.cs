@@ -1,4 +1,5 @@
 using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Tests.Virtio.Proof;
 using Sandbox.Vmm.Virtio;
 using Xunit;
 using static Sandbox.Host.VirtioAbi;
@@ -6,8 +7,8 @@ using static Sandbox.Host.VirtioAbi;
 namespace Sandbox.Vmm.Tests.Virtio;
 
 /// <summary>
-/// Registers and the life of a device. The first part is the table of what virtio 1.2 says a device (or a driver, to
-/// which it must not listen) must do, by section.
+/// Registers and the life of a device. The first part is what virtio 1.2 says that a device must do, and a driver, to
+/// which it must not listen otherwise, by section.
 /// </summary>
 public sealed class MmioTransportTests : IDisposable
 {
@@ -31,7 +32,8 @@ public sealed class MmioTransportTests : IDisposable
 
     private const ulong Version1 = 1UL << VIRTIO_F_VERSION_1;
 
-    // 2.1.2: "The device MUST NOT consume buffers or send any used buffer notifications before DRIVER_OK."
+    [Flaw("early-notification")]
+    [Requirement("2.1.2a")]
     [Fact]
     public void S2_1_2_no_buffer_is_consumed_before_DRIVER_OK()
     {
@@ -48,8 +50,7 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal((1, 1), (_device.Served, _driver.Line.Count));
     }
 
-    // 2.1.2: "The device SHOULD set DEVICE_NEEDS_RESET when it enters an error state that a reset is needed. If
-    // DRIVER_OK is set, after it sets DEVICE_NEEDS_RESET, the device MUST send a configuration change notification."
+    [Requirement("2.1.2b")]
     [Fact]
     public void S2_1_2_an_error_state_is_told()
     {
@@ -72,7 +73,8 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal(1, _device.Served);
     }
 
-    // 2.2.1: "The driver MUST NOT accept a feature which the device did not offer." 3.1.1: FEATURES_OK is read back.
+    // What the driver must not do (2.2.1) it sees when it reads FEATURES_OK back (3.1.1).
+    [Requirement("2.2.2b")]
     [Theory]
     [InlineData(Version1 | 1UL << 63)]
     [InlineData(Version1 | 1UL << 40)]
@@ -89,8 +91,6 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal((3, 0), (_driver.Status, _device.Activations));
     }
 
-    // 2.2.2: "The device SHOULD accept any valid subset of features the driver accepts".
-    // 6.1: "A device MUST offer VIRTIO_F_VERSION_1".
     [Theory]
     [InlineData(Version1)]
     [InlineData(Version1 | 1UL << EchoDevice.Feature)]
@@ -102,8 +102,9 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal(11, _driver.Status);
     }
 
-    // 2.4.1: "A device MUST reinitialize device status to 0 after receiving a reset. A device MUST NOT send
-    // notifications or interact with the queues after indicating completion of the reset."
+    [Requirement("2.4.1a")]
+    [Requirement("2.4.1b")]
+    [Requirement("4.2.2.1d")]
     [Fact]
     public void S2_4_1_a_reset_ends_everything()
     {
@@ -123,9 +124,9 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal(0u, _driver.Read(VIRTIO_MMIO_INTERRUPT_STATUS));
     }
 
-    // 2.5.1 (2.5.3.1): "The device MUST allow reading of any device-specific configuration field before FEATURES_OK."
+    [Requirement("2.5.2a")]
     [Fact]
-    public void S2_5_3_configuration_is_readable_from_the_start()
+    public void S2_5_2_configuration_is_readable_from_the_start()
     {
         Assert.Equal(0x1122_3344_5566_7788UL, _driver.Configuration<ulong>(0));
         Assert.Equal(0x5566_7788u, _driver.Configuration<uint>(0));
@@ -136,9 +137,8 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal(0u, _driver.Configuration<uint>(14));
     }
 
-    // 2.7 (2.7.5.3.2, 2.7.7.2, 2.7.13...): see SplitQueueTests.
-
-    // 3.1.1: "The driver MUST follow this sequence to initialize a device."
+    // 3.1.1: the steps have an order.
+    [Flaw("skipped-step")]
     [Theory]
     [InlineData(2)]
     [InlineData(3)] // two steps at once
@@ -188,6 +188,7 @@ public sealed class MmioTransportTests : IDisposable
     }
 
     // 3.1.1, 4.2.2.2: queues are set up between FEATURES_OK and DRIVER_OK, and not while QueueReady.
+    [Flaw("rewritten-queue")]
     [Theory]
     [InlineData(VIRTIO_MMIO_QUEUE_NUM)]
     [InlineData(VIRTIO_MMIO_QUEUE_READY)]
@@ -230,7 +231,8 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal(2, _device.Queues[0].Size);
     }
 
-    // 4.2.2.1: "The device MUST return 0x74726976 in MagicValue, value 0x2 in Version."
+    [Requirement("4.2.2.1a")]
+    [Requirement("4.2.2.1b")]
     [Fact]
     public void S4_2_2_1_the_registers_say_what_this_is()
     {
@@ -258,7 +260,7 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal(1, Count(RegisterFault.Features));
     }
 
-    // 4.2.2: QueueSizeMax "or zero (0x0) if the queue is not available".
+    // 4.2.2: QueueSizeMax is 0 where there is no queue.
     [Theory]
     [InlineData(0u, 8u)]
     [InlineData(1u, 8u)]
@@ -278,7 +280,7 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal(2, Count(RegisterFault.Queue));
     }
 
-    // 4.2.2: "Reading from a non-existent region results in a length of 0xffffffffffffffff."
+    // 4.2.2: what shared memory there is not is this long.
     [Fact]
     public void S4_2_2_there_is_no_shared_memory()
     {
@@ -290,7 +292,7 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal(0, Count(RegisterFault.Access));
     }
 
-    // 4.2.2.1: InterruptStatus bits are set with the event, 4.2.2: and cleared by InterruptACK.
+    [Requirement("4.2.2.1c")]
     [Fact]
     public void S4_2_2_interrupts_stay_until_they_are_acknowledged()
     {
@@ -306,7 +308,7 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal(0u, _driver.Read(VIRTIO_MMIO_INTERRUPT_STATUS));
     }
 
-    // 4.2.2.1: "The device MUST change ConfigGeneration if there is any risk of a device seeing an inconsistent state."
+    [Requirement("4.2.2.1e")]
     [Fact]
     public void S4_2_2_1_the_generation_changes_with_the_configuration()
     {
@@ -316,7 +318,8 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal(0x99u, _driver.Configuration<uint>(4));
     }
 
-    // 4.2.2.2: "The driver MUST only use 32 bit wide and aligned reads and writes to access the control registers."
+    // 4.2.2.2: registers are read and written as a whole.
+    [Flaw("odd-access")]
     [Theory]
     [InlineData(0, 1)]
     [InlineData(0, 2)]
@@ -346,6 +349,7 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal(1, Count(RegisterFault.Access));
     }
 
+    [Flaw("odd-access")]
     [Theory]
     [InlineData(0x70, 1)]
     [InlineData(0x70, 2)]
@@ -366,6 +370,7 @@ public sealed class MmioTransportTests : IDisposable
     }
 
     // 4.2.3.3: a notification names the queue.
+    [Flaw("early-notification")]
     [Theory]
     [InlineData(2u)]
     [InlineData(0x10000u)]
@@ -378,12 +383,46 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal(1, Count(RegisterFault.Notify));
     }
 
-    // 6.2: "VIRTIO_F_RING_RESET" and others that are not implemented are not offered.
     [Fact]
     public void S6_only_what_is_implemented_is_offered() =>
         Assert.Equal(
             Version1 | 1UL << VIRTIO_RING_F_EVENT_IDX | 1UL << VIRTIO_RING_F_INDIRECT_DESC | 1UL << EchoDevice.Feature,
             _driver.OfferedFeatures());
+
+    [Requirement("4.2.2.1f")]
+    [Fact]
+    public void S4_2_2_1_a_queue_that_is_not_ready_is_not_touched()
+    {
+        _driver.Agree(_driver.OfferedFeatures());
+        _driver.Enable(0);
+        _driver.Enable(1);
+        _driver.Write(VIRTIO_MMIO_QUEUE_SEL, 1);
+        _driver.Write(VIRTIO_MMIO_QUEUE_READY, 0);
+        TestQueue queue = _driver.Queues[1];
+        Span<byte> used = _memory.Bytes(queue.Used, 4 + (8 * queue.Size) + 2);
+        used.Fill(0xaa);
+        queue.Send(new Piece(TestRam.HighStart, 4), new Piece(TestRam.HighStart + 8, 4, true));
+        _driver.Write(VIRTIO_MMIO_STATUS, 15);
+        _driver.NotifyAndRun(1);
+        VirtioDevice.Signal(_device.NotifyFile(1));
+        _driver.Run();
+        Assert.Equal((0, 1), (_device.Served, Count(RegisterFault.Notify)));
+        Assert.All(used.ToArray(), value => Assert.Equal(0xaa, value));
+    }
+
+    [Requirement("2.7.10.2c")]
+    [Fact]
+    public void S2_7_10_2_notifications_of_nothing_do_no_harm()
+    {
+        _driver.Start();
+        for (int i = 0; i < 1000; i++)
+            _driver.NotifyAndRun(i % 2);
+        Assert.Equal((0, 0, 15), (_device.Served, _driver.Line.Count, _driver.Status));
+        Assert.Equal(1000, _device.Metrics.Notifications);
+        _driver.Queues[0].Send(new Piece(TestRam.HighStart, 4));
+        _driver.NotifyAndRun(0);
+        Assert.Equal(1, _device.Served);
+    }
 
     [Fact]
     public void Requests_are_served_with_and_without_a_notification_by_register()
@@ -473,6 +512,7 @@ public sealed class MmioTransportTests : IDisposable
         Assert.True(Sandbox.Host.HostClock.MonotonicNanoseconds() >= _device.NotBefore);
     }
 
+    [Flaw("lost-notification")]
     [Fact]
     public void A_paused_device_serves_nothing_and_misses_nothing()
     {
@@ -481,6 +521,7 @@ public sealed class MmioTransportTests : IDisposable
         _driver.Queues[0].Send(new Piece(TestRam.HighStart, 4));
         _driver.NotifyAndRun(0);
         Assert.Equal(0, _device.Served);
+        Assert.Equal(1, _device.Metrics.Notifications);
         _driver.Transport.Pause();
         _driver.Transport.Resume();
         _driver.Run();
@@ -494,6 +535,7 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal(2, _device.Activations);
     }
 
+    [Flaw("lost-notification")]
     [Fact]
     public void A_saved_device_goes_on_in_another()
     {
@@ -519,6 +561,7 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal((1, 2), (device.Served, queue.UsedIndex));
     }
 
+    [Flaw("saved-state")]
     [Fact]
     public void A_state_that_no_device_has_is_refused()
     {

@@ -1,5 +1,6 @@
 using Sandbox.Host;
 using Sandbox.Vmm.Memory;
+using Sandbox.Vmm.Tests.Virtio.Proof;
 using Sandbox.Vmm.Virtio;
 using Xunit;
 using static Sandbox.Host.VirtioAbi;
@@ -44,6 +45,7 @@ public sealed class SplitQueueTests : IDisposable
         Assert.Equal(0, _driver.UsedIndex);
     }
 
+    [Requirement("2.7.8.2a")]
     [Fact]
     public void A_chain_arrives_and_returns()
     {
@@ -67,6 +69,7 @@ public sealed class SplitQueueTests : IDisposable
         Assert.Equal((head, 3u), (_driver.UsedElement(0).id, _driver.UsedElement(0).len));
     }
 
+    [Requirement("2.7.4.1a")]
     [Fact]
     public void Parts_of_a_chain_are_found_across_its_pieces()
     {
@@ -94,6 +97,24 @@ public sealed class SplitQueueTests : IDisposable
         Assert.Equal(0, _chain.MapWritable(4, 0, buffers));
         Assert.Equal(-1, _chain.MapWritable(3, 2, buffers));
         Assert.Equal(-1, _chain.MapReadable(5, uint.MaxValue, buffers));
+    }
+
+    [Requirement("2.7.5.1a")]
+    [Fact]
+    public void What_is_only_to_be_read_is_not_written()
+    {
+        iovec[] buffers = new iovec[Size];
+        _driver.Send(new Piece(Data, 4));
+        Assert.True(_queue.TryPop(_chain));
+        Assert.False(_chain.TryWrite(0, [1]));
+        Assert.Equal(-1, _chain.MapWritable(0, 1, buffers));
+        _driver.Send(new Piece(Data, 4), new Piece(Data + 4, 4, true));
+        Assert.True(_queue.TryPop(_chain));
+        Assert.True(_chain.TryWrite(0, [1, 2, 3, 4]));
+        Assert.False(_chain.TryWrite(1, [1, 2, 3, 4]));
+        Assert.Equal(1, _chain.MapWritable(0, 4, buffers));
+        Assert.Equal(-1, _chain.MapWritable(0, 5, buffers));
+        Assert.Equal([0, 0, 0, 0, 1, 2, 3, 4], _memory.Bytes(Data, 8).ToArray());
     }
 
     [Fact]
@@ -132,6 +153,7 @@ public sealed class SplitQueueTests : IDisposable
         Assert.Equal((8u, 5u), (_chain.ReadableBytes, _chain.WritableBytes));
     }
 
+    [Requirement("2.7.5.3.2b")]
     [Fact]
     public void Direct_descriptors_may_come_before_an_indirect_table()
     {
@@ -143,6 +165,7 @@ public sealed class SplitQueueTests : IDisposable
         Assert.Equal((4u, 5u), (_chain.ReadableBytes, _chain.WritableBytes));
     }
 
+    [Requirement("2.7.5.3.2a")]
     [Fact]
     public void The_write_flag_of_a_table_means_nothing()
     {
@@ -185,6 +208,7 @@ public sealed class SplitQueueTests : IDisposable
         Assert.False(_queue.IsReady);
     }
 
+    [Flaw("chain-loop")]
     [Fact]
     public void A_loop_ends()
     {
@@ -194,6 +218,7 @@ public sealed class SplitQueueTests : IDisposable
         AssertFault(QueueFault.TooLong);
     }
 
+    [Flaw("chain-loop")]
     [Fact]
     public void A_descriptor_that_follows_itself_ends()
     {
@@ -202,6 +227,7 @@ public sealed class SplitQueueTests : IDisposable
         AssertFault(QueueFault.TooLong);
     }
 
+    [Flaw("chain-loop")]
     [Fact]
     public void A_loop_in_a_table_ends()
     {
@@ -211,6 +237,7 @@ public sealed class SplitQueueTests : IDisposable
         AssertFault(QueueFault.TooLong);
     }
 
+    [Flaw("chain-length")]
     [Theory]
     [InlineData(8, QueueFault.None)]
     [InlineData(9, QueueFault.TooLong)]
@@ -273,6 +300,7 @@ public sealed class SplitQueueTests : IDisposable
         AssertFault(QueueFault.NotRam);
     }
 
+    [Flaw("index-outside")]
     [Theory]
     [InlineData((ushort)8)]
     [InlineData((ushort)0x8000)]
@@ -283,6 +311,7 @@ public sealed class SplitQueueTests : IDisposable
         AssertFault(QueueFault.HeadIndex);
     }
 
+    [Flaw("index-outside")]
     [Theory]
     [InlineData((ushort)8)]
     [InlineData(ushort.MaxValue)]
@@ -293,6 +322,7 @@ public sealed class SplitQueueTests : IDisposable
         AssertFault(QueueFault.NextIndex);
     }
 
+    [Flaw("index-outside")]
     [Fact]
     public void A_next_descriptor_of_a_table_is_in_that_table()
     {
@@ -301,6 +331,7 @@ public sealed class SplitQueueTests : IDisposable
         AssertFault(QueueFault.NextIndex);
     }
 
+    [Flaw("index-ahead")]
     [Theory]
     [InlineData((ushort)9)]
     [InlineData((ushort)0x8000)]
@@ -312,6 +343,7 @@ public sealed class SplitQueueTests : IDisposable
         AssertFault(QueueFault.AvailableIndex);
     }
 
+    [Flaw("index-ahead")]
     [Fact]
     public void The_available_index_does_not_go_back()
     {
@@ -332,6 +364,8 @@ public sealed class SplitQueueTests : IDisposable
         AssertFault(QueueFault.ZeroLength);
     }
 
+    [Flaw("wrapping-address")]
+    [Flaw("registers")]
     [Theory]
     [InlineData(0ul, 1u)]
     [InlineData(TestRam.LowStart - 1, 1u)]
@@ -353,6 +387,7 @@ public sealed class SplitQueueTests : IDisposable
         AssertFault(QueueFault.Order);
     }
 
+    [Flaw("four-gigabytes")]
     [Fact]
     public unsafe void Four_gigabytes_are_too_many()
     {
@@ -372,6 +407,7 @@ public sealed class SplitQueueTests : IDisposable
         Assert.Equal(QueueFault.TooManyBytes, queue.Fault);
     }
 
+    [Flaw("changed-while-read")]
     [Fact]
     public void A_chain_stays_what_it_was_while_the_driver_rewrites_it()
     {
@@ -384,6 +420,8 @@ public sealed class SplitQueueTests : IDisposable
         Assert.Equal([1, 2, 3, 4], _memory.Bytes(Data + 4, 4).ToArray());
     }
 
+    [Requirement("2.7.7.2a")]
+    [Requirement("2.7.7.2b")]
     [Fact]
     public void Without_event_indices_the_driver_says_whether_it_wants_interrupts()
     {
@@ -392,11 +430,18 @@ public sealed class SplitQueueTests : IDisposable
         Return();
         Assert.True(_queue.Publish());
         Assert.False(_queue.Publish());
+        // Where the other way of saying so would be, anything may be.
+        _driver.UsedEvent = 0x1234;
+        Return();
+        Assert.True(_queue.Publish());
         _driver.AvailableFlags = VRING_AVAIL_F_NO_INTERRUPT;
+        _driver.UsedEvent = 2;
         Return();
         Assert.False(_queue.Publish());
     }
 
+    [Requirement("2.7.7.2c")]
+    [Requirement("2.7.7.2d")]
     [Fact]
     public void With_event_indices_the_driver_is_interrupted_once_the_index_is_passed()
     {
@@ -417,6 +462,7 @@ public sealed class SplitQueueTests : IDisposable
         Assert.True(_queue.Publish());
     }
 
+    [Requirement("2.7.10.2a")]
     [Fact]
     public void Without_event_indices_the_device_says_whether_it_wants_notifications()
     {
@@ -429,9 +475,13 @@ public sealed class SplitQueueTests : IDisposable
         Assert.True(_queue.EnableNotifications());
     }
 
+    [Requirement("2.7.10.2b")]
     [Fact]
     public void With_event_indices_the_device_asks_for_the_next_chain()
     {
+        _driver.UsedFlags = 0xffff;
+        Enable(AllFeatures);
+        Assert.Equal(0, _driver.UsedFlags);
         Assert.Equal(0, _driver.AvailableEvent);
         Return();
         _queue.DisableNotifications();
@@ -460,6 +510,7 @@ public sealed class SplitQueueTests : IDisposable
         Assert.Equal(12, _driver.UsedIndex);
     }
 
+    [Flaw("saved-state")]
     [Fact]
     public void A_state_that_no_queue_has_is_refused()
     {

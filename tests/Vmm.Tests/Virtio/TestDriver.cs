@@ -20,11 +20,12 @@ sealed class TestDriver : IDisposable
 {
     private const ulong QueueStride = 0x8000;
 
-    public TestDriver(VirtioDevice device, TestRam ram)
+    /// <param name="queues">Of a driver whose device goes on in this one; null for new ones.</param>
+    public TestDriver(VirtioDevice device, TestRam ram, TestQueue[]? queues = null)
     {
         Ram = ram;
         Transport = new MmioTransport(device, Line);
-        Queues = [.. device.Queues.Select((queue, number) =>
+        Queues = queues ?? [.. device.Queues.Select((queue, number) =>
             new TestQueue(ram, TestRam.LowStart + (QueueStride * (ulong)number), queue.MaximumSize))];
     }
 

@@ -1,18 +1,19 @@
 using System.Buffers.Binary;
 using Sandbox.Host;
 using Sandbox.Vmm.Tests.Virtio;
+using Sandbox.Vmm.Virtio;
 using static Sandbox.Host.VirtioAbi;
 
 namespace Sandbox.Fuzz.Targets.Virtio;
 
 /// <summary>
 /// Requests to each device: chains that are right for it unless the input says otherwise, with things that happen on
-/// the host in between. Devices write where they were told to and nowhere else, return each chain once, and break only with
-/// a reason.
+/// the host in between; now and then it goes on in another device. Devices write where they were told to and nowhere
+/// else, return each chain once, and break only with a reason.
 /// </summary>
 /// <remarks>
-/// Input: which device (1), features that are left out (1), unused (6); then records of 8: operation, queue, two bytes,
-/// number (4).
+/// Input: which device (1), features that are left out (1), how it is granted (1), whether it gets threads at the end
+/// (1), unused (4); then records of 8: operation, queue, two bytes, number (4).
 /// </remarks>
 sealed class DeviceTarget : FuzzTarget
 {
@@ -26,23 +27,13 @@ sealed class DeviceTarget : FuzzTarget
 
     public override string Summary => "requests to virtio devices: rng, block, vsock, console, net, balloon";
 
-    public override int MaximumLength => 8 * 65;
+    public override int MaximumLength => 8 * 129;
 
     public override int RecordLength => 8;
 
     public override long AllocationLimit => 8 << 20;
 
-    public override IEnumerable<(string Name, byte[] Input)> Seeds()
-    {
-        for (byte device = 0; device < DeviceUnderTest.Kinds; device++)
-        {
-            List<byte> input = [device, 0, 0, 0, 0, 0, 0, 0];
-            for (byte queue = 0; queue < 4; queue++)
-                for (byte kind = 0; kind < 6; kind++)
-                    input.AddRange([0, queue, kind, 1, queue, kind, 0, 0, 2, kind, 1, queue, 9, 0, 0, 0]);
-            yield return (DeviceUnderTest.Names[device], [.. input]);
-        }
-    }
+    public override IEnumerable<(string Name, byte[] Input)> Seeds() => DeviceSeeds.All();
 
     public override bool Run(ReadOnlySpan<byte> input)
     {
@@ -50,26 +41,41 @@ sealed class DeviceTarget : FuzzTarget
         record.Clear();
         input[..Math.Min(RecordLength, input.Length)].CopyTo(record);
         _ram.Clear();
-        using DeviceUnderTest device = new(_ram, record[0]);
-        TestDriver driver = device.Driver;
-        driver.Start(driver.OfferedFeatures() & ~(record[1] * 0x0101_0101UL & device.Optional));
-        if (driver.Status != 15)
+        using DeviceUnderTest device = new(_ram, record[0], record[2]);
+        ulong features = device.Driver.OfferedFeatures() & ~(record[1] * 0x0101_0101UL & device.Optional);
+        bool hasThreads = (record[3] & 1) != 0;
+        device.Driver.Start(features);
+        if (device.Driver.Status != 15)
             return false;
-        WriteMap map = new(_ram, driver);
+        WriteMap map = new(_ram, device.Driver.Queues);
         for (int at = RecordLength; at < input.Length; at += RecordLength)
         {
             record.Clear();
             input[at..Math.Min(at + RecordLength, input.Length)].CopyTo(record);
-            Step(record, device, map);
-            driver.Run();
-            if (driver.NeedsReset)
+            if (device.Driver.NeedsReset)
             {
                 OracleException.Check(device.HasFault, "a device that broke without a reason");
-                break;
+                map.Check(device.MayWriteAnywhere);
+                Restart(device, features);
+                map.Begin();
             }
+            Step(record, device, map);
+            device.Driver.Run();
         }
         map.Check(device.MayWriteAnywhere);
+        device.CheckCounts();
+        if (hasThreads)
+            device.Driver.Transport.Start();
         return map.Returned > 0;
+    }
+
+    /// <summary>As a driver does whose device is broken.</summary>
+    private void Restart(DeviceUnderTest device, ulong features)
+    {
+        device.Driver.Write(VIRTIO_MMIO_STATUS, 0);
+        _ram.Clear();
+        device.Driver.Start(features);
+        OracleException.Check(device.Driver.Status == 15, "a device that does not start again");
     }
 
     private void Step(ReadOnlySpan<byte> record, DeviceUnderTest device, WriteMap map)
@@ -77,7 +83,7 @@ sealed class DeviceTarget : FuzzTarget
         TestDriver driver = device.Driver;
         int queue = record[1] % driver.Queues.Length;
         uint number = BinaryPrimitives.ReadUInt32LittleEndian(record[4..]);
-        switch (record[0] % 7)
+        switch (record[0] % 9)
         {
             case 0:
                 // As this device wants it.
@@ -107,6 +113,15 @@ sealed class DeviceTarget : FuzzTarget
                 break;
             case 6:
                 device.Tell(number);
+                break;
+            case 7:
+                device.Move();
+                break;
+            case 8:
+                // A time may have come, or a notification that somebody waited for.
+                driver.Notify(queue);
+                foreach (DeviceWorker worker in driver.Device.Workers)
+                    worker.RunOnce((int)(number % 4));
                 break;
         }
     }

@@ -25,7 +25,8 @@ sealed class TransportTarget : FuzzTarget
 
     public override int RecordLength => 8;
 
-    public override long AllocationLimit => 256 << 10;
+    // An input may make the device go on in another one with each record.
+    public override long AllocationLimit => 1 << 20;
 
     public override IEnumerable<(string Name, byte[] Input)> Seeds()
     {

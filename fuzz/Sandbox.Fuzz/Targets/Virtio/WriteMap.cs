@@ -10,22 +10,32 @@ sealed class WriteMap
     private const int MaximumPieces = 9;
 
     private readonly TestRam _ram;
-    private readonly TestDriver _driver;
+    private readonly TestQueue[] _queues;
     private readonly byte[] _expected;
     private readonly bool[] _mayChange;
     private readonly Dictionary<(int Queue, uint Head), uint> _room = [];
     private readonly ushort[] _seen;
 
-    public WriteMap(TestRam ram, TestDriver driver)
+    public WriteMap(TestRam ram, TestQueue[] queues)
     {
         _ram = ram;
-        _driver = driver;
+        _queues = queues;
         _expected = new byte[2 * ram.BytesEach];
         _mayChange = new bool[_expected.Length];
-        _seen = new ushort[driver.Queues.Length];
-        foreach (TestQueue queue in driver.Queues)
+        _seen = new ushort[queues.Length];
+        Begin();
+    }
+
+    /// <summary>All of RAM is as the driver wants it, and nothing is available.</summary>
+    public void Begin()
+    {
+        Array.Clear(_expected);
+        Array.Clear(_mayChange);
+        Array.Clear(_seen);
+        _room.Clear();
+        foreach (TestQueue queue in _queues)
             Allow(queue.Used, 6 + (8u * queue.Size));
-        foreach (TestQueue queue in driver.Queues)
+        foreach (TestQueue queue in _queues)
             Follow(queue.Descriptors, 0x2000);
     }
 
@@ -40,7 +50,7 @@ sealed class WriteMap
     public void Send(int number, Piece[] pieces)
     {
         Count(number);
-        TestQueue queue = _driver.Queues[number];
+        TestQueue queue = _queues[number];
         // No descriptor that the device may still read is used again.
         if (((ushort)(queue.AvailableIndex - queue.UsedIndex) + 1) * MaximumPieces > queue.Size)
             return;
@@ -70,7 +80,7 @@ sealed class WriteMap
 
     private void Count(int number)
     {
-        TestQueue queue = _driver.Queues[number];
+        TestQueue queue = _queues[number];
         for (; _seen[number] != queue.UsedIndex; _seen[number]++)
         {
             vring_used_elem element = queue.UsedElement(_seen[number]);

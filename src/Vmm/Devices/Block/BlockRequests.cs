@@ -50,7 +50,8 @@ sealed class BlockRequests(BlockImage image, string identity, RateLimiter limite
         else if (status == VIRTIO_BLK_S_UNSUPP)
             metrics.CountUnsupported();
         chain.TryWrite(writable, status);
-        return RequestResult.Done(written + StatusBytes);
+        // Only what was written from the first byte on counts: the answer does where nothing is left out before it.
+        return RequestResult.Done(written == writable ? written + StatusBytes : written);
     }
 
     private bool Has(int feature) => (Features & (1UL << feature)) != 0;

@@ -47,7 +47,7 @@ sealed class ConsoleControl(ConsoleStream[] streams, ConsoleMetrics metrics)
         {
             if (message.value == 1)
                 foreach (ConsoleStream stream in streams)
-                    stream.Tell(VIRTIO_CONSOLE_PORT_ADD);
+                    stream.Announce();
             return RequestResult.Done(0);
         }
         if (message.id >= (uint)streams.Length)

@@ -11,6 +11,7 @@ sealed unsafe class ConsoleStream(ConsolePort port, ConsoleMetrics metrics)
     private readonly iovec[] _buffers = new iovec[ConsoleDevice.QueueSize];
     private uint _written;
     private bool _hasEnded;
+    private bool _isAnnounced;
 
     public ConsolePort Port => port;
 
@@ -26,6 +27,14 @@ sealed unsafe class ConsoleStream(ConsolePort port, ConsoleMetrics metrics)
     /// <summary>1 while the host has something to say on this port.</summary>
     public ushort HostIsOpen => (ushort)(port.Input is null || _hasEnded ? 0 : 1);
 
+    /// <summary>Lets the driver know that the port is there, once: one that exists is not added (5.3.6.2.1).</summary>
+    public void Announce()
+    {
+        if (!_isAnnounced)
+            Tell(VIRTIO_CONSOLE_PORT_ADD);
+        _isAnnounced = true;
+    }
+
     public void Tell(int message) => News |= 1 << message;
 
     public void Told(int message) => News &= ~(1 << message);
@@ -33,7 +42,7 @@ sealed unsafe class ConsoleStream(ConsolePort port, ConsoleMetrics metrics)
     public void Reset()
     {
         News = 0;
-        IsOpen = false;
+        IsOpen = _isAnnounced = false;
         _written = 0;
     }
 

@@ -45,7 +45,7 @@ public sealed class NetDevice : RequestDevice
             if (error != 0)
                 throw new HostException(
                     -error, "ioctl", "a TAP device", "it must have IFF_TAP, IFF_NO_PI and IFF_VNET_HDR");
-            _receivers[i] = new NetReceiver(_links[i], receive, _metrics, Queues[2 * i]);
+            _receivers[i] = new NetReceiver(_links[i], receive, _metrics, Queues[2 * i], options.Mtu);
             _senders[i] = new NetSender(_links[i], filter, send, _metrics);
             DeviceWorker worker = HasControl && i == 0
                 ? AddWorker(0, 1, ControlQueue) : AddWorker(2 * i, (2 * i) + 1);
@@ -130,7 +130,7 @@ public sealed class NetDevice : RequestDevice
         for (int left = TurnLimit; left > 0 && !worker.MustYield && pair < _pairs; left--)
         {
             long started = HostClock.MonotonicNanoseconds();
-            switch (_receivers[pair].TryDeliver(Has(VIRTIO_NET_F_MRG_RXBUF), out long readyAt))
+            switch (_receivers[pair].TryDeliver(Negotiated, out long readyAt))
             {
                 case NetReceiver.Delivery.Delivered:
                     Metrics.Latency[2 * pair].Record(HostClock.MonotonicNanoseconds() - started);
@@ -222,6 +222,7 @@ public sealed class NetDevice : RequestDevice
         {
             if (options.Mac.Count != 6 || (options.Mac[0] & 1) != 0)
                 throw new ArgumentException("a MAC address has 6 bytes, and is not a group's", nameof(options));
+            ArgumentOutOfRangeException.ThrowIfLessThan(options.Mtu, NetOptions.MinimumMtu);
             virtio_net_config told = new()
             {
                 status = VIRTIO_NET_S_LINK_UP,

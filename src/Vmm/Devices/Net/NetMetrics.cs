@@ -42,7 +42,7 @@ public enum NetCount
     /// <summary>Not sent: see <see cref="SourceVerdict.Address"/>.</summary>
     SpoofedAddress,
 
-    /// <summary>Not sent: too short, too long, or with a head that was not negotiated.</summary>
+    /// <summary>Not sent: too short, too long, or with a header that asks for what was not negotiated.</summary>
     Malformed,
 
     /// <summary>Not sent: the host would not take it.</summary>
@@ -51,6 +51,9 @@ public enum NetCount
     /// <summary>The host would not change a link as the guest wanted it.</summary>
     LinkFailed,
 
-    /// <summary>Not received: longer than the guest has room for at all.</summary>
+    /// <summary>
+    /// Not received: longer than the guest has room for at all, or than it can take: by its MTU, or as a segment that
+    /// was not negotiated.
+    /// </summary>
     TooLong,
 }

@@ -6,6 +6,9 @@ namespace Sandbox.Vmm.Devices.Net;
 /// <summary>A network interface as it is granted.</summary>
 public sealed record NetOptions
 {
+    /// <summary>The least that IPv4 works with (virtio 1.2, 5.1.4.1).</summary>
+    public const ushort MinimumMtu = 68;
+
     /// <summary>One for each pair of queues: 1 to 8. The device owns them from now on.</summary>
     public required IReadOnlyList<PacketLink> Links { get; init; }
 
@@ -15,7 +18,7 @@ public sealed record NetOptions
     /// <summary>IP addresses that the guest may send from; none for all.</summary>
     public IReadOnlyList<IPAddress> Addresses { get; init; } = [];
 
-    /// <summary>Bytes of a packet's contents: 68 to 65535.</summary>
+    /// <summary>Bytes of a packet's contents: 68 to 65535. Longer ones do not reach the guest.</summary>
     public ushort Mtu { get; init; } = 1500;
 
     /// <summary>What the guest may send, over all queues.</summary>

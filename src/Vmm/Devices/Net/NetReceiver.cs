@@ -1,4 +1,5 @@
 using Sandbox.Vmm.Virtio;
+using static Sandbox.Host.VirtioAbi;
 
 namespace Sandbox.Vmm.Devices.Net;
 
@@ -6,7 +7,7 @@ namespace Sandbox.Vmm.Devices.Net;
 /// Takes packets from the link, one at a time, and puts each into as many of the guest's buffers as it needs
 /// (VIRTIO_NET_F_MRG_RXBUF) or into one. One for each queue, used by its worker.
 /// </summary>
-sealed class NetReceiver(PacketLink link, RateLimiter limiter, NetMetrics metrics, SplitQueue queue)
+sealed class NetReceiver(PacketLink link, RateLimiter limiter, NetMetrics metrics, SplitQueue queue, ushort mtu)
 {
     /// <summary>Buffers of one packet, at most: 64 KiB in pieces of 1526 bytes, the least that drivers offer.</summary>
     private const int BufferLimit = 64;
@@ -23,6 +24,7 @@ sealed class NetReceiver(PacketLink link, RateLimiter limiter, NetMetrics metric
     /// <summary>What became of an attempt to deliver a packet.</summary>
     internal enum Delivery
     {
+        /// <summary>Or dropped, since this guest can never take it.</summary>
         Delivered,
 
         /// <summary>The link has none.</summary>
@@ -48,15 +50,22 @@ sealed class NetReceiver(PacketLink link, RateLimiter limiter, NetMetrics metric
     public void Reset() => _held = 0;
 
     /// <summary>Delivers one packet into buffers, which the caller publishes.</summary>
-    public Delivery TryDeliver(bool mayMerge, out long readyAt)
+    /// <param name="features">What driver and device agreed on.</param>
+    public Delivery TryDeliver(ulong features, out long readyAt)
     {
         readyAt = 0;
-        if (_held == 0 && !Take())
-            return Delivery.NoPacket;
+        if (_held == 0)
+        {
+            if (!Take())
+                return Delivery.NoPacket;
+            if (!NetHeader.TryAdmit(_packet.AsSpan(0, _held), features, mtu))
+                return Drop();
+        }
         // Once for each packet, however often it finds no room.
         if (!_mayPass && !limiter.TryPass(_held - NetSender.HeaderBytes, out readyAt))
             return Delivery.Throttled;
         _mayPass = true;
+        bool mayMerge = (features & (1UL << VIRTIO_NET_F_MRG_RXBUF)) != 0;
         int count = 0;
         int at = 0;
         while (at < _held)
@@ -77,9 +86,7 @@ sealed class NetReceiver(PacketLink link, RateLimiter limiter, NetMetrics metric
             {
                 for (count++; count > 0; count--)
                     queue.Unpop();
-                metrics.Add(NetCount.TooLong);
-                _held = 0;
-                return Delivery.Delivered;
+                return Drop();
             }
             chain.TryWrite(0, _packet.AsSpan(at, part));
             _used[count++] = (chain.Head, (uint)part);
@@ -90,6 +97,13 @@ sealed class NetReceiver(PacketLink link, RateLimiter limiter, NetMetrics metric
             queue.Push(_used[i].Head, _used[i].Bytes);
         metrics.Add(NetCount.Received);
         metrics.Add(NetCount.ReceivedBytes, _held - NetSender.HeaderBytes);
+        _held = 0;
+        return Delivery.Delivered;
+    }
+
+    private Delivery Drop()
+    {
+        metrics.Add(NetCount.TooLong);
         _held = 0;
         return Delivery.Delivered;
     }

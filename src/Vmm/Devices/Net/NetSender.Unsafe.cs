@@ -1,6 +1,5 @@
 using Sandbox.Host;
 using Sandbox.Vmm.Virtio;
-using static Sandbox.Host.VirtioAbi;
 
 namespace Sandbox.Vmm.Devices.Net;
 
@@ -25,8 +24,7 @@ sealed unsafe class NetSender(PacketLink link, SourceFilter filter, RateLimiter 
         if (!limiter.TryPass(bytes - HeaderBytes, out long readyAt))
             return RequestResult.Later(readyAt);
         chain.TryRead(0, out virtio_net_hdr_v1 header);
-        header.num_buffers = 0;
-        if (!IsNegotiated(header, features))
+        if (!NetHeader.TryAccept(ref header, bytes - HeaderBytes, features))
             return Drop(NetCount.Malformed);
         byte* head = stackalloc byte[SourceFilter.HeadBytes];
         int headBytes = (int)Math.Min(SourceFilter.HeadBytes, bytes - HeaderBytes);
@@ -48,26 +46,6 @@ sealed unsafe class NetSender(PacketLink link, SourceFilter filter, RateLimiter 
         metrics.Add(NetCount.Sent);
         metrics.Add(NetCount.SentBytes, bytes - HeaderBytes);
         return RequestResult.Done(0);
-    }
-
-    /// <summary>Whether a header asks for nothing but what the device offered and the driver took (5.1.6.2).</summary>
-    private static bool IsNegotiated(in virtio_net_hdr_v1 header, ulong features)
-    {
-        bool needsChecksum = (header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0;
-        if ((header.flags & ~(VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) != 0
-            || (needsChecksum && !Has(VIRTIO_NET_F_CSUM)))
-            return false;
-        bool hasEcn = (header.gso_type & VIRTIO_NET_HDR_GSO_ECN) != 0;
-        return (header.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) switch
-        {
-            VIRTIO_NET_HDR_GSO_NONE => !hasEcn,
-            VIRTIO_NET_HDR_GSO_TCPV4 => Has(VIRTIO_NET_F_HOST_TSO4) && needsChecksum && EcnFits(),
-            VIRTIO_NET_HDR_GSO_TCPV6 => Has(VIRTIO_NET_F_HOST_TSO6) && needsChecksum && EcnFits(),
-            _ => false,
-        };
-
-        bool Has(int feature) => (features & (1UL << feature)) != 0;
-        bool EcnFits() => !hasEcn || Has(VIRTIO_NET_F_HOST_ECN);
     }
 
     private RequestResult Drop(NetCount reason)
