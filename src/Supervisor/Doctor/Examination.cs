@@ -50,7 +50,9 @@ static class Examination
                 : new Finding(subject, Verdict.Note, vmm.Jail.ToString(), vmm.Jail.Missing == JailWalls.CgroupLimits
                     ? null
                     : "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or a kernel with Landlock and seccomp filters");
-            return [jail, CgroupDiagnosis.Of(vmm.Group, vmm.Jail, isRoot: geteuid() == 0)];
+            bool isRoot = geteuid() == 0;
+            string? lacks = vmm.Group is null ? "no control group" : vmm.Group.LimitDisks([], vmm.Pid);
+            return [jail, CgroupDiagnosis.Of(vmm.Group, vmm.Jail, isRoot), CgroupDiagnosis.OfDisks(lacks, isRoot)];
         }
         catch (HostException failure)
         {
