@@ -51,8 +51,9 @@ static class Examination
                     ? null
                     : "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or a kernel with Landlock and seccomp filters");
             bool isRoot = geteuid() == 0;
+            Finding group = CgroupDiagnosis.Of(vmm.Group, vmm.Jail, isRoot);
             string? lacks = vmm.Group is null ? "no control group" : vmm.Group.LimitDisks([], vmm.Pid);
-            return [jail, CgroupDiagnosis.Of(vmm.Group, vmm.Jail, isRoot), CgroupDiagnosis.OfDisks(lacks, isRoot)];
+            return [jail, group, CgroupDiagnosis.OfDisks(lacks, isRoot)];
         }
         catch (HostException failure)
         {

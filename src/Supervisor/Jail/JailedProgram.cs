@@ -213,7 +213,7 @@ sealed class JailedProgram : IDisposable
     }
 
     /// <summary>Once built: holds it to rates of disks.</summary>
-    /// <param name="lacks">What keeps some of them from being among <paramref name="rates"/>; null for nothing.</param>
+    /// <param name="lacks">Why there are none, although there should be; null where there are.</param>
     public void LimitDisks(IReadOnlyList<DiskRate> rates, string? lacks)
     {
         string? refused = _group is null ? "no control group" : _group.LimitDisks(rates, Pid);

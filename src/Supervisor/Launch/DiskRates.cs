@@ -12,7 +12,7 @@ namespace Sandbox.Supervisor.Launch;
 /// The rates of a policy, on the disks of the host behind what it grants. Of a machine's disk the rate is what its VMM
 /// holds it to as well; of a folder or file it is in the control group alone.
 /// </summary>
-/// <param name="Rates">One for each disk of the host: the sum of what lies there.</param>
+/// <param name="Rates">One for each disk of the host: the sum of what lies there. None where something lacks.</param>
 /// <param name="Lacks">What lies on no disk that can be told, for people; null for nothing.</param>
 sealed record DiskRates(IReadOnlyList<DiskRate> Rates, string? Lacks)
 {
@@ -43,7 +43,8 @@ sealed record DiskRates(IReadOnlyList<DiskRate> Rates, string? Lacks)
                 sources.Add(new Source(boot.Path, descriptors[i], disk.BytesPerSecond));
         }
 
-        return sources.TrueForAll(source => source.BytesPerSecond == 0) ? null : Add(sources) with { Only = only };
+        DiskRates rates = Add(sources);
+        return rates is { Rates.Count: 0, Lacks: null } ? null : rates with { Only = only };
     }
 
     static DiskRates Add(List<Source> sources)
@@ -66,7 +67,9 @@ sealed record DiskRates(IReadOnlyList<DiskRate> Rates, string? Lacks)
                 lacks ??= $"{Quote.Value(source.Name)} lies on no block device of its own";
         }
 
-        return new DiskRates([.. rates.Where(rate => !free.Contains(rate.Key)).Select(rate => new DiskRate(rate.Key, rate.Value))], lacks);
+        // All or nothing: half of a wall would be shown as the whole.
+        return new DiskRates(lacks is not null ? [] :
+            [.. rates.Where(rate => !free.Contains(rate.Key)).Select(rate => new DiskRate(rate.Key, rate.Value))], lacks);
     }
 
     static HostDisk? DiskOf(FileDescriptor file) => file.GetStatus(out stat status) == 0
@@ -77,7 +80,7 @@ sealed record DiskRates(IReadOnlyList<DiskRate> Rates, string? Lacks)
     public void Check(BuiltJail jail)
     {
         if (Only is MountSource source && jail.Missing.HasFlag(JailWalls.DiskRates))
-            throw new UsageException(
-                $"{source.Origin}: the policy holds {Quote.Value(source.Host)} to a rate, which this host does not let the caller build ({jail.Reason}); see sandbox doctor, or leave the rate out");
+            throw new UsageException($"{source.Origin}: the policy holds {Quote.Value(source.Host)} to a rate, "
+                + $"which this host does not let the caller build ({jail.Reason}); see sandbox doctor, or leave the rate out");
     }
 }

@@ -25,7 +25,9 @@ static class InspectTool
         string? digest = Digest(sandbox.Folder);
         GroupUse use = sandbox.Listed is { IsAlive: true, Doubt: null } ? Use(record) : default;
         IReadOnlyList<FactLine>? lines = WallReading.Of(sandbox, out string problem);
-        string text = json ? Json(sandbox.Listed, record, digest, use, lines) : Text(sandbox.Listed, record, digest, use, lines, problem);
+        string text = json
+            ? Json(sandbox.Listed, record, digest, use, lines)
+            : Text(sandbox.Listed, record, digest, use, lines, problem);
         return StandardStreams.WriteOutput(text) ? 0 : ExitStatus.SandboxFailed;
     }
 
@@ -90,7 +92,8 @@ static class InspectTool
         {
             Line("walls", $"{WallNames.Of(Standing(lines))}, as the kernel shows them");
             foreach (FactLine line in lines.Where(line => line.Verdict != FactVerdict.Holds))
-                Line(FactReport.WordOf(line.Verdict), $"{line.Name}: {line.Found}{(line.Found.Length > 0 ? ", " : "")}expected {line.Expected}");
+                Line(FactReport.WordOf(line.Verdict),
+                    $"{line.Name}: {line.Found}{(line.Found.Length > 0 ? ", " : "")}expected {line.Expected}");
         }
 
         Line("required walls", record.Required.Length == 0 ? "none" : string.Join(", ", record.Required.Select(wall => Walls.Names[(int)wall])));
@@ -125,7 +128,9 @@ static class InspectTool
         json.WriteString("policyDigest", digest);
         json.WriteNumber("vmmUser", record.VmmUser);
         JailWalls standing = lines is null ? record.Jail.Walls : Standing(lines);
-        JailWalls looked = lines is null ? standing | record.Jail.Missing : lines.Aggregate(JailWalls.None, (all, line) => all | line.Wall);
+        JailWalls looked = lines is null
+            ? standing | record.Jail.Missing
+            : lines.Aggregate(JailWalls.None, (all, line) => all | line.Wall);
         json.WriteString("wallsFrom", lines is null ? "record" : "kernel");
         WriteTexts(json, "walls", WallNames.Each(standing));
         WriteTexts(json, "missingWalls", WallNames.Each(looked & ~standing));

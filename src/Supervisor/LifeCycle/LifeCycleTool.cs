@@ -23,7 +23,8 @@ static class LifeCycleTool
     {
         Command command = parsed.CommandResult.Command;
         if (command == model.Ps)
-            return PsTool.Run(StateOwner.Named(parsed.GetValue(model.User)), parsed.GetValue(model.All), parsed.GetValue(model.Json));
+            return PsTool.Run(
+                StateOwner.Named(parsed.GetValue(model.User)), parsed.GetValue(model.All), parsed.GetValue(model.Json));
         if (command == model.Clean)
             return Clean(parsed.GetValue(model.Images));
         if (command == model.Inspect)
@@ -50,7 +51,8 @@ static class LifeCycleTool
         if (!parsed.GetValue(model.Metrics))
             return InspectTool.Run(owner, name, json);
         if (!owner.IsOwn)
-            throw new UsageException("inspect: --metrics asks a supervisor, which root does not do with another user's; leave --metrics or --user out");
+            throw new UsageException("inspect: --metrics asks a supervisor, which root does not do with another user's; "
+                + "leave --metrics or --user out");
         return json
             ? throw new UsageException("inspect: --json and --metrics are two forms of what is known; choose one")
             : MetricsTool.Run(name);

@@ -146,7 +146,9 @@ sealed class GuestGroup : IDisposable
         if (at >= 0)
         {
             int error = DelegatedFolder.Give(_files, _parts[at].Parent, Controllers.Io);
-            return error == 0 ? (Controlling(at), null) : (null, Describe($"{_parts[at].Parent}/cgroup.subtree_control", error));
+            return error == 0
+                ? (Controlling(at), null)
+                : (null, Describe($"{_parts[at].Parent}/cgroup.subtree_control", error));
         }
 
         Hierarchy tree = Hierarchy.Find(_files).Find(tree => !tree.IsVersionTwo && tree.Controllers.HasFlag(Controllers.Io));
@@ -154,7 +156,9 @@ sealed class GuestGroup : IDisposable
             return (null, "no controller for io");
         // One hierarchy may have several controllers.
         at = _parts.FindIndex(part => part.Parent == tree.Own);
-        return at >= 0 ? (Controlling(at), null) : AddDiskPart(new VersionOnePart(_files, tree.Own, _name.ToString(), Controllers.Io), pid);
+        return at >= 0
+            ? (Controlling(at), null)
+            : AddDiskPart(new VersionOnePart(_files, tree.Own, _name.ToString(), Controllers.Io), pid);
     }
 
     /// <summary>A part that controls disks from now on.</summary>

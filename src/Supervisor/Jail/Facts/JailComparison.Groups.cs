@@ -23,7 +23,8 @@ sealed partial class JailComparison
         {
             if (expected.Values.Length == 0)
                 continue;
-            Add(expected.Values.All(IsRate) ? JailWalls.DiskRates : JailWalls.CgroupLimits, GroupName, $"the VMM alone in {Quote.Value(expected.Folder)}", Members(found));
+            Add(expected.Values.All(IsRate) ? JailWalls.DiskRates : JailWalls.CgroupLimits, GroupName,
+                $"the VMM alone in {Quote.Value(expected.Folder)}", Members(found));
             foreach ((GroupValue value, Reading<string> text) in expected.Values.Zip(found.Values))
                 Add(IsRate(value) ? JailWalls.DiskRates : JailWalls.CgroupLimits, value.File, Words(value), text.Is(out string? known)
                     ? new Finding(Quote.Value(known), Holds(value, known) ? FactVerdict.Holds : FactVerdict.Weaker)
