@@ -274,10 +274,10 @@ public sealed class BackgroundTests : IDisposable
     {
         Assert.SkipUnless(geteuid() == 0, "only root can put a process into the VMM's group");
         string id = Detach([], "sleep", "50"), ticks = Path.Combine(Case.NewFolder("ticks"), "ticks");
-        JsonNode[] folders = [.. Inspect(id)["controlGroup"]!["folders"]!.AsArray()];
+        string[] folders = [.. Inspect(id)["controlGroup"]!["folders"]!.AsArray().Select(folder => (string)folder!)];
         using Process stranger = Process.Start("/bin/sh", ["-c", $"while :; do echo >>{ticks}; sleep 0.01; done"]);
         long Ticks() => File.Exists(ticks) ? new FileInfo(ticks).Length : 0;
-        foreach (JsonNode folder in folders)
+        foreach (string folder in folders)
             File.WriteAllText($"{folder}/cgroup.procs", $"{stranger.Id}");
         Assert.True(SpinWait.SpinUntil(() => Ticks() > 0, 30_000), "it does not run");
         Sandbox("pause", id).Ended(0);

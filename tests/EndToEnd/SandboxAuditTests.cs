@@ -113,8 +113,8 @@ public sealed class SandboxAuditTests
             File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
         Native.Run(["mknod", "-m", "666", node, "c", "10", "232"], "/").Ended(0);
         Outcome outcome = Native.Run(["unshare", "-m", "bash", "-c", $$"""
-            mount --bind '{{node}}' /dev/kvm && mount -t tmpfs -o mode=1777 tmpfs /tmp || exit 1
-            as_user() { exec setpriv --reuid=4321 --regid=4321 --clear-groups "$@"; }
+            mount --bind '{{node}}' /dev/kvm && mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/user/4321 && chown 4321 /run/user/4321 || exit 1
+            as_user() { exec setpriv --reuid=4321 --regid=4321 --clear-groups env XDG_RUNTIME_DIR=/run/user/4321 "$@"; }
             sandbox='{{folder}}/sandbox'
             (as_user $sandbox run --name web -- sleep 60) 2>/dev/null & user=$!
             until $sandbox ps --user 4321 | grep -q running; do sleep 0.1; done
@@ -123,7 +123,7 @@ public sealed class SandboxAuditTests
             $sandbox audit sandbox --user 4321 web; echo "status $?"
             $sandbox ps | grep web && exit 1
             id=$($sandbox ps --user 4321 | grep -o '^[0-9a-f]\{12\}')
-            (as_user sh -c "cd /tmp/sandbox-4321 && cp -r $id bbbbbbbbbbbb && sed -i -e 's/^id .*/id bbbbbbbbbbbb/' -e 's/^name .*/name trap/' -e 's/^vmm .*/vmm $$/' bbbbbbbbbbbb/record && exec flock bbbbbbbbbbbb sleep 60") & trap=$!
+            (as_user sh -c "cd /run/user/4321/sandbox && cp -r $id bbbbbbbbbbbb && sed -i -e 's/^id .*/id bbbbbbbbbbbb/' -e 's/^name .*/name trap/' -e 's/^vmm .*/vmm $$/' bbbbbbbbbbbb/record && exec flock bbbbbbbbbbbb sleep 60") & trap=$!
             until $sandbox ps --user 4321 | grep -q 'trap *running'; do sleep 0.1; done
             $sandbox ps --user 4321 | grep trap
             $sandbox inspect --user 4321 trap

@@ -15,7 +15,7 @@ namespace Sandbox.Supervisor.Tests;
 public sealed class DiskRatesTests : IDisposable
 {
     readonly FileDescriptor _onDisk = FileDescriptor.Open(typeof(DiskRatesTests).Assembly.Location, O_RDONLY);
-    readonly FileDescriptor _inMemory = FileDescriptor.CreateMemory("image");
+    readonly FileDescriptor _inMemory = FileDescriptor.CreateMemory("image", 4096);
 
     public void Dispose()
     {
