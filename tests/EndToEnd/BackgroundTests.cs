@@ -268,6 +268,46 @@ public sealed class BackgroundTests : IDisposable
         Sandbox("wait", id).Ended(143);
     }
 
+    /// <summary>Whatever else is in the VMM's control group stands still with it.</summary>
+    [Fact]
+    public void A_pause_is_of_the_whole_group()
+    {
+        Assert.SkipUnless(geteuid() == 0, "only root can put a process into the VMM's group");
+        string id = Detach([], "sleep", "50"), ticks = Path.Combine(Case.NewFolder("ticks"), "ticks");
+        string[] folders = [.. Inspect(id)["controlGroup"]!["folders"]!.AsArray().Select(folder => (string)folder!)];
+        using Process stranger = Process.Start("/bin/sh", ["-c", $"while :; do echo >>{ticks}; sleep 0.01; done"]);
+        long Ticks() => File.Exists(ticks) ? new FileInfo(ticks).Length : 0;
+        foreach (string folder in folders)
+            File.WriteAllText($"{folder}/cgroup.procs", $"{stranger.Id}");
+        Assert.True(SpinWait.SpinUntil(() => Ticks() > 0, 30_000), "it does not run");
+        Sandbox("pause", id).Ended(0);
+        long before = Ticks();
+        Thread.Sleep(500);
+        Assert.Equal(before, Ticks());
+        Sandbox("resume", id).Ended(0);
+        Assert.True(SpinWait.SpinUntil(() => Ticks() > before, 30_000), "it does not go on");
+        Sandbox("kill", id).Ended(0);
+        // It was among what the group's removal kills.
+        Assert.True(stranger.WaitForExit(30_000));
+    }
+
+    /// <summary>Then it is the VMM alone that is stopped: one process, which can start no other.</summary>
+    [Fact]
+    public void Without_a_control_group_a_sandbox_pauses_all_the_same()
+    {
+        Assert.SkipUnless(geteuid() == 0, "only root can mount");
+        Outcome outcome = Native.Run(["unshare", "-m", "sh", "-c", $$"""
+            umount -l /sys/fs/cgroup
+            id=$({{Ring.Sandbox}} run --detach --rm --timeout 100s -- sh -c 'while :; do echo x; sleep 0.02; done') || exit 1
+            {{Ring.Sandbox}} pause $id && {{Ring.Sandbox}} inspect $id | grep -E '^(state|control group):'
+            vmm=$({{Ring.Sandbox}} inspect --json $id | sed -n 's/.*"vmmPid": *\([0-9]*\).*/\1/p')
+            grep ^State: /proc/$vmm/status
+            {{Ring.Sandbox}} resume $id && {{Ring.Sandbox}} stop $id
+            """], "/").Ended(0);
+        Assert.Contains("control group", outcome.ErrorText, StringComparison.Ordinal);
+        Assert.Matches("^state: +paused\nState:\tT", outcome.Text);
+    }
+
     [Fact]
     public void Output_is_followed_to_the_end()
     {
@@ -300,6 +340,15 @@ public sealed class BackgroundTests : IDisposable
         if (geteuid() == 0)
         {
             Assert.Contains("control group", all["walls"]!.AsArray().Select(wall => (string)wall!));
+            Assert.Equal("kernel", (string)all["wallsFrom"]!);
+            Assert.Empty(all["missingWalls"]!.AsArray());
+            // It says what is, and not what was built.
+            string pids = all["controlGroup"]!["folders"]!.AsArray().Select(folder => $"{folder}/pids.max").Single(File.Exists);
+            File.WriteAllText(pids, "max");
+            JsonNode raised = Inspect(id);
+            Assert.Equal("control group", (string)raised["missingWalls"]!.AsArray().Single()!);
+            Assert.Contains(raised["readBack"]!.AsArray(), line => (string)line!["wall"]! == "pids.max" && (string)line["verdict"]! == "weaker");
+            Assert.Matches("(?m)^weaker: +pids.max: 'max', expected at most", Sandbox("inspect", id).Ended(0).Text);
             Assert.InRange((long)all["controlGroup"]!["memoryBytes"]!, 1 << 20, 300 << 20);
             Assert.InRange((int)all["controlGroup"]!["threads"]!, 2, 100);
         }

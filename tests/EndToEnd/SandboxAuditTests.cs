@@ -100,6 +100,51 @@ public sealed class SandboxAuditTests
         SandboxRun.Command(["audit", "sandbox"]).Ended(125);
     }
 
+    /// <summary>
+    /// Root reads all of it, and believes the user nothing: here he claims that a process of root's is his sandbox.
+    /// </summary>
+    [Fact]
+    public void Root_looks_at_an_ordinary_users_sandboxes()
+    {
+        NeedRoot();
+        SandboxRun.Need();
+        string folder = Case.NewFolder("others"), node = Path.Combine(folder, "kvm");
+        foreach (string file in Directory.GetFiles(Path.GetDirectoryName(Ring.Sandbox)!))
+            File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+        Native.Run(["mknod", "-m", "666", node, "c", "10", "232"], "/").Ended(0);
+        Outcome outcome = Native.Run(["unshare", "-m", "bash", "-c", $$"""
+            mount --bind '{{node}}' /dev/kvm && mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/user/4321 && chown 4321 /run/user/4321 || exit 1
+            as_user() { exec setpriv --reuid=4321 --regid=4321 --clear-groups env XDG_RUNTIME_DIR=/run/user/4321 "$@"; }
+            sandbox='{{folder}}/sandbox'
+            (as_user $sandbox run --name web -- sleep 60) 2>/dev/null & user=$!
+            until $sandbox ps --user 4321 | grep -q running; do sleep 0.1; done
+            $sandbox ps --user 4321
+            $sandbox inspect --user 4321 web
+            $sandbox audit sandbox --user 4321 web; echo "status $?"
+            $sandbox ps | grep web && exit 1
+            id=$($sandbox ps --user 4321 | grep -o '^[0-9a-f]\{12\}')
+            (as_user sh -c "cd /run/user/4321/sandbox && cp -r $id bbbbbbbbbbbb && sed -i -e 's/^id .*/id bbbbbbbbbbbb/' -e 's/^name .*/name trap/' -e 's/^vmm .*/vmm $$/' bbbbbbbbbbbb/record && exec flock bbbbbbbbbbbb sleep 60") & trap=$!
+            until $sandbox ps --user 4321 | grep -q 'trap *running'; do sleep 0.1; done
+            $sandbox ps --user 4321 | grep trap
+            $sandbox inspect --user 4321 trap
+            $sandbox audit sandbox --user 4321 trap; echo "status $?"
+            $sandbox inspect --metrics --user 4321 web; echo "status $?"
+            kill $trap $user; wait $user
+            exit 0
+            """], "/").Ended(0);
+        Assert.Matches("(?m)^[0-9a-f]{12}  web +running +[0-9]+s +[0-9]+ +sleep 60$", outcome.Text);
+        Assert.Matches("(?m)^walls: +user namespace, PID namespace, .*Landlock, seccomp filter, as the kernel shows them$", outcome.Text);
+        foreach (string wall in (string[])["user namespace", "network namespace", "seccomp filter", "descriptors", "environment", "Landlock"])
+            Assert.Matches($"(?m)^holds +{wall}", outcome.Text);
+        Assert.Matches("(?m)^missing +control group", outcome.Text);
+        // Of the trap there is no process to be seen, and nothing is compared.
+        Assert.Matches("(?m)^b{12}  trap +running +[0-9]+s +- +sleep 60$", outcome.Text);
+        Assert.Matches("(?m)^processes: +none that can be this sandbox's: process [0-9]+ is not of user 4321$", outcome.Text);
+        Assert.Matches("audit sandbox: 'trap': process [0-9]+ is not of user 4321", outcome.ErrorText);
+        Assert.Contains("leave --metrics or --user out", outcome.ErrorText);
+        Assert.Equal(["status 1", "status 125", "status 125"], outcome.Text.Split('\n').Where(line => line.StartsWith("status ", StringComparison.Ordinal)));
+    }
+
     /// <summary>He may not read all of his own VMM; what he reads is true, and the rest is said.</summary>
     [Fact]
     public void An_ordinary_user_is_told_what_he_cannot_read()

@@ -88,6 +88,16 @@ public class DoctorTests
     }
 
     [Fact]
+    public void RatesOfDisksThatCannotBeHadComeWithAdvice()
+    {
+        Assert.Equal(Verdict.Ok, CgroupDiagnosis.OfDisks(null, isRoot: true).Verdict);
+        Finding lacking = CgroupDiagnosis.OfDisks("no controller for io", isRoot: false);
+        Assert.Equal(Verdict.Note, lacking.Verdict);
+        Assert.Contains("no controller for io", lacking.Detail, StringComparison.Ordinal);
+        Assert.Contains("systemd-run --user --scope", lacking.Fix, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void TheReportEndsWithTheAnswer()
     {
         string well = Examination.Report([new Finding("a", Verdict.Ok, "b"), new Finding("c", Verdict.Note, "d", "e")]);
@@ -108,5 +118,6 @@ public class DoctorTests
         Assert.Equal(usable ? 0 : 1, status);
         Assert.Contains("jail around the VMM", output, StringComparison.Ordinal);
         Assert.Contains("cgroups ", output, StringComparison.Ordinal);
+        Assert.Contains("rates of disks", output, StringComparison.Ordinal);
     }
 }

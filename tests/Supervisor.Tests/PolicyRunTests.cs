@@ -146,6 +146,23 @@ public sealed class PolicyRunTests : IDisposable
             });
     }
 
+    /// <summary>Where there is nothing to hold to a rate, no rate is missing.</summary>
+    [Fact]
+    public void ARequiredControlGroupIsRatesOfDisksTooWhereThereAreSome()
+    {
+        PolicyModel policy = Policy("isolation: [cgroup]");
+        var jail = new BuiltJail(JailedProgram.Offered(isRoot: true), JailWalls.None, null);
+        RequiredWalls.Check(policy.Isolation, jail);
+        RequiredWalls.Check(policy.Isolation, jail.WithDiskRates(null));
+        OneLine.Refuses(
+            "p.yaml:3:13: the policy requires the wall cgroup, which this host does not let the caller build (rates of disks: no controller for io)",
+            () =>
+            {
+                RequiredWalls.Check(policy.Isolation, jail.WithDiskRates("no controller for io"));
+                return null;
+            });
+    }
+
     [Fact]
     public void WhatIsRecordedIsPartOfThePlan()
     {

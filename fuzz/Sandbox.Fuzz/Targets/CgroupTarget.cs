@@ -41,7 +41,8 @@ sealed class CgroupTarget : FuzzTarget
             group.Limit(new GroupLimits(1 << 20, 1, 100, 10));
             GroupUsage usage = group.Usage;
             CheckNumber(files.Content, usage);
-            group.Thaw();
+            group.Resume();
+            group.LimitDisks([new DiskRate(new HostDisk(8, 0), 1 << 20)], Environment.ProcessId);
             group.RemoveAbandoned();
             foreach (string folder in group.Folders)
             {
@@ -104,6 +105,6 @@ sealed class CgroupTarget : FuzzTarget
 
         public bool IsProcess(int pid) => pid == 1;
 
-        public void Kill(int pid, string group) => OracleException.Check(pid > 0, "a process without a number");
+        public void Signal(int pid, string group, int signal) => OracleException.Check(pid > 0, "a process without a number");
     }
 }

@@ -129,7 +129,7 @@ sealed class FactsTarget : FuzzTarget
         OomScore = 0,
         Groups =
         [
-            new("/g", [new("memory.max", "1000", ValueRule.AtMost), new("cpu.max", "1", ValueRule.AtMost), new("pids.max", "1000", ValueRule.Exactly)]),
+            new("/g", [new("memory.max", "1000", ValueRule.AtMost), new("cpu.max", "1", ValueRule.AtMost), new("pids.max", "1000", ValueRule.Exactly), new("io.max", "8:0 rbps=1000 wbps=1000", ValueRule.Disk)]),
         ],
         Descriptors = [new("nothing", 24, 3, null, false, true)],
         HasNetwork = false,
@@ -191,7 +191,7 @@ sealed class FactsTarget : FuzzTarget
 
         public bool IsProcess(int pid) => false;
 
-        public void Kill(int pid, string group)
+        public void Signal(int pid, string group, int signal)
         {
         }
     }

@@ -179,10 +179,10 @@ sealed class StateTarget : FuzzTarget, IDisposable
         foreach (bool isAlive in (bool[])[true, false])
         {
             var listed = new ListedSandbox(record.Id, isAlive, record);
-            foreach (string text in (string[])[PsTool.Table([listed], 0), InspectTool.Text(listed, record, null, default)])
+            foreach (string text in (string[])[PsTool.Table([listed], 0), InspectTool.Text(listed, record, null, default, null, "")])
                 OracleException.Check(!text.Any(c => char.IsControl(c) && c != '\n'), "what is shown moves a terminal");
             PsTool.Json([listed]);
-            InspectTool.Json(listed, record, null, default);
+            InspectTool.Json(listed, record, null, default, null);
         }
 
         return true;

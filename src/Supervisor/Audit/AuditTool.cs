@@ -5,6 +5,7 @@ using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.LifeCycle;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Audit;
@@ -21,7 +22,8 @@ static class AuditTool
     public static int Run(AuditCommand model, ParseResult parsed)
     {
         if (parsed.CommandResult.Command == model.Running)
-            return SandboxAudit.Run(parsed.GetRequiredValue(model.Id), parsed.GetValue(model.Json));
+            return SandboxAudit.Run(
+                StateOwner.Named(parsed.GetValue(model.User)), parsed.GetRequiredValue(model.Id), parsed.GetValue(model.Json));
         string log = parsed.GetRequiredValue(model.Log);
         return parsed.CommandResult.Command == model.Verify
             ? Verify(log, parsed.GetValue(model.Key) ?? AuditPlaces.Key, parsed.GetValue(model.Head))

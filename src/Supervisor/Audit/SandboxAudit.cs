@@ -1,12 +1,8 @@
-using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
-using Sandbox.Supervisor.Jail;
-using Sandbox.Supervisor.Jail.Cgroups;
 using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.LifeCycle;
-using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Audit;
 
@@ -23,46 +19,17 @@ static class SandboxAudit
 
     /// <param name="text">An ID, the beginning of one, or a name.</param>
     /// <exception cref="UsageException">It does not run, or nothing is known of its jail.</exception>
-    public static int Run(string text, bool json)
+    public static int Run(StateOwner owner, string text, bool json)
     {
-        ListedSandbox found = StateList.Find(StatePlace.Path, text);
-        if (!found.IsAlive || found.Record is not SandboxRecord record)
-            throw new UsageException($"audit sandbox: {Quote.Value(text)} does not run; see sandbox ps");
-        JailExpectation expected = Expectation(found.Id)
-            ?? throw new UsageException($"audit sandbox: nothing is on record of {Quote.Value(text)}'s jail; "
-                + "it may have ended, or be of another version of sandbox");
-        IReadOnlyList<FactLine> lines = Compare(record.Vmm, expected)
-            ?? throw new UsageException($"audit sandbox: {Quote.Value(text)} has ended");
+        using OpenedSandbox sandbox = OpenedSandbox.Find(owner, text);
+        IReadOnlyList<FactLine> lines = WallReading.Of(sandbox, out string problem)
+            ?? throw new UsageException($"audit sandbox: {Quote.Value(text)}: {problem}");
+        SandboxRecord record = sandbox.Listed.Record!;
         string[] required =
-            [.. record.Required.Where(wall => !Stands(wall, lines)).Select(wall => Walls.Names[(int)wall])];
+            [.. record.Required.Where(wall => !WallReading.Stands(wall, lines)).Select(wall => Walls.Names[(int)wall])];
         string report = json ? Json(record, lines, required) : FactReport.Text(lines) + Summary(lines, required);
         return StandardStreams.WriteOutput(report) ? StatusOf(lines) : ExitStatus.SandboxFailed;
     }
-
-    static JailExpectation? Expectation(SandboxId id)
-    {
-        using FileDescriptor? place = StateList.OpenPlace(StatePlace.Path);
-        if (place is null || StateFolder.TryOpen(place, id, out StateFolder? folder) != 0)
-            return null;
-        using (folder)
-            return folder!.ReadJail();
-    }
-
-    static IReadOnlyList<FactLine>? Compare(int vmm, JailExpectation expected)
-    {
-        int error = ProcessFiles.TryOpen(vmm, out ProcessFiles? files);
-        if (error != 0)
-            return null;
-        using (files)
-            return FactReader.Read(files!, HostCgroupFiles.Instance, vmm, geteuid() == 0, expected.Groups)
-                is JailFacts facts && facts.Parent == expected.Supervisor
-                ? JailComparison.Of(facts, expected)
-                : null;
-    }
-
-    static bool Stands(Wall wall, IReadOnlyList<FactLine> lines) =>
-        RequiredWalls.For(wall) is JailWalls walls
-        && lines.All(line => (line.Wall & walls) == 0 || line.Verdict == FactVerdict.Holds);
 
     static int StatusOf(IReadOnlyList<FactLine> lines)
     {
@@ -90,7 +57,7 @@ static class SandboxAudit
         foreach (string wall in required)
             json.WriteStringValue(wall);
         json.WriteEndArray();
-        FactReport.WriteWalls(json, lines);
+        FactReport.WriteLines(json, "walls", lines);
         json.WriteEndObject();
     });
 }

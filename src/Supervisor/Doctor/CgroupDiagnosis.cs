@@ -17,6 +17,15 @@ static class CgroupDiagnosis
                 $"limits memory, CPU time and processes, as {string.Join(", ", group?.Folders ?? [])}");
     }
 
+    /// <param name="lacks">What keeps the group from holding a guest to a rate; null when nothing does.</param>
+    public static Finding OfDisks(string? lacks, bool isRoot)
+    {
+        const string subject = "rates of disks";
+        return lacks is null
+            ? new Finding(subject, Verdict.Ok, "the control group can hold a guest to the rates of its policy")
+            : new Finding(subject, Verdict.Note, $"no control group holds a guest to a rate of its policy: {lacks}", Remedy(isRoot));
+    }
+
     static string Remedy(bool isRoot) =>
         $"give the command a group of its own: systemd-run {(isRoot ? "" : "--user ")}--scope -p Delegate=yes "
         + "sandbox run ...; in a container, make /sys/fs/cgroup writable";

@@ -50,7 +50,10 @@ static class Examination
                 : new Finding(subject, Verdict.Note, vmm.Jail.ToString(), vmm.Jail.Missing == JailWalls.CgroupLimits
                     ? null
                     : "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or a kernel with Landlock and seccomp filters");
-            return [jail, CgroupDiagnosis.Of(vmm.Group, vmm.Jail, isRoot: geteuid() == 0)];
+            bool isRoot = geteuid() == 0;
+            Finding group = CgroupDiagnosis.Of(vmm.Group, vmm.Jail, isRoot);
+            string? lacks = vmm.Group is null ? "no control group" : vmm.Group.LimitDisks([], vmm.Pid);
+            return [jail, group, CgroupDiagnosis.OfDisks(lacks, isRoot)];
         }
         catch (HostException failure)
         {

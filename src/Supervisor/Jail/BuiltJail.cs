@@ -15,15 +15,21 @@ sealed record BuiltJail(JailWalls Walls, JailWalls Missing, string? Reason)
     /// unless he asks for one: that alone is told by doctor, and refused where a policy requires it.
     /// </summary>
     public bool DeservesWarning(bool isRoot) =>
-        (isRoot ? Missing : Missing & ~JailWalls.CgroupLimits) != JailWalls.None;
+        (isRoot ? Missing : Missing & ~(JailWalls.CgroupLimits | JailWalls.DiskRates)) != JailWalls.None;
 
     /// <summary>The same jail without limits in its control group.</summary>
     /// <param name="lacks">Why, for people.</param>
-    public BuiltJail WithoutGroupLimits(string lacks) => new(
-        Walls & ~JailWalls.CgroupLimits, Missing | JailWalls.CgroupLimits,
-        Reason is null ? GroupReason(lacks) : $"{Reason}; {GroupReason(lacks)}");
+    public BuiltJail WithoutGroupLimits(string lacks) =>
+        Without(JailWalls.CgroupLimits, $"a control group with limits: {lacks}");
 
-    static string GroupReason(string lacks) => $"a control group with limits: {lacks}";
+    /// <summary>The same jail with rates of disks in its control group, or without.</summary>
+    /// <param name="lacks">Why not all could be set, for people; null when all were.</param>
+    public BuiltJail WithDiskRates(string? lacks) => lacks is null
+        ? this with { Walls = Walls | JailWalls.DiskRates }
+        : Without(JailWalls.DiskRates, $"rates of disks: {lacks}");
+
+    BuiltJail Without(JailWalls wall, string reason) =>
+        new(Walls & ~wall, Missing | wall, Reason is null ? reason : $"{Reason}; {reason}");
 
     public static string Describe(string step, int errno) => $"{step}: {Errno.Describe(errno)}";
 

@@ -54,7 +54,10 @@ enum JailWalls
     /// <summary>No system call but those that a VMM makes: seccomp(2). It puts the filters on with its plan.</summary>
     Seccomp = 1 << 14,
 
+    /// <summary>Rates of the host's disks, where the policy gives any: the controllers io and blkio of cgroups(7).</summary>
+    DiskRates = 1 << 15,
+
     Namespaces = User | Pid | Root | Network | Ipc | Uts | Cgroup | Time,
 
-    All = Namespaces | Capabilities | NoNewPrivileges | Limits | Landlock | OwnUser | CgroupLimits | Seccomp,
+    All = Namespaces | Capabilities | NoNewPrivileges | Limits | Landlock | OwnUser | CgroupLimits | DiskRates | Seccomp,
 }

@@ -64,9 +64,12 @@ sealed class JailedProgram : IDisposable
         set => _built = value;
     }
 
-    /// <summary>The walls that a caller can miss here: who cannot have them by any means does not.</summary>
+    /// <summary>
+    /// The walls that a caller can miss here: who cannot have them by any means does not. Rates of disks are missed by
+    /// whose policy gives some.
+    /// </summary>
     public static JailWalls Offered(bool isRoot) => (isRoot ? JailWalls.All : JailWalls.All & ~JailWalls.OwnUser)
-        & (Environment.OSVersion.Version < s_timeNamespaceByExecve ? ~JailWalls.Time : JailWalls.All);
+        & ~JailWalls.DiskRates & (Environment.OSVersion.Version < s_timeNamespaceByExecve ? ~JailWalls.Time : JailWalls.All);
 
     /// <summary>
     /// What to try, best first. Root of a container has no other users to give. Without user namespaces root can build
@@ -207,6 +210,14 @@ sealed class JailedProgram : IDisposable
     {
         if (_group?.Limit(limits) is string lacks && Built.Walls.HasFlag(JailWalls.CgroupLimits))
             _built = Built.WithoutGroupLimits(lacks);
+    }
+
+    /// <summary>Once built: holds it to rates of disks.</summary>
+    /// <param name="lacks">Why there are none, although there should be; null where there are.</param>
+    public void LimitDisks(IReadOnlyList<DiskRate> rates, string? lacks)
+    {
+        string? refused = _group is null ? "no control group" : _group.LimitDisks(rates, Pid);
+        _built = Built.WithDiskRates(refused ?? lacks);
     }
 
     /// <summary>The program's control group; null where there is none.</summary>

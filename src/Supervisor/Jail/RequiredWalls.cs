@@ -18,11 +18,14 @@ static class RequiredWalls
         _ => null,
     };
 
+    /// <summary>What has to stand for it as well, where something is to be built of that.</summary>
+    public static JailWalls AlsoFor(Wall wall) => wall == Wall.Cgroup ? JailWalls.DiskRates : JailWalls.None;
+
     /// <exception cref="UsageException">The host did not let a required wall be built.</exception>
     public static void Check(IEnumerable<Sourced<Wall>> required, BuiltJail jail)
     {
         foreach (Sourced<Wall> wall in required)
-            if ((For(wall.Value) & ~jail.Walls) != JailWalls.None)
+            if ((For(wall.Value) & ~jail.Walls) != JailWalls.None || (AlsoFor(wall.Value) & jail.Missing) != JailWalls.None)
                 throw new UsageException(
                     $"{wall.Span}: the policy requires the wall {Walls.Names[(int)wall.Value]}, which this host does not let the caller build ({jail.Reason}); see sandbox doctor");
     }
@@ -34,7 +37,8 @@ static class RequiredWalls
         foreach (Sourced<Wall> wall in required)
         {
             JailWalls needed = For(wall.Value) ?? JailWalls.None;
-            FactLine? fault = lines.FirstOrDefault(line => (line.Wall & needed) != 0 && line.Verdict != FactVerdict.Holds);
+            JailWalls looked = needed | AlsoFor(wall.Value);
+            FactLine? fault = lines.FirstOrDefault(line => (line.Wall & looked) != 0 && line.Verdict != FactVerdict.Holds);
             JailWalls shown = lines.Aggregate(JailWalls.None, (all, line) => all | line.Wall);
             if (fault is null && (needed & ~shown) == JailWalls.None)
                 continue;

@@ -12,6 +12,7 @@ static class WallNames
         (JailWalls.NoNewPrivileges, "no new privileges"), (JailWalls.Limits, "limits"), (JailWalls.Landlock, "Landlock"),
         (JailWalls.OwnUser, "a user of its own"),
         (JailWalls.CgroupLimits, "control group"),
+        (JailWalls.DiskRates, "rates of disks"),
         (JailWalls.Seccomp, "seccomp filter"),
     ];
 

@@ -22,13 +22,12 @@ static class ExpectedJail
             BuiltJail jail = vmm.Jail;
             bool own = jail.Walls.HasFlag(JailWalls.OwnUser), isRoot = geteuid() == 0;
             uint supervisors = VmmUser.Of(Environment.ProcessId);
-            Reading<string>[] namespaces = Namespaces.Of(files!, "");
             return new JailExpectation
             {
                 Supervisor = Environment.ProcessId,
-                Wanted = JailedProgram.Offered(isRoot),
+                Wanted = JailedProgram.Offered(isRoot) | ((jail.Walls | jail.Missing) & JailWalls.DiskRates),
                 Told = jail.Reason,
-                HostNamespaces = [.. namespaces.Select(link => link.Is(out string? known) ? known : "")],
+                HostNamespaces = Namespaces.Known(files!),
                 User = isRoot ? supervisors : geteuid(),
                 Group = isRoot ? supervisors : getegid(),
                 OomScore = files!.Read("oom_score_adj").Is(out string? score)

@@ -72,7 +72,11 @@ static class Launcher
         process.Confirm();
         using GrantedFiles? granted = Adapt(ref process, vmm, launch, descriptors);
         process.Limit(GroupLimits.For(launch.Plan.Limits, host.Cpus));
+        DiskRates? rates = DiskRates.Of(launch, opened.Mounts, descriptors);
+        if (rates is not null)
+            process.Limit(rates);
         RequiredWalls.Check(policy.Isolation, process.Jail);
+        rates?.Check(process.Jail);
         if (process.Jail.DeservesWarning(isRoot: geteuid() == 0))
             StandardStreams.WriteError($"warning: {process.Jail}");
         FileDescriptor[] given = granted?.Descriptors ?? descriptors;

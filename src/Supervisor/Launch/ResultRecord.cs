@@ -36,7 +36,7 @@ sealed record ResultRecord(
         json.WriteNumber("vmmCpuMicroseconds", VmmCpuMicroseconds);
         if (Used is GroupUsage used)
             WriteUsage(json, used);
-        FactReport.WriteWalls(json, Walls);
+        FactReport.WriteLines(json, "walls", Walls);
         json.WriteEndObject();
     }));
 

@@ -84,6 +84,9 @@ sealed unsafe class VmmProcess : IDisposable
     /// </summary>
     public void Limit(in GroupLimits limits) => _jailed.Limit(limits);
 
+    /// <summary>Once confirmed: holds it to rates of disks, of which there is at least one or a lack.</summary>
+    public void Limit(DiskRates rates) => _jailed.LimitDisks(rates.Rates, rates.Lacks);
+
     /// <summary>Sends a signal; one that is already dead is left alone.</summary>
     public void Signal(int signal) => pidfd_send_signal(EndDescriptor.Value, signal);
 

@@ -22,14 +22,14 @@ sealed class ControlledVmm(
     }
 
     /// <remarks>
-    /// By the freezer of version 2. In version 1 what is frozen does not die of a signal: if its supervisor were killed,
-    /// it would be left. There the VMM, which is one process, is stopped by SIGSTOP.
+    /// By its control group, whole. Without one, or without a freezer there, the VMM is stopped by SIGSTOP: one process,
+    /// whose filters let it start no other.
     /// </remarks>
     public int Pause()
     {
         if (signals.IsPaused)
             return 0;
-        int error = vmm.Group is { DiesFrozen: true } group ? group.Freeze() : -ENODEV;
+        int error = vmm.Group?.Pause() ?? -ENODEV;
         if (error == -ENODEV)
         {
             vmm.Signal(SIGSTOP);
@@ -57,8 +57,7 @@ sealed class ControlledVmm(
     void LetGo()
     {
         signals.IsPaused = false;
-        if (vmm.Group is { DiesFrozen: true } group)
-            group.Thaw();
+        vmm.Group?.Resume();
         vmm.Signal(SIGCONT);
     }
 }

@@ -5,9 +5,11 @@ using System.Text.Json;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Launch;
 
 namespace Sandbox.Supervisor.LifeCycle;
@@ -15,14 +17,17 @@ namespace Sandbox.Supervisor.LifeCycle;
 /// <summary><c>sandbox inspect</c>: all that is known of one sandbox.</summary>
 static class InspectTool
 {
-    public static int Run(string name, bool json)
+    public static int Run(StateOwner owner, string name, bool json)
     {
-        using OpenedSandbox sandbox = OpenedSandbox.Find(name);
+        using OpenedSandbox sandbox = OpenedSandbox.Find(owner, name);
         SandboxRecord record = sandbox.Listed.Record
             ?? throw new UsageException($"{sandbox.Id} {(sandbox.Listed.IsAlive ? "is starting" : "has no record that this version can read; see sandbox gc")}");
         string? digest = Digest(sandbox.Folder);
-        GroupUse use = sandbox.Listed.IsAlive ? Use(record) : default;
-        string text = json ? Json(sandbox.Listed, record, digest, use) : Text(sandbox.Listed, record, digest, use);
+        GroupUse use = sandbox.Listed is { IsAlive: true, Doubt: null } ? Use(record) : default;
+        IReadOnlyList<FactLine>? lines = WallReading.Of(sandbox, out string problem);
+        string text = json
+            ? Json(sandbox.Listed, record, digest, use, lines)
+            : Text(sandbox.Listed, record, digest, use, lines, problem);
         return StandardStreams.WriteOutput(text) ? 0 : ExitStatus.SandboxFailed;
     }
 
@@ -58,7 +63,10 @@ static class InspectTool
         return all;
     }
 
-    internal static string Text(ListedSandbox one, SandboxRecord record, string? digest, in GroupUse use)
+    /// <param name="lines">Its walls as the kernel shows them; null where nothing is to be read.</param>
+    /// <param name="problem">Why not, for people.</param>
+    internal static string Text(
+        ListedSandbox one, SandboxRecord record, string? digest, in GroupUse use, IReadOnlyList<FactLine>? lines, string problem)
     {
         var text = new StringBuilder();
         GuestLimits limits = record.Limits;
@@ -71,9 +79,23 @@ static class InspectTool
         Line("policy digest", digest);
         Line("started", PsTool.Time(record.StartedAt));
         Line("ended", record.End is RecordedEnd end ? PsTool.Time(end.At) : null);
-        if (one.IsAlive)
+        if (one.Doubt is not null)
+            Line("processes", $"none that can be this sandbox's: {one.Doubt}");
+        else if (one.IsAlive)
             Line("processes", $"supervisor {record.Supervisor}, VMM {record.Vmm} as user {record.VmmUser}");
-        Line("walls", $"{record.Jail}");
+        if (lines is null)
+        {
+            Line("walls built", $"{record.Jail}");
+            Line("walls now", one.IsAlive ? $"not known: {problem}" : null);
+        }
+        else
+        {
+            Line("walls", $"{WallNames.Of(Standing(lines))}, as the kernel shows them");
+            foreach (FactLine line in lines.Where(line => line.Verdict != FactVerdict.Holds))
+                Line(FactReport.WordOf(line.Verdict),
+                    $"{line.Name}: {line.Found}{(line.Found.Length > 0 ? ", " : "")}expected {line.Expected}");
+        }
+
         Line("required walls", record.Required.Length == 0 ? "none" : string.Join(", ", record.Required.Select(wall => Walls.Names[(int)wall])));
         Line("limits", $"memory {ByteSize.Format(limits.MemoryBytes)}, {limits.Cpus} CPUs, {limits.Processes} processes, wall time {Time(limits.WallMilliseconds)}, CPU time {Time(limits.CpuMilliseconds)}");
         foreach (RecordedGroup group in record.Groups)
@@ -93,15 +115,28 @@ static class InspectTool
         static string Time(long milliseconds) => milliseconds == 0 ? "none" : Duration.Format(milliseconds);
     }
 
-    internal static string Json(ListedSandbox one, SandboxRecord record, string? digest, GroupUse use) => JsonText.Write(json =>
+    /// <summary>Walls that were looked at, and of which everything holds.</summary>
+    static JailWalls Standing(IReadOnlyList<FactLine> lines) => WallNames.All.Aggregate(JailWalls.None, (all, wall) =>
+        lines.Any(line => (line.Wall & wall.Wall) != 0) && WallReading.Stands(wall.Wall, lines) ? all | wall.Wall : all);
+
+    /// <inheritdoc cref="Text"/>
+    internal static string Json(
+        ListedSandbox one, SandboxRecord record, string? digest, GroupUse use, IReadOnlyList<FactLine>? lines) => JsonText.Write(json =>
     {
         json.WriteStartObject();
         PsTool.WriteSummary(json, one);
         json.WriteString("policyDigest", digest);
         json.WriteNumber("vmmUser", record.VmmUser);
-        WriteTexts(json, "walls", WallNames.Each(record.Jail.Walls));
-        WriteTexts(json, "missingWalls", WallNames.Each(record.Jail.Missing));
+        JailWalls standing = lines is null ? record.Jail.Walls : Standing(lines);
+        JailWalls looked = lines is null
+            ? standing | record.Jail.Missing
+            : lines.Aggregate(JailWalls.None, (all, line) => all | line.Wall);
+        json.WriteString("wallsFrom", lines is null ? "record" : "kernel");
+        WriteTexts(json, "walls", WallNames.Each(standing));
+        WriteTexts(json, "missingWalls", WallNames.Each(looked & ~standing));
         json.WriteString("missingBecause", record.Jail.Reason);
+        if (lines is not null)
+            FactReport.WriteLines(json, "readBack", lines);
         WriteTexts(json, "requiredWalls", record.Required.Select(wall => Walls.Names[(int)wall]));
         WriteTexts(json, "descriptors", record.Descriptors);
         json.WriteStartObject("limits");

@@ -36,7 +36,9 @@ static class Leftovers
                 return -EBUSY;
             SandboxRecord? record = folder.Read();
             int error = 0;
-            foreach (RecordedGroup group in record?.Groups ?? [])
+            // A supervisor may have been killed while version 1's freezer held its guest: what is thawed can die.
+            foreach (RecordedGroup group in (record?.Groups ?? []).OrderByDescending(
+                group => group.Controllers.HasFlag(Controllers.Freezer)))
                 if (Remove(group, HostCgroupFiles.Instance, patient: keptToo) is < 0 and int failure)
                     error = failure;
             if (error == 0 && (keptToo || record is null or { IsKept: false }))

@@ -23,7 +23,8 @@ static class LifeCycleTool
     {
         Command command = parsed.CommandResult.Command;
         if (command == model.Ps)
-            return PsTool.Run(parsed.GetValue(model.All), parsed.GetValue(model.Json));
+            return PsTool.Run(
+                StateOwner.Named(parsed.GetValue(model.User)), parsed.GetValue(model.All), parsed.GetValue(model.Json));
         if (command == model.Clean)
             return Clean(parsed.GetValue(model.Images));
         if (command == model.Inspect)
@@ -46,8 +47,12 @@ static class LifeCycleTool
     {
         string name = parsed.GetRequiredValue(model.Sandbox);
         bool json = parsed.GetValue(model.Json);
+        StateOwner owner = StateOwner.Named(parsed.GetValue(model.User));
         if (!parsed.GetValue(model.Metrics))
-            return InspectTool.Run(name, json);
+            return InspectTool.Run(owner, name, json);
+        if (!owner.IsOwn)
+            throw new UsageException("inspect: --metrics asks a supervisor, which root does not do with another user's; "
+                + "leave --metrics or --user out");
         return json
             ? throw new UsageException("inspect: --json and --metrics are two forms of what is known; choose one")
             : MetricsTool.Run(name);

@@ -3,15 +3,18 @@ using Sandbox.Policy.Language;
 
 namespace Sandbox.Supervisor.LifeCycle;
 
-/// <summary>A sandbox that a user named, with its folder.</summary>
+/// <summary>A sandbox that was named, with its folder.</summary>
 sealed class OpenedSandbox : IDisposable
 {
-    OpenedSandbox(ListedSandbox listed, FileDescriptor place, StateFolder folder)
+    OpenedSandbox(StateOwner owner, ListedSandbox listed, FileDescriptor place, StateFolder folder)
     {
+        Owner = owner;
         Listed = listed;
         Place = place;
         Folder = folder;
     }
+
+    public StateOwner Owner { get; }
 
     /// <summary>As it was when it was looked for.</summary>
     public ListedSandbox Listed { get; }
@@ -22,12 +25,15 @@ sealed class OpenedSandbox : IDisposable
 
     /// <exception cref="UsageException">There is none, or there are several.</exception>
     /// <exception cref="HostException">The host refused.</exception>
-    public static OpenedSandbox Find(string name)
+    public static OpenedSandbox Find(string name) => Find(StateOwner.Own, name);
+
+    /// <inheritdoc cref="Find(string)"/>
+    public static OpenedSandbox Find(StateOwner owner, string name)
     {
-        ListedSandbox listed = StateList.Find(StatePlace.Path, name);
-        FileDescriptor? place = StateList.OpenPlace(StatePlace.Path);
-        if (place is not null && StateFolder.TryOpen(place, listed.Id, out StateFolder? folder) == 0)
-            return new OpenedSandbox(listed, place, folder!);
+        ListedSandbox listed = StateList.Find(owner, name);
+        if (StatePlace.TryOpen(listed.Place, owner.User, out FileDescriptor? place) == 0
+            && StateFolder.TryOpen(place!, listed.Id, out StateFolder? folder, owner.IsOwn ? null : owner.User) == 0)
+            return new OpenedSandbox(owner, listed, place!, folder!);
         place?.Dispose();
         throw new UsageException($"{Quote.Value(name)} has just ended");
     }

@@ -13,11 +13,11 @@ static class PsTool
 {
     const int CommandColumn = 80;
 
-    public static int Run(bool all, bool json)
+    public static int Run(StateOwner owner, bool all, bool json)
     {
         ListedSandbox[] shown =
         [
-            .. StateList.Read(StatePlace.Path).Where(one => all || one.IsAlive)
+            .. StateList.Read(owner).Where(one => all || one.IsAlive)
                 .OrderBy(one => one.Record?.StartedAt ?? long.MaxValue).ThenBy(one => one.Id.Value),
         ];
         string text = json ? Json(shown) : Table(shown, HostClock.RealtimeNanoseconds() / 1_000_000);
@@ -39,7 +39,7 @@ static class PsTool
     [
         one.Id.ToString(), one.Record?.Name ?? "-", State(one),
         one.Record is null ? "-" : Age(now - one.Record.StartedAt),
-        one is { IsAlive: true, Record: not null } ? one.Record.Supervisor.ToString(CultureInfo.InvariantCulture) : "-",
+        one is { IsAlive: true, Record: not null, Doubt: null } ? one.Record.Supervisor.ToString(CultureInfo.InvariantCulture) : "-",
         one.Record is null ? "-" : Quote.Printable(string.Join(' ', one.Record.Command), CommandColumn),
     ];
 
@@ -96,7 +96,9 @@ static class PsTool
             json.WriteStringValue(argument);
         json.WriteEndArray();
         json.WriteString("policy", record.Policy);
-        if (one.IsAlive)
+        if (one.Doubt is not null)
+            json.WriteString("doubt", one.Doubt);
+        else if (one.IsAlive)
         {
             json.WriteNumber("supervisorPid", record.Supervisor);
             json.WriteNumber("vmmPid", record.Vmm);

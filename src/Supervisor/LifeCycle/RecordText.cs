@@ -189,7 +189,7 @@ static class RecordText
         while (fields.TryTake("group") is string group)
         {
             string[] parts = group.Split(' ', 3);
-            const Controllers all = Controllers.Limits | Controllers.Freezer;
+            const Controllers all = Controllers.Limits | Controllers.Freezer | Controllers.Io;
             if (parts.Length < 3 || parts[0] is not ("1" or "2") || Fields.Number(parts[1]) is < 1 or > (long)all
                 || groups.Count == MaximumGroups)
                 throw new FormatException("no group");

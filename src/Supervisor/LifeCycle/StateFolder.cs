@@ -50,10 +50,14 @@ sealed unsafe class StateFolder : IDisposable
     readonly FileDescriptor _place;
     readonly FileDescriptor _folder;
 
-    StateFolder(FileDescriptor place, FileDescriptor folder, SandboxId id)
+    /// <summary>Whose files are read; null for whatever is there, in a place of this user's own.</summary>
+    readonly uint? _owner;
+
+    StateFolder(FileDescriptor place, FileDescriptor folder, SandboxId id, uint? owner)
     {
         _place = place;
         _folder = folder;
+        _owner = owner;
         Id = id;
     }
 
@@ -91,12 +95,13 @@ sealed unsafe class StateFolder : IDisposable
     }
 
     /// <summary>Opens a folder that is there, without a lock.</summary>
+    /// <param name="owner">Of another user's: files that are not his are not read.</param>
     /// <returns>0 or a negative error number.</returns>
-    public static int TryOpen(FileDescriptor place, SandboxId id, out StateFolder? opened)
+    public static int TryOpen(FileDescriptor place, SandboxId id, out StateFolder? opened, uint? owner = null)
     {
         int error = FileDescriptor.TryOpenAt(
             place, id.ToString(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, out FileDescriptor? folder);
-        opened = error == 0 ? new StateFolder(place, folder!, id) : null;
+        opened = error == 0 ? new StateFolder(place, folder!, id, owner) : null;
         return error;
     }
 
@@ -204,7 +209,7 @@ sealed unsafe class StateFolder : IDisposable
     {
         if (FileDescriptor.TryOpenAt(_folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, out FileDescriptor? file) != 0)
             return null;
-        if (file!.GetStatus(out stat status) == 0 && S_ISREG(status.st_mode))
+        if (file!.GetStatus(out stat status) == 0 && S_ISREG(status.st_mode) && (_owner ?? status.st_uid) == status.st_uid)
             return file;
         file.Dispose();
         return null;

@@ -30,6 +30,11 @@ static unsafe class StatePlace
         return above is ['/', ..] && IsFolderOf(user, above) ? $"{above.TrimEnd('/')}/sandbox" : Substitute(user);
     }
 
+    /// <summary>
+    /// Where another user's may be, as most hosts have it: $XDG_RUNTIME_DIR is in his environment, which nobody else knows.
+    /// </summary>
+    public static string[] Of(uint user) => [$"/run/user/{user}/sandbox", Substitute(user)];
+
     static string Substitute(uint user) => $"/tmp/sandbox-{user}";
 
     static bool IsFolderOf(uint user, string path)
@@ -53,13 +58,17 @@ static unsafe class StatePlace
     }
 
     /// <returns>0 or a negative error number; -EPERM when somebody else can write to it.</returns>
-    public static int TryOpen(string path, out FileDescriptor? place)
+    public static int TryOpen(string path, out FileDescriptor? place) => TryOpen(path, geteuid(), out place);
+
+    /// <param name="owner">Whose it has to be.</param>
+    /// <inheritdoc cref="TryOpen(string, out FileDescriptor?)"/>
+    public static int TryOpen(string path, uint owner, out FileDescriptor? place)
     {
         int error = FileDescriptor.TryOpen(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, out place);
         if (error != 0)
             return error;
         error = place!.GetStatus(out stat status);
-        if (error == 0 && status.st_uid == geteuid() && (status.st_mode & OthersWrite) == 0)
+        if (error == 0 && status.st_uid == owner && (status.st_mode & OthersWrite) == 0)
             return 0;
         place.Dispose();
         place = null;

@@ -27,6 +27,7 @@ internal static class AbiNames
         ["cmsghdr"] = (Headers.Library, "struct cmsghdr"),
         ["ucred"] = (Headers.Library, "struct ucred"),
         ["linger"] = (Headers.Library, "struct linger"),
+        ["passwd"] = (Headers.Library, "struct passwd"),
         ["sockaddr_in"] = (Headers.Library, "struct sockaddr_in"),
         ["sockaddr_in6"] = (Headers.Library, "struct sockaddr_in6"),
         ["pthread_attr_t"] = (Headers.Library, "pthread_attr_t"),

@@ -31,7 +31,7 @@ internal static class Headers
 
     private static readonly string[] s_library =
     [
-        "errno.h", "fcntl.h", "unistd.h", "dirent.h", "sys/socket.h", "sys/un.h", "netinet/in.h", "sys/stat.h",
+        "errno.h", "fcntl.h", "unistd.h", "dirent.h", "pwd.h", "sys/socket.h", "sys/un.h", "netinet/in.h", "sys/stat.h",
         "sys/mman.h", "sys/types.h", "sys/wait.h", "sys/resource.h", "sys/time.h", "sys/syscall.h", "sched.h",
         "spawn.h", "pthread.h", "signal.h", "time.h", "poll.h", "stdio.h", "limits.h", "linux/limits.h", "sys/epoll.h",
         "sys/timerfd.h", "sys/eventfd.h", "sys/signalfd.h", "sys/uio.h", "sys/mount.h", "sys/file.h", "link.h",

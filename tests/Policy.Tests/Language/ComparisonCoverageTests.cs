@@ -40,6 +40,7 @@ public class ComparisonCoverageTests
         ["files.show.access"] = (Shown + "from: /d, access: read}]}", Shown + "from: /d, access: [read, write]}]}"),
         ["files.show.size"] = (Shown + "memory: true, size: 1M}]}", Shown + "memory: true}]}"),
         ["files.show.quota"] = (Shown + "access: [read, write], quota: 1M}]}", Shown + "access: [read, write], quota: 2M}]}"),
+        ["files.show.rate"] = (Shown + "from: /d, rate: 1M}]}", Shown + "from: /d}]}"),
         ["files.rules.allow"] = (Rule("allow: read"), Rule("allow: [read, write]")),
         ["files.rules.deny"] = (Denying("deny: [read, write]"), Denying("deny: read")),
         ["files.rules.path"] = (Rule("allow: read", "/d/a"), Rule("allow: read", "/d/**")),

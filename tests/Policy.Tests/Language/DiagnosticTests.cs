@@ -40,6 +40,8 @@ public class DiagnosticTests
     [InlineData("files:\n  show:\n    - {path: /d, quota: 1M, memory: true}", "conflict", 5, 25, null)]
     [InlineData("files:\n  show:\n    - {path: /d, quota: 4095}", "bad-value", 5, 25, null)]
     [InlineData("files:\n  show:\n    - {path: /d, quota: all}", "bad-value", 5, 25, null)]
+    [InlineData("files:\n  show:\n    - {path: /d, rate: 1M, memory: true}", "conflict", 5, 24, null)]
+    [InlineData("files:\n  show:\n    - {path: /d, rate: 0}", "bad-value", 5, 24, null)]
     [InlineData("files:\n  show:\n    - {path: /proc/x, memory: true}", "bad-value", 5, 31, null)]
     [InlineData("files:\n  show:\n    - {path: /t, memory: true, access: [none, read]}", "conflict", 5, 41, null)]
     [InlineData("files:\n  show:\n    - {path: /t, text: x, access: write}", "conflict", 5, 35, null)]

@@ -47,7 +47,7 @@ public class ReferenceTests
         {
             "A policy" => key is "version" ? "version: 1\nfragment: true\n" : key == "fragment" ? "version: 1\n" + example : policy + example,
             "guest" => $"{policy}guest: {{{example}}}\n",
-            "files.show" => $"{policy}files: {{show: [{{{example}{(key is "from" or "text" or "link" or "generated" or "own" or "memory" or "quota" ? "" : ", memory: true")}{rest(key == "own" ? "path: /proc" : "path: /data")}}}]}}\n",
+            "files.show" => $"{policy}files: {{show: [{{{example}{(key is "from" or "text" or "link" or "generated" or "own" or "memory" or "quota" or "rate" ? "" : ", memory: true")}{rest(key == "own" ? "path: /proc" : "path: /data")}}}]}}\n",
             "files.rules" => $"{policy}files: {{rules: [{{{example}{rest("path: /a")}{(key is "allow" or "deny" ? "" : ", deny: read")}}}]}}\n",
             "network" => $"{policy}network: [{{{(key is "allow" or "deny" ? $"{key}: connect" : example)}{rest("to: 192.0.2.1")}{(key is "allow" or "deny" ? "" : ", deny: connect")}}}]\n",
             "syscalls" => $"{policy}syscalls: [{{{example}{(key is "allow" or "deny" ? "" : ", deny: ptrace")}}}]\n",

@@ -6,7 +6,7 @@ namespace Sandbox.Supervisor.Tests.Jail;
 public class JailTests
 {
     const JailWalls Bare = JailWalls.NoNewPrivileges | JailWalls.Limits | JailWalls.Landlock | JailWalls.CgroupLimits
-        | JailWalls.Seccomp;
+        | JailWalls.DiskRates | JailWalls.Seccomp;
 
     [Fact]
     public void RootGivesUpOneWallBeforeMany() => Assert.Equal(
@@ -46,5 +46,17 @@ public class JailTests
         Assert.False(jail.DeservesWarning(isRoot: false));
         Assert.True(jail.DeservesWarning(isRoot: true));
         Assert.True(new BuiltJail(JailWalls.All, JailWalls.Landlock | JailWalls.CgroupLimits, "x").DeservesWarning(isRoot: false));
+    }
+
+    [Fact]
+    public void RatesOfDisksStandOrAreMissingOnceThereAreSome()
+    {
+        var jail = new BuiltJail(JailedProgram.Offered(isRoot: true), JailWalls.None, null);
+        Assert.False(jail.Walls.HasFlag(JailWalls.DiskRates));
+        Assert.True(jail.WithDiskRates(null).Walls.HasFlag(JailWalls.DiskRates));
+        BuiltJail weak = jail.WithDiskRates("no controller for io");
+        Assert.Equal((JailWalls.DiskRates, "rates of disks: no controller for io"), (weak.Missing, weak.Reason));
+        Assert.False(weak.DeservesWarning(isRoot: false));
+        Assert.True(weak.DeservesWarning(isRoot: true));
     }
 }

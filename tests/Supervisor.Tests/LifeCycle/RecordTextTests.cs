@@ -61,7 +61,7 @@ public class RecordTextTests
     [InlineData("group 1 3 /sys/fs/cgroup/memory/", "group 1 3 /sys/fs/cgroup/../")]
     [InlineData("group 1 3 /sys/fs/cgroup/memory/", "group 1 3 sys/")]
     [InlineData("group 1 3 /sys", "group 3 3 /sys")]
-    [InlineData("group 1 3 /sys", "group 1 16 /sys")]
+    [InlineData("group 1 3 /sys", "group 1 32 /sys")]
     [InlineData("sandbox-1-2-3\ngroup-limits", "system.slice\ngroup-limits")]
     [InlineData("required seccomp", "required nothing")]
     [InlineData("required seccomp", "required namespaces")]

@@ -188,6 +188,7 @@ public sealed class PolicyComparer
             {
                 CompareBound($"{path} holds", was, becomes, shown => shown.Size, "no bound of its own");
                 CompareBound($"{path} may grow by", was, becomes, shown => shown.Quota, "what the host has room for");
+                CompareBound($"{path}, bytes a second of its disk", was, becomes, shown => shown.Rate, "no limit");
             }
         }
 

@@ -38,7 +38,8 @@ sealed partial class Binder
             "own" => ShownKind.Own, _ => ShownKind.Host,
         };
         if (!CheckShown(map, kind, what, where) || !ReadBytes(map, "size", kind, ShownKind.Memory, "folders in memory", out ulong? size)
-            || !ReadBytes(map, "quota", kind, ShownKind.Host, "host folders and files", out ulong? quota))
+            || !ReadBytes(map, "quota", kind, ShownKind.Host, "host folders and files", out ulong? quota)
+            || !ReadBytes(map, "rate", kind, ShownKind.Host, "host folders and files", out ulong? rate))
             return null;
         bool content = kind is ShownKind.Host or ShownKind.Text or ShownKind.Link;
         return new ShownFile(map.Span, Text(map["because"]), where, kind, content ? what.Value : null)
@@ -48,6 +49,7 @@ sealed partial class Binder
             Mode = kind == ShownKind.Memory ? Convert.ToUInt32(Text(map["mode"]) ?? "700", 8) : 0,
             Size = size,
             Quota = quota,
+            Rate = rate,
             Optional = Flag(map["optional"]),
         };
     }

@@ -99,6 +99,8 @@ public sealed class PolicyText
             keys.Add(("size", $"{size}"));
         if (shown.Quota is ulong quota)
             keys.Add(("quota", $"{quota}"));
+        if (shown.Rate is ulong bytes)
+            keys.Add(("rate", $"{bytes}"));
         if (shown.Optional)
             keys.Add(("optional", "true"));
         return keys;

@@ -33,6 +33,11 @@ public sealed record ShownFile(SourceSpan Span, string? Because, string Path, Sh
     /// <summary>Bytes that the guest may add to a host folder or file; null for what the host has room for.</summary>
     public ulong? Quota { get; init; }
 
+    /// <summary>
+    /// Bytes a second of the disk that a host folder or file lies on; null for what the host gives.
+    /// </summary>
+    public ulong? Rate { get; init; }
+
     public bool Optional { get; init; }
 
     public string Text => $"show {Path} for {AccessText.Format(Access)}";

@@ -45,6 +45,10 @@ static class PolicySchema
             "What the guest may add to a host folder or file that it may change; what is beyond answers ENOSPC. Lengths count, holes "
             + "too, and names at four to 4K; what the guest takes away of its own is given back.", SizePattern, "100M", "size, at least 4K"),
             Default: "what the host has room for"),
+        new("rate", new TextSchema(
+            "What the guest may read in a second of the disk that a host folder or file lies on, and as much again to write. Set in "
+            + "its control group, where all else that it does to that disk counts too.", SizePattern, "10M", "size, at least 4K"),
+            Default: "no limit"),
         new("optional", new FlagSchema("true: nothing appears when the host has no such file; else the start is refused."), Default: "false"),
         new("because", s_because));
 

@@ -77,13 +77,15 @@ static class CgroupText
         return all;
     }
 
-    /// <summary>The kernel's names of them.</summary>
+    /// <summary>The kernel's names of them, as version 2 has them.</summary>
     public static IEnumerable<string> NamesOf(Controllers controllers) =>
-        s_controllers.Where(one => controllers.HasFlag(one.Controller)).Select(one => one.Name);
+        s_controllers.Where(one => controllers.HasFlag(one.Controller)).DistinctBy(one => one.Controller)
+            .Select(one => one.Name);
 
     static readonly (string Name, Controllers Controller)[] s_controllers =
     [
         ("memory", Controllers.Memory), ("cpu", Controllers.Cpu), ("pids", Controllers.Pids), ("freezer", Controllers.Freezer),
+        ("io", Controllers.Io), ("blkio", Controllers.Io),
     ];
 
     /// <summary>Process numbers, one a line.</summary>

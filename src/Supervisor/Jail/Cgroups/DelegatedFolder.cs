@@ -37,7 +37,9 @@ static class DelegatedFolder
         return given == Controllers.None ? -error : 0;
     }
 
-    static int Give(ICgroupFiles files, string folder, Controllers controllers)
+    /// <summary>Lets groups in a folder have controllers that the folder has.</summary>
+    /// <returns>0 or a negative error number: -ENOENT when it does not have them.</returns>
+    public static int Give(ICgroupFiles files, string folder, Controllers controllers)
     {
         string file = $"{folder}/cgroup.subtree_control";
         Controllers missing = controllers & ~CgroupText.Names(files.Read(file));

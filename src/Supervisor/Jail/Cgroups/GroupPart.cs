@@ -18,15 +18,31 @@ abstract record GroupPart(ICgroupFiles Files, string Parent, string Name, Contro
     /// <summary>What the limits are in this version's files, in the order in which they are written.</summary>
     protected abstract IEnumerable<GroupValue> Values(GroupLimits limits);
 
+    /// <summary>What a disk's rate is in this version's files.</summary>
+    protected abstract IEnumerable<GroupValue> Values(DiskRate rate);
+
     /// <summary>What was written last, without what the kernel does not have.</summary>
     public IReadOnlyList<GroupValue> Written { get; private set; } = [];
 
     /// <returns>What failed; null when all limits hold.</returns>
     public (string File, int Errno)? Limit(in GroupLimits limits)
     {
-        List<GroupValue> written = [];
+        Written = [.. Written.Where(value => value.Rule == ValueRule.Disk)];
+        return Set(Values(limits));
+    }
+
+    /// <inheritdoc cref="Limit(in GroupLimits)"/>
+    public (string File, int Errno)? Limit(IEnumerable<DiskRate> rates)
+    {
+        Written = [.. Written.Where(value => value.Rule != ValueRule.Disk)];
+        return Set(rates.SelectMany(Values));
+    }
+
+    (string File, int Errno)? Set(IEnumerable<GroupValue> values)
+    {
+        List<GroupValue> written = [.. Written];
         Written = written;
-        foreach (GroupValue value in Values(limits))
+        foreach (GroupValue value in values)
             if (Set(value, written) is < 0 and int error)
                 return (value.File, -error);
         return null;
@@ -57,11 +73,18 @@ abstract record GroupPart(ICgroupFiles Files, string Parent, string Name, Contro
     public abstract GroupUse Use { get; }
 
     /// <summary>Kills every process in it.</summary>
-    public virtual void Kill()
+    public virtual void Kill() => Signal(SIGKILL);
+
+    /// <summary>Sends a signal to every process in it.</summary>
+    public void Signal(int signal)
     {
         foreach (int pid in CgroupText.Processes(Read("cgroup.procs")))
-            Files.Kill(pid, Name);
+            Files.Signal(pid, Name, signal);
     }
+
+    /// <summary>Takes a process in, with all its threads.</summary>
+    /// <returns>0 or a negative error number.</returns>
+    public int Add(int pid) => Write("cgroup.procs", Text((ulong)pid));
 
     protected string? Read(string file) => Files.Read($"{Folder}/{file}");
 

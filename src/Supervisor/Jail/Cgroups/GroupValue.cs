@@ -14,6 +14,11 @@ enum ValueRule
 
     /// <summary>It holds a quota, a blank and a period, and their share is not above the one that was written.</summary>
     Share,
+
+    /// <summary>
+    /// One of its lines begins with the disk that was written, and each bound that was written is there and not above.
+    /// </summary>
+    Disk,
 }
 
 /// <summary>What one file of a control group is set to.</summary>

@@ -14,14 +14,20 @@ sealed class GuestGroup : IDisposable
     /// <summary>How often a group that is still busy is tried again to be removed, a millisecond apart.</summary>
     const int RemovalTries = 200;
 
-    /// <summary>How long <see cref="Freeze"/> waits, in milliseconds.</summary>
+    /// <summary>How long <see cref="Pause"/> waits, in milliseconds.</summary>
     const int FreezeMilliseconds = 1_000;
 
     readonly ICgroupFiles _files;
     readonly List<GroupPart> _parts = [];
     readonly List<FileDescriptor> _entries = [];
 
-    GuestGroup(ICgroupFiles files) => _files = files;
+    readonly GroupName _name;
+
+    GuestGroup(ICgroupFiles files)
+    {
+        _files = files;
+        _name = GroupName.Next(files);
+    }
 
     /// <summary>Version 1's "tasks", opened for writing: whoever writes "0" there is in.</summary>
     public IReadOnlyList<FileDescriptor> Entries => _entries;
@@ -50,7 +56,7 @@ sealed class GuestGroup : IDisposable
         var group = new GuestGroup(files);
         try
         {
-            group.Make(Hierarchy.Find(files), GroupName.Next(files));
+            group.Make(Hierarchy.Find(files));
             return group;
         }
         catch
@@ -60,28 +66,28 @@ sealed class GuestGroup : IDisposable
         }
     }
 
-    void Make(List<Hierarchy> hierarchies, GroupName name)
+    void Make(List<Hierarchy> hierarchies)
     {
         Controllers missing = Controllers.Limits | Controllers.Freezer;
         foreach (Hierarchy tree in hierarchies)
         {
             if (!tree.IsVersionTwo)
-                missing &= ~Add(new VersionOnePart(_files, tree.Own, name.ToString(), tree.Controllers & missing));
+                missing &= ~Add(new VersionOnePart(_files, tree.Own, _name.ToString(), tree.Controllers & missing));
             else if ((missing & Controllers.Limits) != 0)
-                missing &= ~AddVersionTwo(tree, missing, name);
+                missing &= ~AddVersionTwo(tree, missing);
         }
 
         if ((missing & Controllers.Limits) != 0)
             Lacks ??= "no controller for " + string.Join(", ", CgroupText.NamesOf(missing & Controllers.Limits));
     }
 
-    Controllers AddVersionTwo(Hierarchy tree, Controllers missing, GroupName name)
+    Controllers AddVersionTwo(Hierarchy tree, Controllers missing)
     {
-        int error = DelegatedFolder.Find(_files, tree, missing & Controllers.Limits, name.Supervisors,
+        int error = DelegatedFolder.Find(_files, tree, missing & Controllers.Limits, _name.Supervisors,
             out string folder, out Controllers given);
         // Where version 1 has every controller, version 2's tree has none left to give.
         if (error == 0)
-            return Add(new VersionTwoPart(_files, folder, name.ToString(), given | (missing & Controllers.Freezer)));
+            return Add(new VersionTwoPart(_files, folder, _name.ToString(), given | (missing & Controllers.Freezer)));
         if (error != ENOENT)
             Lacks ??= $"{folder}: {Errno.Describe(error)}";
         return Controllers.None;
@@ -123,41 +129,108 @@ sealed class GuestGroup : IDisposable
     }
 
     /// <summary>
-    /// Whether what is frozen still dies of SIGKILL: with version 2's freezer. False without a freezer.
+    /// Holds the process in it to rates of disks. Few guests have any: only for these the group gets a part that
+    /// controls disks, and the process is moved there.
     /// </summary>
-    public bool DiesFrozen => _parts.Exists(part => part is VersionTwoPart && part.Controllers.HasFlag(Controllers.Freezer));
+    /// <returns>What the host refused, for people; null when all hold.</returns>
+    public string? LimitDisks(IReadOnlyList<DiskRate> rates, int pid)
+    {
+        (GroupPart? part, string? lacks) = DiskPart(pid);
+        return part?.Limit(rates) is (string file, int error) ? $"{part.Folder}/{file}: {Errno.Describe(error)}" : lacks;
+    }
+
+    (GroupPart? Part, string? Lacks) DiskPart(int pid)
+    {
+        int at = _parts.FindIndex(part => part is VersionTwoPart
+            && CgroupText.Names(_files.Read($"{part.Parent}/cgroup.controllers")).HasFlag(Controllers.Io));
+        if (at >= 0)
+        {
+            int error = DelegatedFolder.Give(_files, _parts[at].Parent, Controllers.Io);
+            return error == 0
+                ? (Controlling(at), null)
+                : (null, Describe($"{_parts[at].Parent}/cgroup.subtree_control", error));
+        }
+
+        Hierarchy tree = Hierarchy.Find(_files).Find(tree => !tree.IsVersionTwo && tree.Controllers.HasFlag(Controllers.Io));
+        if (tree.Own is null)
+            return (null, "no controller for io");
+        // One hierarchy may have several controllers.
+        at = _parts.FindIndex(part => part.Parent == tree.Own);
+        return at >= 0
+            ? (Controlling(at), null)
+            : AddDiskPart(new VersionOnePart(_files, tree.Own, _name.ToString(), Controllers.Io), pid);
+    }
+
+    /// <summary>A part that controls disks from now on.</summary>
+    GroupPart Controlling(int at) => _parts[at] = _parts[at] with { Controllers = _parts[at].Controllers | Controllers.Io };
+
+    (GroupPart? Part, string? Lacks) AddDiskPart(VersionOnePart part, int pid)
+    {
+        int error = _files.MakeFolder(part.Folder);
+        if (error != 0)
+            return (null, Describe(part.Folder, error));
+        _parts.Add(part);
+        error = part.Add(pid);
+        return error == 0 ? (part, null) : (null, Describe($"{part.Folder}/cgroup.procs", error));
+    }
+
+    static string Describe(string path, int error) => $"{path}: {Errno.Describe(-error)}";
 
     /// <summary>
-    /// Stops every process in it, and waits until they have stopped. In version 1 a frozen process does not die of a
-    /// signal before it is thawed.
+    /// Has every process in it stand still, all at one time and so that each still dies of SIGKILL: nothing outlives its
+    /// supervisor. What version 1 has frozen would not die; there each is sent SIGSTOP while all are frozen, and none
+    /// runs an instruction between that and the thaw.
     /// </summary>
     /// <returns>
-    /// 0, or a negative error number: -ENODEV without a freezer, -ETIMEDOUT when they did not stop in a second.
+    /// 0, or a negative error number with all going on: -ENODEV without a freezer, -ETIMEDOUT when they did not freeze in
+    /// a second.
     /// </returns>
-    public int Freeze()
+    public int Pause()
     {
-        int error = SetFrozen(true, out GroupPart? part);
+        if (Freezer is not GroupPart part)
+            return -ENODEV;
+        int error = Freeze(part);
         if (error != 0)
+        {
+            part.Freeze(false);
             return error;
-        for (int waited = 0; !part!.IsFrozen; waited++)
+        }
+
+        if (part is VersionTwoPart)
+            return 0;
+        part.Signal(SIGSTOP);
+        return part.Freeze(false);
+    }
+
+    static int Freeze(GroupPart part)
+    {
+        int error = part.Freeze(true);
+        for (int waited = 0; error == 0 && !part.IsFrozen; waited++)
         {
             if (waited == FreezeMilliseconds)
                 return -ETIMEDOUT;
             Thread.Sleep(1);
+            // A process that was just starting another one may have to be told again: freezer-subsystem.rst.
+            if (part is VersionOnePart)
+                error = part.Freeze(true);
         }
 
-        return 0;
+        return error;
     }
 
     /// <summary>Lets them go on.</summary>
     /// <returns>0 or a negative error number.</returns>
-    public int Thaw() => SetFrozen(false, out _);
-
-    int SetFrozen(bool frozen, out GroupPart? part)
+    public int Resume()
     {
-        part = _parts.Find(part => part.Controllers.HasFlag(Controllers.Freezer));
-        return part?.Freeze(frozen) ?? -ENODEV;
+        if (Freezer is not GroupPart part)
+            return -ENODEV;
+        int error = part.Freeze(false);
+        if (part is VersionOnePart)
+            part.Signal(SIGCONT);
+        return error;
     }
+
+    GroupPart? Freezer => _parts.Find(part => part.Controllers.HasFlag(Controllers.Freezer));
 
     /// <summary>Until the group is removed.</summary>
     public GroupUsage Usage

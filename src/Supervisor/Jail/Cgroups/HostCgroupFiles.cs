@@ -83,7 +83,7 @@ sealed unsafe class HostCgroupFiles : ICgroupFiles
 
     public bool IsProcess(int pid) => kill(pid, 0) == 0 || errno != ESRCH;
 
-    public void Kill(int pid, string group)
+    public void Signal(int pid, string group, int signal)
     {
         int number = pidfd_open(pid, 0);
         if (number < 0)
@@ -91,7 +91,7 @@ sealed unsafe class HostCgroupFiles : ICgroupFiles
         using var process = new FileDescriptor(number);
         // Asked once the process is held: its number may have become another's since it was read.
         if (Read($"/proc/{pid}/cgroup")?.Contains(group, StringComparison.Ordinal) == true)
-            pidfd_send_signal(process.Value, SIGKILL);
+            pidfd_send_signal(process.Value, signal);
     }
 
     static byte[] Bytes(string path) => Encoding.UTF8.GetBytes(path + '\0');

@@ -32,6 +32,6 @@ interface ICgroupFiles
     /// <summary>Whether a process of this number exists, seen or hidden.</summary>
     bool IsProcess(int pid);
 
-    /// <summary>Kills a process, unless it is no longer in a group of this name.</summary>
-    void Kill(int pid, string group);
+    /// <summary>Sends a process a signal, unless it is no longer in a group of this name.</summary>
+    void Signal(int pid, string group, int signal);
 }

@@ -41,9 +41,25 @@ sealed record VersionOnePart(ICgroupFiles Files, string Parent, string Name, Con
             yield return new("pids.max", Text((ulong)limits.Processes), ValueRule.AtMost);
     }
 
+    // Writes that the page cache takes are the kernel's own later on, in version 1, and nobody's.
+    protected override IEnumerable<GroupValue> Values(DiskRate rate)
+    {
+        string text = $"{rate.Disk} {Text(rate.BytesPerSecond)}";
+        yield return new("blkio.throttle.read_bps_device", text, ValueRule.Disk);
+        yield return new("blkio.throttle.write_bps_device", text, ValueRule.Disk);
+    }
+
     public override int Freeze(bool frozen) => Write("freezer.state", frozen ? "FROZEN" : "THAWED");
 
     public override bool IsFrozen => Read("freezer.state")?.TrimEnd() == "FROZEN";
+
+    /// <summary>What is frozen dies once it is thawed.</summary>
+    public override void Kill()
+    {
+        base.Kill();
+        if (Controllers.HasFlag(Controllers.Freezer))
+            Freeze(false);
+    }
 
     public override GroupUse Use => new(
         CgroupText.Number(Read("memory.usage_in_bytes")), Usage.MemoryPeakBytes,

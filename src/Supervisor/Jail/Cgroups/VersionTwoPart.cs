@@ -33,6 +33,12 @@ sealed record VersionTwoPart(ICgroupFiles Files, string Parent, string Name, Con
             yield return new("pids.max", Text((ulong)limits.Processes), ValueRule.AtMost);
     }
 
+    protected override IEnumerable<GroupValue> Values(DiskRate rate)
+    {
+        string bytes = Text(rate.BytesPerSecond);
+        yield return new("io.max", $"{rate.Disk} rbps={bytes} wbps={bytes}", ValueRule.Disk);
+    }
+
     public override int Freeze(bool frozen) => Write("cgroup.freeze", frozen ? "1" : "0");
 
     public override bool IsFrozen => CgroupText.Number(Read("cgroup.events"), "frozen") == 1;

@@ -45,10 +45,10 @@ static class FactReport
         return text.ToString();
     }
 
-    /// <summary>The property "walls" of an object that has been begun.</summary>
-    public static void WriteWalls(Utf8JsonWriter json, IReadOnlyList<FactLine> lines)
+    /// <summary>A property of an object that has been begun.</summary>
+    public static void WriteLines(Utf8JsonWriter json, string property, IReadOnlyList<FactLine> lines)
     {
-        json.WriteStartArray("walls");
+        json.WriteStartArray(property);
         foreach (FactLine line in lines)
         {
             json.WriteStartObject();

@@ -17,6 +17,10 @@ static class Namespaces
     public static Reading<string>[] Of(IProcessFiles files, string prefix) =>
         [.. Names.Select(name => files.Link($"{prefix}ns/{name}").As(static link => IsIdentity(link) ? link : null))];
 
+    /// <summary>Those of a process, empty where one cannot be read.</summary>
+    public static string[] Known(IProcessFiles files) =>
+        [.. Of(files, "").Select(link => link.Is(out string? known) ? known : "")];
+
     /// <summary>Such as "net:[4026531840]".</summary>
     public static bool IsIdentity(string link)
     {

@@ -11,7 +11,7 @@ namespace Sandbox.Supervisor.Tests.Jail.Cgroups;
 sealed class FakeCgroups : ICgroupFiles
 {
     static readonly string[] s_two = ["memory.max", "memory.swap.max", "memory.oom.group", "memory.events", "memory.peak",
-        "cpu.max", "cpu.weight", "pids.max", "pids.events"];
+        "cpu.max", "cpu.weight", "pids.max", "pids.events", "io.max"];
 
     readonly Dictionary<string, long> _folders = [];
     readonly Dictionary<string, string> _files = [];
@@ -22,6 +22,9 @@ sealed class FakeCgroups : ICgroupFiles
 
     /// <summary>What happened to folders, in order.</summary>
     public List<string> Log { get; } = [];
+
+    /// <summary>What is to freeze does not.</summary>
+    public bool IsStuck { get; set; }
 
     public HashSet<int> Alive { get; } = [Environment.ProcessId];
 
@@ -87,6 +90,9 @@ sealed class FakeCgroups : ICgroupFiles
                 if (names.Any(name => !_files[$"{folder}/cgroup.controllers"].Split(' ').Contains(name)))
                     return -ENOENT;
                 _files[path] = string.Join(' ', old.Split(' ', StringSplitOptions.RemoveEmptyEntries).Union(names));
+                foreach (string below in Folders(folder))
+                    foreach (string file in s_two.Where(file => names.Contains(file.Split('.')[0])))
+                        _files.TryAdd($"{folder}/{below}/{file}", "");
                 return 0;
             case "cgroup.procs" when text == "0":
                 // Whoever writes is in one group.
@@ -94,7 +100,13 @@ sealed class FakeCgroups : ICgroupFiles
                     _files[other] = _files[other].Replace($"{Environment.ProcessId}\n", "");
                 _files[path] += $"{Environment.ProcessId}\n";
                 return 0;
+            case "cgroup.procs":
+                text += "\n";
+                break;
             case "freezer.state" or "cgroup.freeze":
+                Log.Add($"freezer {text}");
+                if (IsStuck)
+                    return 0;
                 _files[$"{folder}/cgroup.events"] = $"populated 1\nfrozen {text}\n";
                 break;
         }
@@ -148,9 +160,11 @@ sealed class FakeCgroups : ICgroupFiles
 
     public bool IsProcess(int pid) => Alive.Contains(pid);
 
-    public void Kill(int pid, string group)
+    public void Signal(int pid, string group, int signal)
     {
-        Log.Add($"kill {pid}");
+        Log.Add($"signal {signal} {pid}");
+        if (signal != SIGKILL)
+            return;
         foreach (string file in _files.Keys.Where(file => file.EndsWith($"/{group}/cgroup.procs", StringComparison.Ordinal)).ToArray())
             _files[file] = _files[file].Replace($"{pid}\n", "");
     }

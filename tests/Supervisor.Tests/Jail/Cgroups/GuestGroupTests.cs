@@ -16,7 +16,8 @@ public sealed class GuestGroupTests
             "memory.oom_control", "memory.max_usage_in_bytes")
         .One(Root + "/memory").One(Root + "/cpu", "cpu.shares", "cpu.cfs_period_us", "cpu.cfs_quota_us")
         .One(Root + "/pids", "pids.max", "pids.events").One(Root + "/freezer", "freezer.state")
-        .Memberships("8:pids:/\n6:freezer:/\n5:devices:/\n4:memory:/jobs/a\n2:cpuacct:/\n1:cpu,cpuset:/\n9:name=systemd:/\n0::/\n");
+        .One(Root + "/blkio", "blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device")
+        .Memberships("8:pids:/\n7:blkio:/\n6:freezer:/\n5:devices:/\n4:memory:/jobs/a\n2:cpuacct:/\n1:cpu,cpuset:/\n9:name=systemd:/\n0::/\n");
 
     static FakeCgroups VersionTwo(string own, string memberships = "0::/a/b\n") =>
         new FakeCgroups().Two(Root, "cpu memory pids io", "memory pids cpu", root: true).Memberships(memberships)
@@ -90,7 +91,9 @@ public sealed class GuestGroupTests
         using GuestGroup group = GuestGroup.Create(new FakeCgroups());
         Assert.Empty(group.Folders);
         Assert.Equal("no controller for memory, cpu, pids", group.Lacks);
-        Assert.Equal(-ENODEV, group.Freeze());
+        Assert.Equal(-ENODEV, group.Pause());
+        Assert.Equal(-ENODEV, group.Resume());
+        Assert.Equal("no controller for io", group.LimitDisks([s_rate], 4000));
         Assert.Equal(default, group.Usage);
     }
 
@@ -260,14 +263,137 @@ public sealed class GuestGroupTests
     }
 
     [Fact]
-    public void FreezingIsWaitedFor()
+    public void VersionTwoStaysFrozenDuringAPause()
     {
         FakeCgroups host = VersionTwo(s_me);
         using GuestGroup group = GuestGroup.Create(host);
-        Assert.Equal(0, group.Freeze());
+        Assert.Equal(0, group.Pause());
         Assert.Equal("1", host[Single(group) + "/cgroup.freeze"]);
-        Assert.Equal(0, group.Thaw());
+        Assert.Equal(0, group.Resume());
         Assert.Equal("0", host[Single(group) + "/cgroup.freeze"]);
+        Assert.DoesNotContain(host.Log, line => line.StartsWith("signal", StringComparison.Ordinal));
+    }
+
+    /// <summary>It would not die frozen: each is stopped while all are frozen.</summary>
+    [Fact]
+    public void VersionOneStopsEachWhileAllAreFrozen()
+    {
+        FakeCgroups host = VersionOne();
+        using GuestGroup group = GuestGroup.Create(host);
+        string freezer = group.Folders.First(folder => folder.Contains("/freezer/", StringComparison.Ordinal));
+        host[freezer + "/cgroup.procs"] = "4000\n4001\n";
+        host.Log.Clear();
+        Assert.Equal(0, group.Pause());
+        Assert.Equal(["freezer FROZEN", $"signal {SIGSTOP} 4000", $"signal {SIGSTOP} 4001", "freezer THAWED"], host.Log);
+        host.Log.Clear();
+        Assert.Equal(0, group.Resume());
+        Assert.Equal(["freezer THAWED", $"signal {SIGCONT} 4000", $"signal {SIGCONT} 4001"], host.Log);
+        host[freezer + "/cgroup.procs"] = "";
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void WhatDoesNotFreezeIsWaitedForAndGoesOn(bool isTwo)
+    {
+        FakeCgroups host = isTwo ? VersionTwo(s_me) : VersionOne();
+        using GuestGroup group = GuestGroup.Create(host);
+        host.IsStuck = true;
+        Assert.Equal(-ETIMEDOUT, group.Pause());
+        Assert.Equal(isTwo ? "freezer 0" : "freezer THAWED", host.Log[^1]);
+    }
+
+    /// <summary>A supervisor that was killed within a pause leaves it frozen, and what is frozen does not die.</summary>
+    [Fact]
+    public void WhatVersionOneHasFrozenIsThawedToDie()
+    {
+        FakeCgroups host = VersionOne();
+        using (GuestGroup group = GuestGroup.Create(host))
+            host[group.Folders.First(folder => folder.Contains("/freezer/", StringComparison.Ordinal)) + "/cgroup.procs"] = "4000\n";
+        Assert.True(host.Log.IndexOf("freezer THAWED") > host.Log.IndexOf($"signal {SIGKILL} 4000"), string.Join("; ", host.Log));
+        Assert.Contains("freezer THAWED", host.Log);
+    }
+
+    static readonly DiskRate s_rate = new(new HostDisk(8, 16), 5000);
+
+    [Fact]
+    public void VersionOneGetsAFolderForDisksOnlyForAGuestThatHasRates()
+    {
+        FakeCgroups host = VersionOne();
+        using (GuestGroup group = GuestGroup.Create(host))
+        {
+            string folder = $"{Root}/blkio/{Path.GetFileName(group.Folders.First())}";
+            Assert.False(host.Has(folder));
+            Assert.Null(group.Limit(s_limits));
+            Assert.Null(group.LimitDisks([s_rate], 4000));
+            Assert.Equal("4000\n", host[folder + "/cgroup.procs"]);
+            Assert.Equal("8:16 5000", host[folder + "/blkio.throttle.read_bps_device"]);
+            Assert.Equal("8:16 5000", host[folder + "/blkio.throttle.write_bps_device"]);
+            Assert.Equal(2, group.Parts[^1].Written.Count);
+            Assert.Equal(Controllers.Io, group.Parts[^1].Controllers);
+        }
+
+        Assert.Empty(host.Folders(Root + "/blkio"));
+    }
+
+    [Fact]
+    public void DisksThatShareAHierarchyShareAFolder()
+    {
+        FakeCgroups host = VersionOne().One(Root + "/cpu", "cpu.shares", "blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device")
+            .Memberships("4:memory:/jobs/a\n1:cpu,blkio:/\n");
+        using GuestGroup group = GuestGroup.Create(host);
+        Assert.Null(group.LimitDisks([s_rate], 4000));
+        Assert.Equal("8:16 5000", host[group.Folders.First(folder => folder.Contains("/cpu/")) + "/blkio.throttle.write_bps_device"]);
+        Assert.Equal(2, group.Folders.Count());
+    }
+
+    [Fact]
+    public void VersionTwoGivesTheControllerOfDisksOnlyToAGuestThatHasRates()
+    {
+        FakeCgroups host = new FakeCgroups().Two(Root, "cpu memory pids io", "", s_me + "1\n", root: true).Memberships("0::/\n");
+        using GuestGroup group = GuestGroup.Create(host);
+        Assert.Null(group.Limit(s_limits));
+        Assert.DoesNotContain("io", host[Root + "/cgroup.subtree_control"], StringComparison.Ordinal);
+        Assert.Null(group.LimitDisks([s_rate], 4000));
+        Assert.Contains("io", host[Root + "/cgroup.subtree_control"], StringComparison.Ordinal);
+        Assert.Equal("8:16 rbps=5000 wbps=5000", host[Single(group) + "/io.max"]);
+        // What else was written is still to be found.
+        Assert.Equal(["memory.max", "memory.swap.max", "memory.oom.group", "cpu.weight", "cpu.max", "pids.max", "io.max"],
+            group.Parts.Single().Written.Select(value => value.File));
+    }
+
+    [Fact]
+    public void DisksThatAreNotDelegatedAreNamed()
+    {
+        using GuestGroup group = GuestGroup.Create(VersionTwo(s_me));
+        Assert.Equal("no controller for io", group.LimitDisks([s_rate], 4000));
+    }
+
+    [Theory]
+    [InlineData("/blkio.throttle.write_bps_device", ENODEV)]
+    [InlineData("/cgroup.procs", EACCES)]
+    public void ARateThatIsRefusedIsNamed(string file, int errno)
+    {
+        FakeCgroups host = VersionOne();
+        using GuestGroup group = GuestGroup.Create(host);
+        host.Refuse($"{Root}/blkio/{Path.GetFileName(group.Folders.First())}{file}", errno);
+        string told = group.LimitDisks([s_rate], 4000)!;
+        Assert.Contains($"{file}: ", told, StringComparison.Ordinal);
+        Assert.Contains(Host.Errno.Name(errno)!, told, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void ADiskIsKnownByItsPartitions()
+    {
+        var host = new FakeCgroups
+        {
+            ["/sys/dev/block/8:17/partition"] = "1\n", ["/sys/dev/block/8:17/dev"] = "8:17\n", ["/sys/dev/block/8:17/../dev"] = "8:16\n",
+            ["/sys/dev/block/8:16/dev"] = "8:16\n", ["/sys/dev/block/8:16/../dev"] = "1:1\n",
+        };
+        Assert.Equal(new HostDisk(8, 16), HostDisk.Of(host, makedev(8, 17)));
+        Assert.Equal(new HostDisk(8, 16), HostDisk.Of(host, makedev(8, 16)));
+        // Overlay, tmpfs and the like have numbers of no device.
+        Assert.Null(HostDisk.Of(host, makedev(0, 27)));
     }
 
     [Fact]
@@ -281,7 +407,7 @@ public sealed class GuestGroupTests
             host[folder + "/cgroup.procs"] = "4000\n";
         }
 
-        Assert.Contains("kill 4000", host.Log);
+        Assert.Contains($"signal {SIGKILL} 4000", host.Log);
         Assert.False(host.Has(folder));
     }
 

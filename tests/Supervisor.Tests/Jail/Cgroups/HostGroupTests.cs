@@ -31,17 +31,27 @@ public sealed class HostGroupTests
         Assert.All(folders, folder => Assert.False(Directory.Exists(folder), folder));
     }
 
+    /// <summary>Not the first process alone.</summary>
     [Fact]
-    public void WhatIsInTheGroupStopsAndGoesOn() => InGroup("while :; do echo >>ticks; sleep 0.01; done", (vmm, fake) =>
+    public void WhatIsInTheGroupStopsAndGoesOn() => InGroup("while :; do echo >>ticks; sleep 0.01; done & wait", (vmm, fake) =>
     {
         long Ticks() => File.Exists(fake.Folder + "/ticks") ? new FileInfo(fake.Folder + "/ticks").Length : 0;
         Assert.True(SpinWait.SpinUntil(() => Ticks() > 0, 30_000), "it does not run");
-        Assert.Equal(0, vmm.Group!.Freeze());
+        Assert.Equal(0, vmm.Group!.Pause());
         long frozen = Ticks();
         Thread.Sleep(300);
         Assert.Equal(frozen, Ticks());
-        Assert.Equal(0, vmm.Group.Thaw());
+        Assert.Equal(0, vmm.Group.Resume());
         Assert.True(SpinWait.SpinUntil(() => Ticks() > frozen, 30_000), "it does not go on");
+    });
+
+    /// <summary>Nothing outlives its supervisor, paused or not.</summary>
+    [Fact]
+    public void WhatStandsStillDies() => InGroup("sleep 60", (vmm, _) =>
+    {
+        Assert.Equal(0, vmm.Group!.Pause());
+        vmm.Signal(Libc.SIGKILL);
+        Assert.True(vmm.WaitForEnd(30_000));
     });
 
     [Fact]

@@ -151,6 +151,8 @@ sealed class FakeProcess : IProcessFiles
                 new("memory.max", "1000", ValueRule.AtMost), new("memory.swap.max", "0", ValueRule.AtMost),
                 new("memory.oom.group", "1", ValueRule.Exactly), new("cpu.max", "200000 100000", ValueRule.Share),
                 new("cpu.cfs_period_us", "100000", ValueRule.AtLeast), new("pids.max", "74", ValueRule.AtMost),
+                new("io.max", "8:0 rbps=5000 wbps=5000", ValueRule.Disk),
+                new("blkio.throttle.read_bps_device", "8:0 5000", ValueRule.Disk),
             ]),
         ],
         Descriptors =

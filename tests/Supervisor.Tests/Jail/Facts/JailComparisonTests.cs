@@ -220,6 +220,16 @@ public class JailComparisonTests
     [InlineData("cpu.cfs_period_us", "50000", false)]
     [InlineData("pids.max", "max", false)]
     [InlineData("pids.max", "75", false)]
+    [InlineData("io.max", "", false)]
+    [InlineData("io.max", "8:0 rbps=5000 wbps=5000 riops=max wiops=max", true)]
+    [InlineData("io.max", "8:16 rbps=1 wbps=1\n8:0 rbps=4999 wbps=5000 riops=max wiops=max", true)]
+    [InlineData("io.max", "8:0 rbps=5000 wbps=5001", false)]
+    [InlineData("io.max", "8:0 rbps=max wbps=5000", false)]
+    [InlineData("io.max", "8:0 rbps=5000", false)]
+    [InlineData("io.max", "8:16 rbps=5000 wbps=5000", false)]
+    [InlineData("blkio.throttle.read_bps_device", "8:16 1\n8:0 5000", true)]
+    [InlineData("blkio.throttle.read_bps_device", "8:0 5001", false)]
+    [InlineData("blkio.throttle.read_bps_device", "8:00 1", false)]
     public void AGroupsValueThatWasChangedIsSeen(string file, string text, bool holds)
     {
         FakeProcess process = new();
@@ -246,7 +256,7 @@ public class JailComparisonTests
     {
         IReadOnlyList<FactLine> lines = new FakeProcess().Compare(FakeProcess.Expectation with { Groups = [], Told = "no group" });
         FactLine[] faults = [.. lines.Where(line => line.Verdict != FactVerdict.Holds)];
-        Assert.Equal(["limits of memory", "limits of cpu", "limits of pids"], faults.Select(line => line.Expected));
+        Assert.Equal(["limits of memory", "limits of cpu", "limits of pids", "what the policy gives"], faults.Select(line => line.Expected));
         Assert.All(faults, line => Assert.Equal("told at the start: 'no group'", line.Advice));
     }
 
