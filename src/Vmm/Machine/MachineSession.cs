@@ -47,7 +47,10 @@ sealed class MachineSession
         foreach (GuestDisk disk in Plan.Disks)
             AddDevice(new BlockDevice(machine.Ram, new BlockOptions
             {
-                File = descriptors[disk.Descriptor], IsReadOnly = !disk.Writable, Limit = Limit(disk.BytesPerSecond),
+                File = descriptors[disk.Descriptor],
+                IsReadOnly = !disk.Writable,
+                Queues = MachineLayout.DiskQueues(machine.Vcpus.Count),
+                Limit = Limit(disk.BytesPerSecond),
             }));
         foreach (GuestTap tap in Plan.Taps)
             AddDevice(GuestInterface.Create(machine.Ram, tap, descriptors[tap.Descriptor], Limit(tap.BytesPerSecond)));
