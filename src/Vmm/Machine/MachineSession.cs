@@ -34,8 +34,10 @@ sealed class MachineSession
 
     /// <param name="machine">Without devices; stays the caller's.</param>
     /// <param name="descriptors">The plan's; they stay the caller's.</param>
+    /// <param name="rings">As <see cref="DiskRings"/> made them.</param>
     /// <exception cref="HostException">The host has no descriptors left.</exception>
-    public MachineSession(LaunchPlan plan, VirtualMachine machine, FileDescriptor[] descriptors)
+    public MachineSession(
+        LaunchPlan plan, VirtualMachine machine, FileDescriptor[] descriptors, IReadOnlyList<BlockRing>[] rings)
     {
         _plan = plan;
         Machine = machine;
@@ -44,12 +46,13 @@ sealed class MachineSession
         _tail = Plan.Agent ? new ConsoleTail() : null;
         _serial = AddPort(MachineLayout.SerialPort, MachineLayout.SerialInterrupt, _tail is null ? output : _tail);
         machine.Ports.Add(MachineLayout.PowerPort, PowerRegisters.Length, new PowerRegisters(machine.Ram, machine.Finish));
-        foreach (GuestDisk disk in Plan.Disks)
+        foreach ((GuestDisk disk, IReadOnlyList<BlockRing> diskRings) in Plan.Disks.Zip(rings))
             AddDevice(new BlockDevice(machine.Ram, new BlockOptions
             {
                 File = descriptors[disk.Descriptor],
                 IsReadOnly = !disk.Writable,
                 Queues = MachineLayout.DiskQueues(machine.Vcpus.Count),
+                Rings = diskRings,
                 Limit = Limit(disk.BytesPerSecond),
             }));
         foreach (GuestTap tap in Plan.Taps)

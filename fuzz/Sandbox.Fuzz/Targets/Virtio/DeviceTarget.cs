@@ -24,7 +24,7 @@ sealed class DeviceTarget : FuzzTarget
 
     public override string Name => "virtio-devices";
 
-    public override string Summary => "requests to virtio devices: rng, block, vsock, console, net, balloon";
+    public override string Summary => "requests to virtio devices: rng, block, vsock, console, net, balloon, block with rings";
 
     public override int MaximumLength => 8 * 65;
 
@@ -62,6 +62,7 @@ sealed class DeviceTarget : FuzzTarget
             input[at..Math.Min(at + RecordLength, input.Length)].CopyTo(record);
             Step(record, device, map);
             driver.Run();
+            device.Settle();
             if (driver.NeedsReset)
             {
                 OracleException.Check(device.HasFault, "a device that broke without a reason");

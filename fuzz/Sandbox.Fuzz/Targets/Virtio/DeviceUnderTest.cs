@@ -16,7 +16,7 @@ namespace Sandbox.Fuzz.Targets.Virtio;
 /// <summary>One device with what it has of the host, and how its requests look.</summary>
 sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
 {
-    public const int Kinds = 6;
+    public const int Kinds = 7;
 
     private const ulong Cid = 3;
     private const int Limit = 64;
@@ -30,7 +30,7 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
         Driver = new TestDriver(Make(ram.Ram), ram);
     }
 
-    public static string[] Names { get; } = ["rng", "block", "vsock", "console", "net", "balloon"];
+    public static string[] Names { get; } = ["rng", "block", "vsock", "console", "net", "balloon", "block-ring"];
 
     public TestDriver Driver { get; }
 
@@ -51,7 +51,7 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
         place[..256].Clear();
         switch (_kind)
         {
-            case 1:
+            case 1 or 6:
                 virtio_blk_outhdr head = new() { type = kind % 16u, sector = number & 0xff };
                 MemoryMarshal.Write(place, head);
                 MemoryMarshal.Write(place[16..], new virtio_blk_discard_write_zeroes
@@ -148,6 +148,16 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
         }
     }
 
+    /// <summary>Waits for what the host still works on.</summary>
+    public void Settle()
+    {
+        if (_kind != 6)
+            return;
+        Driver.Transport.Pause();
+        Driver.Transport.Resume();
+        Driver.Run();
+    }
+
     private static void ComposeFrame(Span<byte> place, byte kind, uint number)
     {
         place[0] = (byte)(kind & 3);
@@ -164,8 +174,7 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
     private VirtioDevice Make(GuestRam ram) => _kind switch
     {
         0 => new RngDevice(ram, RateLimit.None),
-        1 => new BlockDevice(
-            ram, new BlockOptions { File = FileDescriptor.CreateMemory("disk", 128 * 512), Queues = 2 }),
+        1 => Disk(ram, hasRings: false),
         2 => new VsockDevice(ram, Cid, this, null),
         3 => new ConsoleDevice(ram, Port("console", true), Port("agent", false)),
         4 => new NetDevice(ram, new NetOptions
@@ -174,8 +183,20 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
             Mac = [2, 0, 0, 0, 0, 1],
             Addresses = [new IPAddress([10, 0, 0, 2]), IPAddress.Parse("fe80::1")],
         }),
-        _ => new BalloonDevice(ram, deflatesOnOom: true),
+        5 => new BalloonDevice(ram, deflatesOnOom: true),
+        _ => Disk(ram, hasRings: true),
     };
+
+    /// <summary>On a host without io_uring, a disk with rings is one without.</summary>
+    private static BlockDevice Disk(GuestRam ram, bool hasRings)
+    {
+        const int Queues = 2;
+        FileDescriptor file = FileDescriptor.CreateMemory("disk", 128 * 512);
+        List<BlockRing> rings = [];
+        while (hasRings && rings.Count < Queues && BlockRing.TryCreate(file) is { } ring)
+            rings.Add(ring);
+        return new BlockDevice(ram, new BlockOptions { File = file, Queues = Queues, Rings = rings });
+    }
 
     private ConsolePort Port(string name, bool isConsole)
     {
