@@ -173,6 +173,10 @@ def micro(runs, work, record):
     record.update({f"virtio/{name}": float(value) for name, value in figures.items()})
     if figures:
         print(f"virtio, one request of a driver at CPL 3: {figures['request']} ns, {figures['ratio']} times a bare exit")
+    for name, what in (("cached", "one read of a disk, out of the page cache"), ("disk", "a read of 32 at once, not cached")):
+        if f"{name}-ratio" in figures:
+            print(f"{what}: {figures[name + '-plain']} ns with plain calls, {figures[name + '-ring']} ns with io_uring, "
+                  f"{figures[name + '-ratio']} times")
 
 
 def main():

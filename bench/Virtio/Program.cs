@@ -38,6 +38,7 @@ if (driver.NeedsReset || queue.UsedIndex != unchecked((ushort)((rounds + 1) * re
 Console.WriteLine($"exit={Median(exits):f0}");
 Console.WriteLine($"request={Median(requests):f0}");
 Console.WriteLine($"ratio={Median(ratios):f2}");
+BlockFigures.Print(repeats, rounds);
 return 0;
 
 static double Time(Action work)

@@ -1,5 +1,6 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Devices.Block;
 using Sandbox.Vmm.Kvm;
 using Sandbox.Vmm.Machine;
 using Sandbox.Vmm.Personality;
@@ -35,9 +36,10 @@ sealed class GuestSession(SeqpacketChannel channel)
                 return 0; // the command line was wrong after all
             _phases.Begin(plan.StartedAtNanoseconds);
             _phases.Mark(StartPhase.Plan);
-            return plan.Machine is null
-                ? Run(plan, orders, Confine(plan, orders, descriptors), platform, sampler)
-                : RunMachine(plan, orders, descriptors, platform, kvm);
+            if (plan.Machine is not null)
+                return RunMachine(plan, orders, descriptors, platform, kvm);
+            Confine(plan, orders, descriptors);
+            return Run(plan, orders, DescriptorsOf(orders, descriptors), platform, sampler);
         }
         catch (Exception failure) when (failure is HostException or PlanException)
         {
@@ -56,13 +58,15 @@ sealed class GuestSession(SeqpacketChannel channel)
     }
 
     /// <summary>Puts on what the supervisor has ordered.</summary>
-    /// <returns>The plan's descriptors.</returns>
-    private static FileDescriptor[] Confine(LaunchPlan plan, StartOrders orders, FileDescriptor[] sent)
+    private static void Confine(LaunchPlan plan, StartOrders orders, FileDescriptor[] sent)
     {
         using FileDescriptor? ruleset = orders.HasFlag(StartOrders.Landlock) ? sent[0] : null;
         Confinement.PutOn(ruleset, orders.HasFlag(StartOrders.Seccomp) ? NeedsOf(plan) : null);
-        return ruleset is null ? sent : sent[1..];
     }
+
+    /// <summary>The plan's, of what came with it.</summary>
+    private static FileDescriptor[] DescriptorsOf(StartOrders orders, FileDescriptor[] sent) =>
+        orders.HasFlag(StartOrders.Landlock) ? sent[1..] : sent;
 
     private static GuestNeeds NeedsOf(LaunchPlan plan)
     {
@@ -140,8 +144,10 @@ sealed class GuestSession(SeqpacketChannel channel)
         // Neither is taken down here: threads of theirs live until the process ends, which is soon.
         VirtualMachine machine = new(system, plan.Limits.MemoryBytes, plan.Limits.Cpus);
         _phases.Mark(StartPhase.Files);
-        FileDescriptor[] descriptors = Confine(plan, orders, sent);
-        MachineSession session = new(plan, machine, descriptors, TrySendAtOnce);
+        FileDescriptor[] descriptors = DescriptorsOf(orders, sent);
+        IReadOnlyList<BlockRing>[] rings = DiskRings.Create(plan.Machine!, machine.Vcpus.Count, descriptors);
+        Confine(plan, orders, sent);
+        MachineSession session = new(plan, machine, descriptors, rings, TrySendAtOnce);
         BootProblem problem = session.Load();
         if (problem != BootProblem.None)
             return Report(EndCause.BadKernel, EINVAL, (long)problem);

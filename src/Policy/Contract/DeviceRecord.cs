@@ -77,7 +77,10 @@ public static class DeviceCounters
     private static readonly string[][] s_byKind =
     [
         [],
-        [.. s_all, "read_bytes", "written_bytes", "flushes", "ranges", "errors", "unsupported", "throttled"],
+        [
+            .. s_all, "read_bytes", "written_bytes", "flushes", "ranges", "errors", "unsupported", "throttled",
+            "ring_requests", "plain_requests",
+        ],
         [
             .. s_all, "packets_sent", "sent_bytes", "packets_received", "received_bytes", "dropped_spoofed_mac",
             "dropped_spoofed_address", "dropped_malformed", "dropped_by_host", "link_failed", "dropped_too_long",

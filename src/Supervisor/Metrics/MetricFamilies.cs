@@ -59,6 +59,8 @@ static class MetricFamilies
         ("errors", "Requests to a disk that failed."),
         ("unsupported", "Requests to a disk that it does not know."),
         ("throttled", "How often a request waited for its rate."),
+        ("ring_requests", "Requests to a disk that the host's kernel worked on while its queue went on (io_uring)."),
+        ("plain_requests", "Requests to a disk that the VMM's own thread served: all, where the host has no io_uring for it."),
         ("packets_sent", "Packets that the guest has sent."),
         ("sent_bytes", "Bytes of them."),
         ("packets_received", "Packets that the guest has got."),

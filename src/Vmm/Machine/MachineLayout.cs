@@ -59,6 +59,11 @@ public static class MachineLayout
     /// <summary>Devices with interrupts of their own, up to the last pin of the I/O APIC.</summary>
     public const int MaximumVirtioDevices = 16;
 
+    /// <summary>
+    /// Queues of a disk at most. Each has a thread: four keep a disk of the host busy, and sixteen disks' are few enough.
+    /// </summary>
+    public const int MaximumDiskQueues = 4;
+
     public const ulong IoApicAddress = 0xfec0_0000;
 
     public const ulong LocalApicAddress = 0xfee0_0000;
@@ -82,6 +87,9 @@ public static class MachineLayout
 
     /// <summary>Of virtio device 0; the others follow.</summary>
     public const uint VirtioInterrupt = 5;
+
+    /// <summary>One for each vCPU, so that none waits for another's requests, up to the limit.</summary>
+    public static int DiskQueues(int vcpus) => Math.Min(vcpus, MaximumDiskQueues);
 
     public static ulong VirtioAddress(int device) => VirtioStart + ((ulong)device * VirtioStride);
 }

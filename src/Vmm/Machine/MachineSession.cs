@@ -34,10 +34,12 @@ sealed class MachineSession
 
     /// <param name="machine">Without devices; stays the caller's.</param>
     /// <param name="descriptors">The plan's; they stay the caller's.</param>
+    /// <param name="rings">As <see cref="DiskRings"/> made them.</param>
     /// <param name="tellSupervisor">Must not wait: false when it cannot be told now.</param>
     /// <exception cref="HostException">The host has no descriptors left.</exception>
     public MachineSession(
-        LaunchPlan plan, VirtualMachine machine, FileDescriptor[] descriptors, Func<ChannelMessage, bool> tellSupervisor)
+        LaunchPlan plan, VirtualMachine machine, FileDescriptor[] descriptors, IReadOnlyList<BlockRing>[] rings,
+        Func<ChannelMessage, bool> tellSupervisor)
     {
         _plan = plan;
         Machine = machine;
@@ -46,10 +48,14 @@ sealed class MachineSession
         _tail = Plan.Agent ? new ConsoleTail() : null;
         _serial = AddPort(MachineLayout.SerialPort, MachineLayout.SerialInterrupt, _tail is null ? output : _tail);
         machine.Ports.Add(MachineLayout.PowerPort, PowerRegisters.Length, new PowerRegisters(machine.Ram, machine.Finish));
-        foreach (GuestDisk disk in Plan.Disks)
+        foreach ((GuestDisk disk, IReadOnlyList<BlockRing> diskRings) in Plan.Disks.Zip(rings))
             AddDevice(new BlockDevice(machine.Ram, new BlockOptions
             {
-                File = descriptors[disk.Descriptor], IsReadOnly = !disk.Writable, Limit = Limit(disk.BytesPerSecond),
+                File = descriptors[disk.Descriptor],
+                IsReadOnly = !disk.Writable,
+                Queues = MachineLayout.DiskQueues(machine.Vcpus.Count),
+                Rings = diskRings,
+                Limit = Limit(disk.BytesPerSecond),
             }));
         foreach (GuestTap tap in Plan.Taps)
             AddDevice(GuestInterface.Create(machine.Ram, tap, descriptors[tap.Descriptor], Limit(tap.BytesPerSecond)));

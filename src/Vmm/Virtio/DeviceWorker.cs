@@ -55,7 +55,7 @@ public sealed unsafe class DeviceWorker : IDisposable
     internal bool MustYield => Volatile.Read(ref _suspending) != 0;
 
     /// <summary>Whether something comes in a moment: what has just been served may be followed by more.</summary>
-    internal bool LookFor(SplitQueue queue) => _window?.Look(queue, this) == true;
+    internal bool LookFor(int queue) => _window?.Look(_device, queue, this) == true;
 
     /// <summary>Waits for a host descriptor too; only changes are told (EPOLLET). Not for regular files.</summary>
     /// <param name="source">What the device calls it: not negative.</param>
@@ -94,7 +94,10 @@ public sealed unsafe class DeviceWorker : IDisposable
     {
         Interlocked.Increment(ref _suspending);
         lock (_gate)
-            _suspended++;
+        {
+            if (_suspended++ == 0)
+                _device.OnSuspended(this);
+        }
         Interlocked.Decrement(ref _suspending);
     }
 

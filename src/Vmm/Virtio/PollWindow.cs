@@ -30,9 +30,9 @@ sealed class PollWindow
             _nanoseconds = Math.Clamp(2 * _nanoseconds, FirstNanoseconds, LongestNanoseconds);
     }
 
-    /// <summary>Looks at a queue for as long as the window is open.</summary>
+    /// <summary>Looks at a queue, and at what is under way for it, for as long as the window is open.</summary>
     /// <returns>Whether something is there.</returns>
-    public bool Look(SplitQueue queue, DeviceWorker worker)
+    public bool Look(VirtioDevice device, int queue, DeviceWorker worker)
     {
         if (_nanoseconds == 0)
             return false;
@@ -41,7 +41,7 @@ sealed class PollWindow
         {
             for (int i = 0; i < 16; i++)
             {
-                if (queue.HasMore)
+                if (device.Queues[queue].HasMore || device.HasEnded(queue))
                     return true;
                 Thread.SpinWait(1);
             }

@@ -10,6 +10,22 @@ public abstract class RequestDevice : VirtioDevice
 {
     private readonly DescriptorChain[] _chains;
 
+    /// <summary>Why no more requests are taken.</summary>
+    private enum TurnEnd
+    {
+        /// <summary>There are none.</summary>
+        Empty,
+
+        /// <summary>As many are under way as can be.</summary>
+        Full,
+
+        /// <summary>The next one has to wait, or the driver broke a rule.</summary>
+        Held,
+
+        /// <summary>Others have their turn.</summary>
+        Over,
+    }
+
     /// <inheritdoc cref="VirtioDevice(string, int, ulong, int, GuestRam, DeviceMetrics, ReadOnlySpan{ushort})"/>
     protected RequestDevice(
         string name, int type, ulong features, int configurationBytes, GuestRam ram, DeviceMetrics metrics,
@@ -32,33 +48,65 @@ public abstract class RequestDevice : VirtioDevice
 
     protected internal override bool ServeQueue(DeviceWorker worker, int queue) => ServeRequests(worker, queue);
 
+    /// <summary>
+    /// Where the next request goes; null when as many are under way as can be: the end of one has the queue served.
+    /// </summary>
+    protected virtual DescriptorChain? NextChain(int queue) => _chains[queue];
+
+    /// <summary>No request is taken for now: what was kept is begun, and what has ended is returned.</summary>
+    protected virtual void EndTurn(int queue)
+    {
+    }
+
     /// <summary>Answers what the driver asks, for one turn.</summary>
     /// <returns>Whether requests are left that nothing will tell of.</returns>
     protected bool ServeRequests(DeviceWorker worker, int number)
     {
         SplitQueue queue = Queues[number];
-        DescriptorChain chain = _chains[number];
         int left = TurnLimit;
         do
         {
             queue.DisableNotifications();
-            while (queue.TryPop(chain))
-            {
-                long started = HostClock.MonotonicNanoseconds();
-                RequestResult result = Serve(number, chain);
-                if (!Finish(worker, number, chain, result, started))
-                    return false;
-                if (--left == 0 || worker.MustYield)
-                    return true;
-            }
-            if (queue.Fault != QueueFault.None)
-            {
-                Fail(queue.Fault);
+            TurnEnd end = TakeRequests(worker, number, ref left);
+            EndTurn(number);
+            if (end is TurnEnd.Over or TurnEnd.Held)
+                return end == TurnEnd.Over;
+            if (end == TurnEnd.Full && NextChain(number) is null)
                 return false;
-            }
         }
-        while (worker.LookFor(queue) || queue.EnableNotifications());
+        while (worker.LookFor(number) || queue.EnableNotifications());
         return false;
+    }
+
+    /// <summary>Returns a request to the driver.</summary>
+    /// <param name="bytes">Written into the chain, from its first writable byte on.</param>
+    /// <param name="started">When it was taken, of the monotonic clock.</param>
+    protected void Return(int number, ushort head, uint bytes, long started)
+    {
+        Queues[number].Push(head, bytes);
+        Metrics.Latency[number].Record(HostClock.MonotonicNanoseconds() - started);
+        Publish(Queues[number]);
+    }
+
+    private TurnEnd TakeRequests(DeviceWorker worker, int number, ref int left)
+    {
+        SplitQueue queue = Queues[number];
+        while (NextChain(number) is { } chain)
+        {
+            if (!queue.TryPop(chain))
+            {
+                if (queue.Fault == QueueFault.None)
+                    return TurnEnd.Empty;
+                Fail(queue.Fault);
+                return TurnEnd.Held;
+            }
+            long started = HostClock.MonotonicNanoseconds();
+            if (!Finish(worker, number, chain, Serve(number, chain), started))
+                return TurnEnd.Held;
+            if (--left == 0 || worker.MustYield)
+                return TurnEnd.Over;
+        }
+        return TurnEnd.Full;
     }
 
     /// <summary>Gives the driver what there is for it, while it has room, for one turn.</summary>
@@ -92,9 +140,7 @@ public abstract class RequestDevice : VirtioDevice
         switch (result.End)
         {
             case RequestResult.RequestEnd.Done:
-                Queues[number].Push(chain.Head, (uint)result.Value);
-                Metrics.Latency[number].Record(HostClock.MonotonicNanoseconds() - started);
-                Publish(Queues[number]);
+                Return(number, chain.Head, (uint)result.Value, started);
                 return true;
             case RequestResult.RequestEnd.Later:
                 Queues[number].Unpop();

@@ -93,6 +93,17 @@ public abstract class VirtioDevice : IDisposable
     {
     }
 
+    /// <summary>Whether a request that was kept has ended, and waits to be given back.</summary>
+    protected internal virtual bool HasEnded(int queue) => false;
+
+    /// <summary>
+    /// The worker stops serving: nothing that it has begun is under way afterwards. On the thread of whoever suspends
+    /// it, who holds it; the driver's memory is still the device's.
+    /// </summary>
+    protected internal virtual void OnSuspended(DeviceWorker worker)
+    {
+    }
+
     /// <summary>The driver is ready. No worker serves yet.</summary>
     protected virtual void OnActivate()
     {

@@ -24,7 +24,7 @@ internal static class Headers
         "linux/xattr.h", "linux/uio.h", "linux/un.h", "asm/socket.h", "linux/socket.h", "linux/inotify.h",
         "linux/membarrier.h", "linux/rseq.h", "linux/times.h", "linux/utime.h", "linux/capability.h",
         "linux/personality.h", "linux/mempolicy.h", "linux/pidfd.h", "linux/tty.h", "linux/sockios.h",
-        "linux/ioprio.h", "linux/securebits.h", "linux/landlock.h", "linux/keyctl.h",
+        "linux/ioprio.h", "linux/securebits.h", "linux/landlock.h", "linux/keyctl.h", "linux/io_uring.h",
         "linux/seccomp.h", "linux/filter.h", "linux/reboot.h", "linux/netlink.h", "linux/rtnetlink.h",
         "asm/unistd.h",
     ];

@@ -8,30 +8,44 @@ using static Sandbox.Host.VirtioAbi;
 
 namespace Sandbox.Vmm.Tests.Devices;
 
-public sealed class BlockTests : IDisposable
+/// <summary>What holds for a disk however its requests are served.</summary>
+public abstract class BlockTests : IDisposable
 {
-    private const ulong Head = TestRam.HighStart;
-    private const ulong Status = TestRam.HighStart + 0x100;
-    private const ulong Data = TestRam.HighStart + 0x1000;
-    private const int Sectors = 64;
-    private const byte Untouched = 0xee;
+    protected const ulong Head = TestRam.HighStart;
+    protected const ulong Status = TestRam.HighStart + 0x100;
+    protected const ulong Data = TestRam.HighStart + 0x1000;
+    protected const int Sectors = 64;
+    protected const byte Untouched = 0xee;
 
     private readonly TestRam _memory = new();
     private readonly FileDescriptor _file = FileDescriptor.CreateMemory("disk", (Sectors * 512) + 100);
     private TestDriver? _driver;
 
-    public void Dispose()
+    public virtual void Dispose()
     {
-        _driver?.Dispose();
+        End();
         _file.Dispose();
         _memory.Dispose();
+        GC.SuppressFinalize(this);
     }
 
-    private TestDriver Driver => _driver!;
+    protected void End()
+    {
+        _driver?.Dispose();
+        _driver = null;
+    }
 
-    private BlockMetrics Metrics => (BlockMetrics)Driver.Device.Metrics;
+    private protected TestDriver Driver => _driver!;
 
-    private TestDriver Start(ulong? without = null, bool isReadOnly = false, int queues = 1, RateLimit limit = default)
+    private protected TestRam Memory => _memory;
+
+    protected BlockMetrics Metrics => (BlockMetrics)Driver.Device.Metrics;
+
+    /// <summary>As many as the device has queues, or none.</summary>
+    protected abstract IReadOnlyList<BlockRing> MakeRings(FileDescriptor file, int queues);
+
+    private protected TestDriver Start(
+        ulong? without = null, bool isReadOnly = false, int queues = 1, RateLimit limit = default)
     {
         _driver = new TestDriver(
             new BlockDevice(_memory.Ram, new BlockOptions
@@ -40,6 +54,7 @@ public sealed class BlockTests : IDisposable
                 IsReadOnly = isReadOnly,
                 Identity = "a-disk",
                 Queues = queues,
+                Rings = MakeRings(_file, queues),
                 Limit = limit,
             }),
             _memory);
@@ -47,13 +62,26 @@ public sealed class BlockTests : IDisposable
     }
 
     /// <summary>The answer byte, or <see cref="Untouched"/>.</summary>
-    private byte Request(uint type, ulong sector, params Piece[] data)
+    private protected byte Request(uint type, ulong sector, params Piece[] data)
     {
         _memory.At<virtio_blk_outhdr>(Head) = new virtio_blk_outhdr { type = type, sector = sector };
         _memory.At<byte>(Status) = Untouched;
         Driver.Queues[0].Send([new Piece(Head, 16), .. data, new Piece(Status, 1, true)]);
-        Driver.NotifyAndRun(0);
+        NotifyAndFinish(0);
         return _memory.At<byte>(Status);
+    }
+
+    /// <summary>Does what the queue's thread would do, until everything is answered or the device is broken.</summary>
+    protected void NotifyAndFinish(int queue)
+    {
+        Driver.Notify(queue);
+        for (int turn = 0; Driver.Queues[queue].UsedIndex != Driver.Queues[queue].AvailableIndex; turn++)
+        {
+            Assert.True(turn < 10_000, "requests are not answered");
+            Driver.Device.Workers[queue].RunOnce(turn == 0 ? 0 : 10);
+            if (Driver.NeedsReset)
+                return;
+        }
     }
 
     private uint LastLength => Driver.Queues[0].UsedElement(Driver.Queues[0].UsedIndex - 1).len;
@@ -65,14 +93,14 @@ public sealed class BlockTests : IDisposable
         return Request(type, 0, new Piece(Data, 16 * (uint)ranges.Length));
     }
 
-    private byte[] Contents(int offset, int length)
+    protected byte[] Contents(int offset, int length)
     {
         byte[] bytes = new byte[length];
         Assert.Equal(length, _file.ReadAt(bytes, offset));
         return bytes;
     }
 
-    private void Fill(byte value) =>
+    protected void Fill(byte value) =>
         Assert.Equal(Sectors * 512, _file.WriteAt(Enumerable.Repeat(value, Sectors * 512).ToArray(), 0));
 
     [Requirement("2.7.8.2b")]
@@ -102,12 +130,12 @@ public sealed class BlockTests : IDisposable
         _memory.At<virtio_blk_outhdr>(Head) = new virtio_blk_outhdr { type = VIRTIO_BLK_T_IN };
         Driver.Queues[0].Send(new Piece(Head, 7), new Piece(Head + 7, 9), new Piece(Data, 513, true));
         _memory.At<byte>(Data + 512) = Untouched;
-        Driver.NotifyAndRun(0);
+        NotifyAndFinish(0);
         Assert.Equal((5, 0), (_memory.At<byte>(Data + 511), _memory.At<byte>(Data + 512)));
         _memory.At<virtio_blk_outhdr>(Head) = new virtio_blk_outhdr { type = VIRTIO_BLK_T_OUT };
         _memory.Bytes(Head + 16, 512).Fill(6);
         Driver.Queues[0].Send(new Piece(Head, 528), new Piece(Status, 1, true));
-        Driver.NotifyAndRun(0);
+        NotifyAndFinish(0);
         Assert.Equal(6, Contents(511, 1)[0]);
     }
 
@@ -141,8 +169,9 @@ public sealed class BlockTests : IDisposable
         virtio_blk_discard_write_zeroes one = new() { num_sectors = 1 };
         byte answer = Untouched;
         Start(without: 1UL << VIRTIO_BLK_F_FLUSH);
-        RefusingThread.Run(Libc.SYS_pwritev2, Libc.RWF_DSYNC,
-            () => answer = Request(VIRTIO_BLK_T_OUT, 0, new Piece(Data, 512)));
+        // A ring that takes nothing leaves it to the thread.
+        RefusingThread.Run(Libc.SYS_io_uring_enter, null, () => RefusingThread.Run(Libc.SYS_pwritev2, Libc.RWF_DSYNC,
+            () => answer = Request(VIRTIO_BLK_T_OUT, 0, new Piece(Data, 512))));
         Assert.Equal(VIRTIO_BLK_S_IOERR, answer);
         RefusingThread.Run(Libc.SYS_fdatasync, null, () => answer = Ranges(VIRTIO_BLK_T_WRITE_ZEROES, one));
         Assert.Equal(VIRTIO_BLK_S_IOERR, answer);
@@ -161,7 +190,8 @@ public sealed class BlockTests : IDisposable
     {
         byte answer = Untouched;
         Start();
-        RefusingThread.Run(Libc.SYS_fdatasync, null, () => answer = Request(VIRTIO_BLK_T_FLUSH, 0));
+        RefusingThread.Run(Libc.SYS_io_uring_enter, null, () => RefusingThread.Run(Libc.SYS_fdatasync, null,
+            () => answer = Request(VIRTIO_BLK_T_FLUSH, 0)));
         Assert.Equal((VIRTIO_BLK_S_IOERR, 1L, 1L), (answer, Metrics.Flushes, Metrics.Errors));
     }
 
@@ -303,7 +333,9 @@ public sealed class BlockTests : IDisposable
     public void A_file_that_cannot_be_written_is_an_error()
     {
         FileDescriptor readable = FileDescriptor.Open($"/proc/self/fd/{_file.Value}", Libc.O_RDONLY);
-        _driver = new TestDriver(new BlockDevice(_memory.Ram, new BlockOptions { File = readable }), _memory).Start();
+        _driver = new TestDriver(
+            new BlockDevice(_memory.Ram, new BlockOptions { File = readable, Rings = MakeRings(readable, 1) }), _memory)
+            .Start();
         Assert.Equal(VIRTIO_BLK_S_IOERR, Request(VIRTIO_BLK_T_OUT, 0, new Piece(Data, 512)));
         virtio_blk_discard_write_zeroes one = new() { num_sectors = 1 };
         Assert.Equal(VIRTIO_BLK_S_IOERR, Ranges(VIRTIO_BLK_T_DISCARD, one));
@@ -336,13 +368,13 @@ public sealed class BlockTests : IDisposable
     {
         Start();
         Driver.Queues[0].Send(new Piece(Head, 15), new Piece(Status, 1, true));
-        Driver.NotifyAndRun(0);
+        NotifyAndFinish(0);
         Assert.True(Driver.NeedsReset);
         Assert.Equal(0, Driver.Queues[0].UsedIndex);
         _memory.Clear();
         Driver.Start();
         Driver.Queues[0].Send(new Piece(Head, 16));
-        Driver.NotifyAndRun(0);
+        NotifyAndFinish(0);
         Assert.True(Driver.NeedsReset);
         Assert.Equal(2, Metrics.Count(QueueFault.Request));
     }
@@ -357,7 +389,7 @@ public sealed class BlockTests : IDisposable
             _memory.At<virtio_blk_outhdr>(Head) = new virtio_blk_outhdr { type = VIRTIO_BLK_T_IN };
             _memory.At<byte>(Status) = Untouched;
             Driver.Queues[queue].Send(new Piece(Head, 16), new Piece(Data, 512, true), new Piece(Status, 1, true));
-            Driver.NotifyAndRun(queue);
+            NotifyAndFinish(queue);
             Assert.Equal(0, _memory.At<byte>(Status));
             Assert.Equal(1, Metrics.LatencyByQueue[queue].Count);
         }
@@ -376,5 +408,69 @@ public sealed class BlockTests : IDisposable
         while (Driver.Queues[0].UsedIndex < 12)
             Driver.Device.Workers[0].RunOnce(1000);
         Assert.InRange(HostClock.MonotonicNanoseconds() - started, 19_000_000, long.MaxValue);
+    }
+
+    [Fact]
+    public void The_rate_is_one_for_all_queues()
+    {
+        Start(queues: 4, limit: new RateLimit(0, 100));
+        long started = HostClock.MonotonicNanoseconds();
+        for (int i = 0; i < 12; i++)
+        {
+            Driver.Queues[i % 4].Send(new Piece(Head, 16), new Piece(Data, 512, true), new Piece(Status, 1, true));
+            Driver.Notify(i % 4);
+        }
+        while (Driver.Queues.Sum(queue => queue.UsedIndex) < 12)
+            foreach (DeviceWorker worker in Driver.Device.Workers)
+                worker.RunOnce(1);
+        Assert.InRange(HostClock.MonotonicNanoseconds() - started, 19_000_000, long.MaxValue);
+        Assert.Equal(12, Metrics.LatencyByQueue.Sum(queue => queue.Count));
+    }
+
+    [Fact]
+    public void A_pause_holds_every_queue_and_nothing_is_lost()
+    {
+        Start(queues: 3);
+        Driver.Transport.Pause();
+        for (int queue = 0; queue < 3; queue++)
+        {
+            Driver.Queues[queue].Send(new Piece(Head, 16), new Piece(Data, 512, true), new Piece(Status, 1, true));
+            Driver.Notify(queue);
+        }
+        Driver.Run();
+        Assert.Equal(0, Driver.Queues.Sum(queue => queue.UsedIndex));
+        Driver.Transport.Resume();
+        for (int queue = 0; queue < 3; queue++)
+            NotifyAndFinish(queue);
+        Assert.Equal(3, Driver.Queues.Sum(queue => queue.UsedIndex));
+    }
+
+    [Fact]
+    public void A_driver_that_resets_in_the_middle_starts_again_with_every_queue()
+    {
+        Start(queues: 3);
+        Fill(7);
+        for (int round = 0; round < 20; round++)
+        {
+            for (int queue = 0; queue < 3; queue++)
+            {
+                for (int i = 0; i < 5; i++)
+                    Driver.Queues[queue].Send(
+                        new Piece(Head, 16), new Piece(Data, 512, true), new Piece(Status, 1, true));
+                Driver.Notify(queue);
+                Driver.Device.Workers[queue].RunOnce(0);
+            }
+            Driver.Write(VIRTIO_MMIO_STATUS, 0);
+            Assert.Equal(0, Driver.Status);
+            Memory.Clear();
+            Driver.Run();
+            Assert.Equal(0, Driver.Queues.Sum(queue => queue.UsedIndex));
+            Driver.Start();
+            Assert.Equal(VIRTIO_BLK_S_OK, Request(VIRTIO_BLK_T_IN, 0, new Piece(Data, 512, true)));
+            Assert.Equal(7, Memory.At<byte>(Data));
+            Driver.Write(VIRTIO_MMIO_STATUS, 0);
+            Memory.Clear();
+            Driver.Start();
+        }
     }
 }

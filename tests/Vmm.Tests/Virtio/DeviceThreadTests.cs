@@ -71,6 +71,39 @@ public sealed class DeviceThreadTests : IDisposable
 
     [Flaw("reset-in-flight")]
     [Fact]
+    public void A_reset_waits_for_the_requests_of_every_queue()
+    {
+        const int Count = 3;
+        using TestRam memory = new();
+        EchoDevice device = new(memory.Ram, Count);
+        using TestDriver driver = new(device, memory);
+        using CountdownEvent inside = new(Count);
+        using SemaphoreSlim goOn = new(0);
+        device.DuringRequest = () =>
+        {
+            inside.Signal();
+            goOn.Wait(TimeSpan.FromSeconds(20));
+        };
+        driver.Start();
+        driver.Transport.Start();
+        for (int queue = 0; queue < Count; queue++)
+        {
+            driver.Queues[queue].Send(new Piece(TestRam.HighStart, 4));
+            driver.Notify(queue);
+        }
+        Assert.True(inside.Wait(TimeSpan.FromSeconds(20), TestContext.Current.CancellationToken));
+        Thread reset = new(() => driver.Write(VIRTIO_MMIO_STATUS, 0));
+        reset.Start();
+        for (int queue = 0; queue < Count; queue++)
+        {
+            Assert.False(reset.Join(20));
+            goOn.Release();
+        }
+        Assert.True(reset.Join(TimeSpan.FromSeconds(20)));
+        Assert.Equal(0, driver.Status);
+    }
+
+    [Fact]
     public void Resets_and_notifications_at_once_lose_nothing_and_break_nothing()
     {
         for (int round = 0; round < 200; round++)

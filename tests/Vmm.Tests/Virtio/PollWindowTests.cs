@@ -17,7 +17,7 @@ public sealed class PollWindowTests : IDisposable
         _memory.Dispose();
     }
 
-    private bool Look() => _window.Look(_driver.Device.Queues[0], _driver.Device.Workers[0]);
+    private bool Look() => _window.Look(_driver.Device, 0, _driver.Device.Workers[0]);
 
     [Fact]
     public void It_opens_while_sleeps_are_short_and_closes_with_a_long_one()

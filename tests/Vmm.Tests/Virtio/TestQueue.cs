@@ -42,6 +42,9 @@ sealed class TestQueue(TestRam ram, ulong start, ushort size)
 
     public vring_used_elem UsedElement(int index) => ram.At<vring_used_elem>(Used + 4 + (8u * (uint)(index % size)));
 
+    /// <summary>The first so many, where no more than the queue has are used.</summary>
+    public IEnumerable<vring_used_elem> UsedElements(int count) => Enumerable.Range(0, count).Select(UsedElement);
+
     public void MakeAvailable(ushort head)
     {
         ram.At<ushort>(Available + 4 + (2u * (uint)(AvailableIndex % size))) = head;

@@ -25,7 +25,7 @@ sealed class DeviceTarget : FuzzTarget
 
     public override string Name => "virtio-devices";
 
-    public override string Summary => "requests to virtio devices: rng, block, vsock, console, net, balloon";
+    public override string Summary => "requests to virtio devices: rng, block, vsock, console, net, balloon, block with rings";
 
     public override int MaximumLength => 8 * 129;
 
@@ -61,6 +61,7 @@ sealed class DeviceTarget : FuzzTarget
             }
             Step(record, device, map);
             device.Driver.Run();
+            device.Settle();
         }
         map.Check(device.MayWriteAnywhere);
         device.CheckCounts();

@@ -17,7 +17,7 @@ namespace Sandbox.Fuzz.Targets.Virtio;
 /// <summary>One device with what it has of the host, and how its requests look.</summary>
 sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
 {
-    public const int Kinds = 6;
+    public const int Kinds = 7;
 
     private const ulong Cid = 3;
     private const int Limit = 64;
@@ -45,7 +45,7 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
         Driver = new TestDriver(Make(ram.Ram), ram);
     }
 
-    public static string[] Names { get; } = ["rng", "block", "vsock", "console", "net", "balloon"];
+    public static string[] Names { get; } = ["rng", "block", "vsock", "console", "net", "balloon", "block-ring"];
 
     public TestDriver Driver { get; private set; }
 
@@ -77,7 +77,7 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
         place[..256].Clear();
         switch (_kind)
         {
-            case 1:
+            case 1 or 6:
                 virtio_blk_outhdr head = new() { type = kind % 16u, sector = number & 0xff };
                 MemoryMarshal.Write(place, head);
                 MemoryMarshal.Write(place[16..], new virtio_blk_discard_write_zeroes
@@ -243,7 +243,18 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
     private static readonly VirtioKind[] s_kinds =
     [
         VirtioKind.Rng, VirtioKind.Block, VirtioKind.Vsock, VirtioKind.Console, VirtioKind.Net, VirtioKind.Balloon,
+        VirtioKind.Block,
     ];
+
+    /// <summary>Waits for what the host still works on.</summary>
+    public void Settle()
+    {
+        if (_kind != 6)
+            return;
+        Driver.Transport.Pause();
+        Driver.Transport.Resume();
+        Driver.Run();
+    }
 
     private static void ComposeFrame(Span<byte> place, byte kind, uint number)
     {
@@ -284,13 +295,7 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
     private VirtioDevice Make(GuestRam ram) => _kind switch
     {
         0 => new RngDevice(ram, _limit),
-        1 => new BlockDevice(ram, new BlockOptions
-        {
-            File = FileDescriptor.CreateMemory("disk", 128 * 512),
-            Queues = _isOther ? 1 : 2,
-            IsReadOnly = _isOther,
-            Limit = _limit,
-        }),
+        1 => Disk(ram, hasRings: false),
         2 => new VsockDevice(ram, Cid, this, _isOther ? null : Listen()),
         3 => _isOther
             ? new ConsoleDevice(ram, Port("console", true), new ConsolePort { Name = "nowhere" })
@@ -303,7 +308,8 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
             SendLimit = _limit,
             ReceiveLimit = _limit,
         }),
-        _ => new BalloonDevice(ram, deflatesOnOom: !_isOther),
+        5 => new BalloonDevice(ram, deflatesOnOom: !_isOther),
+        _ => Disk(ram, hasRings: true),
     };
 
     private PacketLink Link() => new(Pair(Libc.SOCK_SEQPACKET));
@@ -343,6 +349,20 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
 
     private static FileDescriptor Socket() =>
         new(Libc.socket(Libc.AF_UNIX, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC | Libc.SOCK_NONBLOCK, 0));
+
+    /// <summary>On a host without io_uring, a disk with rings is one without.</summary>
+    private BlockDevice Disk(GuestRam ram, bool hasRings)
+    {
+        int queues = _isOther ? 1 : 2;
+        FileDescriptor file = FileDescriptor.CreateMemory("disk", 128 * 512);
+        List<BlockRing> rings = [];
+        while (hasRings && rings.Count < queues && BlockRing.TryCreate(file) is { } ring)
+            rings.Add(ring);
+        return new BlockDevice(ram, new BlockOptions
+        {
+            File = file, Queues = queues, IsReadOnly = _isOther, Limit = _limit, Rings = rings,
+        });
+    }
 
     private ConsolePort Port(string name, bool isConsole)
     {

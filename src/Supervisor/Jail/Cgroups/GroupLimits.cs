@@ -24,8 +24,10 @@ readonly record struct GroupLimits(ulong MemoryBytes, int Cpus, int Weight, int 
     /// <summary>Bytes for each guest thread, its vCPU and its host thread: of 1,000, each needed 460 KiB.</summary>
     public const ulong ThreadMemory = 768UL << 10;
 
-    /// <summary>Threads of the VMM that serve no single guest thread.</summary>
-    public const int OwnThreads = 64;
+    /// <summary>
+    /// Threads of the VMM that serve no single guest thread. 16 disks of a machine guest, with four queues each, have 64.
+    /// </summary>
+    public const int OwnThreads = 128;
 
     /// <param name="hostCpus">That the supervisor may use.</param>
     public static GroupLimits For(GuestLimits guest, int hostCpus) => new(

@@ -10,7 +10,7 @@ sealed partial class JailComparison
     static readonly (string Target, int Most)[] s_own =
     [
         ("anon_inode:kvm-vm", 1), ("anon_inode:kvm-vcpu:", 0), ("anon_inode:[eventpoll]", 0),
-        ("anon_inode:[eventfd]", 0),
+        ("anon_inode:[eventfd]", 0), ("anon_inode:[io_uring]", 0),
     ];
 
     static readonly string[] s_rootOptions = ["ro", "nosuid", "nodev", "noexec"];

@@ -8,17 +8,22 @@ namespace Sandbox.Vmm.Devices.Block;
 /// A disk: virtio 1.2, 5.2. The image is raw, and nothing in it is ever looked at. What a flush has answered is on the
 /// host's disk; without VIRTIO_BLK_F_FLUSH every write is.
 /// </summary>
+/// <remarks>
+/// With rings, what waits for the host's disk is the kernel's meanwhile, which writes into the guest's RAM: RAM is
+/// mapped for as long as the machine is there, and a queue is not given back while anything of it is under way.
+/// </remarks>
 public sealed class BlockDevice : RequestDevice
 {
     public const int MaximumQueues = 16;
 
-    private const ushort QueueSize = 256;
+    internal const ushort QueueSize = 256;
 
     /// <summary>With the head and the status, a request fills a queue at most.</summary>
     private const uint SegmentLimit = QueueSize - 2;
 
     private readonly BlockImage _image;
     private readonly BlockRequests _requests;
+    private readonly BlockRing[] _rings;
 
     /// <exception cref="HostException">The file has no length, or is none that a disk can be.</exception>
     public BlockDevice(GuestRam ram, BlockOptions options)
@@ -33,8 +38,15 @@ public sealed class BlockDevice : RequestDevice
         _image = image;
         _requests = new BlockRequests(image, options.Identity, limiter, (BlockMetrics)Metrics);
         InitialiseConfiguration(Configuration.Of(image, options.Queues, SegmentLimit));
+        _rings = [.. options.Rings];
+        if (_rings.Length != 0 && _rings.Length != options.Queues)
+            throw new ArgumentException("each queue has a ring, or none has", nameof(options));
         for (int queue = 0; queue < options.Queues; queue++)
-            AddWorker(queue);
+        {
+            DeviceWorker worker = AddWorker(queue);
+            if (RingOf(queue) is { } ring)
+                worker.Add(queue, ring.File, Libc.EPOLLIN);
+        }
     }
 
     /// <summary>The disk's length in whole sectors of 512 bytes.</summary>
@@ -48,9 +60,60 @@ public sealed class BlockDevice : RequestDevice
 
     protected override void OnActivate() => _requests.Features = Negotiated;
 
-    protected override RequestResult Serve(int queue, DescriptorChain chain) => _requests.Serve(queue, chain);
+    protected override DescriptorChain? NextChain(int queue) =>
+        RingOf(queue) is { } ring ? ring.Room : base.NextChain(queue);
 
-    protected override void OnDispose() => _image.Dispose();
+    protected override RequestResult Serve(int queue, DescriptorChain chain) =>
+        _requests.Serve(chain, RingOf(queue));
+
+    protected override void EndTurn(int queue)
+    {
+        if (RingOf(queue) is not { } ring)
+            return;
+        ring.Submit();
+        ReturnEnded(queue, ring);
+    }
+
+    protected internal override bool HasEnded(int queue) => RingOf(queue)?.HasEnded == true;
+
+    protected internal override void OnReady(DeviceWorker worker, int source, uint events)
+    {
+        if (ServeQueue(worker, source))
+            Signal(NotifyFile(source));
+    }
+
+    protected internal override void OnSuspended(DeviceWorker worker)
+    {
+        // Each queue has its worker.
+        int queue = 0;
+        while (Workers[queue] != worker)
+            queue++;
+        while (RingOf(queue) is { IsIdle: false } ring)
+        {
+            ring.Wait();
+            ReturnEnded(queue, ring);
+        }
+    }
+
+    protected override void OnDispose()
+    {
+        foreach (BlockRing ring in _rings)
+            ring.Dispose();
+        _image.Dispose();
+    }
+
+    private BlockRing? RingOf(int queue) => _rings.Length == 0 ? null : _rings[queue];
+
+    private void ReturnEnded(int queue, BlockRing ring)
+    {
+        while (ring.TryTake(out BlockOperation? operation, out int result))
+        {
+            // A driver that broke a rule meanwhile gets nothing back but with its reset.
+            if (!IsBroken)
+                Return(queue, operation.Chain.Head, _requests.End(operation, result), operation.StartedAt);
+            ring.Free(operation);
+        }
+    }
 
     private static ulong Offered(BlockOptions options)
     {

@@ -11,6 +11,8 @@ public sealed class BlockMetrics(int queues, RateLimiter limiter) : DeviceMetric
     private long _ranges;
     private long _errors;
     private long _unsupported;
+    private long _ring;
+    private long _plain;
 
     public long BytesRead => Volatile.Read(ref _bytesRead);
 
@@ -27,6 +29,12 @@ public sealed class BlockMetrics(int queues, RateLimiter limiter) : DeviceMetric
     /// <summary>Requests that ended with VIRTIO_BLK_S_UNSUPP.</summary>
     public long Unsupported => Volatile.Read(ref _unsupported);
 
+    /// <summary>Requests that an io_uring served.</summary>
+    public long RingRequests => Volatile.Read(ref _ring);
+
+    /// <summary>Requests that a thread of the device's served itself.</summary>
+    public long PlainRequests => Volatile.Read(ref _plain);
+
     public override void Report(Action<string, long> tell)
     {
         base.Report(tell);
@@ -37,6 +45,8 @@ public sealed class BlockMetrics(int queues, RateLimiter limiter) : DeviceMetric
         tell("errors", Errors);
         tell("unsupported", Unsupported);
         tell("throttled", limiter.Throttled);
+        tell("ring_requests", RingRequests);
+        tell("plain_requests", PlainRequests);
     }
 
     internal void CountRead(uint bytes) => Interlocked.Add(ref _bytesRead, bytes);
@@ -50,4 +60,8 @@ public sealed class BlockMetrics(int queues, RateLimiter limiter) : DeviceMetric
     internal void CountError() => Interlocked.Increment(ref _errors);
 
     internal void CountUnsupported() => Interlocked.Increment(ref _unsupported);
+
+    internal void CountRing() => Interlocked.Increment(ref _ring);
+
+    internal void CountPlain() => Interlocked.Increment(ref _plain);
 }

@@ -18,5 +18,11 @@ public sealed record BlockOptions
     /// <summary>Each with a thread of its own: 1 to 16.</summary>
     public int Queues { get; init; } = 1;
 
+    /// <summary>
+    /// One for each queue, on <see cref="File"/>, which the device owns from now on; none, and the queues' threads do
+    /// everything themselves.
+    /// </summary>
+    public IReadOnlyList<BlockRing> Rings { get; init; } = [];
+
     public RateLimit Limit { get; init; }
 }

@@ -26,7 +26,8 @@ sealed class BlockRequests(BlockImage image, string identity, RateLimiter limite
     /// <summary>What driver and device agreed on.</summary>
     public ulong Features { get; set; }
 
-    public RequestResult Serve(int queue, DescriptorChain chain)
+    /// <param name="ring">Takes requests that wait for the disk; the chain is its <see cref="BlockRing.Room"/>.</param>
+    public RequestResult Serve(DescriptorChain chain, BlockRing? ring)
     {
         if (chain.WritableBytes < StatusBytes || !chain.TryRead(0, out virtio_blk_outhdr head))
             return RequestResult.Broken(QueueFault.Request);
@@ -34,41 +35,116 @@ sealed class BlockRequests(BlockImage image, string identity, RateLimiter limite
         uint writable = chain.WritableBytes - StatusBytes;
         if (!limiter.TryPass(readable + (long)writable, out long readyAt))
             return RequestResult.Later(readyAt);
+        if (ring is not null && TryLeave(ring, head, readable, writable))
+            return RequestResult.Kept;
+        metrics.CountPlain();
         uint written = 0;
         byte status = head.type switch
         {
-            VIRTIO_BLK_T_IN => Read(chain, head.sector, writable, out written),
-            VIRTIO_BLK_T_OUT => Write(chain, head.sector, readable),
+            VIRTIO_BLK_T_IN => MayRead(head.sector, writable)
+                ? Read(chain, OffsetOf(head.sector), writable, ref written) : (byte)VIRTIO_BLK_S_IOERR,
+            VIRTIO_BLK_T_OUT => MayWrite(head.sector, readable)
+                ? Write(chain, OffsetOf(head.sector), readable, done: 0) : (byte)VIRTIO_BLK_S_IOERR,
             VIRTIO_BLK_T_FLUSH when Has(VIRTIO_BLK_F_FLUSH) => Flush(),
             VIRTIO_BLK_T_GET_ID => Identify(chain, writable, out written),
             VIRTIO_BLK_T_DISCARD when Has(VIRTIO_BLK_F_DISCARD) => Clear(chain, readable, isDiscard: true),
             VIRTIO_BLK_T_WRITE_ZEROES when Has(VIRTIO_BLK_F_WRITE_ZEROES) => Clear(chain, readable, isDiscard: false),
             _ => VIRTIO_BLK_S_UNSUPP,
         };
-        if (status == VIRTIO_BLK_S_IOERR)
-            metrics.CountError();
-        else if (status == VIRTIO_BLK_S_UNSUPP)
-            metrics.CountUnsupported();
-        chain.TryWrite(writable, status);
-        // Only what was written from the first byte on counts: the answer does where nothing is left out before it.
-        return RequestResult.Done(written == writable ? written + StatusBytes : written);
+        return RequestResult.Done(Answer(chain, status, written));
+    }
+
+    /// <summary>Answers a request that a ring had.</summary>
+    /// <param name="result">Bytes, or a negative error number.</param>
+    /// <returns>Bytes written into the chain.</returns>
+    public uint End(BlockOperation operation, int result)
+    {
+        DescriptorChain chain = operation.Chain;
+        // The kernel had no room or no thread for it. All other errors are the disk's: it may tell of them only once.
+        bool isUndone = result is -Libc.EAGAIN or -Libc.ECANCELED or -Libc.EINTR;
+        if (isUndone)
+            metrics.CountPlain();
+        else
+            metrics.CountRing();
+        // What is left of a transfer is done here: none is cut off but by the image's end.
+        bool goesOn = isUndone || result > 0;
+        uint done = (uint)Math.Max(result, 0);
+        uint written = 0;
+        byte status = VIRTIO_BLK_S_IOERR;
+        switch (operation.Action)
+        {
+            case BlockAction.Read:
+                metrics.CountRead(done);
+                written = done;
+                if (goesOn)
+                    status = Read(chain, operation.Offset, operation.Bytes, ref written);
+                break;
+            case BlockAction.Write:
+                metrics.CountWritten(done);
+                if (goesOn)
+                    status = Write(chain, operation.Offset, operation.Bytes, done);
+                break;
+            case BlockAction.Flush when isUndone:
+                status = FlushImage();
+                break;
+            case BlockAction.Flush when result == 0:
+                status = VIRTIO_BLK_S_OK;
+                break;
+        }
+        return Answer(chain, status, written);
     }
 
     private bool Has(int feature) => (Features & (1UL << feature)) != 0;
 
-    private bool MayTransfer(ulong sector, uint bytes) =>
+    private static long OffsetOf(ulong sector) => (long)(sector * BlockImage.SectorBytes);
+
+    private bool MayRead(ulong sector, uint bytes) =>
         bytes % BlockImage.SectorBytes == 0 && image.Contains(sector, bytes / BlockImage.SectorBytes);
 
-    private byte Read(DescriptorChain chain, ulong sector, uint bytes, out uint done)
+    private bool MayWrite(ulong sector, uint bytes) => !image.IsReadOnly && MayRead(sector, bytes);
+
+    /// <summary>
+    /// Leaves to a ring what waits for the host's disk: reads, flushes, and writes that have to be there when they are
+    /// answered. Other writes only fill the host's page cache, which takes a thread of the kernel's longer than this one.
+    /// </summary>
+    private bool TryLeave(BlockRing ring, in virtio_blk_outhdr head, uint readable, uint writable)
     {
-        done = 0;
-        if (!MayTransfer(sector, bytes))
-            return VIRTIO_BLK_S_IOERR;
+        switch (head.type)
+        {
+            case VIRTIO_BLK_T_IN when writable > 0 && MayRead(head.sector, writable):
+                ring.Add(BlockAction.Read, OffsetOf(head.sector), 0, writable);
+                return true;
+            case VIRTIO_BLK_T_OUT when readable > 0 && !Has(VIRTIO_BLK_F_FLUSH) && MayWrite(head.sector, readable):
+                ring.Add(BlockAction.Write, OffsetOf(head.sector), HeadBytes, readable);
+                return true;
+            case VIRTIO_BLK_T_FLUSH when Has(VIRTIO_BLK_F_FLUSH):
+                metrics.CountFlush();
+                ring.Add(BlockAction.Flush, 0, 0, 0);
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    private uint Answer(DescriptorChain chain, byte status, uint written)
+    {
+        if (status == VIRTIO_BLK_S_IOERR)
+            metrics.CountError();
+        else if (status == VIRTIO_BLK_S_UNSUPP)
+            metrics.CountUnsupported();
+        uint writable = chain.WritableBytes - StatusBytes;
+        chain.TryWrite(writable, status);
+        // Only what was written from the first byte on counts: the answer does where nothing is left out before it.
+        return written == writable ? written + StatusBytes : written;
+    }
+
+    private byte Read(DescriptorChain chain, long offset, uint bytes, ref uint done)
+    {
         Span<iovec> buffers = stackalloc iovec[chain.Capacity];
         while (done < bytes)
         {
             int count = chain.MapWritable(done, bytes - done, buffers);
-            nint moved = image.Read(buffers[..count], (long)(sector * BlockImage.SectorBytes) + done);
+            nint moved = image.Read(buffers[..count], offset + done);
             if (moved <= 0)
                 return VIRTIO_BLK_S_IOERR;
             done += (uint)moved;
@@ -77,18 +153,14 @@ sealed class BlockRequests(BlockImage image, string identity, RateLimiter limite
         return VIRTIO_BLK_S_OK;
     }
 
-    private byte Write(DescriptorChain chain, ulong sector, uint bytes)
+    private byte Write(DescriptorChain chain, long offset, uint bytes, uint done)
     {
-        if (image.IsReadOnly || !MayTransfer(sector, bytes))
-            return VIRTIO_BLK_S_IOERR;
         Span<iovec> buffers = stackalloc iovec[chain.Capacity];
-        uint done = 0;
         while (done < bytes)
         {
             int count = chain.MapReadable(HeadBytes + done, bytes - done, buffers);
             // A driver that cannot flush takes every write for durable (virtio 1.2, 5.2.6.2).
-            nint moved = image.Write(
-                buffers[..count], (long)(sector * BlockImage.SectorBytes) + done, !Has(VIRTIO_BLK_F_FLUSH));
+            nint moved = image.Write(buffers[..count], offset + done, !Has(VIRTIO_BLK_F_FLUSH));
             if (moved <= 0)
                 return VIRTIO_BLK_S_IOERR;
             done += (uint)moved;
@@ -100,8 +172,10 @@ sealed class BlockRequests(BlockImage image, string identity, RateLimiter limite
     private byte Flush()
     {
         metrics.CountFlush();
-        return image.Flush() == 0 ? (byte)VIRTIO_BLK_S_OK : (byte)VIRTIO_BLK_S_IOERR;
+        return FlushImage();
     }
+
+    private byte FlushImage() => image.Flush() == 0 ? (byte)VIRTIO_BLK_S_OK : (byte)VIRTIO_BLK_S_IOERR;
 
     private byte Identify(DescriptorChain chain, uint room, out uint written)
     {
@@ -134,7 +208,7 @@ sealed class BlockRequests(BlockImage image, string identity, RateLimiter limite
             metrics.CountRange();
         }
         // As with writes, these last when no flush will follow.
-        return Has(VIRTIO_BLK_F_FLUSH) || image.Flush() == 0 ? (byte)VIRTIO_BLK_S_OK : (byte)VIRTIO_BLK_S_IOERR;
+        return Has(VIRTIO_BLK_F_FLUSH) ? (byte)VIRTIO_BLK_S_OK : FlushImage();
     }
 
     private static byte[] Padded(string identity)
