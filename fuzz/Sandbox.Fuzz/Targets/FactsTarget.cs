@@ -170,8 +170,13 @@ sealed class FactsTarget : FuzzTarget
         private static Reading<string> Of(string? text) =>
             text is null ? Reading<string>.Refused(ENOENT) : Reading<string>.Of(text);
 
-        string? ICgroupFiles.Read(string path) =>
-            path.EndsWith("cgroup.procs", StringComparison.Ordinal) ? "4888\n" : path.EndsWith("cpu.max", StringComparison.Ordinal) ? "1" : parts[10];
+        string? ICgroupFiles.Read(string path) => Path.GetFileName(path) switch
+        {
+            "cgroup.procs" => "4888\n",
+            "cpu.max" => "1",
+            "io.max" => $"8:0 rbps={parts[10]} wbps={parts[10]}",
+            _ => parts[10],
+        };
 
         public int Write(string path, string text) => -EACCES;
 
