@@ -65,6 +65,24 @@ public sealed class PolicyTests
         Assert.Equal("plain\n", File.ReadAllText(Path.Combine(data, "plain.txt")));
     }
 
+    /// <summary>A deny that would have to be asked about a longer path than can be compared is not passed over.</summary>
+    [Fact]
+    public void A_rule_that_cannot_be_evaluated_denies()
+    {
+        Tool.Need("python3");
+        const string program = """
+            import os
+            os.chdir('/tmp')
+            for depth in range(20):
+                try: os.mkdir('d' * 250); os.chdir('d' * 250)
+                except PermissionError: print('denied below', depth); break
+            try: open('a' * 250, 'w'); print('written')
+            except PermissionError: print('denied')
+            """;
+        Outcome outcome = SandboxRun.Run(["--policy", Policy("long", out _)], ["python3", "-c", program]);
+        Assert.Equal("denied below 16\ndenied\n", outcome.Ended(0).Text);
+    }
+
     [Fact]
     public void Denied_calls_answer_what_the_policy_says_or_end_the_guest()
     {

@@ -3,6 +3,7 @@ using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.Network;
 using Sandbox.Supervisor.Planning;
 using Sandbox.Supervisor.PolicyTools;
 using Xunit;
@@ -210,6 +211,20 @@ public sealed class PolicyRunTests : IDisposable
         });
         string open = Write("open.yaml", "version: 1\nextends: builtin:default.yaml\n");
         Ceiling.Check(PolicyOpener.Load(open), true, open, geteuid());
+    }
+
+    /// <summary>
+    /// A deny that cannot be evaluated is not passed over, which would allow: the guest does not start. What only turns out
+    /// later, a path that is too long to be compared, is denied (PathRuleTests).
+    /// </summary>
+    [Fact]
+    public void ARuleThatCannotBeEvaluatedDenies()
+    {
+        PolicyModel named = Policy("network: [{allow: connect, to: 0.0.0.0/0, because: x}, {deny: connect, to: evil.example}]\n");
+        OneLine.Refuses("p.yaml:3:56: the host evil.example has no address now", () => NetworkGrant.Prepare(named, static _ => (-ENOENT, [])));
+        Assert.NotNull(NetworkGrant.Prepare(named, static _ => (0, [System.Net.IPAddress.Parse("192.0.2.1")])));
+        string entangled = string.Concat(Enumerable.Range(0, 40).Select(i => $"    - {{deny: read, path: '/usr/*a{i}*b{i}*'}}\n"));
+        OneLine.Refuses("too entangled", () => Plan(Policy("files:\n  rules:\n" + entangled)));
     }
 
     /// <summary>~ and the home's own name are one path, for the policy's user and for one that the command line names.</summary>
