@@ -251,6 +251,17 @@ public class JailComparisonTests
         Assert.Equal(verdict, FactReport.WordOf(Only(process.Compare(), "control group").Verdict));
     }
 
+    [Theory]
+    [InlineData("2129984", "holds")] // PF_KTHREAD and more
+    [InlineData("4194368", "weaker")]
+    public void AThreadOfTheKernelInTheGroupIsNobodys(string flags, string verdict)
+    {
+        FakeProcess process = new();
+        process.Group["/sys/fs/cgroup/g/cgroup.procs"] += "125\n";
+        process.Group["/proc/125/stat"] = $"125 (kvm-nx-lpage-re) S 2 0 0 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 400 0 0";
+        Assert.Equal(verdict, FactReport.WordOf(process.Compare().Single(line => line.Name == "control group").Verdict));
+    }
+
     [Fact]
     public void WithoutAGroupEachLimitIsMissing()
     {
