@@ -255,6 +255,44 @@ public sealed unsafe class RingBlockTests : BlockTests
     }
 
     [Fact]
+    public void Threads_of_the_device_and_resets_at_once_lose_nothing_and_touch_nothing_afterwards()
+    {
+        const int Queues = 2, Requests = 8;
+        Start(queues: Queues);
+        Fill(5);
+        Driver.Transport.Start();
+        for (int round = 0; round < 100; round++)
+        {
+            Driver.Write(VIRTIO_MMIO_STATUS, 0);
+            Memory.Clear();
+            Driver.Agree(Driver.OfferedFeatures());
+            for (int queue = 0; queue < Queues; queue++)
+                Driver.Enable(queue);
+            Driver.Write(VIRTIO_MMIO_STATUS, 15);
+            for (int queue = 0; queue < Queues; queue++)
+            {
+                for (int i = 0; i < Requests; i++)
+                    Driver.Queues[queue].Send(
+                        new Piece(Head, 16), new Piece(Data, 512, true), new Piece(Status, 1, true));
+                Driver.Notify(queue);
+            }
+            if (round % 2 == 0)
+            {
+                Assert.True(SpinWait.SpinUntil(
+                    () => Driver.Queues.All(queue => Volatile.Read(ref queue.UsedIndex) == Requests),
+                    TimeSpan.FromSeconds(20)), "it took too long");
+                Assert.Equal((5, 5), (Memory.At<byte>(Data), Memory.At<byte>(Data + 511)));
+            }
+            Driver.Write(VIRTIO_MMIO_STATUS, 0);
+            Memory.Clear();
+            Thread.Yield();
+            Assert.Equal(0, Driver.Status);
+            Assert.Equal((0, 0), (Memory.At<byte>(Data), Driver.Queues.Sum(queue => queue.UsedIndex)));
+        }
+        Assert.True(Metrics.RingRequests >= 50 * Queues * Requests);
+    }
+
+    [Fact]
     public void A_ring_for_each_queue_or_none()
     {
         using FileDescriptor file = FileDescriptor.CreateMemory("disk", 4096);
