@@ -179,7 +179,8 @@ sealed class GuestGroup : IDisposable
     /// <summary>
     /// Has every process in it stand still, all at one time and so that each still dies of SIGKILL: nothing outlives its
     /// supervisor. What version 1 has frozen would not die; there each is sent SIGSTOP while all are frozen, and none
-    /// runs an instruction between that and the thaw.
+    /// runs an instruction between that and the thaw. A group of version 2 with a thread of the kernel's in it, as KVM
+    /// puts there before Linux 6.14, freezes but is never said to be frozen: there each process is sent SIGSTOP too.
     /// </summary>
     /// <returns>
     /// 0, or a negative error number with all going on: -ENODEV without a freezer, -ETIMEDOUT when they did not freeze in
@@ -189,14 +190,15 @@ sealed class GuestGroup : IDisposable
     {
         if (Freezer is not GroupPart part)
             return -ENODEV;
-        int error = Freeze(part);
+        bool isTold = part is VersionOnePart || !part.HasKernelThread;
+        int error = isTold ? Freeze(part) : part.Freeze(true);
         if (error != 0)
         {
             part.Freeze(false);
             return error;
         }
 
-        if (part is VersionTwoPart)
+        if (part is VersionTwoPart && isTold)
             return 0;
         part.Signal(SIGSTOP);
         return part.Freeze(false);
@@ -225,8 +227,7 @@ sealed class GuestGroup : IDisposable
         if (Freezer is not GroupPart part)
             return -ENODEV;
         int error = part.Freeze(false);
-        if (part is VersionOnePart)
-            part.Signal(SIGCONT);
+        part.Signal(SIGCONT);
         return error;
     }
 

@@ -274,6 +274,22 @@ public sealed class GuestGroupTests
         Assert.DoesNotContain(host.Log, line => line.StartsWith("signal", StringComparison.Ordinal));
     }
 
+    /// <summary>Before Linux 6.14 KVM has a thread of the kernel's there, with which a group is never said to be frozen.</summary>
+    [Fact]
+    public void VersionTwoWithAThreadOfTheKernelsStopsEach()
+    {
+        FakeCgroups host = VersionTwo(s_me);
+        using GuestGroup group = GuestGroup.Create(host);
+        host[Single(group) + "/cgroup.procs"] = "4000\n4001\n";
+        host["/proc/4000/stat"] = "4000 (sandbox-vmm) S 1 1 1 0 -1 4194560 0";
+        host["/proc/4001/stat"] = "4001 (kvm-nx-lpage-re) S 2 0 0 0 -1 2129984 0";
+        host.IsStuck = true;
+        host.Log.Clear();
+        Assert.Equal(0, group.Pause());
+        Assert.Equal(["freezer 1", $"signal {SIGSTOP} 4000", $"signal {SIGSTOP} 4001", "freezer 0"], host.Log);
+        host[Single(group) + "/cgroup.procs"] = "";
+    }
+
     /// <summary>It would not die frozen: each is stopped while all are frozen.</summary>
     [Fact]
     public void VersionOneStopsEachWhileAllAreFrozen()
