@@ -101,7 +101,7 @@ public sealed unsafe class IoUring : IDisposable
         return null;
     }
 
-    /// <summary>Adds a request, which <see cref="Submit"/> begins. As many are under way as there are entries.</summary>
+    /// <summary>Adds a request, which <see cref="Submit"/> begins. No more than the entries are under way.</summary>
     /// <param name="request">Without its file. What it points to stays as it is until it has ended.</param>
     public void Add(io_uring_sqe request)
     {

@@ -25,7 +25,7 @@ readonly record struct GroupLimits(ulong MemoryBytes, int Cpus, int Weight, int 
     public const ulong ThreadMemory = 768UL << 10;
 
     /// <summary>
-    /// Threads of the VMM that serve no single guest thread. 16 disks of a machine guest, with four queues each, have 64.
+    /// Threads of the VMM that serve no single guest thread. A machine guest's 16 disks of four queues have 64.
     /// </summary>
     public const int OwnThreads = 128;
 
