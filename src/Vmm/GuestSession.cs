@@ -141,7 +141,7 @@ sealed class GuestSession(SeqpacketChannel channel)
         VirtualMachine machine = new(system, plan.Limits.MemoryBytes, plan.Limits.Cpus);
         _phases.Mark(StartPhase.Files);
         FileDescriptor[] descriptors = Confine(plan, orders, sent);
-        MachineSession session = new(plan, machine, descriptors);
+        MachineSession session = new(plan, machine, descriptors, TrySendAtOnce);
         BootProblem problem = session.Load();
         if (problem != BootProblem.None)
             return Report(EndCause.BadKernel, EINVAL, (long)problem);
@@ -213,6 +213,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     private bool BeInspected(StartOrders orders)
     {
         TrySend(new ChannelMessage { Kind = MessageKind.Confined, Detail32 = (uint)orders });
+        FileDescriptor? sent = null;
         while (channel.Receive(out ChannelMessage message))
         {
             if (message is { Version: ChannelMessage.CurrentVersion, Kind: MessageKind.Go })
@@ -221,14 +222,14 @@ sealed class GuestSession(SeqpacketChannel channel)
                 return true;
             }
 
-            if (!Obey(message))
+            if (!Obey(message, ref sent))
                 break;
         }
 
         return false;
     }
 
-    private bool Obey(in ChannelMessage message)
+    private bool Obey(in ChannelMessage message, ref FileDescriptor? sent)
     {
         if (message is { Version: ChannelMessage.CurrentVersion, Kind: MessageKind.Count } && _record is not null)
         {
@@ -237,7 +238,7 @@ sealed class GuestSession(SeqpacketChannel channel)
             return true;
         }
 
-        return _machine is null ? Obey(message, _personality!) : _machine.Obey(message);
+        return _machine is null ? Obey(message, _personality!) : _machine.Obey(message, ref sent);
     }
 
     private void OpenRecord(LaunchPlan plan, FileDescriptor[] descriptors)
@@ -258,8 +259,13 @@ sealed class GuestSession(SeqpacketChannel channel)
     {
         try
         {
-            while (channel.Receive(out ChannelMessage message) && Obey(message))
+            bool isObeyed = true;
+            while (isObeyed && channel.Receive(out ChannelMessage message, 1, out FileDescriptor[] descriptors))
             {
+                FileDescriptor? sent = descriptors is [FileDescriptor only] ? only : null;
+                isObeyed = Obey(message, ref sent);
+                // Of what nothing has taken, nothing is left.
+                sent?.Dispose();
             }
         }
         catch (HostException)
@@ -317,6 +323,13 @@ sealed class GuestSession(SeqpacketChannel channel)
             Kind = MessageKind.Ended, Cause = cause, Detail32 = detail32, Value = value, Detail = detail,
         });
         return 0;
+    }
+
+    /// <returns>False when the supervisor does not read what it is sent, or is gone.</returns>
+    private bool TrySendAtOnce(ChannelMessage message)
+    {
+        message.Version = ChannelMessage.CurrentVersion;
+        return channel.TrySend(message, wait: false) == 0;
     }
 
     private void TrySend(ChannelMessage message)

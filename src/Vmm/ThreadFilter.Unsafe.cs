@@ -36,13 +36,11 @@ static unsafe class ThreadFilter
     }
 
     /// <summary>Starts a thread that takes its role, or has that of its starter, before it works.</summary>
-    /// <exception cref="OutOfMemoryException">The host gives no more threads.</exception>
-    public static Thread Start(string name, ThreadRole role, int stackBytes, Action work)
+    /// <exception cref="HostException">The host gives no more threads.</exception>
+    public static WorkThread Start(string name, ThreadRole role, int stackBytes, Action work)
     {
         ThreadRole inherited = t_role;
-        Thread thread = new(Run, stackBytes) { IsBackground = true, Name = name };
-        thread.Start();
-        return thread;
+        return WorkThread.Start(name, stackBytes, Run);
 
         void Run()
         {

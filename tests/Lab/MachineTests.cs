@@ -284,7 +284,7 @@ public sealed class MachineTests
     }
 
     [Fact]
-    public void Programs_of_the_host_reach_ports_of_the_guest_through_a_socket()
+    public void Host_and_guest_reach_ports_of_each_other_through_sockets()
     {
         Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
         Laboratory.Need();
@@ -297,14 +297,19 @@ public sealed class MachineTests
             devices:
               - {device: vsock, from: /tmp/guest.sock, because: a test asks}
             """);
+        File.Copy(Path.Combine(Laboratory.Image, "guests/vsock-static"), Path.Combine(Laboratory.Root, Tree("vsock"), "bin/vsock"), true);
         string command = $"{Laboratory.SandboxInLab} run --kernel {PackagedKernel} --root {Image("vsock")} --memory 256M "
-            + $"--policy {LabHost.Repository}/build/test/machine/vsock.yaml -- sh -c 'echo ready; read -r line; exit 9'";
+            + $"--policy {LabHost.Repository}/build/test/machine/vsock.yaml -- sh -c "
+            + "'echo ready; read -r line; echo $line | vsock 80; vsock 81 </dev/null; exit 9'";
         Outcome outcome = Laboratory.MachineHost.Run(["python3", "-c", VsockScript, command], limit: TimeSpan.FromSeconds(170));
         Assert.True(outcome.Status == 0, outcome.ToString());
-        Assert.Equal("0o600 b'' 9 False\n", outcome.Text);
+        Assert.Equal("0o600 b'' b'end, says the host\\nConnection reset by peer\\n' 9 False\n", outcome.Text);
     }
 
-    /// <summary>Asks a running guest for a port at which nobody listens; the guest's kernel answers, and the socket ends.</summary>
+    /// <summary>
+    /// Asks a running guest for a port at which nobody listens; the guest's kernel answers, and the socket ends. Then the
+    /// guest asks for two ports of the host, at one of which somebody listens.
+    /// </summary>
     const string VsockScript =
         """
         import os, socket, subprocess, sys
@@ -315,8 +320,17 @@ public sealed class MachineTests
         client.connect('/tmp/guest.sock')
         client.sendall(b'CONNECT 5\n')
         answer = client.recv(100)
-        guest.communicate(b'end\n')
-        print(mode, answer, guest.returncode, os.path.exists('/tmp/guest.sock'))
+        server = socket.socket(socket.AF_UNIX)
+        server.bind('/tmp/guest.sock_80')
+        server.listen()
+        guest.stdin.write(b'end\n')
+        guest.stdin.flush()
+        service, _ = server.accept()
+        heard = b''.join(iter(lambda: service.recv(100), b''))
+        service.sendall(heard.strip() + b', says the host\n')
+        service.close()
+        said, _ = guest.communicate()
+        print(mode, answer, said, guest.returncode, os.path.exists('/tmp/guest.sock'))
         """;
 
     [Fact]

@@ -87,6 +87,21 @@ public class SessionTests
     }
 
     [Fact]
+    public void AGuestsConnectionIsAnsweredAndOnlyWhereItsPolicyGivesASocket()
+    {
+        string script = $"{TakeMessage} >start; {Send(MessageKind.Started)}; {Send(MessageKind.Connect, value: 9)}; "
+            + $"{TakeMessage} >answer; {Send(MessageKind.Ended, EndCause.Exited)}";
+        using var fake = new FakeVmm(script);
+        using VmmProcess vmm = StartVmm(fake.Program);
+        using SignalForwarder signals = SignalForwarder.Start(vmm, null);
+        var session = new Session(vmm, Plan, signals) { Services = new VsockServices("/nowhere/guest.sock") };
+        Assert.IsType<Outcome.Ended>(session.Run([]));
+        // ENOENT, and the number of the request.
+        Assert.Equal("0100000006000000" + "0000000002000000" + "0900000000000000" + "0000000000000000", fake.Read("answer"));
+        Assert.IsType<Outcome.VmmMisbehaved>(Run($"{Started}; {Send(MessageKind.Connect, value: 9)}; exec sleep 60"));
+    }
+
+    [Fact]
     public void AVmmThatEndsWithoutAWordIsSeen()
     {
         Assert.Equal(new Outcome.VmmDied(3 << 8), Run("exit 3"));

@@ -122,6 +122,7 @@ sealed unsafe class ChannelTarget : FuzzTarget
         CountQuestion question = new(record, static _ => true, static _ => 0);
         if (isAsked)
             question.Ask();
+        VsockServices services = new("/nowhere/guest.sock");
         bool understood = false;
         for (int i = 0; i < MaximumPackets && !reader.IsAtEnd; i++)
         {
@@ -133,6 +134,13 @@ sealed unsafe class ChannelTarget : FuzzTarget
                 OracleException.Check(isAsked, "an answer to nothing, or a second one");
                 isAsked = false;
                 OracleException.Check(question.Take(message) == -EBADMSG, "a record that nobody wrote");
+                continue;
+            }
+            if (VsockServices.IsRequest(message))
+            {
+                ChannelMessage answer = services.Answer(message, out FileDescriptor? socket);
+                OracleException.Check(socket is null && answer.Detail32 is ENOENT or EAGAIN, "a port where nothing is");
+                OracleException.Check(answer.Value == message.Value, "an answer to something else");
                 continue;
             }
             bool wasStarted = dialogue.GuestStarted;
@@ -273,6 +281,8 @@ sealed unsafe class ChannelTarget : FuzzTarget
             .. Packet(MessageKind.Ended, EndCause.Signaled, SIGKILL)]);
         yield return ("counted", [.. Options(2, 2), .. Packet(MessageKind.Started), .. Packet(MessageKind.Counted, value: 1),
             .. Packet(MessageKind.Ended, EndCause.Exited)]);
+        yield return ("connect", [.. Options(2, 0), .. Packet(MessageKind.Started),
+            .. Packet(MessageKind.Connect, (EndCause)0, value: 1), .. Packet(MessageKind.Connect, value: -1, descriptors: 1)]);
         yield return ("counted-twice", [.. Options(2, 2), .. Packet(MessageKind.Started),
             .. Packet(MessageKind.Counted, value: 1), .. Packet(MessageKind.Counted, value: 1)]);
         yield return ("failures", [.. Options(2, 0), .. Packet(MessageKind.Ended, EndCause.Failed, ENOMEM,

@@ -29,6 +29,12 @@ public enum MessageKind : uint
     Count = 5,
 
     /// <summary>
+    /// Supervisor to VMM: the answer to <see cref="Connect"/>, whose number Value is. Detail32 is 0, and a connected
+    /// stream socket comes along, or it is the errno with which there is none.
+    /// </summary>
+    Connected = 6,
+
+    /// <summary>
     /// VMM to supervisor: the first guest instruction is about to run. <see cref="ChannelMessage.Detail32"/> are the
     /// orders that it has carried out.
     /// </summary>
@@ -54,6 +60,12 @@ public enum MessageKind : uint
     /// <see cref="ChannelMessage.Detail32"/> is 0, or the errno with which it is not.
     /// </summary>
     Counted = 20,
+
+    /// <summary>
+    /// VMM to supervisor, of a machine guest whose policy gives its socket device a path: connect port
+    /// <see cref="ChannelMessage.Detail32"/> of the host. Value is a number of the request's own.
+    /// </summary>
+    Connect = 21,
 }
 
 /// <summary>What a VMM confines itself with before it obeys its plan.</summary>

@@ -93,6 +93,7 @@ static class Launcher
             {
                 State = state,
                 Counts = opened.Counts,
+                Services = opened.Services,
                 WhenStaying = options.MustBeFound
                     ? null
                     : () => Publish(state, options, policy, launch, watched, expected ?? ExpectedJail.Of(watched, launch, given)),

@@ -31,6 +31,9 @@ sealed class OpenedGrants : IDisposable
     /// <summary>The result file, once opened and if the caller wants one.</summary>
     public ResultFile? Result { get; private set; }
 
+    /// <summary>What a machine guest's connections lead to; null where its policy gives no path.</summary>
+    public VsockServices? Services => _vsock is null ? null : new VsockServices(_vsock.Path);
+
     /// <summary>Where the VMM writes what it has counted, once opened.</summary>
     public FileDescriptor? Counts { get; private set; }
 

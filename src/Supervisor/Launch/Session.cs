@@ -29,6 +29,9 @@ sealed unsafe class Session
     /// <summary>Where the VMM writes what it has counted; null for nowhere. Stays the caller's.</summary>
     public FileDescriptor? Counts { get; init; }
 
+    /// <summary>What a machine guest's connections lead to; null for nothing.</summary>
+    public VsockServices? Services { get; init; }
+
     /// <summary>The guest runs, and that is what its VMM has put on; false ends it.</summary>
     public Func<StartOrders, bool> WhenStarted { get; init; } = static _ => true;
 
@@ -268,6 +271,10 @@ sealed unsafe class Session
             return false;
         }
 
+        // As many as a guest likes; they have a rate of their own.
+        if (Services is not null && VsockServices.IsRequest(message))
+            return !Connect(message) && Misbehaved("does not read the answers to its requests");
+
         _outcome = _dialogue.Hear(message, out bool stopped);
         if (message.Kind == MessageKind.Confined && _outcome is null)
             Inspect(_dialogue.Reported!.Value);
@@ -278,6 +285,23 @@ sealed unsafe class Session
         if (stopped)
             _signals.StopWithGuest();
         return _outcome is not null;
+    }
+
+    /// <returns>False for a VMM that has no room for the answer.</returns>
+    bool Connect(in ChannelMessage request)
+    {
+        ChannelMessage answer = Services!.Answer(request, out FileDescriptor? socket);
+        using (socket)
+        {
+            try
+            {
+                return _vmm.Channel.SendUnlessFull(answer, socket is null ? [] : [socket]);
+            }
+            catch (HostException gone) when (gone.Errno is EPIPE or ECONNRESET)
+            {
+                return true;
+            }
+        }
     }
 
     bool Misbehaved(string what)

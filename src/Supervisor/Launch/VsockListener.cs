@@ -24,6 +24,9 @@ sealed unsafe class VsockListener : IDisposable
 
     public FileDescriptor Socket { get; }
 
+    /// <summary>What it is bound to.</summary>
+    public string Path => _path;
+
     /// <param name="rule">The policy's, which names the path.</param>
     /// <exception cref="UsageException">There cannot be a socket at this path.</exception>
     public static VsockListener Open(DeviceRule rule)

@@ -30,7 +30,7 @@ sealed class AgentStreams : IMachineStreams
     private readonly byte[] _outgoing = new byte[AgentFrame.HeaderSize + AgentFrame.MaximumPayload];
     private readonly object _sending = new();
     private readonly object _changed = new();
-    private Thread? _listener;
+    private WorkThread? _listener;
     private int _window = AgentFrame.InputWindow;
     private bool _started;
     private bool _hasEnded;

@@ -19,7 +19,7 @@ sealed class ConsoleStreams : IMachineStreams
     private readonly long _limit;
     private readonly Action _limitReached;
     private readonly object _inputTaken = new();
-    private Thread? _writer;
+    private WorkThread? _writer;
     private long _outputBytes;
 
     /// <param name="input">Null for none.</param>

@@ -34,8 +34,10 @@ sealed class MachineSession
 
     /// <param name="machine">Without devices; stays the caller's.</param>
     /// <param name="descriptors">The plan's; they stay the caller's.</param>
+    /// <param name="tellSupervisor">Must not wait: false when it cannot be told now.</param>
     /// <exception cref="HostException">The host has no descriptors left.</exception>
-    public MachineSession(LaunchPlan plan, VirtualMachine machine, FileDescriptor[] descriptors)
+    public MachineSession(
+        LaunchPlan plan, VirtualMachine machine, FileDescriptor[] descriptors, Func<ChannelMessage, bool> tellSupervisor)
     {
         _plan = plan;
         Machine = machine;
@@ -57,8 +59,10 @@ sealed class MachineSession
             AddDevice(new BalloonDevice(machine.Ram, deflatesOnOom: true));
         if (Plan.Agent || Plan.Vsock >= 0)
         {
-            _connection = new AgentConnection(Plan.Agent);
-            AddDevice(_vsock = new VsockDevice(machine.Ram, GuestCid, _connection, Stream(Plan.Vsock)));
+            _connection = Plan.Agent ? new AgentConnection() : null;
+            GuestConnections connections = new(_connection, Plan.Vsock < 0 ? null : (port, number) => tellSupervisor(
+                new ChannelMessage { Kind = MessageKind.Connect, Detail32 = port, Value = (long)number }));
+            AddDevice(_vsock = new VsockDevice(machine.Ram, GuestCid, connections, Stream(Plan.Vsock)));
         }
 
         FileDescriptor? input = Stream(plan.Streams.Stdin), stdout = Stream(plan.Streams.Stdout);
@@ -165,8 +169,9 @@ sealed class MachineSession
         return reason;
     }
 
+    /// <param name="sent">What came along: taken, or the caller's to close.</param>
     /// <returns>False for what no supervisor says.</returns>
-    public bool Obey(in ChannelMessage message)
+    public bool Obey(in ChannelMessage message, ref FileDescriptor? sent)
     {
         if (message.Version != ChannelMessage.CurrentVersion)
             return false;
@@ -179,6 +184,10 @@ sealed class MachineSession
                 return true;
             case MessageKind.WindowSize:
                 _agent?.Resize((ushort)message.Value, (ushort)message.Detail);
+                return true;
+            case MessageKind.Connected when _vsock is not null && (sent is null) == (message.Detail32 != 0):
+                _vsock.Answer((ulong)message.Value, sent);
+                sent = null;
                 return true;
             default:
                 return false;

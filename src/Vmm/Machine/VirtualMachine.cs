@@ -13,7 +13,7 @@ public sealed class VirtualMachine : IDisposable
     private readonly KvmVm _vm;
     private readonly MachineRam _ram;
     private readonly MachineVcpu[] _vcpus;
-    private readonly List<Thread> _threads = [];
+    private readonly List<WorkThread> _threads = [];
     private readonly List<IDisposable> _lines = [];
     private readonly ManualResetEventSlim _ended = new();
     private int _end;
@@ -121,7 +121,7 @@ public sealed class VirtualMachine : IDisposable
     public void Dispose()
     {
         Finish(MachineEnd.Stopped);
-        foreach (Thread thread in _threads)
+        foreach (WorkThread thread in _threads)
             thread.Join();
         foreach (MachineVcpu vcpu in _vcpus)
             vcpu.Dispose();

@@ -24,7 +24,7 @@ public sealed unsafe class DeviceWorker : IDisposable
     private readonly FileDescriptor _epoll;
     private readonly FileDescriptor _wakeUp;
     private readonly Dictionary<int, FileDescriptor> _sources = [];
-    private Thread? _thread;
+    private WorkThread? _thread;
     private int _suspended = 1;
     private int _suspending;
     private volatile bool _resumed;
@@ -86,7 +86,7 @@ public sealed unsafe class DeviceWorker : IDisposable
     internal void WakeAt(long nanoseconds) => _deadline = Math.Min(_deadline, nanoseconds);
 
     /// <summary>Starts the thread.</summary>
-    /// <exception cref="OutOfMemoryException">The host gives no more threads.</exception>
+    /// <exception cref="HostException">The host gives no more threads.</exception>
     internal void Start(string name) => _thread = ThreadFilter.Start(name, ThreadRole.Device, StackBytes, Run);
 
     /// <summary>Waits until nothing is being served; nothing is until as many calls of <see cref="Resume"/>.</summary>

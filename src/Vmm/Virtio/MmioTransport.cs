@@ -69,7 +69,7 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
     public FileDescriptor NotifyFile(int queue) => _device.NotifyFile(queue);
 
     /// <summary>Starts the device's threads: once, before the guest runs.</summary>
-    /// <exception cref="OutOfMemoryException">The host gives no more threads.</exception>
+    /// <exception cref="HostException">The host gives no more threads.</exception>
     public void Start() => _device.Start();
 
     /// <summary>Waits for what is being served; the device rests until <see cref="Resume"/>.</summary>

@@ -29,6 +29,7 @@ internal static class AbiNames
         ["linger"] = (Headers.Library, "struct linger"),
         ["sockaddr_in"] = (Headers.Library, "struct sockaddr_in"),
         ["sockaddr_in6"] = (Headers.Library, "struct sockaddr_in6"),
+        ["pthread_attr_t"] = (Headers.Library, "pthread_attr_t"),
         ["sockaddr_vm"] = (Headers.Library, "struct sockaddr_vm"),
 
         // In a header that draws in the C library's sockets.

@@ -33,7 +33,7 @@ internal static class Headers
     [
         "errno.h", "fcntl.h", "unistd.h", "dirent.h", "sys/socket.h", "sys/un.h", "netinet/in.h", "sys/stat.h",
         "sys/mman.h", "sys/types.h", "sys/wait.h", "sys/resource.h", "sys/time.h", "sys/syscall.h", "sched.h",
-        "spawn.h", "signal.h", "time.h", "poll.h", "stdio.h", "limits.h", "linux/limits.h", "sys/epoll.h",
+        "spawn.h", "pthread.h", "signal.h", "time.h", "poll.h", "stdio.h", "limits.h", "linux/limits.h", "sys/epoll.h",
         "sys/timerfd.h", "sys/eventfd.h", "sys/signalfd.h", "sys/uio.h", "sys/mount.h", "sys/file.h", "link.h",
         "elf.h", "sys/statfs.h", "sys/statvfs.h", "sys/ioctl.h", "sys/prctl.h", "sys/random.h", "sys/sendfile.h",
         "sys/sysinfo.h", "sys/utsname.h", "sys/xattr.h", "netinet/tcp.h", "linux/vm_sockets.h", "seccomp.h",

@@ -32,7 +32,11 @@ public sealed unsafe class AllDevicesTests : IDisposable, IVsockHost
 
     public static TheoryData<VirtioKind> Kinds => [.. Enum.GetValues<VirtioKind>()[1..]];
 
-    FileDescriptor? IVsockHost.Connect(uint port) => Pair(Libc.SOCK_STREAM);
+    VsockReply IVsockHost.Connect(uint port, ulong number, out FileDescriptor? file)
+    {
+        file = Pair(Libc.SOCK_STREAM);
+        return VsockReply.Connected;
+    }
 
     private FileDescriptor Pair(int type)
     {

@@ -13,6 +13,7 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
 {
     private const ulong Cid = 5;
     private const uint ServicePort = 1000;
+    private const uint SlowPort = 2000;
     private const ulong Packet = TestRam.HighStart;
     private const ulong Inbox = TestRam.HighStart + 0x4_0000;
     private const uint InboxBytes = 0x1000;
@@ -20,6 +21,7 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
     private readonly TestRam _memory = new();
     private readonly string _path = Path.Combine(Path.GetTempPath(), $"vsock-{Guid.NewGuid():n}");
     private readonly List<FileDescriptor> _open = [];
+    private readonly List<ulong> _asked = [];
     private readonly VsockDevice _device;
     private readonly TestDriver _driver;
     private int _taken;
@@ -40,7 +42,13 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
 
     private VsockMetrics Metrics => (VsockMetrics)_device.Metrics;
 
-    FileDescriptor? IVsockHost.Connect(uint port) => port == ServicePort ? Pair() : null;
+    VsockReply IVsockHost.Connect(uint port, ulong number, out FileDescriptor? file)
+    {
+        file = port == ServicePort ? Pair() : null;
+        if (port == SlowPort)
+            _asked.Add(number);
+        return port == SlowPort ? VsockReply.Later : file is null ? VsockReply.Refused : VsockReply.Connected;
+    }
 
     private FileDescriptor Host => _open[^1];
 
@@ -187,6 +195,53 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
             _driver.NotifyAndRun(1);
             Assert.Equal("hello"u8.ToArray(), HostReads(10));
         }
+    }
+
+    [Fact]
+    public void A_service_that_takes_time_is_connected_when_it_answers()
+    {
+        Send(Head(VIRTIO_VSOCK_OP_REQUEST, 77, SlowPort));
+        Send(Head(VIRTIO_VSOCK_OP_REQUEST, 78, SlowPort));
+        AssertNothing();
+        _device.Answer(_asked[1], null);
+        AssertNext(VIRTIO_VSOCK_OP_RST, 78, SlowPort);
+        _device.Answer(_asked[0], Pair());
+        AssertNext(VIRTIO_VSOCK_OP_RESPONSE, 77, SlowPort);
+        Send(Head(VIRTIO_VSOCK_OP_RW, 77, SlowPort, length: 5), "hello"u8);
+        Assert.Equal("hello"u8.ToArray(), HostReads(10));
+        Assert.Equal((1, 1), (Metrics.Opened, Metrics.Refused));
+    }
+
+    [Theory]
+    [InlineData(VIRTIO_VSOCK_OP_RST)]
+    [InlineData(VIRTIO_VSOCK_OP_REQUEST)]
+    [InlineData(VIRTIO_VSOCK_OP_RW)]
+    [InlineData(VIRTIO_VSOCK_OP_SHUTDOWN)]
+    public void What_is_said_before_a_slow_service_has_answered_ends_the_connection(int operation)
+    {
+        Send(Head(VIRTIO_VSOCK_OP_REQUEST, 77, SlowPort));
+        Send(Head(operation, 77, SlowPort));
+        if (operation != VIRTIO_VSOCK_OP_RST)
+            AssertNext(VIRTIO_VSOCK_OP_RST, 77, SlowPort);
+        _device.Answer(_asked[0], Pair());
+        AssertNothing();
+        Assert.Equal(0, Host.Read(new byte[1]));
+        Assert.Equal(0, _device.Connections);
+    }
+
+    [Fact]
+    public void Not_more_than_64_connections_wait_for_slow_services_and_a_reset_forgets_them()
+    {
+        for (uint port = 1; port <= 65; port++)
+            Send(Head(VIRTIO_VSOCK_OP_REQUEST, port, SlowPort));
+        Assert.Equal(64, _asked.Count);
+        AssertNext(VIRTIO_VSOCK_OP_RST, 65, SlowPort);
+        _driver.Write(VIRTIO_MMIO_STATUS, 0);
+        _driver.Run();
+        _device.Answer(_asked[0], Pair());
+        _driver.Run();
+        // No answer to what another driver has asked before.
+        Assert.Equal(0, _device.Connections);
     }
 
     [Fact]

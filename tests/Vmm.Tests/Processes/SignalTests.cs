@@ -278,6 +278,9 @@ public sealed class SignalTests
 
         IEnumerable<GuestExit> Program(ScriptedCpu cpu)
         {
+            // The child has this mask from its first moment, whenever that is.
+            cpu.Write(Data, SignalSet.Of(SIGTERM));
+            yield return cpu.Call(SYS_rt_sigprocmask, SIG_BLOCK, Data, 0, 8);
             cpu.Child = guest.Platform.AddressOf(child);
             yield return cpu.Call(SYS_fork);
             yield return cpu.Call(SYS_kill, 3, SIGSTOP);
@@ -303,8 +306,6 @@ public sealed class SignalTests
 
         static IEnumerable<GuestExit> Child(ScriptedCpu cpu)
         {
-            cpu.Write(Data, SignalSet.Of(SIGTERM));
-            yield return cpu.Call(SYS_rt_sigprocmask, SIG_BLOCK, Data, 0, 8);
             while (true)
                 yield return cpu.Spin(10);
         }

@@ -26,6 +26,7 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
     private const int MoveLimit = 4;
 
     private readonly List<FileDescriptor> _hosts = [];
+    private readonly Queue<ulong> _asked = new();
     private readonly TestRam _ram;
     private readonly int _kind;
     private readonly bool _isOther;
@@ -56,8 +57,19 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
 
     public bool HasFault => Enum.GetValues<QueueFault>().Any(fault => Driver.Device.Metrics.Count(fault) > 0);
 
-    FileDescriptor? IVsockHost.Connect(uint port) =>
-        port % 4 == 3 || _hosts.Count > Limit ? null : Pair(Libc.SOCK_STREAM);
+    VsockReply IVsockHost.Connect(uint port, ulong number, out FileDescriptor? file)
+    {
+        file = null;
+        if (port % 4 == 3 || _hosts.Count > Limit)
+            return VsockReply.Refused;
+        if (port % 4 == 2)
+        {
+            _asked.Enqueue(number);
+            return VsockReply.Later;
+        }
+        file = Pair(Libc.SOCK_STREAM);
+        return VsockReply.Connected;
+    }
 
     /// <summary>Writes a request into a place: bytes of it, and how much room its answer wants.</summary>
     public int Compose(Span<byte> place, int queue, byte kind, uint number, out uint room)
@@ -170,6 +182,9 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
                 break;
             case VsockDevice vsock when number == uint.MaxValue:
                 vsock.EndGuest();
+                break;
+            case VsockDevice vsock when _asked.Count > 0:
+                vsock.Answer(_asked.Dequeue(), (number & 1) == 0 ? null : Pair(Libc.SOCK_STREAM));
                 break;
             case VsockDevice when _hosts.Count < Limit && (number & 8) != 0 && _listeningBytes > 0:
                 Dial(number);

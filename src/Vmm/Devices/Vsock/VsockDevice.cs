@@ -26,6 +26,7 @@ public sealed class VsockDevice : RequestDevice
     private readonly FileDescriptor? _listener;
     private readonly Lock _adoptedLock = new();
     private readonly Queue<(FileDescriptor File, uint Port)> _adopted = new();
+    private readonly Queue<(ulong Number, FileDescriptor? File)> _answers = new();
     private readonly ulong _guestCid;
     private bool _tellsReset;
     private volatile bool _guestHasEnded;
@@ -70,6 +71,16 @@ public sealed class VsockDevice : RequestDevice
         return true;
     }
 
+    /// <summary>Says where a connection leads for which the <see cref="IVsockHost"/> wanted time.</summary>
+    /// <param name="number">The request's; of one that is not open any more, the file is closed.</param>
+    /// <param name="file">A connected stream socket, which the device owns from now on; null to refuse.</param>
+    public void Answer(ulong number, FileDescriptor? file)
+    {
+        lock (_adoptedLock)
+            _answers.Enqueue((number, file));
+        Signal(NotifyFile(ReceiveQueue));
+    }
+
     /// <summary>
     /// The guest runs no more: what it had sent still reaches the host's sockets, as they take it, and then their end.
     /// </summary>
@@ -101,6 +112,7 @@ public sealed class VsockDevice : RequestDevice
             return isMore;
         }
         Adopt();
+        TakeAnswers();
         _requests.Expire();
         if (ServeOffers(worker, ReceiveQueue))
             Signal(NotifyFile(ReceiveQueue));
@@ -143,6 +155,8 @@ public sealed class VsockDevice : RequestDevice
         _listener?.Dispose();
         foreach ((FileDescriptor file, _) in _adopted)
             file.Dispose();
+        foreach ((_, FileDescriptor? file) in _answers)
+            file?.Dispose();
     }
 
     private RequestResult TellReset(DescriptorChain chain)
@@ -176,6 +190,20 @@ public sealed class VsockDevice : RequestDevice
                     return;
             }
             _requests.Open(next.File, next.Port);
+        }
+    }
+
+    private void TakeAnswers()
+    {
+        while (true)
+        {
+            (ulong Number, FileDescriptor? File) next;
+            lock (_adoptedLock)
+            {
+                if (!_answers.TryDequeue(out next))
+                    return;
+            }
+            _requests.Answer(next.Number, next.File);
         }
     }
 }

@@ -17,6 +17,9 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
     /// <summary>Resets of what is no connection, which wait for the guest to take them.</summary>
     private const int StrayLimit = 256;
 
+    /// <summary>Connections of the guest's for which the host wants time. More are refused.</summary>
+    private const int AskedLimit = 64;
+
     /// <summary>"CONNECT 4294967295\n" and some blanks.</summary>
     private const int GreetingBytes = 32;
 
@@ -24,6 +27,8 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
 
     private readonly iovec[] _buffers = new iovec[256];
     private readonly Queue<(uint HostPort, uint GuestPort)> _strays = new(StrayLimit);
+    private readonly Dictionary<ulong, virtio_vsock_hdr> _asked = new(AskedLimit);
+    private ulong _lastNumber;
 
     public VsockConnections Connections => connections;
 
@@ -50,7 +55,9 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
         }
         if (connection is null)
         {
-            if (head.op == VIRTIO_VSOCK_OP_REQUEST)
+            // Nothing but its end may be said of a connection before it is there.
+            bool wasAsked = Withdraw(head);
+            if (head.op == VIRTIO_VSOCK_OP_REQUEST && !wasAsked)
                 Connect(head);
             else if (head.op != VIRTIO_VSOCK_OP_RST)
                 Refuse(null, head);
@@ -122,6 +129,17 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
             metrics.Refused++;
     }
 
+    /// <summary>The host has connected a port, or has not, for which it wanted time.</summary>
+    public void Answer(ulong number, FileDescriptor? file)
+    {
+        if (!_asked.Remove(number, out virtio_vsock_hdr head))
+            file?.Dispose();
+        else if (file is null)
+            Refuse(head);
+        else
+            Accept(head, file);
+    }
+
     /// <summary>A connection's socket changed.</summary>
     public void OnReady(int slot, uint events)
     {
@@ -173,22 +191,55 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
     {
         connections.CloseAll();
         _strays.Clear();
+        _asked.Clear();
     }
 
     private void Connect(in virtio_vsock_hdr head)
     {
-        if (connections.Count < VsockConnections.Limit
-            && host.Connect(head.dst_port) is { } file
-            && connections.AddFromGuest(file, head.dst_port, head.src_port) is { } connection)
+        FileDescriptor? file = null;
+        bool hasRoom = connections.Count < VsockConnections.Limit && _asked.Count < AskedLimit;
+        switch (hasRoom ? host.Connect(head.dst_port, ++_lastNumber, out file) : VsockReply.Refused)
         {
-            metrics.Opened++;
-            connection.SetCredit(head);
-            connection.News |= VsockNews.Response;
-            connections.Enqueue(connection);
+            case VsockReply.Connected:
+                Accept(head, file!);
+                break;
+            case VsockReply.Later:
+                _asked.Add(_lastNumber, head);
+                break;
+            default:
+                Refuse(head);
+                break;
+        }
+    }
+
+    private void Accept(in virtio_vsock_hdr head, FileDescriptor file)
+    {
+        if (connections.AddFromGuest(file, head.dst_port, head.src_port) is not { } connection)
+        {
+            Refuse(head);
             return;
         }
+        metrics.Opened++;
+        connection.SetCredit(head);
+        connection.News |= VsockNews.Response;
+        connections.Enqueue(connection);
+    }
+
+    /// <summary>A connection that the guest opens and does not get.</summary>
+    private void Refuse(in virtio_vsock_hdr head)
+    {
         metrics.Refused++;
         AddStray(head.dst_port, head.src_port);
+    }
+
+    /// <summary>Forgets what the host was asked for these ports.</summary>
+    /// <returns>Whether it was.</returns>
+    private bool Withdraw(in virtio_vsock_hdr head)
+    {
+        foreach ((ulong number, virtio_vsock_hdr asked) in _asked)
+            if (asked.dst_port == head.dst_port && asked.src_port == head.src_port)
+                return _asked.Remove(number);
+        return false;
     }
 
     private void Refuse(VsockConnection? connection, in virtio_vsock_hdr head)

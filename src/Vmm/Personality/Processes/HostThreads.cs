@@ -1,3 +1,4 @@
+using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Personality.Waiting;
 using Sandbox.Vmm.Platforms;
@@ -67,7 +68,7 @@ public sealed class HostThreads
         {
             ThreadFilter.Start("guest", ThreadRole.Guest, StackBytes, worker.Work);
         }
-        catch (OutOfMemoryException)
+        catch (HostException)
         {
             // What .NET makes of pthread_create's EAGAIN.
             return null;

@@ -15,7 +15,7 @@ public sealed unsafe class HostPoller : IDisposable
     private ulong _lastNumber;
     private FileDescriptor? _epoll;
     private FileDescriptor? _wakeUp;
-    private Thread? _thread;
+    private WorkThread? _thread;
     private bool _isDeferred;
     private bool _stopped;
 
