@@ -447,6 +447,52 @@ public sealed unsafe class NetTests : IDisposable
         Assert.Equal(1, Metrics.Count(NetCount.LinkFailed));
     }
 
+    // With the threads at work: what the second pair's had begun is over when the command is answered.
+    [Requirement("5.1.6.5.6b")]
+    [Fact]
+    public void Nothing_comes_on_a_pair_that_is_not_used_any_more()
+    {
+        Start(pairs: 2);
+        Driver.Transport.Start();
+        using CancellationTokenSource end = new();
+        Thread sender = new(() =>
+        {
+            byte[] packet = [.. new byte[12], .. Frame(60)];
+            while (!end.IsCancellationRequested)
+                _hosts[1].Write(packet);
+        });
+        sender.Start();
+        TestQueue inbox = Driver.Queues[2];
+        for (int round = 0; round < 100; round++)
+        {
+            ushort before = inbox.UsedIndex;
+            while ((ushort)(inbox.AvailableIndex - before) < 128)
+                inbox.Send(new Piece(Inbox, 1000, true));
+            Command(2);
+            WaitFor(() => Volatile.Read(ref inbox.UsedIndex) != before);
+            Command(1);
+            ushort used = Volatile.Read(ref inbox.UsedIndex);
+            Thread.Yield();
+            Assert.Equal(used, Volatile.Read(ref inbox.UsedIndex));
+        }
+        end.Cancel();
+        sender.Join();
+
+        void Command(ushort pairs)
+        {
+            ushort answered = (ushort)(Driver.Queues[4].UsedIndex + 1);
+            byte[] bytes = [4, 0, (byte)pairs, 0, 0xee];
+            bytes.CopyTo(_memory.Bytes(Packet, 5));
+            Driver.Queues[4].Send(new Piece(Packet, 4), new Piece(Packet + 4, 1, true));
+            Driver.Notify(4);
+            WaitFor(() => Volatile.Read(ref Driver.Queues[4].UsedIndex) == answered);
+            Assert.Equal(VIRTIO_NET_OK, _memory.At<byte>(Packet + 4));
+        }
+
+        static void WaitFor(Func<bool> condition) =>
+            Assert.True(SpinWait.SpinUntil(condition, TimeSpan.FromSeconds(20)), "it took too long");
+    }
+
     private byte Control(byte kind, byte command, ushort value)
     {
         byte[] bytes = [kind, command, (byte)value, (byte)(value >> 8), 0xee];

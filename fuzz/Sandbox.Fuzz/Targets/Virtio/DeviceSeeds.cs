@@ -93,6 +93,9 @@ static class DeviceSeeds
         script.Add(Request, 1, Connect, 0, Packet(1, 0)).Add(Request, 1, Shutdown, 0, Packet(1, 0, 0, 2))
             .Add(Request, 1, Shutdown, 0, Packet(1, 0, 0, 1)).Add(Request, 1, Connect, 0, Packet(2, 0))
             .Add(Outside, 3, number: 0x8000_0004).Add(Outside, 3, number: 0x8000_0001).Add(Rest);
+        // What the host was asked for is taken, refused, or not wanted any more.
+        script.Add(Tell, number: 1).Add(Request, 1, Connect, 0, Packet(1, 2)).Add(Tell, number: 0)
+            .Add(Request, 1, Connect, 0, Packet(2, 2)).Add(Request, 1, Reset, 0, Packet(2, 2)).Add(Tell, number: 1);
         // The host opens two, of which the guest takes one.
         script.Add(Tell, number: 1).Add(Tell, number: 2);
         for (int i = 0; i < 6; i++)

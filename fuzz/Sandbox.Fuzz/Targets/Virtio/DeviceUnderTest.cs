@@ -183,7 +183,7 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
             case VsockDevice vsock when number == uint.MaxValue:
                 vsock.EndGuest();
                 break;
-            case VsockDevice vsock when _asked.Count > 0 && (number & 16) != 0:
+            case VsockDevice vsock when _asked.Count > 0:
                 vsock.Answer(_asked.Dequeue(), (number & 1) == 0 ? null : Pair(Libc.SOCK_STREAM));
                 break;
             case VsockDevice when _hosts.Count < Limit && (number & 8) != 0 && _listeningBytes > 0:

@@ -177,9 +177,24 @@ public sealed class NetDevice : RequestDevice
             return false;
         }
         _pairs = pairs;
-        for (int i = 0; i < pairs; i++)
-            Signal(NotifyFile(2 * i));
+        for (int i = 0; i < _links.Length; i++)
+        {
+            if (i < pairs)
+                Signal(NotifyFile(2 * i));
+            else if (i > 0)
+                WaitFor(Workers[i]);
+        }
         return true;
+    }
+
+    /// <summary>
+    /// Once the command is answered, nothing comes on other pairs (5.1.6.5.6): what their threads have begun is over.
+    /// None of them waits for the first pair's, which has this command.
+    /// </summary>
+    private static void WaitFor(DeviceWorker worker)
+    {
+        worker.Suspend();
+        worker.Resume();
     }
 
     /// <summary>Which packets the guest understands, in the TAP device's words.</summary>
