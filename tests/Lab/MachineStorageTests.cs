@@ -81,8 +81,6 @@ public sealed class MachineStorageTests
             outcome.Text.TrimEnd('\n').Split('\n'));
         JsonElement record = JsonDocument.Parse(outcome.ErrorText[outcome.ErrorText.IndexOf('{')..]).RootElement;
         Assert.Equal(3, record.GetProperty("status").GetInt32());
-        Assert.Equal("holds", record.GetProperty("walls").EnumerateArray()
-            .Single(wall => wall.GetProperty("wall").GetString() == "descriptors").GetProperty("verdict").GetString());
         JsonElement[] disks = [.. record.GetProperty("devices").EnumerateArray().Where(each => each.GetProperty("kind").GetString() == "block")];
         Assert.Equal(4, disks.Length);
         // fio's 64, and the file system's.
