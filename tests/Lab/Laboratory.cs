@@ -83,7 +83,7 @@ public sealed class Laboratory : IDisposable
     }
 
     /// <summary>Runs a program on this machine; false, and its last words, when it fails.</summary>
-    internal static bool Made(out string said, string program, params string[] arguments)
+    internal static bool Made(out string said, string program, params IEnumerable<string> arguments)
     {
         ProcessStartInfo start = new(program, arguments) { RedirectStandardError = true };
         using Process process = Process.Start(start)!;

@@ -8,6 +8,12 @@ public sealed class MachineTests
 {
     const int PowersOff = 0, Resets = 1, Panics = 2, Faults = 3, Sleeps = 4, Floods = 5;
 
+    /// <summary>
+    /// QEMU 7.2 does not tell KVM when a guest's kernel chooses the parts of a processor's state that XSAVE keeps, so that
+    /// the guest loses all but the first: kernels complain, and registers of programs get lost.
+    /// </summary>
+    internal const string Sane = "noxsave";
+
     static string Kernel => $"{LabHost.Repository}/build/lab/vmlinuz";
 
     static Outcome Run(string[] flags, byte[]? input = null, int seconds = 100) =>
@@ -105,7 +111,8 @@ public sealed class MachineTests
             echo "processors: $(grep -c ^processor /proc/cpuinfo)"
             poweroff -f
             """);
-        Outcome outcome = Run(["--kernel", Kernel, "--initrd", initrd, "--memory", "256M"], "one line\n"u8.ToArray(), 170);
+        Outcome outcome = Run(
+            ["--kernel", Kernel, "--initrd", initrd, "--memory", "256M", "--append", Sane], "one line\n"u8.ToArray(), 170);
         Says(outcome, 0, "");
         Assert.Contains("Linux version 6.", outcome.Text, StringComparison.Ordinal);
         Assert.Contains("read: one line", outcome.Text, StringComparison.Ordinal);
@@ -121,7 +128,7 @@ public sealed class MachineTests
         Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
         // A kernel that panics does not wait for what its terminals have not sent yet.
         string initrd = Initramfs("panic", "echo said; sleep 2");
-        Outcome outcome = Run(["--kernel", Kernel, "--initrd", initrd, "--memory", "256M", "--append", "quiet"], seconds: 170);
+        Outcome outcome = Run(["--kernel", Kernel, "--initrd", initrd, "--memory", "256M", "--append", $"quiet {Sane}"], seconds: 170);
         Says(outcome, 121, "sandbox: the guest's kernel panicked");
         Assert.Contains("said", outcome.Text, StringComparison.Ordinal);
     }
@@ -132,7 +139,7 @@ public sealed class MachineTests
         Laboratory.Need();
         Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
         Outcome outcome = Run(
-            ["--kernel", Kernel, "--initrd", Initramfs("reboot", "reboot -f"), "--memory", "256M", "--append", "quiet"], seconds: 170);
+            ["--kernel", Kernel, "--initrd", Initramfs("reboot", "reboot -f"), "--memory", "256M", "--append", $"quiet {Sane}"], seconds: 170);
         Says(outcome, 120, "sandbox: the guest reset itself");
     }
 
@@ -360,7 +367,7 @@ public sealed class MachineTests
         Laboratory.Need();
         Assert.SkipUnless(Laboratory.All, "boots two kernels more: ./test --lab-all");
         string image = Image("root");
-        Says(RunIn(image, [], ["nothing"]), 127, "'nothing' was not found");
+        Says(RunIn(image, [], ["nothing"]), 127, "the guest sees only what its image (--root) holds");
         Says(RunIn("/etc/passwd", [], ["sh"]), 125, "--root: the image could not be mounted");
     }
 

@@ -41,6 +41,12 @@ public class ExitReportTests
         Says(137, "the memory limit of 1 GiB was reached (--memory)", Ended(EndCause.MemoryLimit));
         Says(153, "the output limit of 1 MiB was reached (--output-limit)", Ended(EndCause.OutputLimit));
         Says(127, "'prog\\x1bram' was not found in the guest's PATH", Ended(EndCause.NotFound, Libc.ENOENT));
+        var machine = new GuestMachine
+        {
+            Kernel = 0, Initrd = 0, CommandLine = "", Disks = [], Taps = [], Agent = true, Random = null, Vsock = -1, Balloon = false,
+        };
+        Says(127, "the guest sees only what its image (--root) holds", ExitReport.For(
+            Plan with { Machine = machine }, new Outcome.Ended(EndCause.NotFound, 0, Libc.ENOENT, 0)));
         Says(126, "cannot be executed", Ended(EndCause.NotExecutable, Libc.ENOEXEC, (long)ExecFailure.WrongArchitecture));
         Assert.Equal((0, null), Ended(EndCause.PoweredOff));
         Says(120, "reset itself", Ended(EndCause.Rebooted));

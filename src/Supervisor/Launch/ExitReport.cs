@@ -88,7 +88,8 @@ static class ExitReport
             ? $"in the guest, whose working directory is {Quote.Value(plan.WorkingDirectory)}"
             : $"in the guest's PATH ({Quote.Value(path[5..])})";
         string error = ended.Value is 0 or Libc.ENOENT ? "" : $" ({Errno.Describe(ErrorNumber(ended.Value))})";
-        return $"{Program(plan)} was not found {where}{error}; the guest sees only /usr and what --mount shows it";
+        string seen = plan.Machine is null ? "/usr and what --mount shows it" : "what its image (--root) holds";
+        return $"{Program(plan)} was not found {where}{error}; the guest sees only {seen}";
     }
 
     static string Reason(ExecFailure failure, long error) => failure switch

@@ -34,7 +34,7 @@ static class ExpectedJail
                     && int.TryParse(score, CultureInfo.InvariantCulture, out int adjustment) ? adjustment : 0,
                 Groups = [.. (vmm.Group?.Parts ?? []).Select(part => new ExpectedGroup(part.Folder, [.. part.Written]))],
                 Descriptors = [.. Given(files, vmm), .. Granted(files, launch, descriptors, own)],
-                HasNetwork = launch.Plan.Network is not null,
+                HasNetwork = launch.Plan.Network is not null || launch.Plan.Machine is { Agent: true } or { Vsock: >= 0 },
                 HasKeyring = JailScript.HostHasKeys,
                 Filters = 1,
             };

@@ -68,6 +68,7 @@ public class SerialPortTests : IInterruptLine
     {
         int taken = 0;
         _port.InputTaken = () => taken++;
+        Write(ModemControl, 2);
         Write(InterruptEnable, 1);
         Assert.Equal(SerialPort.InputCapacity, _port.Receive(new byte[1000]));
         Assert.Equal(0, _port.Receive([1]));
@@ -78,6 +79,29 @@ public class SerialPortTests : IInterruptLine
             Assert.Equal(0, Read(Data));
         Assert.Equal(42, Read(Data));
         Assert.Equal((0, 0x60, 0x01), (Read(Data), Read(LineStatus), Read(Identity) & 0x3f));
+    }
+
+    [Fact]
+    public void Input_waits_until_a_driver_has_looked_what_the_port_can_do_and_has_opened_it()
+    {
+        int told = 0;
+        _port.InputTaken = () => told += _port.IsListening ? 1 : 100;
+        // As Linux looks for a port: all interrupts for a moment, then a loop.
+        Write(InterruptEnable, 0x0f);
+        Assert.False(_port.IsListening);
+        Write(InterruptEnable, 0);
+        Write(ModemControl, 0x1a);
+        Write(InterruptEnable, 1);
+        Assert.False(_port.IsListening);
+        Write(ModemControl, 0x09);
+        Assert.Equal((false, 0), (_port.IsListening, told));
+        Write(ModemControl, 0x0b);
+        Assert.Equal((true, 1), (_port.IsListening, told));
+        Write(ModemControl, 0x0b);
+        Write(InterruptEnable, 0);
+        Assert.Equal((false, 1), (_port.IsListening, told));
+        Write(InterruptEnable, 5);
+        Assert.Equal((true, 2), (_port.IsListening, told));
     }
 
     [Fact]

@@ -20,7 +20,7 @@ public sealed class SerialPort(IInterruptLine line, ISerialOutput output) : IBus
     private const byte FifoEnable = 1, FifoClearReceived = 2;
     private const byte DivisorAccess = 0x80;
     private const byte DataReady = 1, Overrun = 2, HolderEmpty = 0x20, TransmitterEmpty = 0x40;
-    private const byte Loopback = 0x10;
+    private const byte RequestToSend = 2, Loopback = 0x10;
     // Carrier, data set ready, clear to send: somebody is there.
     private const byte Connected = 0xb0;
 
@@ -43,16 +43,21 @@ public sealed class SerialPort(IInterruptLine line, ISerialOutput output) : IBus
     public long Lost => Volatile.Read(ref _lost);
 
     /// <summary>
-    /// Whether the guest has asked to be told of input. A driver that opens the port throws away what came before.
+    /// Whether the guest is to be sent input: it wants to be told of it, and requests to be sent (RTS). A driver that looks
+    /// what the port can do turns on interrupts for a moment, and one that opens it throws away what came before; RTS comes
+    /// last.
     /// </summary>
     public bool IsListening
     {
         get
         {
             lock (_lock)
-                return (_enabled & EnableReceived) != 0;
+                return Listens;
         }
     }
+
+    private bool Listens =>
+        (_enabled & EnableReceived) != 0 && (_modemControl & (Loopback | RequestToSend)) == RequestToSend;
 
     /// <summary>
     /// Is called by a vCPU's thread when the guest has taken input, so that there is room, and when it begins to listen.
@@ -105,9 +110,9 @@ public sealed class SerialPort(IInterruptLine line, ISerialOutput output) : IBus
         bool listens;
         lock (_lock)
         {
-            byte before = _enabled;
+            listens = !Listens;
             Store((int)offset, data[0]);
-            listens = (_enabled & ~before & EnableReceived) != 0;
+            listens &= Listens;
         }
         if (listens)
             _inputTaken?.Invoke();

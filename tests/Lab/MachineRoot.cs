@@ -1,0 +1,35 @@
+namespace Sandbox.Lab;
+
+/// <summary>Roots of machine guests: busybox with all its names, and programs of this machine with their libraries.</summary>
+static class MachineRoot
+{
+    /// <summary>Packs a root as a squashfs that is not compressed, once.</summary>
+    /// <param name="programs">Absolute paths.</param>
+    /// <returns>The image, in the lab host.</returns>
+    public static string With(string name, params string[] programs)
+    {
+        Laboratory.Need();
+        string image = $"build/test/machine/{name}.squashfs";
+        string file = Path.Combine(Laboratory.Root, image);
+        Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+        Assert.True(Laboratory.Made(out string said, "sh", ["-ec", Script, file, .. programs]), said);
+        return $"{LabHost.Repository}/{image}";
+    }
+
+    const string Script =
+        """
+        root=$0.root
+        rm -rf "$root" "$0"
+        mkdir -p "$root/bin" "$root/dev" "$root/proc" "$root/sys" "$root/tmp" "$root/run" "$root/etc" "$root/mnt"
+        for applet in $(busybox --list); do
+            ln -s busybox "$root/bin/$applet"
+        done
+        # It lists itself.
+        cp --remove-destination /bin/busybox "$root/bin"
+        for program in "$@"; do
+            cp -L --parents "$program" $(ldd "$program" 2>/dev/null | grep -o '/[^ ]*') "$root"
+        done
+        mksquashfs "$root" "$0" -all-root -noI -noD -noF -noX -quiet -no-progress
+        rm -rf "$root"
+        """;
+}
