@@ -71,7 +71,7 @@ static class Launcher
         VmmProcess process = vmm.Process;
         process.Confirm();
         using GrantedFiles? granted = Adapt(ref process, vmm, launch, descriptors);
-        process.Limit(GroupLimits.For(launch.Plan.Limits, host.Cpus));
+        process.Limit(GroupLimits.For(launch.Plan.Limits, host.Cpus, launch.Plan.Machine is not null));
         DiskRates? rates = DiskRates.Of(launch, opened.Mounts, descriptors);
         if (rates is not null)
             process.Limit(rates);

@@ -24,15 +24,16 @@ readonly record struct GroupLimits(ulong MemoryBytes, int Cpus, int Weight, int 
     /// <summary>Bytes for each guest thread, its vCPU and its host thread: of 1,000, each needed 460 KiB.</summary>
     public const ulong ThreadMemory = 768UL << 10;
 
-    /// <summary>
-    /// Threads of the VMM that serve no single guest thread. A machine guest's 16 disks of four queues have 64.
-    /// </summary>
-    public const int OwnThreads = 128;
+    /// <summary>Threads of the VMM that serve no single guest thread.</summary>
+    public const int OwnThreads = 64;
+
+    /// <summary>Those of a machine guest's devices beside them: 16 disks have four queues each.</summary>
+    public const int DeviceThreads = 64;
 
     /// <param name="hostCpus">That the supervisor may use.</param>
-    public static GroupLimits For(GuestLimits guest, int hostCpus) => new(
+    public static GroupLimits For(GuestLimits guest, int hostCpus, bool isMachine = false) => new(
         guest.MemoryBytes + guest.MemoryBytes / KernelShare + OwnMemory + (ulong)guest.Processes * ThreadMemory,
         guest.Cpus >= hostCpus ? 0 : guest.Cpus,
         Math.Clamp(100 * Math.Min(guest.Cpus, hostCpus), 1, 10_000),
-        guest.Processes + OwnThreads);
+        guest.Processes + OwnThreads + (isMachine ? DeviceThreads : 0));
 }
