@@ -32,7 +32,7 @@ public sealed class DiskRateTests
             {{more}}
             files:
               show:
-                - {path: /work, from: {{host}}, rate: {{Rate}}, because: a test}
+                - {path: /data, from: {{host}}, rate: {{Rate}}, because: a test}
             """);
         return file;
     }
@@ -55,7 +55,7 @@ public sealed class DiskRateTests
         MakeFile("input");
         Assert.SkipUnless(LiesOnDisk(), "the folder lies on no disk");
         var clock = Stopwatch.StartNew();
-        SandboxRun.Run(["--policy", Policy(_folder), "--timeout", "100s"], ["cat", "/work/input"]).Ended(0);
+        SandboxRun.Run(["--policy", Policy(_folder), "--timeout", "100s"], ["cat", "/data/input"]).Ended(0);
         // The bucket of a moment is full at first.
         Assert.True(clock.Elapsed > TimeSpan.FromSeconds(Size - 1), $"{Size} MiB in {clock.Elapsed}");
     }

@@ -105,9 +105,6 @@ static class CgroupText
     /// <summary>Whether /proc/PID/stat is that of a process which has ended and is not waited for yet.</summary>
     public static bool HasEnded(string? stat) => FieldText(stat, 3) is "Z" or "X";
 
-    /// <summary>Whether /proc/PID/stat is that of a thread of the kernel's: PF_KTHREAD of linux/sched.h.</summary>
-    public static bool IsOfKernel(string? stat) => (Field(stat, 9) & 0x200000) is > 0;
-
     /// <summary>utime and stime of /proc/PID/stat together, in microseconds; null for what is none.</summary>
     public static ulong? CpuTime(string? stat)
     {

@@ -84,7 +84,7 @@ abstract record GroupPart(ICgroupFiles Files, string Parent, string Name, Contro
 
     /// <summary>Whether one of its processes is a thread of the kernel's.</summary>
     public bool HasKernelThread => CgroupText.Processes(Read("cgroup.procs")).Any(
-        pid => CgroupText.IsOfKernel(Files.Read($"/proc/{pid}/stat")));
+        pid => CgroupText.IsKernelThread(Files.Read($"/proc/{pid}/stat")));
 
     /// <summary>Takes a process in, with all its threads.</summary>
     /// <returns>0 or a negative error number.</returns>

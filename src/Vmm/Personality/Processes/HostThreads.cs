@@ -70,7 +70,6 @@ public sealed class HostThreads
         }
         catch (HostException)
         {
-            // What .NET makes of pthread_create's EAGAIN.
             return null;
         }
         lock (_lock)
