@@ -118,10 +118,9 @@ sealed class GuestSession(SeqpacketChannel channel)
         if (personality.Tracer is null)
             personality.Attendance?.Start();
         _phases.Mark(StartPhase.Program);
-        if (!personality.HasEnded)
-            TrySend(new ChannelMessage { Kind = MessageKind.Started, Detail32 = (uint)orders });
-
         ThreadFilter.Take(ThreadRole.Main);
+        if (!personality.HasEnded)
+            TellStarted(orders);
         GuestEnd end = personality.WaitForEnd();
         personality.DrainTerminal();
         error = WriteRecord();
@@ -159,9 +158,8 @@ sealed class GuestSession(SeqpacketChannel channel)
         session.Start();
         Listen();
         _phases.Mark(StartPhase.Program);
-        TrySend(new ChannelMessage { Kind = MessageKind.Started, Detail32 = (uint)orders });
-
         ThreadFilter.Take(ThreadRole.Main);
+        TellStarted(orders);
         GuestEnd end = session.WaitForEnd();
         long error = WriteRecord();
         return error == 0
@@ -233,6 +231,13 @@ sealed class GuestSession(SeqpacketChannel channel)
         }
 
         return false;
+    }
+
+    /// <summary>Whoever looks at the VMM from now on finds all its walls.</summary>
+    private void TellStarted(StartOrders orders)
+    {
+        ThreadFilter.WaitForRoles();
+        TrySend(new ChannelMessage { Kind = MessageKind.Started, Detail32 = (uint)orders });
     }
 
     private bool Obey(in ChannelMessage message, ref FileDescriptor? sent)

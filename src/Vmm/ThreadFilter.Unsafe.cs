@@ -11,6 +11,10 @@ static unsafe class ThreadFilter
 {
     private static volatile bool s_isOn;
 
+    private static readonly Lock s_lock = new();
+    private static readonly ManualResetEventSlim s_allHaveRoles = new(true, spinCount: 0);
+    private static int s_withoutRole;
+
     [ThreadStatic]
     private static ThreadRole t_role;
 
@@ -40,13 +44,41 @@ static unsafe class ThreadFilter
     public static WorkThread Start(string name, ThreadRole role, int stackBytes, Action work)
     {
         ThreadRole inherited = t_role;
-        return WorkThread.Start(name, stackBytes, Run);
+        Count(1);
+        try
+        {
+            return WorkThread.Start(name, stackBytes, Run);
+        }
+        catch (HostException)
+        {
+            Count(-1);
+            throw;
+        }
 
         void Run()
         {
             t_role = inherited;
             Take(role);
+            Count(-1);
             work();
+        }
+    }
+
+    /// <summary>
+    /// Waits until every thread that was started has its role. Who looks at the process after that finds a filter of a
+    /// role on each of its threads, those included that are started later by threads with a role.
+    /// </summary>
+    public static void WaitForRoles() => s_allHaveRoles.Wait();
+
+    private static void Count(int threads)
+    {
+        lock (s_lock)
+        {
+            s_withoutRole += threads;
+            if (s_withoutRole == 0)
+                s_allHaveRoles.Set();
+            else
+                s_allHaveRoles.Reset();
         }
     }
 

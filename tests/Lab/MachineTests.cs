@@ -68,7 +68,7 @@ public sealed class MachineTests
     [Fact]
     public void A_guest_that_sleeps_ends_at_its_limit_of_time_and_its_record_tells_what_it_did()
     {
-        Outcome outcome = Run(["--kernel", Tiny(Sleeps), "--memory", "32M", "--timeout", "5s", "--json", "/proc/self/fd/1"]);
+        Outcome outcome = Run(["--kernel", Tiny(Sleeps), "--memory", "32M", "--timeout", "10s", "--json", "/proc/self/fd/1"]);
         Says(outcome, 124, "--timeout");
         string text = outcome.Text[outcome.Text.IndexOf('{')..];
         JsonElement record = JsonDocument.Parse(text).RootElement;
