@@ -99,11 +99,14 @@ public class MachinePlanBuilderTests
     [Fact]
     public void ATapIsAGrantAnInterfaceOfThePlansAndOneOfTheAgents()
     {
-        RunOptions options = s_options with { Machine = WithTaps("tap0,address=10.0.0.2/24,gateway=10.0.0.1", "tap1,mac=02:00:00:00:00:09") };
+        RunOptions options = s_options with { Machine = WithTaps("tap0,address=10.0.0.2/24,gateway=10.0.0.1", "tap1,mac=02:00:00:00:00:09,queues=3") };
         PolicyBounds.Check(options, WithNetwork);
         PlannedLaunch launch = MachinePlanBuilder.Build(options, WithNetwork, new FakeHost().Facts, 42);
         GuestTap[] taps = LaunchPlan.Deserialize(launch.Plan.Serialize()).Machine!.Taps;
-        Assert.Equal([new Grant.Tap("tap0"), new Grant.Tap("tap1")], taps.Select(tap => launch.Grants[tap.Descriptor]));
+        Assert.Equal([1, 3], taps.Select(tap => tap.Descriptors.Distinct().Count()));
+        Assert.Equal(
+            [new Grant.Tap("tap0", false), .. Enumerable.Repeat(new Grant.Tap("tap1", true), 3)],
+            taps.SelectMany(tap => tap.Descriptors).Select(one => launch.Grants[one]));
         Assert.Equal([5000ul, 0ul], taps.Select(tap => tap.BytesPerSecond));
         Assert.Equal([10, 0, 0, 2], taps[0].Address);
         Assert.Empty(taps[1].Address);

@@ -34,6 +34,9 @@ static class LaunchPlanRules
 
     public const int MaximumTaps = 4;
 
+    /// <summary>Of a TAP device: as many pairs can an interface have.</summary>
+    public const int MaximumTapQueues = 8;
+
     const int MacBytes = 6;
 
     /// <summary>PATH_MAX without the terminating NUL, in bytes.</summary>
@@ -167,7 +170,9 @@ static class LaunchPlanRules
         for (int i = 0; i < taps.Length; i++)
         {
             GuestTap tap = taps[i];
-            Require(IsDescriptor(tap.Descriptor), "tap descriptor");
+            Require(tap.Descriptors.Length is > 0 and <= MaximumTapQueues, "queues of a tap");
+            foreach (int descriptor in tap.Descriptors)
+                Require(IsDescriptor(descriptor), "tap descriptor");
             Require(tap.Mac.Length == MacBytes && (tap.Mac[0] & 1) == 0 && tap.Mac.AsSpan().ContainsAnyExcept((byte)0),
                 "MAC address");
             Require(tap.Address.Length is 0 or 4 or 16, "address of a tap");

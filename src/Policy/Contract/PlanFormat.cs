@@ -321,7 +321,9 @@ static class PlanFormat
 
     static void Write(ref PlanWriter to, GuestTap tap)
     {
-        to.Int32(tap.Descriptor);
+        to.Int32(tap.Descriptors.Length);
+        foreach (int descriptor in tap.Descriptors)
+            to.Int32(descriptor);
         to.Bytes(tap.Mac);
         to.Bytes(tap.Address);
         to.UInt64(tap.BytesPerSecond);
@@ -333,8 +335,19 @@ static class PlanFormat
         for (int i = 0; i < taps.Length; i++)
             taps[i] = new GuestTap
             {
-                Descriptor = from.Int32(), Mac = from.Bytes(), Address = from.Bytes(), BytesPerSecond = from.UInt64(),
+                Descriptors = ReadNumbers(ref from),
+                Mac = from.Bytes(),
+                Address = from.Bytes(),
+                BytesPerSecond = from.UInt64(),
             };
         return taps;
+    }
+
+    static int[] ReadNumbers(ref PlanReader from)
+    {
+        var numbers = new int[from.Count(sizeof(int))];
+        for (int i = 0; i < numbers.Length; i++)
+            numbers[i] = from.Int32();
+        return numbers;
     }
 }

@@ -31,7 +31,8 @@ static class MachinePlanBuilder
             Disks = [],
             Taps = [.. machine.Taps.Zip(NetworkDevices(policy), (tap, device) => new GuestTap
             {
-                Descriptor = Next(new Grant.Tap(tap.Name)),
+                Descriptors =
+                    [.. Enumerable.Range(0, tap.Queues).Select(_ => Next(new Grant.Tap(tap.Name, tap.Queues > 1)))],
                 Mac = tap.Mac,
                 Address = tap.Address?.GetAddressBytes() ?? [],
                 BytesPerSecond = device.BytesPerSecond ?? 0,

@@ -58,7 +58,8 @@ sealed class MachineSession
                 Limit = Limit(disk.BytesPerSecond),
             }));
         foreach (GuestTap tap in Plan.Taps)
-            AddDevice(GuestInterface.Create(machine.Ram, tap, descriptors[tap.Descriptor], Limit(tap.BytesPerSecond)));
+            AddDevice(GuestInterface.Create(machine.Ram, tap,
+                [.. tap.Descriptors.Select(queue => descriptors[queue])], Limit(tap.BytesPerSecond)));
         if (Plan.Random is GuestRandom random)
             AddDevice(new RngDevice(machine.Ram, Limit(random.BytesPerSecond)));
         if (Plan.Balloon)
