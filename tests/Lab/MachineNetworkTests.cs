@@ -102,11 +102,14 @@ public sealed class MachineNetworkTests
             ],
             outcome.Text.TrimEnd('\n').Split('\n'));
         string record = outcome.ErrorText[outcome.ErrorText.IndexOf('{')..];
-        JsonElement packets = JsonDocument.Parse(record).RootElement.GetProperty("packets");
-        Assert.True(packets.GetProperty("spoofed").GetInt32() >= 2, outcome.ErrorText);
-        Assert.Equal(0, packets.GetProperty("dropped").GetInt32());
-        Assert.True(packets.GetProperty("sent").GetInt32() > 50, outcome.ErrorText);
-        Assert.True(packets.GetProperty("received").GetInt32() > 50, outcome.ErrorText);
+        JsonElement net = JsonDocument.Parse(record).RootElement.GetProperty("devices").EnumerateArray()
+            .Single(device => device.GetProperty("kind").GetString() == "net");
+        Assert.True(Count("droppedSpoofedMac") + Count("droppedSpoofedAddress") >= 2, outcome.ErrorText);
+        Assert.Equal(0, Count("droppedMalformed") + Count("droppedByHost") + Count("droppedTooLong"));
+        Assert.True(Count("packetsSent") > 50, outcome.ErrorText);
+        Assert.True(Count("packetsReceived") > 50, outcome.ErrorText);
+
+        int Count(string what) => net.GetProperty(what).GetInt32();
     }
 
     [Fact]

@@ -20,6 +20,9 @@ sealed class MachineSession
     /// <summary>The guest's address; its socket device is its own.</summary>
     private const ulong GuestCid = 3;
 
+    /// <summary>What a vCPU still does at the end is over in microseconds, unless the host is in trouble.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
+
     private readonly LaunchPlan _plan;
     private readonly FileDescriptor[] _descriptors;
     private readonly SerialPort _serial;
@@ -28,6 +31,7 @@ sealed class MachineSession
     private readonly AgentStreams? _agent;
     private readonly AgentConnection? _connection;
     private readonly VsockDevice? _vsock;
+    private readonly BalloonDevice? _balloon;
     private readonly long _startedAt = HostClock.MonotonicNanoseconds();
     private readonly List<MmioTransport> _devices = [];
     private GuestEnd? _endedBy;
@@ -63,7 +67,7 @@ sealed class MachineSession
         if (Plan.Random is GuestRandom random)
             AddDevice(new RngDevice(machine.Ram, Limit(random.BytesPerSecond)));
         if (Plan.Balloon)
-            AddDevice(new BalloonDevice(machine.Ram, deflatesOnOom: true));
+            AddDevice(_balloon = new BalloonDevice(machine.Ram, deflatesOnOom: true));
         if (Plan.Agent || Plan.Vsock >= 0)
         {
             _connection = Plan.Agent ? new AgentConnection() : null;
@@ -118,8 +122,8 @@ sealed class MachineSession
     /// <summary>Bytes that the guest sent although the serial port had told it to wait.</summary>
     public long LostBytes => _serial.Lost;
 
-    /// <summary>What its network interfaces count together.</summary>
-    public long Packets(NetCount count) => _devices.Sum(device => (device.Device.Metrics as NetMetrics)?.Count(count) ?? 0);
+    /// <summary>Null for none.</summary>
+    public BalloonDevice? Balloon => _balloon;
 
     public long WallNanoseconds => HostClock.MonotonicNanoseconds() - _startedAt;
 
@@ -156,6 +160,7 @@ sealed class MachineSession
             Finish(EndCause.WallTimeLimit);
             end = Machine.WaitForEnd();
         }
+        Machine.WaitForThreads(s_patience);
         _connection?.Close();
         _vsock?.EndGuest();
         _streams.Finish();
@@ -195,6 +200,9 @@ sealed class MachineSession
             case MessageKind.Connected when _vsock is not null && (sent is null) == (message.Detail32 != 0):
                 _vsock.Answer((ulong)message.Value, sent);
                 sent = null;
+                return true;
+            case MessageKind.Balloon when _balloon is not null && message.Value >= 0:
+                _balloon.SetTarget((ulong)message.Value);
                 return true;
             default:
                 return false;
