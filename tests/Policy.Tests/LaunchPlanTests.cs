@@ -287,7 +287,7 @@ public class LaunchPlanTests
         Machine = new GuestMachine
         {
             Kernel = 4, Initrd = 5, CommandLine = "console=ttyS0 ~", Agent = true, 
-            Random = new GuestRandom { BytesPerSecond = 1000 }, Balloon = true, Vsock = 8,
+            Random = new GuestRandom { BytesPerSecond = 1000 }, Balloon = true, Vsock = 8, VirtioConsole = false,
             Disks =
             [
                 new GuestDisk { Descriptor = 6, Writable = true, BytesPerSecond = 5 },
@@ -329,6 +329,7 @@ public class LaunchPlanTests
                 { "disk descriptor", Machine with { Machine = good with { Disks = [good.Disks[0] with { Descriptor = -1 }] } } },
                 { "vsock descriptor", Machine with { Machine = good with { Vsock = -2 } } },
                 { "disks", Machine with { Machine = good with { Disks = [.. Enumerable.Repeat(good.Disks[0], 9)] } } },
+                { "a virtio console beside an agent", Machine with { Machine = good with { VirtioConsole = true } } },
                 { "tap descriptor", Machine with { Machine = good with { Taps = [Tap with { Descriptors = [252] }] } } },
                 { "tap descriptor", Machine with { Machine = good with { Taps = [Tap with { Descriptors = [8, -1] }] } } },
                 { "queues of a tap", Machine with { Machine = good with { Taps = [Tap with { Descriptors = [] }] } } },

@@ -31,7 +31,7 @@ public class MachinePlanBuilderTests
         Assert.Equal(6, launch.Grants.Count);
         Assert.Empty(launch.Plan.Files);
         Assert.Null(launch.Plan.Network);
-        Assert.Equal("quiet", machine.CommandLine);
+        Assert.Equal("console=ttyS0 quiet", machine.CommandLine);
         Assert.Equal((1, 512ul << 20), (launch.Plan.Limits.Cpus, launch.Plan.Limits.MemoryBytes));
     }
 
@@ -74,6 +74,26 @@ public class MachinePlanBuilderTests
         AgentOrder order = launch.Grants.OfType<Grant.AgentInitrd>().Single().Order;
         Assert.Equal((launch.Plan.Streams.Rows, launch.Plan.Streams.Columns), (order.Terminal!.Rows, order.Terminal.Columns));
         Assert.Contains(order.Environment, variable => variable.StartsWith("TERM=", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void AVirtioConsoleHasTheStreamsWhereNoAgentHas()
+    {
+        PolicyModel policy = Policy with
+        {
+            Devices = [new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.VirtioConsole, null, false, null)],
+        };
+        RunOptions terminal = s_options with { Terminal = true };
+        PolicyBounds.Check(terminal, policy);
+        LaunchPlan plan = LaunchPlan.Deserialize(
+            MachinePlanBuilder.Build(terminal, policy, new FakeHost().Facts, 42).Plan.Serialize());
+        Assert.Equal((true, true), (plan.Machine!.VirtioConsole, plan.Streams.Terminal));
+        Assert.Equal("console=hvc0 earlycon=uart8250,io,0x3f8 quiet", plan.Machine.CommandLine);
+        RunOptions root = terminal with { Machine = s_machine with { Initrd = null, Root = "image" } };
+        GuestMachine machine = MachinePlanBuilder.Build(root, policy, new FakeHost().Facts, 42).Plan.Machine!;
+        Assert.Equal((false, "console=ttyS0 quiet"), (machine.VirtioConsole, machine.CommandLine));
+        Assert.Contains("--tty: with --kernel this needs --root, or a policy that lists '- device: virtio-console'",
+            Assert.Throws<UsageException>(() => Build(terminal)).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -166,12 +166,20 @@ sealed class PlanTarget : FuzzTarget
             {
                 Kernel = 3, Initrd = 4, CommandLine = "console=ttyS0", Agent = true,
                 Disks = [new() { Descriptor = 5, Writable = false, BytesPerSecond = 1 << 20 }], Random = new() { BytesPerSecond = 1000 },
-                Balloon = true, Vsock = 6,
+                Balloon = true, Vsock = 6, VirtioConsole = false,
                 Taps =
                 [
                     new() { Descriptors = [6], Mac = [2, 0, 0, 0, 0, 1], Address = [10, 0, 0, 2], BytesPerSecond = 1 << 20 },
                     new() { Descriptors = [7, 8], Mac = [2, 0, 0, 0, 0, 2], Address = [], BytesPerSecond = 0 },
                 ],
+            },
+        }).Serialize());
+        yield return ("machine-console", (example with
+        {
+            Machine = new()
+            {
+                Kernel = 3, Initrd = -1, CommandLine = "console=hvc0", Agent = false, Disks = [], Taps = [], Random = null,
+                Balloon = false, Vsock = -1, VirtioConsole = true,
             },
         }).Serialize());
         // The least that tables hold.

@@ -149,7 +149,8 @@ static class LaunchPlanRules
     {
         Require(plan.Files.Length == 0 && plan.Network is null && plan.Audit is null && plan.Streams.Trace == -1,
             "a machine guest with what only process guests have");
-        Require(machine.Agent || !plan.Streams.Terminal, "a terminal without an agent");
+        Require(machine.Agent || machine.VirtioConsole || !plan.Streams.Terminal, "a terminal without an agent");
+        Require(!machine.Agent || !machine.VirtioConsole, "a virtio console beside an agent");
         Require(plan.Limits.Cpus <= MaximumMachineCpus, "cpus of a machine guest");
         Require(plan.Limits.MemoryBytes >= MinimumMachineMemory && plan.Limits.MemoryBytes % PageBytes == 0,
             "memory of a machine guest");

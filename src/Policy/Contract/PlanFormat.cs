@@ -293,6 +293,7 @@ static class PlanFormat
             to.UInt64(random.BytesPerSecond);
         to.Int32(machine.Vsock);
         to.Flag(machine.Balloon);
+        to.Flag(machine.VirtioConsole);
     }
 
     static GuestMachine ReadMachine(ref PlanReader from) => new()
@@ -306,6 +307,7 @@ static class PlanFormat
         Random = from.Flag() ? new GuestRandom { BytesPerSecond = from.UInt64() } : null,
         Vsock = from.Int32(),
         Balloon = from.Flag(),
+        VirtioConsole = from.Flag(),
     };
 
     static GuestDisk[] ReadDisks(ref PlanReader from)

@@ -23,11 +23,15 @@ static class MachinePlanBuilder
             return grants.Count - 1;
         }
 
+        // With a root the agent has the streams, and the console is the kernel's alone.
+        bool virtioConsole = machine.Root is null && Device(policy, DeviceKind.VirtioConsole) is not null;
+        if (options.Terminal && machine.Root is null && !virtioConsole)
+            throw new UsageException("--tty: with --kernel this needs --root, or a policy that lists '- device: virtio-console'");
         var boot = new GuestMachine
         {
             Kernel = Next(new Grant.BootFile("--kernel", machine.Kernel)),
             Initrd = machine.Initrd is null ? -1 : Next(new Grant.BootFile("--initrd", machine.Initrd)),
-            CommandLine = machine.CommandLine,
+            CommandLine = $"{(virtioConsole ? MachineOptions.VirtioConsole : MachineOptions.SerialConsole)} {machine.CommandLine}",
             Disks = [],
             Taps = [.. machine.Taps.Zip(NetworkDevices(policy), (tap, device) => new GuestTap
             {
@@ -43,6 +47,7 @@ static class MachinePlanBuilder
                 : null,
             Vsock = Device(policy, DeviceKind.Vsock) is DeviceRule vsock ? Next(new Grant.VsockListener(vsock)) : -1,
             Balloon = Device(policy, DeviceKind.Balloon) is not null,
+            VirtioConsole = virtioConsole,
         };
         string[] environment = [];
         string hostname = options.Hostname ?? policy.Hostname?.Value ?? HostnameText.Default;

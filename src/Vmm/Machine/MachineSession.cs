@@ -3,6 +3,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Boot;
 using Sandbox.Vmm.Devices.Balloon;
 using Sandbox.Vmm.Devices.Block;
+using Sandbox.Vmm.Devices.Console;
 using Sandbox.Vmm.Devices.Net;
 using Sandbox.Vmm.Devices.Power;
 using Sandbox.Vmm.Devices.Rng;
@@ -32,6 +33,7 @@ sealed class MachineSession
     private readonly AgentConnection? _connection;
     private readonly VsockDevice? _vsock;
     private readonly BalloonDevice? _balloon;
+    private readonly ConsoleDevice? _console;
     private readonly long _startedAt = HostClock.MonotonicNanoseconds();
     private readonly List<MmioTransport> _devices = [];
     private GuestEnd? _endedBy;
@@ -49,7 +51,7 @@ sealed class MachineSession
         Machine = machine;
         _descriptors = descriptors;
         OutputQueue output = new();
-        _tail = Plan.Agent ? new ConsoleTail() : null;
+        _tail = Plan.Agent || Plan.VirtioConsole ? new ConsoleTail() : null;
         _serial = AddPort(MachineLayout.SerialPort, MachineLayout.SerialInterrupt, _tail is null ? output : _tail);
         machine.Ports.Add(MachineLayout.PowerPort, PowerRegisters.Length, new PowerRegisters(machine.Ram, machine.Finish));
         foreach ((GuestDisk disk, IReadOnlyList<BlockRing> diskRings) in Plan.Disks.Zip(rings))
@@ -82,6 +84,15 @@ sealed class MachineSession
             _agent = new AgentStreams(_connection!.Socket, input, stdout, Stream(plan.Streams.Stderr),
                 plan.Limits.OutputBytes, end => Finish(end.Cause, end.Value, end.Detail));
             _streams = _agent;
+        }
+        else if (Plan.VirtioConsole)
+        {
+            PortStreams port = new(
+                machine.Ram, input, stdout, plan.Limits.OutputBytes, () => Finish(EndCause.OutputLimit));
+            AddDevice(_console = port.Device);
+            if (plan.Streams.Terminal)
+                _console.Resize(plan.Streams.Columns, plan.Streams.Rows);
+            _streams = port;
         }
         else
         {
@@ -196,6 +207,7 @@ sealed class MachineSession
                 return true;
             case MessageKind.WindowSize:
                 _agent?.Resize((ushort)message.Value, (ushort)message.Detail);
+                _console?.Resize((ushort)message.Detail, (ushort)message.Value);
                 return true;
             case MessageKind.Connected when _vsock is not null && (sent is null) == (message.Detail32 != 0):
                 _vsock.Answer((ulong)message.Value, sent);

@@ -19,7 +19,7 @@ public class BalloonSessionTests
         Machine = new GuestMachine
         {
             Kernel = 0, Initrd = -1, CommandLine = "", Disks = [], Taps = [], Agent = false, Random = null, Vsock = -1,
-            Balloon = true,
+            Balloon = true, VirtioConsole = false,
         },
     };
 
