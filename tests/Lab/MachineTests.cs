@@ -118,8 +118,8 @@ public sealed class MachineTests
             for module in virtio virtio_ring virtio_mmio virtio_console; do insmod /modules/$module.ko; done
             mount -t devtmpfs dev /dev
             until [ -c /dev/hvc0 ]; do sleep 0.1; done
-            stty -F /dev/hvc0 -echo -opost
             exec </dev/hvc0 >/dev/hvc0 2>&1
+            stty -echo -opost
             read -r line; echo "read: $line"
             head -c {{Flood}} | sha256sum
             yes 0123456789abcde | head -c {{Flood}}
@@ -129,7 +129,7 @@ public sealed class MachineTests
         byte[] flood = System.Text.Encoding.ASCII.GetBytes(
             string.Concat(Enumerable.Range(0, Flood / 64).Select(number => $"{number,63}\n")));
         Outcome outcome = Run(
-            ["--policy", $"{LabHost.Repository}/{policy}", "--kernel", Kernel, "--initrd", initrd, "--memory", "256M", "--append", Sane],
+            ["--policy", $"{LabHost.Repository}/{policy}", "--kernel", Kernel, "--initrd", initrd, "--memory", "256M", "--append", Sane + " quiet"],
             [.. "one line\n"u8, .. flood], 170);
         Says(outcome, 0, "");
         Assert.Contains("read: one line", outcome.Text, StringComparison.Ordinal);

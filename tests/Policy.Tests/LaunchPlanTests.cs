@@ -278,7 +278,7 @@ public class LaunchPlanTests
 
     static GuestTap Tap { get; } = new()
     {
-        Descriptors = [8], Mac = [2, 0, 0, 0, 0, 1], Address = [10, 0, 0, 2], BytesPerSecond = 1000,
+        Descriptors = [8], Mac = [2, 0, 0, 0, 0, 1], Address = [10, 0, 0, 2], BytesPerSecond = 1000, OperationsPerSecond = 2000,
     };
 
     static LaunchPlan Machine { get; } = Plan with
@@ -290,7 +290,7 @@ public class LaunchPlanTests
             Random = new GuestRandom { BytesPerSecond = 1000 }, Balloon = true, Vsock = 8, VirtioConsole = false,
             Disks =
             [
-                new GuestDisk { Descriptor = 6, Writable = true, BytesPerSecond = 5 },
+                new GuestDisk { Descriptor = 6, Writable = true, BytesPerSecond = 5, OperationsPerSecond = 6 },
                 new GuestDisk { Descriptor = 7, Writable = false, BytesPerSecond = 0 },
             ],
             Taps = [Tap, Tap with { Descriptors = [9, 10], Mac = [2, 0, 0, 0, 0, 2], Address = new byte[16] }],
@@ -309,6 +309,7 @@ public class LaunchPlanTests
         Assert.Null(Read(Machine with { Machine = machine with { Random = null } }).Machine!.Random);
         Assert.Equal((2, 8, 1000ul), (machine.Taps.Length, machine.Taps[0].Descriptors[0], machine.Taps[0].BytesPerSecond));
         Assert.Equal([9, 10], machine.Taps[1].Descriptors);
+        Assert.Equal((2000ul, 6ul), (machine.Taps[0].OperationsPerSecond, machine.Disks[0].OperationsPerSecond));
         Assert.Equal(Tap.Mac, machine.Taps[0].Mac);
         Assert.Equal(Tap.Address, machine.Taps[0].Address);
     }

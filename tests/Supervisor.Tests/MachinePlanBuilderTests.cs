@@ -45,7 +45,7 @@ public class MachinePlanBuilderTests
             Devices =
             [
                 new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Random, null, false, 500),
-                new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Block, "/data/a", true, 700),
+                new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Block, "/data/a", true, 700, 50),
                 new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Block, "/data/b", false, null),
             ],
         };
@@ -53,6 +53,7 @@ public class MachinePlanBuilderTests
             s_options with { Machine = s_machine with { Initrd = null, Root = "image" } }, policy, new FakeHost().Facts, 42);
         GuestMachine machine = launch.Plan.Machine!;
         Assert.Equal((new GuestRandom { BytesPerSecond = 500 }, false), (machine.Random, machine.Balloon));
+        Assert.Equal([0ul, 50ul, 0ul], machine.Disks.Select(disk => disk.OperationsPerSecond));
         Assert.Equal(
             [
                 (new Grant.BootFile("--root", "image", false, true), false, 0UL),
@@ -108,7 +109,7 @@ public class MachinePlanBuilderTests
     {
         Devices =
         [
-            .. Policy.Devices, new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Network, null, false, 5000),
+            .. Policy.Devices, new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Network, null, false, 5000, 40),
             new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Network, null, false, null),
         ],
     };
@@ -128,6 +129,7 @@ public class MachinePlanBuilderTests
             [new Grant.Tap("tap0", false), .. Enumerable.Repeat(new Grant.Tap("tap1", true), 3)],
             taps.SelectMany(tap => tap.Descriptors).Select(one => launch.Grants[one]));
         Assert.Equal([5000ul, 0ul], taps.Select(tap => tap.BytesPerSecond));
+        Assert.Equal([40ul, 0ul], taps.Select(tap => tap.OperationsPerSecond));
         Assert.Equal([10, 0, 0, 2], taps[0].Address);
         Assert.Empty(taps[1].Address);
         Assert.Equal([2, 0, 0, 0, 0, 9], taps[1].Mac);

@@ -56,6 +56,9 @@ public sealed record GuestDisk
 
     /// <summary>Bytes a second at most; 0 for any number.</summary>
     public required ulong BytesPerSecond { get; init; }
+
+    /// <summary>Requests a second at most; 0 for any number.</summary>
+    public ulong OperationsPerSecond { get; init; }
 }
 
 /// <summary>A machine guest's source of random numbers.</summary>

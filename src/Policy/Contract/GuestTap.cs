@@ -19,4 +19,7 @@ public sealed record GuestTap
 
     /// <summary>Bytes a second at most, each way; 0 for any number.</summary>
     public required ulong BytesPerSecond { get; init; }
+
+    /// <summary>Packets a second at most, each way; 0 for any number.</summary>
+    public ulong OperationsPerSecond { get; init; }
 }

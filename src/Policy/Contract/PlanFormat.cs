@@ -283,6 +283,7 @@ static class PlanFormat
             to.Int32(disk.Descriptor);
             to.Flag(disk.Writable);
             to.UInt64(disk.BytesPerSecond);
+            to.UInt64(disk.OperationsPerSecond);
         }
         to.Int32(machine.Taps.Length);
         foreach (GuestTap tap in machine.Taps)
@@ -312,11 +313,12 @@ static class PlanFormat
 
     static GuestDisk[] ReadDisks(ref PlanReader from)
     {
-        var disks = new GuestDisk[from.Count(sizeof(int) + sizeof(byte) + sizeof(ulong))];
+        var disks = new GuestDisk[from.Count(sizeof(int) + sizeof(byte) + (2 * sizeof(ulong)))];
         for (int i = 0; i < disks.Length; i++)
             disks[i] = new GuestDisk
             {
                 Descriptor = from.Int32(), Writable = from.Flag(), BytesPerSecond = from.UInt64(),
+                OperationsPerSecond = from.UInt64(),
             };
         return disks;
     }
@@ -329,6 +331,7 @@ static class PlanFormat
         to.Bytes(tap.Mac);
         to.Bytes(tap.Address);
         to.UInt64(tap.BytesPerSecond);
+        to.UInt64(tap.OperationsPerSecond);
     }
 
     static GuestTap[] ReadTaps(ref PlanReader from)
@@ -341,6 +344,7 @@ static class PlanFormat
                 Mac = from.Bytes(),
                 Address = from.Bytes(),
                 BytesPerSecond = from.UInt64(),
+                OperationsPerSecond = from.UInt64(),
             };
         return taps;
     }

@@ -40,6 +40,7 @@ static class MachinePlanBuilder
                 Mac = tap.Mac,
                 Address = tap.Address?.GetAddressBytes() ?? [],
                 BytesPerSecond = device.BytesPerSecond ?? 0,
+                OperationsPerSecond = device.OperationsPerSecond ?? 0,
             })],
             Agent = false,
             Random = Device(policy, DeviceKind.Random) is DeviceRule random
@@ -92,6 +93,7 @@ static class MachinePlanBuilder
             Descriptor = Next(new Grant.BootFile("policy: device block", rule.From!, rule.Writable, IsDisk: true)),
             Writable = rule.Writable,
             BytesPerSecond = rule.BytesPerSecond ?? 0,
+            OperationsPerSecond = rule.OperationsPerSecond ?? 0,
         };
         return new PlannedLaunch(
             new LaunchPlan

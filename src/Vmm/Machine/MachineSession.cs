@@ -61,13 +61,13 @@ sealed class MachineSession
                 IsReadOnly = !disk.Writable,
                 Queues = MachineLayout.DiskQueues(machine.Vcpus.Count),
                 Rings = diskRings,
-                Limit = Limit(disk.BytesPerSecond),
+                Limit = Limit(disk.BytesPerSecond, disk.OperationsPerSecond),
             }));
         foreach (GuestTap tap in Plan.Taps)
             AddDevice(GuestInterface.Create(machine.Ram, tap,
-                [.. tap.Descriptors.Select(queue => descriptors[queue])], Limit(tap.BytesPerSecond)));
+                [.. tap.Descriptors.Select(queue => descriptors[queue])], Limit(tap.BytesPerSecond, tap.OperationsPerSecond)));
         if (Plan.Random is GuestRandom random)
-            AddDevice(new RngDevice(machine.Ram, Limit(random.BytesPerSecond)));
+            AddDevice(new RngDevice(machine.Ram, Limit(random.BytesPerSecond, 0)));
         if (Plan.Balloon)
             AddDevice(_balloon = new BalloonDevice(machine.Ram, deflatesOnOom: true));
         if (Plan.Agent || Plan.Vsock >= 0)
@@ -101,7 +101,8 @@ sealed class MachineSession
         }
     }
 
-    private static RateLimit Limit(ulong bytesPerSecond) => new((long)Math.Min(bytesPerSecond, long.MaxValue), 0);
+    private static RateLimit Limit(ulong bytesPerSecond, ulong operationsPerSecond) =>
+        new((long)Math.Min(bytesPerSecond, long.MaxValue), (long)Math.Min(operationsPerSecond, long.MaxValue));
 
     /// <summary>Puts a device into the next of the layout's places.</summary>
     private void AddDevice(VirtioDevice device)
