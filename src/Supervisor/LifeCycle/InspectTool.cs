@@ -11,6 +11,7 @@ using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
 using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.Metrics;
 
 namespace Sandbox.Supervisor.LifeCycle;
 

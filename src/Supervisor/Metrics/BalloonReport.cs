@@ -14,11 +14,12 @@ sealed record BalloonReport(BalloonRecord Record)
     /// <summary>Names and values.</summary>
     public IEnumerable<(string What, string Value)> Lines()
     {
-        yield return ("balloon", $"{Size(Record.ActualBytes)} given back, {Size(Record.TargetBytes)} wanted");
-        if (Record.Reports == 0)
+        BalloonRecord record = Record;
+        yield return ("balloon", $"{Size(record.ActualBytes)} given back, {Size(record.TargetBytes)} wanted");
+        if (record.Reports == 0)
             yield break;
         yield return ("guest memory", string.Join(", ", BalloonRecord.Names
-            .Select((name, number) => (name, value: Record.Statistics[number]))
+            .Select((name, number) => (name, value: record.Statistics[number]))
             .Where(one => one.name.EndsWith(BytesSuffix, StringComparison.Ordinal))
             .Select(one => $"{Size(one.value)} {one.name[..^BytesSuffix.Length].Replace('_', ' ')}")) + ", as it says");
     }
@@ -26,15 +27,16 @@ sealed record BalloonReport(BalloonRecord Record)
     /// <summary>A property "balloon".</summary>
     public void Write(Utf8JsonWriter json)
     {
+        BalloonRecord record = Record;
         json.WriteStartObject("balloon");
-        json.WriteNumber("targetBytes", Record.TargetBytes);
-        json.WriteNumber("actualBytes", Record.ActualBytes);
-        json.WriteNumber("reports", Record.Reports);
-        if (Record.Reports > 0)
+        json.WriteNumber("targetBytes", record.TargetBytes);
+        json.WriteNumber("actualBytes", record.ActualBytes);
+        json.WriteNumber("reports", record.Reports);
+        if (record.Reports > 0)
         {
             json.WriteStartObject("guest");
             for (int number = 0; number < BalloonRecord.Names.Count; number++)
-                json.WriteNumber(JsonNames.OfWords(BalloonRecord.Names[number]), Record.Statistics[number]);
+                json.WriteNumber(JsonNames.OfWords(BalloonRecord.Names[number]), record.Statistics[number]);
             json.WriteEndObject();
         }
 

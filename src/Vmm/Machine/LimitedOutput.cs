@@ -7,7 +7,7 @@ namespace Sandbox.Vmm.Machine;
 /// <param name="limit">Bytes; 0 for any number.</param>
 sealed class LimitedOutput(FileDescriptor? output, long limit)
 {
-    private bool _isOpen = output is not null;
+    private bool _isClosed;
     private long _bytes;
 
     /// <summary>Bytes that the guest wrote, whether anybody still reads them or not.</summary>
@@ -17,7 +17,7 @@ sealed class LimitedOutput(FileDescriptor? output, long limit)
     public bool TryWrite(ReadOnlySpan<byte> bytes)
     {
         int room = limit == 0 ? bytes.Length : (int)Math.Min(limit - _bytes, bytes.Length);
-        _isOpen = _isOpen && WaitingStream.TryWrite(output!, bytes[..room]);
+        _isClosed = _isClosed || output is null || !WaitingStream.TryWrite(output, bytes[..room]);
         Volatile.Write(ref _bytes, _bytes + room);
         return room == bytes.Length;
     }
