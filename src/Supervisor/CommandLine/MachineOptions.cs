@@ -43,6 +43,9 @@ sealed record MachineOptions
     /// <summary>As many as a launch plan takes.</summary>
     public const int MaximumTaps = 4;
 
+    /// <inheritdoc cref="MaximumTaps"/>
+    public const int MaximumTapQueues = 8;
+
     /// <summary>The command line behind the console.</summary>
     public required string CommandLine { get; init; }
 }

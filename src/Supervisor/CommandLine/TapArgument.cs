@@ -3,7 +3,6 @@ using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
-using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 
 namespace Sandbox.Supervisor.CommandLine;
@@ -103,9 +102,9 @@ sealed record TapArgument(
 
     static int ParseQueues(string text) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int queues)
-            && queues is >= 1 and <= LaunchPlanRules.MaximumTapQueues
+            && queues is >= 1 and <= MachineOptions.MaximumTapQueues
             ? queues
-            : throw Mistake($"{Quote.Value(text)} is no number of queues; write 1 to {LaunchPlanRules.MaximumTapQueues}");
+            : throw Mistake($"{Quote.Value(text)} is no number of queues; write 1 to {MachineOptions.MaximumTapQueues}");
 
     static byte[] ParseMac(string text)
     {
