@@ -20,10 +20,10 @@ public enum TapProblem
     /// <summary>The caller may not open the driver, or is not the device's owner.</summary>
     NotAllowed,
 
-    /// <summary>Another process is attached.</summary>
+    /// <summary>Another process is attached. Only of a device with one queue is that known.</summary>
     InUse,
 
-    /// <summary>The interface is something else, or it has several queues (IFF_MULTI_QUEUE).</summary>
+    /// <summary>The interface is something else, or has one queue where several were asked for, or several.</summary>
     OfAnotherKind,
 
     /// <summary>The kernel refused for a reason that has no name here.</summary>
@@ -39,9 +39,11 @@ public static unsafe class TapDevice
 
     /// <summary>Attaches to a device of this network namespace: packets of one queue, each behind a virtio header.</summary>
     /// <param name="name">ASCII, shorter than <see cref="Libc.IFNAMSIZ"/>.</param>
+    /// <param name="isOneOfSeveral">The device has IFF_MULTI_QUEUE: each call attaches to one more queue.</param>
     /// <param name="file">Does not wait (O_NONBLOCK). Closing it detaches.</param>
     /// <param name="error">The kernel's error number, with <see cref="TapProblem.Refused"/>.</param>
-    public static TapProblem TryAttach(string name, out FileDescriptor? file, out int error)
+    public static TapProblem TryAttach(
+        string name, bool isOneOfSeveral, out FileDescriptor? file, out int error)
     {
         file = null;
         error = 0;
@@ -56,7 +58,7 @@ public static unsafe class TapDevice
         int result = FileDescriptor.TryOpen(Driver, O_RDWR | O_NONBLOCK, 0, out FileDescriptor? attached);
         if (result == 0)
         {
-            request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+            request.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (isOneOfSeveral ? IFF_MULTI_QUEUE : 0));
             result = attached!.Control(TUNSETIFF, &request);
             // One that went away since is not replaced by one that ends with this process.
             if (result >= 0 && attached.Control(TUNGETIFF, &request) >= 0 && (request.ifr_flags & IFF_PERSIST) != 0)

@@ -17,6 +17,9 @@ sealed class GuestSession(SeqpacketChannel channel)
     /// <summary>A plan is a few KiB; its arguments and environment may be a few MiB.</summary>
     private const int MaximumPlanBytes = 16 << 20;
 
+    /// <summary>So long a guest has to tell of its memory, when somebody asks what has been counted.</summary>
+    private const int StatisticsMilliseconds = 100;
+
     private readonly StartPhases _phases = new();
     private LinuxPersonality? _personality;
     private MachineSession? _machine;
@@ -244,6 +247,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     {
         if (message is { Version: ChannelMessage.CurrentVersion, Kind: MessageKind.Count } && _record is not null)
         {
+            _machine?.Balloon?.RefreshStatistics(StatisticsMilliseconds);
             uint error = (uint)-WriteRecord();
             TrySend(new ChannelMessage { Kind = MessageKind.Counted, Detail32 = error, Value = message.Value });
             return true;

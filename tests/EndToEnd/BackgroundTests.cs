@@ -117,6 +117,10 @@ public sealed class BackgroundTests : IDisposable
         foreach (string command in (string[])["inspect", "logs", "stop", "kill", "pause", "resume", "wait", "rm"])
             foreach (string wrong in (string[])["no-such-sandbox", "", "../../etc", "ffffffffffff", "\x1b[31m"])
                 Sandbox(command, wrong).Ended(125).Says("no sandbox is called");
+        Sandbox("balloon", "no-such-sandbox", "64M").Ended(125).Says("no sandbox is called");
+        foreach (string wrong in (string[])["", "-1", "64X", "1.5G"])
+            Sandbox("balloon", "no-such-sandbox", wrong).Ended(125).Says("balloon", "is not a size");
+        Sandbox("balloon", "no-such-sandbox").Ended(125).Says("SIZE");
     }
 
     /// <summary>Of metrics: each sample's value by its name and labels, without the sandbox's own.</summary>
@@ -243,6 +247,7 @@ public sealed class BackgroundTests : IDisposable
         Sandbox("kill", "--signal", "USR1", id).Ended(0);
         AwaitOutput(id, "got it");
         Sandbox("kill", "--signal", "99", id).Ended(125).Says("--signal");
+        Sandbox("balloon", id, "64M").Ended(125).Says("has no balloon; only a machine guest has one");
         Sandbox("kill", id).Ended(0);
         Sandbox("wait", id).Ended(137);
     }

@@ -150,7 +150,7 @@ public class RuleTests
     [InlineData(nameof(ThreadRole.Streams), 31)]
     [InlineData(nameof(ThreadRole.Finalizers), 24)]
     [InlineData(nameof(ThreadRole.Vcpu), 29)]
-    [InlineData(nameof(ThreadRole.Device), 42)]
+    [InlineData(nameof(ThreadRole.Device), 44)]
     public void FewCallsAreAllowed(string role, int most) =>
         Assert.InRange(CallsOf(Named(role)), 10, most);
 

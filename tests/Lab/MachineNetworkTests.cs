@@ -41,7 +41,7 @@ public sealed class MachineNetworkTests
     /// Runs a script in a network namespace with a TAP device, tap0, which has the address <see cref="Here"/>. The names
     /// ip and busybox are programs; $run is sandbox run with what every guest here takes.
     /// </summary>
-    static Outcome Run(string script, int seconds = 170)
+    static Outcome Run(string script, string kind = "", int seconds = 170)
     {
         Laboratory.Need();
         string flags = $"--kernel {MachineTests.PackagedKernel} --root {MachineTests.Image("net-root")} --memory 256M --policy {Policy}";
@@ -50,7 +50,7 @@ public sealed class MachineNetworkTests
             set -e
             run='{Laboratory.SandboxInLab} run {flags}'
             ip link set lo up
-            ip tuntap add dev tap0 mode tap
+            ip tuntap add dev tap0 mode tap {kind}
             ip address add {Here}/24 dev tap0
             ip link set tap0 up
             {script}
@@ -102,10 +102,37 @@ public sealed class MachineNetworkTests
             ],
             outcome.Text.TrimEnd('\n').Split('\n'));
         string record = outcome.ErrorText[outcome.ErrorText.IndexOf('{')..];
-        JsonElement packets = JsonDocument.Parse(record).RootElement.GetProperty("packets");
-        Assert.True(packets.GetProperty("spoofed").GetInt32() >= 2, outcome.ErrorText);
-        Assert.Equal(0, packets.GetProperty("dropped").GetInt32());
-        Assert.True(packets.GetProperty("sent").GetInt32() > 50, outcome.ErrorText);
-        Assert.True(packets.GetProperty("received").GetInt32() > 50, outcome.ErrorText);
+        JsonElement net = JsonDocument.Parse(record).RootElement.GetProperty("devices").EnumerateArray()
+            .Single(device => device.GetProperty("kind").GetString() == "net");
+        Assert.True(Count("droppedSpoofedMac") + Count("droppedSpoofedAddress") >= 2, outcome.ErrorText);
+        Assert.Equal(0, Count("droppedMalformed") + Count("droppedByHost") + Count("droppedTooLong"));
+        Assert.True(Count("packetsSent") > 50, outcome.ErrorText);
+        Assert.True(Count("packetsReceived") > 50, outcome.ErrorText);
+
+        int Count(string what) => net.GetProperty(what).GetInt32();
+    }
+
+    [Fact]
+    public void A_TAP_device_with_two_queues_is_an_interface_with_two_pairs()
+    {
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        byte[] content = new byte[1 << 20];
+        new Random(2).NextBytes(content);
+        Laboratory.Need();
+        File.WriteAllBytes(Path.Combine(Folder, "queues"), content);
+        Outcome outcome = Run(
+            $"""
+            busybox httpd -p {Here}:80 -h {InLab("")}
+            $run --cpus 2 --tap tap0,queues=2,address={Guest}/24 -- busybox sh -c \
+                'echo /sys/class/net/eth0/queues/*; busybox wget -q -O - http://{Here}/queues | busybox sha256sum'
+            """, "multi_queue");
+        Assert.True(outcome.Status == 0, outcome.ToString());
+        const string Queues = "/sys/class/net/eth0/queues";
+        Assert.Equal(
+            [
+                $"{Queues}/rx-0 {Queues}/rx-1 {Queues}/tx-0 {Queues}/tx-1",
+                Convert.ToHexStringLower(SHA256.HashData(content)) + "  -",
+            ],
+            outcome.Text.TrimEnd('\n').Split('\n'));
     }
 }

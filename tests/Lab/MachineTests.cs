@@ -32,13 +32,21 @@ public sealed class MachineTests
     }
 
     /// <summary>An initramfs of busybox and a script, in the lab host.</summary>
-    static string Initramfs(string name, string script)
+    /// <param name="modules">Of the lab's kernel, in /modules, behind what they need.</param>
+    static string Initramfs(string name, string script, params string[] modules)
     {
         Laboratory.Need();
         string folder = Path.Combine(Laboratory.Root, "build/test/machine", name);
         foreach (string part in new[] { "bin", "dev", "proc" })
             Directory.CreateDirectory(Path.Combine(folder, part));
         File.Copy("/bin/busybox", Path.Combine(folder, "bin/busybox"), overwrite: true);
+        foreach (string module in modules)
+            Assert.True(Laboratory.Made(out string failed, "sh", "-c",
+                $"""
+                mkdir -p '{folder}/modules'
+                file=$(find '{Path.Combine(Laboratory.Root, "build/lab/kernel")}' -name '{module}.ko*' -print -quit)
+                case $file in *.xz) xz -dc "$file" ;; *) cat "$file" ;; esac >'{folder}/modules/{module}.ko'
+                """), failed);
         string init = Path.Combine(folder, "init");
         File.WriteAllText(init, $"#!/bin/busybox sh\n/bin/busybox --install /bin\nmount -t proc proc /proc\n{script}\n");
         File.SetUnixFileMode(init, (UnixFileMode)0b111_101_101);
@@ -89,6 +97,44 @@ public sealed class MachineTests
         Outcome outcome = Run(["--kernel", Tiny(Floods), "--memory", "32M", "--output-limit", "10000"]);
         Says(outcome, 153, "--output-limit");
         Assert.Equal(10_000, outcome.Output.Length);
+    }
+
+    [Fact]
+    public void A_virtio_console_has_the_callers_streams_and_takes_a_flood_each_way()
+    {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        const int Flood = 256 << 10;
+        string policy = "build/test/machine/console.yaml";
+        File.WriteAllText(Path.Combine(Laboratory.Root, policy),
+            """
+            version: 1
+            description: A machine guest with a virtio console
+            extends: builtin:machine-default.yaml
+            devices:
+              - {device: virtio-console, because: its guest is talked to at length}
+            """);
+        string initrd = Initramfs("hvc", $$"""
+            for module in virtio virtio_ring virtio_mmio virtio_console; do insmod /modules/$module.ko; done
+            mount -t devtmpfs dev /dev
+            until [ -c /dev/hvc0 ]; do sleep 0.1; done
+            exec </dev/hvc0 >/dev/hvc0 2>&1
+            stty -echo -opost
+            read -r line; echo "read: $line"
+            head -c {{Flood}} | sha256sum
+            yes 0123456789abcde | head -c {{Flood}}
+            echo "the end"
+            poweroff -f
+            """, "virtio", "virtio_ring", "virtio_mmio", "virtio_console");
+        byte[] flood = System.Text.Encoding.ASCII.GetBytes(
+            string.Concat(Enumerable.Range(0, Flood / 64).Select(number => $"{number,63}\n")));
+        Outcome outcome = Run(
+            ["--policy", $"{LabHost.Repository}/{policy}", "--kernel", Kernel, "--initrd", initrd, "--memory", "256M", "--append", Sane + " quiet"],
+            [.. "one line\n"u8, .. flood], 170);
+        Says(outcome, 0, "");
+        Assert.Contains("read: one line", outcome.Text, StringComparison.Ordinal);
+        Assert.Contains(Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(flood)), outcome.Text, StringComparison.Ordinal);
+        Assert.Contains(string.Concat(Enumerable.Repeat("0123456789abcde\n", Flood / 16)) + "the end", outcome.Text, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -278,7 +278,7 @@ public class LaunchPlanTests
 
     static GuestTap Tap { get; } = new()
     {
-        Descriptor = 8, Mac = [2, 0, 0, 0, 0, 1], Address = [10, 0, 0, 2], BytesPerSecond = 1000,
+        Descriptors = [8], Mac = [2, 0, 0, 0, 0, 1], Address = [10, 0, 0, 2], BytesPerSecond = 1000, OperationsPerSecond = 2000,
     };
 
     static LaunchPlan Machine { get; } = Plan with
@@ -287,13 +287,13 @@ public class LaunchPlanTests
         Machine = new GuestMachine
         {
             Kernel = 4, Initrd = 5, CommandLine = "console=ttyS0 ~", Agent = true, 
-            Random = new GuestRandom { BytesPerSecond = 1000 }, Balloon = true, Vsock = 8,
+            Random = new GuestRandom { BytesPerSecond = 1000 }, Balloon = true, Vsock = 8, VirtioConsole = false,
             Disks =
             [
-                new GuestDisk { Descriptor = 6, Writable = true, BytesPerSecond = 5 },
+                new GuestDisk { Descriptor = 6, Writable = true, BytesPerSecond = 5, OperationsPerSecond = 6 },
                 new GuestDisk { Descriptor = 7, Writable = false, BytesPerSecond = 0 },
             ],
-            Taps = [Tap, Tap with { Descriptor = 9, Mac = [2, 0, 0, 0, 0, 2], Address = new byte[16] }],
+            Taps = [Tap, Tap with { Descriptors = [9, 10], Mac = [2, 0, 0, 0, 0, 2], Address = new byte[16] }],
         },
     };
 
@@ -307,7 +307,9 @@ public class LaunchPlanTests
         Assert.Equal((new GuestRandom { BytesPerSecond = 1000 }, true), (machine.Random, machine.Balloon));
         Assert.Equal(8, machine.Vsock);
         Assert.Null(Read(Machine with { Machine = machine with { Random = null } }).Machine!.Random);
-        Assert.Equal((2, 8, 1000ul), (machine.Taps.Length, machine.Taps[0].Descriptor, machine.Taps[0].BytesPerSecond));
+        Assert.Equal((2, 8, 1000ul), (machine.Taps.Length, machine.Taps[0].Descriptors[0], machine.Taps[0].BytesPerSecond));
+        Assert.Equal([9, 10], machine.Taps[1].Descriptors);
+        Assert.Equal((2000ul, 6ul), (machine.Taps[0].OperationsPerSecond, machine.Disks[0].OperationsPerSecond));
         Assert.Equal(Tap.Mac, machine.Taps[0].Mac);
         Assert.Equal(Tap.Address, machine.Taps[0].Address);
     }
@@ -328,7 +330,11 @@ public class LaunchPlanTests
                 { "disk descriptor", Machine with { Machine = good with { Disks = [good.Disks[0] with { Descriptor = -1 }] } } },
                 { "vsock descriptor", Machine with { Machine = good with { Vsock = -2 } } },
                 { "disks", Machine with { Machine = good with { Disks = [.. Enumerable.Repeat(good.Disks[0], 9)] } } },
-                { "tap descriptor", Machine with { Machine = good with { Taps = [Tap with { Descriptor = 252 }] } } },
+                { "a virtio console beside an agent", Machine with { Machine = good with { VirtioConsole = true } } },
+                { "tap descriptor", Machine with { Machine = good with { Taps = [Tap with { Descriptors = [252] }] } } },
+                { "tap descriptor", Machine with { Machine = good with { Taps = [Tap with { Descriptors = [8, -1] }] } } },
+                { "queues of a tap", Machine with { Machine = good with { Taps = [Tap with { Descriptors = [] }] } } },
+                { "queues of a tap", Machine with { Machine = good with { Taps = [Tap with { Descriptors = new int[9] }] } } },
                 { "taps", Machine with { Machine = good with { Taps = [.. Enumerable.Repeat(Tap, 5)] } } },
                 { "MAC address of two", Machine with { Machine = good with { Taps = [Tap, Tap] } } },
                 { "MAC address", Machine with { Machine = good with { Taps = [Tap with { Mac = [2, 0, 0, 0, 0] }] } } },

@@ -43,7 +43,7 @@ public class ExitReportTests
         Says(127, "'prog\\x1bram' was not found in the guest's PATH", Ended(EndCause.NotFound, Libc.ENOENT));
         var machine = new GuestMachine
         {
-            Kernel = 0, Initrd = 0, CommandLine = "", Disks = [], Taps = [], Agent = true, Random = null, Vsock = -1, Balloon = false,
+            Kernel = 0, Initrd = 0, CommandLine = "", Disks = [], Taps = [], Agent = true, Random = null, Vsock = -1, Balloon = false, VirtioConsole = false,
         };
         Says(127, "the guest sees only what its image (--root) holds", ExitReport.For(
             Plan with { Machine = machine }, new Outcome.Ended(EndCause.NotFound, 0, Libc.ENOENT, 0)));

@@ -31,7 +31,7 @@ public class MachinePlanBuilderTests
         Assert.Equal(6, launch.Grants.Count);
         Assert.Empty(launch.Plan.Files);
         Assert.Null(launch.Plan.Network);
-        Assert.Equal("quiet", machine.CommandLine);
+        Assert.Equal("console=ttyS0 quiet", machine.CommandLine);
         Assert.Equal((1, 512ul << 20), (launch.Plan.Limits.Cpus, launch.Plan.Limits.MemoryBytes));
     }
 
@@ -45,7 +45,7 @@ public class MachinePlanBuilderTests
             Devices =
             [
                 new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Random, null, false, 500),
-                new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Block, "/data/a", true, 700),
+                new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Block, "/data/a", true, 700, 50),
                 new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Block, "/data/b", false, null),
             ],
         };
@@ -53,6 +53,7 @@ public class MachinePlanBuilderTests
             s_options with { Machine = s_machine with { Initrd = null, Root = "image" } }, policy, new FakeHost().Facts, 42);
         GuestMachine machine = launch.Plan.Machine!;
         Assert.Equal((new GuestRandom { BytesPerSecond = 500 }, false), (machine.Random, machine.Balloon));
+        Assert.Equal([0ul, 50ul, 0ul], machine.Disks.Select(disk => disk.OperationsPerSecond));
         Assert.Equal(
             [
                 (new Grant.BootFile("--root", "image", false, true), false, 0UL),
@@ -77,6 +78,26 @@ public class MachinePlanBuilderTests
     }
 
     [Fact]
+    public void AVirtioConsoleHasTheStreamsWhereNoAgentHas()
+    {
+        PolicyModel policy = Policy with
+        {
+            Devices = [new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.VirtioConsole, null, false, null)],
+        };
+        RunOptions terminal = s_options with { Terminal = true };
+        PolicyBounds.Check(terminal, policy);
+        LaunchPlan plan = LaunchPlan.Deserialize(
+            MachinePlanBuilder.Build(terminal, policy, new FakeHost().Facts, 42).Plan.Serialize());
+        Assert.Equal((true, true), (plan.Machine!.VirtioConsole, plan.Streams.Terminal));
+        Assert.Equal("console=hvc0 earlycon=uart8250,io,0x3f8 quiet", plan.Machine.CommandLine);
+        RunOptions root = terminal with { Machine = s_machine with { Initrd = null, Root = "image" } };
+        GuestMachine machine = MachinePlanBuilder.Build(root, policy, new FakeHost().Facts, 42).Plan.Machine!;
+        Assert.Equal((false, "console=ttyS0 quiet"), (machine.VirtioConsole, machine.CommandLine));
+        Assert.Contains("--tty: with --kernel this needs --root, or a policy that lists '- device: virtio-console'",
+            Assert.Throws<UsageException>(() => Build(terminal)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void TheVmmTakesThePlan()
     {
         PlannedLaunch launch = Build(s_options with { Machine = s_machine with { Initrd = null } });
@@ -88,7 +109,7 @@ public class MachinePlanBuilderTests
     {
         Devices =
         [
-            .. Policy.Devices, new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Network, null, false, 5000),
+            .. Policy.Devices, new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Network, null, false, 5000, 40),
             new DeviceRule(Policy.Devices[0].Span, null, DeviceKind.Network, null, false, null),
         ],
     };
@@ -99,12 +120,16 @@ public class MachinePlanBuilderTests
     [Fact]
     public void ATapIsAGrantAnInterfaceOfThePlansAndOneOfTheAgents()
     {
-        RunOptions options = s_options with { Machine = WithTaps("tap0,address=10.0.0.2/24,gateway=10.0.0.1", "tap1,mac=02:00:00:00:00:09") };
+        RunOptions options = s_options with { Machine = WithTaps("tap0,address=10.0.0.2/24,gateway=10.0.0.1", "tap1,mac=02:00:00:00:00:09,queues=3") };
         PolicyBounds.Check(options, WithNetwork);
         PlannedLaunch launch = MachinePlanBuilder.Build(options, WithNetwork, new FakeHost().Facts, 42);
         GuestTap[] taps = LaunchPlan.Deserialize(launch.Plan.Serialize()).Machine!.Taps;
-        Assert.Equal([new Grant.Tap("tap0"), new Grant.Tap("tap1")], taps.Select(tap => launch.Grants[tap.Descriptor]));
+        Assert.Equal([1, 3], taps.Select(tap => tap.Descriptors.Distinct().Count()));
+        Assert.Equal(
+            [new Grant.Tap("tap0", false), .. Enumerable.Repeat(new Grant.Tap("tap1", true), 3)],
+            taps.SelectMany(tap => tap.Descriptors).Select(one => launch.Grants[one]));
         Assert.Equal([5000ul, 0ul], taps.Select(tap => tap.BytesPerSecond));
+        Assert.Equal([40ul, 0ul], taps.Select(tap => tap.OperationsPerSecond));
         Assert.Equal([10, 0, 0, 2], taps[0].Address);
         Assert.Empty(taps[1].Address);
         Assert.Equal([2, 0, 0, 0, 0, 9], taps[1].Mac);

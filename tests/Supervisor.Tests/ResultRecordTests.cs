@@ -3,6 +3,7 @@ using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Supervisor.Jail.Cgroups;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.Tests.Metrics;
 using Xunit;
 
 namespace Sandbox.Supervisor.Tests;
@@ -42,6 +43,21 @@ public class ResultRecordTests
             root.GetProperty("controlGroup").EnumerateObject().Select(member => member.Name));
         Assert.Empty(root.GetProperty("systemCalls").EnumerateArray());
         Assert.Empty(root.GetProperty("startPhasesMicroseconds").EnumerateObject());
+    }
+
+    [Fact]
+    public void ABalloonIsTold()
+    {
+        GuestRecord record = GuestRecords.Ballooned();
+        JsonElement balloon = Write(s_exited, record).GetProperty("balloon");
+        Assert.Equal((67108864, 33554432, 2), (balloon.GetProperty("targetBytes").GetInt32(),
+            balloon.GetProperty("actualBytes").GetInt32(), balloon.GetProperty("reports").GetInt32()));
+        JsonElement guest = balloon.GetProperty("guest");
+        Assert.Equal(BalloonRecord.Count, guest.EnumerateObject().Count());
+        Assert.Equal((209715200, 7), (guest.GetProperty("totalBytes").GetInt32(), guest.GetProperty("majorFaults").GetInt32()));
+        record.Balloon.Reports = 0;
+        Assert.False(Write(s_exited, record).GetProperty("balloon").TryGetProperty("guest", out _));
+        Assert.False(Write(s_exited, GuestRecords.Machine()).TryGetProperty("balloon", out _));
     }
 
     [Theory]

@@ -14,6 +14,8 @@ public class TapArgumentTests
         Assert.Equal(IPAddress.Parse("2001:db8::2"), tap.Address);
         Assert.Equal(IPAddress.Parse("2001:db8::1"), tap.Gateway);
         Assert.Equal([0x0a, 0, 0, 0, 0, 0xfe], tap.Mac);
+        Assert.Equal(1, tap.Queues);
+        Assert.Equal(8, TapArgument.Parse("tap0,queues=8").Queues);
     }
 
     [Fact]
@@ -39,6 +41,10 @@ public class TapArgumentTests
     [InlineData("tap0,", "'' is none of address=")]
     [InlineData("tap0,mtu=9000", "'mtu=9000' is none of address=")]
     [InlineData("tap0,mac=02:00:00:00:00:01,mac=02:00:00:00:00:01", "says mac twice")]
+    [InlineData("tap0,queues=0", "'0' is no number of queues; write 1 to 8")]
+    [InlineData("tap0,queues=9", "'9' is no number of queues")]
+    [InlineData("tap0,queues=-1", "'-1' is no number of queues")]
+    [InlineData("tap0,queues=", "'' is no number of queues")]
     [InlineData("tap0,mac=02:00:00:00:00", "is no MAC address")]
     [InlineData("tap0,mac=02:00:00:00:00:1", "is no MAC address")]
     [InlineData("tap0,mac=02:00:00:00:00:0g", "is no MAC address")]

@@ -275,6 +275,8 @@ sealed unsafe class ChannelTarget : FuzzTarget
         yield return ("commands", [.. Options(1, 0), .. Packet(MessageKind.WindowSize, value: 24, detail: 80),
             .. Packet(MessageKind.Signal, value: SIGCONT),
             .. Packet(MessageKind.Signal, value: SIGTERM), .. Packet(MessageKind.Signal, value: SIGKILL)]);
+        yield return ("balloon", [.. Options(1, 0), .. Packet(MessageKind.Signal, value: SIGCONT),
+            .. Packet(MessageKind.Balloon, value: 64 << 20), .. Packet(MessageKind.Balloon, value: -1)]);
         yield return ("exit", [.. Options(2, 0), .. Packet(MessageKind.Started), .. Packet(MessageKind.Ended,
             EndCause.Exited, 3)]);
         yield return ("stop", [.. Options(2, 1), .. Packet(MessageKind.Started), .. Packet(MessageKind.Stopped),

@@ -99,7 +99,8 @@ sealed class PlanTarget : FuzzTarget
                 && machine.CommandLine.All(letter => letter is >= ' ' and <= '~') && plan.Files.Length == 0,
                 "a machine guest of another kind");
         foreach (GuestTap tap in plan.Machine?.Taps ?? [])
-            OracleException.Check(tap.Descriptor >= 0 && tap.Mac.Length == 6 && (tap.Mac[0] & 1) == 0
+            OracleException.Check(tap.Descriptors.Length is > 0 and <= 8 && tap.Descriptors.All(one => one >= 0)
+                && tap.Mac.Length == 6 && (tap.Mac[0] & 1) == 0
                 && tap.Mac.Any(part => part != 0) && (tap.Address.Length == 0 || new IPAddress(tap.Address) is not null),
                 "an interface with addresses that are none");
         using GuestMemory memory = new(plan.Limits.MemoryBytes, new NoSlots());
@@ -165,12 +166,20 @@ sealed class PlanTarget : FuzzTarget
             {
                 Kernel = 3, Initrd = 4, CommandLine = "console=ttyS0", Agent = true,
                 Disks = [new() { Descriptor = 5, Writable = false, BytesPerSecond = 1 << 20 }], Random = new() { BytesPerSecond = 1000 },
-                Balloon = true, Vsock = 6,
+                Balloon = true, Vsock = 6, VirtioConsole = false,
                 Taps =
                 [
-                    new() { Descriptor = 6, Mac = [2, 0, 0, 0, 0, 1], Address = [10, 0, 0, 2], BytesPerSecond = 1 << 20 },
-                    new() { Descriptor = 7, Mac = [2, 0, 0, 0, 0, 2], Address = [], BytesPerSecond = 0 },
+                    new() { Descriptors = [6], Mac = [2, 0, 0, 0, 0, 1], Address = [10, 0, 0, 2], BytesPerSecond = 1 << 20 },
+                    new() { Descriptors = [7, 8], Mac = [2, 0, 0, 0, 0, 2], Address = [], BytesPerSecond = 0 },
                 ],
+            },
+        }).Serialize());
+        yield return ("machine-console", (example with
+        {
+            Machine = new()
+            {
+                Kernel = 3, Initrd = -1, CommandLine = "console=hvc0", Agent = false, Disks = [], Taps = [], Random = null,
+                Balloon = false, Vsock = -1, VirtioConsole = true,
             },
         }).Serialize());
         // The least that tables hold.

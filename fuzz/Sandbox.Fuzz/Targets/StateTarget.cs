@@ -53,6 +53,7 @@ sealed class StateTarget : FuzzTarget, IDisposable
         }));
         yield return ("counts", Counts(Process));
         yield return ("counts-devices", Counts(Machine));
+        yield return ("counts-balloon", Counts(Ballooned));
         yield return ("ring", Ring(5, 0, "hello"u8));
         yield return ("ring-lost", Ring(LogRing.Capacity + 3, 7, "hello"u8));
         yield return ("ring-endless", Ring(ulong.MaxValue, ulong.MaxValue, "hello"u8));
@@ -112,11 +113,23 @@ sealed class StateTarget : FuzzTarget, IDisposable
         get
         {
             GuestRecord record = new() { Vcpus = 1, DeviceCount = 1 };
-            record.MachineExits[6] = 1;
+            record.MachineExitTimes[6] = new LatencyRecord { Count = 1 };
             record.Devices[0].Kind = VirtioKind.Net;
             record.Devices[0].QueueCount = 3;
             record.Devices[0].Counters[4] = 1500;
             record.Devices[0].QueueFaults[0] = 1;
+            return record;
+        }
+    }
+
+    static GuestRecord Ballooned
+    {
+        get
+        {
+            GuestRecord record = new() { Vcpus = 1, DeviceCount = 1 };
+            record.Devices[0].Kind = VirtioKind.Balloon;
+            record.Balloon = new BalloonRecord { TargetBytes = 64 << 20, ActualBytes = 4096, Reports = 1 };
+            record.Balloon.Statistics[4] = 1 << 20;
             return record;
         }
     }
@@ -162,6 +175,9 @@ sealed class StateTarget : FuzzTarget, IDisposable
         }
 
         new ResultRecord(0, null, new Outcome.Killed(), counted, 0, null, []).Write();
+        string inspected = InspectTool.Text(
+            new ListedSandbox(Record.Id, true, Record), Record, null, default, null, "", BalloonReport.Of(counted));
+        OracleException.Check(!inspected.Any(c => char.IsControl(c) && c != '\n'), "what is shown moves a terminal");
         return true;
     }
 
@@ -179,10 +195,10 @@ sealed class StateTarget : FuzzTarget, IDisposable
         foreach (bool isAlive in (bool[])[true, false])
         {
             var listed = new ListedSandbox(record.Id, isAlive, record);
-            foreach (string text in (string[])[PsTool.Table([listed], 0), InspectTool.Text(listed, record, null, default, null, "")])
+            foreach (string text in (string[])[PsTool.Table([listed], 0), InspectTool.Text(listed, record, null, default, null, "", null)])
                 OracleException.Check(!text.Any(c => char.IsControl(c) && c != '\n'), "what is shown moves a terminal");
             PsTool.Json([listed]);
-            InspectTool.Json(listed, record, null, default, null);
+            InspectTool.Json(listed, record, null, default, null, null);
         }
 
         return true;

@@ -35,6 +35,12 @@ public enum MessageKind : uint
     Connected = 6,
 
     /// <summary>
+    /// Supervisor to VMM, of a machine guest with a balloon: have it asked to give back Value bytes of its memory, 0 to
+    /// all of it.
+    /// </summary>
+    Balloon = 7,
+
+    /// <summary>
     /// VMM to supervisor: the first guest instruction is about to run. <see cref="ChannelMessage.Detail32"/> are the
     /// orders that it has carried out.
     /// </summary>

@@ -38,6 +38,12 @@ public sealed record GuestMachine
 
     /// <summary>Whether memory that the guest does not use goes back to the host.</summary>
     public required bool Balloon { get; init; }
+
+    /// <summary>
+    /// Whether the standard streams are at a virtio console (hvc0) instead of the serial port, which is left to the
+    /// kernel's first words. Not with an agent, which has the streams itself.
+    /// </summary>
+    public required bool VirtioConsole { get; init; }
 }
 
 /// <summary>An image or a block device of the host's that a machine guest has as a block device.</summary>
@@ -50,6 +56,9 @@ public sealed record GuestDisk
 
     /// <summary>Bytes a second at most; 0 for any number.</summary>
     public required ulong BytesPerSecond { get; init; }
+
+    /// <summary>Requests a second at most; 0 for any number.</summary>
+    public ulong OperationsPerSecond { get; init; }
 }
 
 /// <summary>A machine guest's source of random numbers.</summary>

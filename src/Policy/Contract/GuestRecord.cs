@@ -23,7 +23,7 @@ public enum StartPhase
 [StructLayout(LayoutKind.Sequential)]
 public struct GuestRecord
 {
-    public const ulong CurrentVersion = 4;
+    public const ulong CurrentVersion = 5;
 
     /// <summary>System calls have numbers below this.</summary>
     public const int CallLimit = 512;
@@ -87,26 +87,16 @@ public struct GuestRecord
     public ulong StrayReads;
     public ulong StrayWrites;
 
-    /// <summary>Of a machine guest's network interfaces together.</summary>
-    public ulong PacketsSent;
-    public ulong PacketsReceived;
-
-    /// <summary>Not sent: from a MAC or IP address that is not the guest's.</summary>
-    public ulong PacketsSpoofed;
-
-    /// <summary>Not sent or not received for another reason.</summary>
-    public ulong PacketsDropped;
-
-    /// <summary>By KVM_EXIT_*, of all vCPUs.</summary>
-    public MachineExitCounts MachineExits;
-
-    /// <summary>From the exit to the next entry.</summary>
+    /// <summary>By KVM_EXIT_*, of all vCPUs, from the exit to its answer. One that is being answered is not among them.</summary>
     public MachineExitLatencies MachineExitTimes;
 
     /// <summary>Of a machine guest: how many of <see cref="Devices"/> there are.</summary>
     public ulong DeviceCount;
 
     public DeviceRecords Devices;
+
+    /// <summary>Of a machine guest with a balloon; else empty.</summary>
+    public BalloonRecord Balloon;
 
     [InlineArray(MachineExitLimit)]
     public struct MachineExitLatencies
@@ -124,12 +114,6 @@ public struct GuestRecord
     public struct DeviceRecords
     {
         private DeviceRecord _first;
-    }
-
-    [InlineArray(MachineExitLimit)]
-    public struct MachineExitCounts
-    {
-        private ulong _first;
     }
 
     [InlineArray((int)StartPhase.Program + 1)]

@@ -42,7 +42,18 @@ public static class GuestRecordRules
         foreach (ref readonly DeviceRecord device in ((ReadOnlySpan<DeviceRecord>)record.Devices)[..count])
             if (!Holds(device))
                 return false;
-        return IsEmpty(((ReadOnlySpan<DeviceRecord>)record.Devices)[count..]);
+        return IsEmpty(((ReadOnlySpan<DeviceRecord>)record.Devices)[count..])
+            && (HasBalloon(record) || IsEmpty(new ReadOnlySpan<BalloonRecord>(in record.Balloon)));
+    }
+
+    /// <summary>Whether one of its devices is a balloon.</summary>
+    public static bool HasBalloon(in GuestRecord record)
+    {
+        int count = (int)Math.Min(record.DeviceCount, GuestRecord.DeviceLimit);
+        foreach (ref readonly DeviceRecord device in ((ReadOnlySpan<DeviceRecord>)record.Devices)[..count])
+            if (device.Kind == VirtioKind.Balloon)
+                return true;
+        return false;
     }
 
     private static bool Holds(in DeviceRecord device)

@@ -3,8 +3,11 @@ namespace Sandbox.Policy.Contract;
 /// <summary>A TAP device of the host's that a machine guest has as a network interface.</summary>
 public sealed record GuestTap
 {
-    /// <summary>Attached to the device, with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR, and with O_NONBLOCK.</summary>
-    public required int Descriptor { get; init; }
+    /// <summary>
+    /// One for each of the device's queues: attached to it, with IFF_TAP, IFF_NO_PI, IFF_VNET_HDR and, where there are
+    /// several, IFF_MULTI_QUEUE, and with O_NONBLOCK.
+    /// </summary>
+    public required int[] Descriptors { get; init; }
 
     /// <summary>The guest's MAC address: 6 bytes, neither of a group nor all zero. It cannot send from another.</summary>
     public required byte[] Mac { get; init; }
@@ -16,4 +19,7 @@ public sealed record GuestTap
 
     /// <summary>Bytes a second at most, each way; 0 for any number.</summary>
     public required ulong BytesPerSecond { get; init; }
+
+    /// <summary>Packets a second at most, each way; 0 for any number.</summary>
+    public ulong OperationsPerSecond { get; init; }
 }

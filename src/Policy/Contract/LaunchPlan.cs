@@ -11,7 +11,7 @@ namespace Sandbox.Policy.Contract;
 public sealed record LaunchPlan
 {
     /// <summary>Raised whenever members or their meaning change; a VMM refuses a plan of another version.</summary>
-    public const int CurrentVersion = 8;
+    public const int CurrentVersion = 9;
 
     public required int Version { get; init; }
 

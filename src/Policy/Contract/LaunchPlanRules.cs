@@ -34,6 +34,9 @@ static class LaunchPlanRules
 
     public const int MaximumTaps = 4;
 
+    /// <summary>Of a TAP device: as many pairs can an interface have.</summary>
+    public const int MaximumTapQueues = 8;
+
     const int MacBytes = 6;
 
     /// <summary>PATH_MAX without the terminating NUL, in bytes.</summary>
@@ -146,7 +149,8 @@ static class LaunchPlanRules
     {
         Require(plan.Files.Length == 0 && plan.Network is null && plan.Audit is null && plan.Streams.Trace == -1,
             "a machine guest with what only process guests have");
-        Require(machine.Agent || !plan.Streams.Terminal, "a terminal without an agent");
+        Require(machine.Agent || machine.VirtioConsole || !plan.Streams.Terminal, "a terminal without an agent");
+        Require(!machine.Agent || !machine.VirtioConsole, "a virtio console beside an agent");
         Require(plan.Limits.Cpus <= MaximumMachineCpus, "cpus of a machine guest");
         Require(plan.Limits.MemoryBytes >= MinimumMachineMemory && plan.Limits.MemoryBytes % PageBytes == 0,
             "memory of a machine guest");
@@ -167,7 +171,9 @@ static class LaunchPlanRules
         for (int i = 0; i < taps.Length; i++)
         {
             GuestTap tap = taps[i];
-            Require(IsDescriptor(tap.Descriptor), "tap descriptor");
+            Require(tap.Descriptors.Length is > 0 and <= MaximumTapQueues, "queues of a tap");
+            foreach (int descriptor in tap.Descriptors)
+                Require(IsDescriptor(descriptor), "tap descriptor");
             Require(tap.Mac.Length == MacBytes && (tap.Mac[0] & 1) == 0 && tap.Mac.AsSpan().ContainsAnyExcept((byte)0),
                 "MAC address");
             Require(tap.Address.Length is 0 or 4 or 16, "address of a tap");

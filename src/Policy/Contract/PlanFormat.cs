@@ -283,6 +283,7 @@ static class PlanFormat
             to.Int32(disk.Descriptor);
             to.Flag(disk.Writable);
             to.UInt64(disk.BytesPerSecond);
+            to.UInt64(disk.OperationsPerSecond);
         }
         to.Int32(machine.Taps.Length);
         foreach (GuestTap tap in machine.Taps)
@@ -293,6 +294,7 @@ static class PlanFormat
             to.UInt64(random.BytesPerSecond);
         to.Int32(machine.Vsock);
         to.Flag(machine.Balloon);
+        to.Flag(machine.VirtioConsole);
     }
 
     static GuestMachine ReadMachine(ref PlanReader from) => new()
@@ -306,25 +308,30 @@ static class PlanFormat
         Random = from.Flag() ? new GuestRandom { BytesPerSecond = from.UInt64() } : null,
         Vsock = from.Int32(),
         Balloon = from.Flag(),
+        VirtioConsole = from.Flag(),
     };
 
     static GuestDisk[] ReadDisks(ref PlanReader from)
     {
-        var disks = new GuestDisk[from.Count(sizeof(int) + sizeof(byte) + sizeof(ulong))];
+        var disks = new GuestDisk[from.Count(sizeof(int) + sizeof(byte) + (2 * sizeof(ulong)))];
         for (int i = 0; i < disks.Length; i++)
             disks[i] = new GuestDisk
             {
                 Descriptor = from.Int32(), Writable = from.Flag(), BytesPerSecond = from.UInt64(),
+                OperationsPerSecond = from.UInt64(),
             };
         return disks;
     }
 
     static void Write(ref PlanWriter to, GuestTap tap)
     {
-        to.Int32(tap.Descriptor);
+        to.Int32(tap.Descriptors.Length);
+        foreach (int descriptor in tap.Descriptors)
+            to.Int32(descriptor);
         to.Bytes(tap.Mac);
         to.Bytes(tap.Address);
         to.UInt64(tap.BytesPerSecond);
+        to.UInt64(tap.OperationsPerSecond);
     }
 
     static GuestTap[] ReadTaps(ref PlanReader from)
@@ -333,8 +340,20 @@ static class PlanFormat
         for (int i = 0; i < taps.Length; i++)
             taps[i] = new GuestTap
             {
-                Descriptor = from.Int32(), Mac = from.Bytes(), Address = from.Bytes(), BytesPerSecond = from.UInt64(),
+                Descriptors = ReadNumbers(ref from),
+                Mac = from.Bytes(),
+                Address = from.Bytes(),
+                BytesPerSecond = from.UInt64(),
+                OperationsPerSecond = from.UInt64(),
             };
         return taps;
+    }
+
+    static int[] ReadNumbers(ref PlanReader from)
+    {
+        var numbers = new int[from.Count(sizeof(int))];
+        for (int i = 0; i < numbers.Length; i++)
+            numbers[i] = from.Int32();
+        return numbers;
     }
 }

@@ -138,7 +138,10 @@ static class HelpText
         1 MiB of each of its output streams, stays until rm or gc removes it, unless it
         was started with --rm; other sandboxes leave nothing. A sandbox that is "lost"
         had its supervisor killed, and died with it. A time limit goes on during a pause.
-        TIME is a number with ms, s, m, h or d, or none.
+        TIME is a number with ms, s, m, h or d, or none. SIZE, of balloon, is how much of
+        its memory a machine guest is to give back in all, from 0 to all of it: a number
+        with K, M, G or T. Linux gives it back as soon as it can, and takes it again
+        before it would kill a process; inspect shows how much it has given.
 
         Exit status: 0; of wait, that of the sandbox's command line; 125 when there is no
         such sandbox or it is in no state for that, with one line on stderr that says so.
@@ -150,6 +153,7 @@ static class HelpText
           sandbox inspect --json web
           sandbox stop --time 5s web
           sandbox kill --signal HUP web
+          sandbox balloon machine 256M
           sandbox wait web; echo $?
           sandbox rm web
 

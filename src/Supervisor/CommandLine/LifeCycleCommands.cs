@@ -14,10 +14,11 @@ sealed class LifeCycleCommands
         Kill = new Command("kill", "End a sandbox at once, or send its program a signal") { Sandboxes, Signal };
         Pause = new Command("pause", "Let a sandbox stand still") { Sandboxes };
         Resume = new Command("resume", "Let a paused sandbox go on") { Sandboxes };
+        Balloon = new Command("balloon", "Have a machine guest give back so much of its memory") { Sandbox, Size };
         Wait = new Command("wait", "Wait for a sandbox's end, and exit as its program did") { Sandbox };
         Remove = new Command("rm", "Forget sandboxes that have ended") { Sandboxes };
         Clean = new Command("gc", "Remove all that is left of sandboxes that do not run") { Images };
-        Commands = [Ps, Inspect, Logs, Stop, Kill, Pause, Resume, Wait, Remove, Clean];
+        Commands = [Ps, Inspect, Logs, Stop, Kill, Pause, Resume, Balloon, Wait, Remove, Clean];
     }
 
     /// <summary>In the order that help shows them.</summary>
@@ -30,6 +31,7 @@ sealed class LifeCycleCommands
     public Command Kill { get; }
     public Command Pause { get; }
     public Command Resume { get; }
+    public Command Balloon { get; }
     public Command Wait { get; }
     public Command Remove { get; }
     public Command Clean { get; }
@@ -39,6 +41,9 @@ sealed class LifeCycleCommands
 
     /// <inheritdoc cref="Sandbox"/>
     public Argument<string[]> Sandboxes { get; } = new("SANDBOX...") { Arity = ArgumentArity.OneOrMore };
+
+    /// <summary>Of the balloon, in all.</summary>
+    public Argument<string> Size { get; } = new("SIZE") { Arity = ArgumentArity.ExactlyOne };
 
     public Option<bool> All { get; } = new("--all", "-a") { Description = "those too that have ended", Arity = ArgumentArity.Zero };
     public Option<bool> Images { get; } =

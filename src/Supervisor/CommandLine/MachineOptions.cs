@@ -8,8 +8,15 @@ sealed record MachineOptions
     /// <summary>Below this no kernel starts.</summary>
     public const ulong MinimumMemory = 16UL << 20;
 
-    /// <summary>What the kernel is always told: where its words go, how a panic is told from a reset, and what is not there.</summary>
-    public const string BaseCommandLine = "console=ttyS0 panic=-1 reboot=panic_warm pci=off";
+    /// <summary>What the kernel is told first: where its words go.</summary>
+    public const string SerialConsole = "console=ttyS0";
+
+    /// <inheritdoc cref="SerialConsole"/>
+    /// <remarks>The serial port has them until the console's driver is there, which may be a module.</remarks>
+    public const string VirtioConsole = "console=hvc0 earlycon=uart8250,io,0x3f8";
+
+    /// <summary>What it is always told: how a panic is told from a reset, and what is not there.</summary>
+    public const string BaseCommandLine = "panic=-1 reboot=panic_warm pci=off";
 
     /// <summary>Bytes: COMMAND_LINE_SIZE of x86 without the terminating NUL.</summary>
     public const int MaximumCommandLine = 2047;
@@ -36,6 +43,9 @@ sealed record MachineOptions
     /// <summary>As many as a launch plan takes.</summary>
     public const int MaximumTaps = 4;
 
-    /// <summary>The whole command line.</summary>
+    /// <inheritdoc cref="MaximumTaps"/>
+    public const int MaximumTapQueues = 8;
+
+    /// <summary>The command line behind the console.</summary>
     public required string CommandLine { get; init; }
 }

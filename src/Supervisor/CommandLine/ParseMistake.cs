@@ -29,7 +29,11 @@ static class ParseMistake
         if (model.GroupOf(command) is Command group)
             return new UsageException($"{group.Name} {command.Name}: name {string.Join(" and ", command.Arguments.Select(argument => argument.Name))}; see sandbox {group.Name} --help");
         if (model.LifeCycle.Commands.Contains(command) && command.Arguments.Count > 0)
-            return new UsageException($"{command.Name}: name a sandbox, by its ID or its name; see {help}");
+        {
+            string size = command == model.LifeCycle.Balloon ? ", and SIZE, as in 256M" : "";
+            return new UsageException($"{command.Name}: name a sandbox, by its ID or its name{size}; see {help}");
+        }
+
         if (command == model.Root)
             return new UsageException($"no command given; try sandbox run -- ls -l, or see {help}");
         if (command == model.Completion)

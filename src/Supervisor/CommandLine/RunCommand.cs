@@ -142,7 +142,7 @@ sealed class RunCommand
             "only programs without a kernel of their own have this; leave it or --kernel out");
         if (root is null)
         {
-            Refuse(flags, [_environment, _workdir, _hostname, _modules, _tty], "with --kernel this needs --root");
+            Refuse(flags, [_environment, _workdir, _hostname, _modules], "with --kernel this needs --root");
             if (program is { Length: > 0 })
                 throw new UsageException("run: with --kernel and no --root the initrd's own first process runs; leave out what follows --");
         }
@@ -201,8 +201,9 @@ sealed class RunCommand
         if (append.AsSpan().IndexOfAnyExceptInRange(' ', '~') >= 0)
             throw new UsageException("--append: a kernel's command line is printable ASCII");
         string commandLine = MachineOptions.BaseCommandLine + more + (append is null or "" ? "" : $" {append}");
-        if (commandLine.Length > MachineOptions.MaximumCommandLine)
-            throw new UsageException($"--append: the command line has {commandLine.Length} bytes; kernels take {MachineOptions.MaximumCommandLine}");
+        int length = MachineOptions.VirtioConsole.Length + 1 + commandLine.Length;
+        if (length > MachineOptions.MaximumCommandLine)
+            throw new UsageException($"--append: the command line has {length} bytes; kernels take {MachineOptions.MaximumCommandLine}");
         return commandLine;
     }
 

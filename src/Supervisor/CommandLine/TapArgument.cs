@@ -7,17 +7,19 @@ using Sandbox.Policy.Language;
 
 namespace Sandbox.Supervisor.CommandLine;
 
-/// <summary>One <c>--tap NAME[,address=IP/BITS][,gateway=IP][,mac=MAC]</c>.</summary>
+/// <summary>One <c>--tap NAME[,address=IP/BITS][,gateway=IP][,mac=MAC][,queues=N]</c>.</summary>
 /// <param name="Name">Of an interface of the caller's network namespace.</param>
 /// <param name="Mac">The guest's: 6 bytes, not of a group.</param>
 /// <param name="Address">The only one that the guest may send from; null for any.</param>
 /// <param name="PrefixBits">How many of the address's bits name its network; 0 without an address.</param>
 /// <param name="Gateway">In the address's network; null for none.</param>
-sealed record TapArgument(string Name, byte[] Mac, IPAddress? Address, int PrefixBits, IPAddress? Gateway)
+/// <param name="Queues">Of the TAP device, if it was made with several; else 1.</param>
+sealed record TapArgument(
+    string Name, byte[] Mac, IPAddress? Address, int PrefixBits, IPAddress? Gateway, int Queues)
 {
     public const string Flag = "--tap";
 
-    public const string Form = "NAME[,address=IP/BITS][,gateway=IP][,mac=MAC]";
+    public const string Form = "NAME[,address=IP/BITS][,gateway=IP][,mac=MAC][,queues=N]";
 
     /// <summary>IFNAMSIZ without the terminating NUL.</summary>
     const int MaximumName = 15;
@@ -32,8 +34,8 @@ sealed record TapArgument(string Name, byte[] Mac, IPAddress? Address, int Prefi
         {
             int equals = part.IndexOf('=', StringComparison.Ordinal);
             string key = equals < 0 ? part : part[..equals];
-            if (equals < 0 || key is not ("address" or "gateway" or "mac"))
-                throw Mistake($"{Quote.Value(part)} is none of address=IP/BITS, gateway=IP and mac=MAC");
+            if (equals < 0 || key is not ("address" or "gateway" or "mac" or "queues"))
+                throw Mistake($"{Quote.Value(part)} is none of address=IP/BITS, gateway=IP, mac=MAC and queues=N");
             if (!values.TryAdd(key, part[(equals + 1)..]))
                 throw Mistake($"{Quote.Value(text)} says {key} twice");
         }
@@ -43,7 +45,8 @@ sealed record TapArgument(string Name, byte[] Mac, IPAddress? Address, int Prefi
         (IPAddress? own, int bits) = address is null ? (null, 0) : ParseAddress(address);
         return new TapArgument(name,
             values.TryGetValue("mac", out string? mac) ? ParseMac(mac) : DeriveMac(name, address), own, bits,
-            values.TryGetValue("gateway", out string? gateway) ? ParseGateway(gateway, own, bits) : null);
+            values.TryGetValue("gateway", out string? gateway) ? ParseGateway(gateway, own, bits) : null,
+            values.TryGetValue("queues", out string? queues) ? ParseQueues(queues) : 1);
     }
 
     // As the kernel's dev_valid_name; % stands for a number that it chooses.
@@ -96,6 +99,12 @@ sealed record TapArgument(string Name, byte[] Mac, IPAddress? Address, int Prefi
             // 224.0.0.0 and above, and ff00::/8.
             && first < (address.AddressFamily == AddressFamily.InterNetwork ? 224 : 255);
     }
+
+    static int ParseQueues(string text) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int queues)
+            && queues is >= 1 and <= MachineOptions.MaximumTapQueues
+            ? queues
+            : throw Mistake($"{Quote.Value(text)} is no number of queues; write 1 to {MachineOptions.MaximumTapQueues}");
 
     static byte[] ParseMac(string text)
     {

@@ -62,7 +62,7 @@ sealed class OpenedGrants : IDisposable
                 Grant.Decisions => decisions!,
                 Grant.BootFile boot => Keep(OpenBootFile(boot)),
                 Grant.VsockListener vsock => OpenVsock(vsock.Rule),
-                Grant.Tap tap => Keep(TapOpener.Open(tap.Name)),
+                Grant.Tap tap => Keep(TapOpener.Open(tap.Name, tap.IsOneOfSeveral)),
                 Grant.AgentInitrd agent => Keep(AgentInitramfs.Build(descriptors[agent.Kernel], agent)),
                 _ => throw new InvalidOperationException($"unknown grant {grants[i]}"),
             };

@@ -5,6 +5,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Jail.Cgroups;
 using Sandbox.Supervisor.Jail.Facts;
+using Sandbox.Supervisor.Metrics;
 
 namespace Sandbox.Supervisor.Launch;
 
@@ -19,7 +20,7 @@ sealed record ResultRecord(
     int Status, string? Line, Outcome Outcome, GuestRecord? Counted, long VmmCpuMicroseconds, GroupUsage? Used,
     IReadOnlyList<FactLine> Walls)
 {
-    public const int Version = 3;
+    public const int Version = 4;
 
     public byte[] Write() => Encoding.UTF8.GetBytes(JsonText.Write(json =>
     {
@@ -43,13 +44,13 @@ sealed record ResultRecord(
     /// <summary>A word for each kind of outcome, and for each cause that the VMM gives.</summary>
     string Cause => Outcome switch
     {
-        Outcome.Ended ended => Enum.IsDefined(ended.Cause) ? Camel(ended.Cause.ToString()) : "unknown",
-        Outcome.WallTimeEnforced => Camel(nameof(EndCause.WallTimeLimit)),
-        Outcome.AuditFailed => Camel(nameof(EndCause.AuditFull)),
+        Outcome.Ended ended => Enum.IsDefined(ended.Cause) ? JsonNames.Of(ended.Cause.ToString()) : "unknown",
+        Outcome.WallTimeEnforced => JsonNames.Of(nameof(EndCause.WallTimeLimit)),
+        Outcome.AuditFailed => JsonNames.Of(nameof(EndCause.AuditFull)),
         Outcome.HostMemoryLimit => "hostMemoryLimit",
         Outcome.WallNotConfirmed => "wallNotConfirmed",
         Outcome.Interrupted => "interrupted",
-        _ => Camel(nameof(EndCause.Failed)),
+        _ => JsonNames.Of(nameof(EndCause.Failed)),
     };
 
     static void WriteCounts(Utf8JsonWriter json, in GuestRecord counted)
@@ -63,7 +64,7 @@ sealed record ResultRecord(
         json.WriteStartObject("startPhasesMicroseconds");
         foreach (StartPhase phase in Enum.GetValues<StartPhase>())
             if (counted.Phases[(int)phase] is > 0 and ulong at)
-                json.WriteNumber(Camel(phase.ToString()), at / 1000);
+                json.WriteNumber(JsonNames.Of(phase.ToString()), at / 1000);
         json.WriteEndObject();
         if (counted.Vcpus > 0)
         {
@@ -106,8 +107,8 @@ sealed record ResultRecord(
         json.WriteNumber("lostBytes", counted.LostBytes);
         json.WriteStartObject("exits");
         for (int reason = 0; reason < GuestRecord.MachineExitLimit; reason++)
-            if (counted.MachineExits[reason] > 0)
-                json.WriteNumber(MachineExit(reason), counted.MachineExits[reason]);
+            if (counted.MachineExitTimes[reason].Count is > 0 and ulong exits)
+                json.WriteNumber(MachineExit(reason), exits);
         json.WriteEndObject();
         json.WriteStartObject("exitTimes");
         for (int reason = 0; reason < GuestRecord.MachineExitLimit; reason++)
@@ -116,12 +117,7 @@ sealed record ResultRecord(
         json.WriteNumber("refusedRegisterAccesses", counted.RefusedRegisterAccesses);
         json.WriteNumber("strayReads", counted.StrayReads);
         json.WriteNumber("strayWrites", counted.StrayWrites);
-        json.WriteStartObject("packets");
-        json.WriteNumber("sent", counted.PacketsSent);
-        json.WriteNumber("received", counted.PacketsReceived);
-        json.WriteNumber("spoofed", counted.PacketsSpoofed);
-        json.WriteNumber("dropped", counted.PacketsDropped);
-        json.WriteEndObject();
+        BalloonReport.Of(counted)?.Write(json);
     }
 
     static void WriteDevices(Utf8JsonWriter json, in GuestRecord counted)
@@ -131,7 +127,7 @@ sealed record ResultRecord(
         {
             DeviceRecord device = counted.Devices[number];
             json.WriteStartObject();
-            json.WriteString("kind", Camel(device.Kind.ToString()));
+            json.WriteString("kind", JsonNames.Of(device.Kind.ToString()));
             WriteCounts(json, DeviceCounters.Of(device.Kind), device.Counters);
             WriteFaults(json, "queueFaults", DeviceCounters.QueueFaults, device.QueueFaults);
             WriteFaults(json, "registerFaults", DeviceCounters.RegisterFaults, device.RegisterFaults);
@@ -153,7 +149,7 @@ sealed record ResultRecord(
     static void WriteCounts(Utf8JsonWriter json, IReadOnlyList<string> names, ReadOnlySpan<ulong> counts)
     {
         for (int i = 0; i < names.Count; i++)
-            json.WriteNumber(CamelOfWords(names[i]), counts[i]);
+            json.WriteNumber(JsonNames.OfWords(names[i]), counts[i]);
     }
 
     static void WriteFaults(Utf8JsonWriter json, string what, IReadOnlyList<string> names, ReadOnlySpan<ulong> counts)
@@ -161,7 +157,7 @@ sealed record ResultRecord(
         json.WriteStartObject(what);
         for (int i = 0; i < names.Count; i++)
             if (counts[i] > 0)
-                json.WriteNumber(CamelOfWords(names[i]), counts[i]);
+                json.WriteNumber(JsonNames.OfWords(names[i]), counts[i]);
         json.WriteEndObject();
     }
 
@@ -209,10 +205,4 @@ sealed record ResultRecord(
                 json.WriteNumber(name, known);
         json.WriteEndObject();
     }
-
-    /// <summary>read_bytes becomes readBytes.</summary>
-    static string CamelOfWords(string name) =>
-        Camel(string.Concat(name.Split('_').Select(word => char.ToUpperInvariant(word[0]) + word[1..])));
-
-    static string Camel(string name) => JsonNamingPolicy.CamelCase.ConvertName(name);
 }

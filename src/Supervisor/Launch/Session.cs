@@ -82,7 +82,8 @@ sealed unsafe class Session
         if (State is not null)
         {
             _counts = Counts is null ? null : new CountQuestion(Counts, _signals.Tell, State.KeepCounts);
-            _controlled = new ControlledVmm(_vmm, _signals, _counts, State.RecordPause);
+            _controlled = new ControlledVmm(_vmm, _signals, _counts,
+                _plan.Machine is { Balloon: true } ? _plan.Limits.MemoryBytes : null, State.RecordPause);
         }
 
         _vmm.Group?.RemoveAbandoned();

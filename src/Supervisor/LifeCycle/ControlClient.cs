@@ -104,6 +104,7 @@ sealed unsafe class ControlClient : IDisposable
         ControlKind.Kill => "kill",
         ControlKind.Pause => "pause",
         ControlKind.Count => "count",
+        ControlKind.Balloon => "balloon",
         _ => "resume",
     };
 

@@ -23,6 +23,9 @@ enum ControlKind : uint
     /// <summary>Put what was counted of the guest into the sandbox's folder.</summary>
     Count = 6,
 
+    /// <summary>Ask a machine guest to have so much memory in its balloon: Value bytes, 0 to all that it has.</summary>
+    Balloon = 7,
+
     /// <summary>From the supervisor: a request was carried out, or Value is the negative error number.</summary>
     Answer = 16,
 

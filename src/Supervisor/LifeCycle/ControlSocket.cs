@@ -49,6 +49,7 @@ sealed unsafe class ControlSocket : IDisposable
         public int Pause() => -ESRCH;
         public int Resume() => -ESRCH;
         public int Count() => -ESRCH;
+        public int SetBalloon(long bytes) => -ESRCH;
     }
 
     /// <summary>Readable when somebody has come or asks something.</summary>
@@ -168,6 +169,9 @@ sealed unsafe class ControlSocket : IDisposable
                 break;
             case ControlKind.Resume:
                 answer = guest.Resume();
+                break;
+            case ControlKind.Balloon when message.Value >= 0:
+                answer = guest.SetBalloon(message.Value);
                 break;
             case ControlKind.Count:
                 answer = guest.Count();

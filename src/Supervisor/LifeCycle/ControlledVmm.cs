@@ -1,3 +1,4 @@
+using Sandbox.Policy.Contract;
 using Sandbox.Supervisor.Launch;
 using static Sandbox.Host.Libc;
 
@@ -5,9 +6,11 @@ namespace Sandbox.Supervisor.LifeCycle;
 
 /// <summary>Carries out what is asked of a guest, through its VMM.</summary>
 /// <param name="counts">Asks it what it has counted; null where it has nowhere to write that.</param>
+/// <param name="balloonLimit">Bytes that the guest's balloon holds at most; null for a guest without one.</param>
 /// <param name="recordPause">Writes down whether it stands still: 0 or a negative error number.</param>
 sealed class ControlledVmm(
-    VmmProcess vmm, SignalForwarder signals, CountQuestion? counts, Func<bool, int> recordPause) : IControlledGuest
+    VmmProcess vmm, SignalForwarder signals, CountQuestion? counts, ulong? balloonLimit,
+    Func<bool, int> recordPause) : IControlledGuest
 {
     public int Signal(int signal) => signals.Deliver(signal) ? 0 : -EAGAIN;
 
@@ -53,6 +56,21 @@ sealed class ControlledVmm(
     }
 
     public int Count() => signals.IsPaused ? -EBUSY : counts?.Ask() ?? -ENODATA;
+
+    /// <returns>
+    /// 0 once the VMM has been told; -EOPNOTSUPP without a balloon, -ERANGE for more than it holds, -EBUSY during a pause,
+    /// -EAGAIN while the VMM does not read.
+    /// </returns>
+    public int SetBalloon(long bytes)
+    {
+        if (balloonLimit is not ulong limit)
+            return -EOPNOTSUPP;
+        if ((ulong)bytes > limit)
+            return -ERANGE;
+        if (signals.IsPaused)
+            return -EBUSY;
+        return signals.Tell(new ChannelMessage { Kind = MessageKind.Balloon, Value = bytes }) ? 0 : -EAGAIN;
+    }
 
     void LetGo()
     {

@@ -14,4 +14,8 @@ interface IControlledGuest
 
     /// <summary>Has what was counted of it put into its folder; -EINPROGRESS when that takes a moment.</summary>
     int Count();
+
+    /// <summary>Has it asked to give back memory, or told that it may take it again.</summary>
+    /// <param name="bytes">What it is to have given back: not negative.</param>
+    int SetBalloon(long bytes);
 }

@@ -11,6 +11,7 @@ using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
 using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.Metrics;
 
 namespace Sandbox.Supervisor.LifeCycle;
 
@@ -25,11 +26,19 @@ static class InspectTool
         string? digest = Digest(sandbox.Folder);
         GroupUse use = sandbox.Listed is { IsAlive: true, Doubt: null } ? Use(record) : default;
         IReadOnlyList<FactLine>? lines = WallReading.Of(sandbox, out string problem);
+        BalloonReport? balloon = BalloonReport.Of(Counts(owner, sandbox, record));
         string text = json
-            ? Json(sandbox.Listed, record, digest, use, lines)
-            : Text(sandbox.Listed, record, digest, use, lines, problem);
+            ? Json(sandbox.Listed, record, digest, use, lines, balloon)
+            : Text(sandbox.Listed, record, digest, use, lines, problem, balloon);
         return StandardStreams.WriteOutput(text) ? 0 : ExitStatus.SandboxFailed;
     }
+
+    /// <summary>
+    /// Of a machine guest, the only kind with devices. The supervisor of another user's is not asked: what it told last.
+    /// </summary>
+    static GuestRecord? Counts(StateOwner owner, OpenedSandbox sandbox, SandboxRecord record) =>
+        !record.Descriptors.Contains(RecordText.BootFile) ? null
+        : owner.IsOwn ? MetricsTool.Counts(sandbox) : sandbox.Folder.ReadCounts();
 
     /// <summary>As an audit log has it: SHA-256 of the policy's text.</summary>
     internal static string? Digest(StateFolder folder)
@@ -65,8 +74,10 @@ static class InspectTool
 
     /// <param name="lines">Its walls as the kernel shows them; null where nothing is to be read.</param>
     /// <param name="problem">Why not, for people.</param>
+    /// <param name="balloon">Null where there is none, or nothing is known.</param>
     internal static string Text(
-        ListedSandbox one, SandboxRecord record, string? digest, in GroupUse use, IReadOnlyList<FactLine>? lines, string problem)
+        ListedSandbox one, SandboxRecord record, string? digest, in GroupUse use, IReadOnlyList<FactLine>? lines, string problem,
+        BalloonReport? balloon)
     {
         var text = new StringBuilder();
         GuestLimits limits = record.Limits;
@@ -102,6 +113,9 @@ static class InspectTool
             Line("control group", group.Folder);
         Line("memory in use", use.MemoryBytes is ulong memory ? ByteSize.Format(memory) : null);
         Line("memory peak", (use.MemoryPeakBytes ?? record.End?.MemoryPeakBytes) is ulong peak ? ByteSize.Format(peak) : null);
+        if (balloon is not null)
+            foreach ((string what, string value) in balloon.Lines())
+                Line(what, value);
         Line("CPU time", (use.CpuMicroseconds ?? (ulong?)record.End?.CpuMicroseconds) is ulong cpu ? string.Create(CultureInfo.InvariantCulture, $"{cpu / 1e6:F3} s") : null);
         Line("host threads", use.Threads?.ToString(CultureInfo.InvariantCulture));
         return text.ToString();
@@ -121,7 +135,8 @@ static class InspectTool
 
     /// <inheritdoc cref="Text"/>
     internal static string Json(
-        ListedSandbox one, SandboxRecord record, string? digest, GroupUse use, IReadOnlyList<FactLine>? lines) => JsonText.Write(json =>
+        ListedSandbox one, SandboxRecord record, string? digest, GroupUse use, IReadOnlyList<FactLine>? lines,
+        BalloonReport? balloon) => JsonText.Write(json =>
     {
         json.WriteStartObject();
         PsTool.WriteSummary(json, one);
@@ -159,6 +174,7 @@ static class InspectTool
         WriteNumber(json, "cpuMicroseconds", use.CpuMicroseconds ?? (ulong?)record.End?.CpuMicroseconds);
         WriteNumber(json, "threads", use.Threads);
         json.WriteEndObject();
+        balloon?.Write(json);
         json.WriteEndObject();
     });
 

@@ -31,6 +31,8 @@ static class LifeCycleTool
             return Inspect(model, parsed);
         if (command == model.Logs)
             return LogsTool.Run(parsed.GetRequiredValue(model.Sandbox), parsed.GetValue(model.Follow), parsed.GetValue(model.Raw));
+        if (command == model.Balloon)
+            return SetBalloon(parsed.GetRequiredValue(model.Sandbox), parsed.GetRequiredValue(model.Size));
         if (command == model.Wait)
             return Wait(parsed.GetRequiredValue(model.Sandbox));
         Action<OpenedSandbox> action = Action(model, parsed, command);
@@ -86,6 +88,30 @@ static class LifeCycleTool
         if (!supervisor.Ask(kind, value))
             throw sandbox.HasEnded;
     }
+
+    static int SetBalloon(string name, string size)
+    {
+        ulong bytes = ByteSize.Parse("balloon", size);
+        using OpenedSandbox sandbox = OpenedSandbox.Find(name);
+        try
+        {
+            Ask(sandbox, ControlKind.Balloon, (long)bytes);
+            return 0;
+        }
+        catch (HostException refused)
+        {
+            throw new UsageException($"balloon: {sandbox.Id} {BalloonProblem(refused.Errno, size)}");
+        }
+    }
+
+    internal static string BalloonProblem(int errno, string size) => errno switch
+    {
+        EOPNOTSUPP => "has no balloon; only a machine guest has one, whose policy lists 'device: balloon'",
+        ERANGE => $"has less memory than {Quote.Value(size)}; sandbox inspect says how much",
+        EBUSY => "is paused; resume it first: sandbox resume",
+        EAGAIN => "has a VMM that is unresponsive: it does not read what it is told",
+        _ => $"was not told: {Errno.Describe(errno)}",
+    };
 
     static void Kill(OpenedSandbox sandbox, int signal)
     {

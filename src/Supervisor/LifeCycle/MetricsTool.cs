@@ -29,6 +29,29 @@ static class MetricsTool
         return Print(again, null);
     }
 
+    /// <summary>
+    /// What the VMM of a sandbox counts, or had counted when it was asked last; null, with a line on stderr, when it runs
+    /// and does not answer.
+    /// </summary>
+    public static GuestRecord? Counts(OpenedSandbox sandbox)
+    {
+        if (sandbox.Listed.State != SandboxState.Running)
+            return sandbox.Folder.ReadCounts();
+        try
+        {
+            int error = Ask(sandbox.Folder);
+            if (error is 0 or -ESRCH)
+                return sandbox.Folder.ReadCounts();
+            StandardStreams.WriteError(Problem(error, sandbox.Id));
+        }
+        catch (UsageException silent)
+        {
+            StandardStreams.WriteError($"warning: {silent.Message}");
+        }
+
+        return null;
+    }
+
     /// <returns>0, -ESRCH when it has ended, or another negative error number.</returns>
     /// <exception cref="UsageException">The supervisor does not answer.</exception>
     static int Ask(StateFolder folder)

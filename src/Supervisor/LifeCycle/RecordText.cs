@@ -54,6 +54,8 @@ static class RecordText
     }
 
     /// <summary>One word for what a granted descriptor is.</summary>
+    public const string BootFile = "boot-file";
+
     public static string KindOf(Grant grant) => grant switch
     {
         Grant.SystemPath { IsDirectory: true } => "system-folder",
@@ -64,7 +66,7 @@ static class RecordText
         Grant.Broker => "network",
         Grant.Trace => "trace",
         Grant.Decisions => "decisions",
-        Grant.BootFile => "boot-file",
+        Grant.BootFile => BootFile,
         Grant.AgentInitrd => "initrd",
         Grant.VsockListener => "vsock",
         Grant.Tap => "tap",
@@ -73,7 +75,7 @@ static class RecordText
 
     static readonly string[] s_kinds =
     [
-        "system-folder", "system-file", "mount", "stream", "result", "network", "trace", "decisions", "boot-file", "initrd",
+        "system-folder", "system-file", "mount", "stream", "result", "network", "trace", "decisions", BootFile, "initrd",
         "vsock", "tap",
     ];
 

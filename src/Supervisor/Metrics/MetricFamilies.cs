@@ -47,6 +47,26 @@ static class MetricFamilies
     public static MetricFamily QueueFaults { get; } = new("sandbox_device_queue_faults", Counter, "", "How often a driver broke the rules of queues.", "device", "kind", "fault");
     public static MetricFamily RegisterFaults { get; } = new("sandbox_device_register_faults", Counter, "", "How often a driver broke the rules of registers.", "device", "kind", "fault");
 
+    public static MetricFamily BalloonTarget { get; } = new("sandbox_balloon_target_bytes", Gauge, "bytes", "Memory that a machine guest is asked to give back.");
+    public static MetricFamily BalloonActual { get; } = new("sandbox_balloon_actual_bytes", Gauge, "bytes", "Memory that it says it has given back.");
+    public static MetricFamily BalloonReports { get; } = new("sandbox_balloon_reports", Counter, "", "How often it has told what follows.");
+
+    // In the order of the record's. None is a counter: a guest may say anything.
+    static readonly string[] s_balloonHelp =
+    [
+        "Swapped in", "Swapped out", "Page faults that read a disk", "Page faults that did not", "Memory that nothing uses",
+        "Memory that its kernel manages", "Memory that programs could have without swapping", "Memory of its page cache",
+        "Huge pages that it gave out", "Huge pages that it could not give out",
+    ];
+
+    /// <summary>A family for each name in <see cref="BalloonRecord.Names"/>.</summary>
+    public static IReadOnlyList<MetricFamily> BalloonGuest { get; } =
+    [
+        .. BalloonRecord.Names.Zip(s_balloonHelp, (name, help) => new MetricFamily(
+            $"sandbox_balloon_guest_{name}", Gauge, name.EndsWith("_bytes", StringComparison.Ordinal) ? "bytes" : "",
+            $"{help}, as the guest says.")),
+    ];
+
     static readonly (string Name, string Help)[] s_deviceHelp =
     [
         ("interrupts", "Interrupts that the device has raised."),
@@ -103,6 +123,7 @@ static class MetricFamilies
         GuestWall, GuestCpu, GuestMemoryPeak, GuestMemoryLimit, GuestOutput, Processes, Calls, CallsNotServed, CallsOutOfRange,
         CallsHandedOver, Vcpus, LostBytes, RefusedRegisters, StrayReads, StrayWrites,
         Exits, .. ExitTimes.All, .. DeviceCounts.Select(one => one.Family), .. Requests.All, QueueFaults, RegisterFaults,
+        BalloonTarget, BalloonActual, BalloonReports, .. BalloonGuest,
     ];
 }
 

@@ -29,6 +29,7 @@ sealed record SandboxMetrics(ListedSandbox Listed, GroupUse Use, GroupUsage Usag
             WriteGuest(counted);
             WriteExits(counted);
             WriteDevices(counted);
+            WriteBalloon(counted);
         }
 
         return _to.Finish();
@@ -106,17 +107,16 @@ sealed record SandboxMetrics(ListedSandbox Listed, GroupUse Use, GroupUsage Usag
     void WriteExits(in GuestRecord counted)
     {
         bool isMachine = counted.Vcpus > 0;
-        ReadOnlySpan<ulong> counts = isMachine ? counted.MachineExits : counted.Exits;
         ReadOnlySpan<LatencyRecord> times = isMachine ? counted.MachineExitTimes : counted.ExitTimes;
         _to.Begin(Exits);
         List<(LatencyRecord, (string, string)[])> all = [];
-        for (int kind = 0; kind < counts.Length; kind++)
+        for (int kind = 0; kind < times.Length; kind++)
         {
             // Of a machine's kinds most never come.
-            if (isMachine && counts[kind] == 0 && times[kind].Count == 0)
+            if (isMachine && times[kind].Count == 0)
                 continue;
             string word = isMachine ? ResultRecord.MachineExit(kind) : GuestRecord.ExitNames[kind];
-            _to.Sample($"{Exits.Name}_total", Number(counts[kind]), ("kind", word));
+            _to.Sample($"{Exits.Name}_total", Number(isMachine ? times[kind].Count : counted.Exits[kind]), ("kind", word));
             all.Add((times[kind], [("kind", word)]));
         }
 
@@ -180,6 +180,17 @@ sealed record SandboxMetrics(ListedSandbox Listed, GroupUse Use, GroupUsage Usag
             for (int fault = 0; fault < faults.Length; fault++)
                 _to.Sample($"{family.Name}_total", Number(faults[fault]), [.. Labels(devices, number), ("fault", names[fault])]);
         }
+    }
+
+    void WriteBalloon(in GuestRecord counted)
+    {
+        if (BalloonReport.Of(counted) is not { Record: BalloonRecord balloon })
+            return;
+        Gauge(BalloonTarget, Number(balloon.TargetBytes));
+        Gauge(BalloonActual, Number(balloon.ActualBytes));
+        Count(BalloonReports, Number(balloon.Reports));
+        for (int number = 0; balloon.Reports > 0 && number < BalloonGuest.Count; number++)
+            Gauge(BalloonGuest[number], Number(balloon.Statistics[number]));
     }
 
     static (string, string)[] Labels(DeviceRecord[] devices, int number) =>

@@ -23,18 +23,24 @@ static class MachinePlanBuilder
             return grants.Count - 1;
         }
 
+        // With a root the agent has the streams, and the console is the kernel's alone.
+        bool virtioConsole = machine.Root is null && Device(policy, DeviceKind.VirtioConsole) is not null;
+        if (options.Terminal && machine.Root is null && !virtioConsole)
+            throw new UsageException("--tty: with --kernel this needs --root, or a policy that lists '- device: virtio-console'");
         var boot = new GuestMachine
         {
             Kernel = Next(new Grant.BootFile("--kernel", machine.Kernel)),
             Initrd = machine.Initrd is null ? -1 : Next(new Grant.BootFile("--initrd", machine.Initrd)),
-            CommandLine = machine.CommandLine,
+            CommandLine = $"{(virtioConsole ? MachineOptions.VirtioConsole : MachineOptions.SerialConsole)} {machine.CommandLine}",
             Disks = [],
             Taps = [.. machine.Taps.Zip(NetworkDevices(policy), (tap, device) => new GuestTap
             {
-                Descriptor = Next(new Grant.Tap(tap.Name)),
+                Descriptors =
+                    [.. Enumerable.Range(0, tap.Queues).Select(_ => Next(new Grant.Tap(tap.Name, tap.Queues > 1)))],
                 Mac = tap.Mac,
                 Address = tap.Address?.GetAddressBytes() ?? [],
                 BytesPerSecond = device.BytesPerSecond ?? 0,
+                OperationsPerSecond = device.OperationsPerSecond ?? 0,
             })],
             Agent = false,
             Random = Device(policy, DeviceKind.Random) is DeviceRule random
@@ -42,6 +48,7 @@ static class MachinePlanBuilder
                 : null,
             Vsock = Device(policy, DeviceKind.Vsock) is DeviceRule vsock ? Next(new Grant.VsockListener(vsock)) : -1,
             Balloon = Device(policy, DeviceKind.Balloon) is not null,
+            VirtioConsole = virtioConsole,
         };
         string[] environment = [];
         string hostname = options.Hostname ?? policy.Hostname?.Value ?? HostnameText.Default;
@@ -86,6 +93,7 @@ static class MachinePlanBuilder
             Descriptor = Next(new Grant.BootFile("policy: device block", rule.From!, rule.Writable, IsDisk: true)),
             Writable = rule.Writable,
             BytesPerSecond = rule.BytesPerSecond ?? 0,
+            OperationsPerSecond = rule.OperationsPerSecond ?? 0,
         };
         return new PlannedLaunch(
             new LaunchPlan

@@ -46,8 +46,9 @@ abstract record Grant
     /// <summary>A Unix socket that is made for this guest, which listens for who wants to reach its ports.</summary>
     public sealed record VsockListener(DeviceRule Rule) : Grant;
 
-    /// <summary>A TAP device of the caller's network namespace.</summary>
-    public sealed record Tap(string Name) : Grant;
+    /// <summary>A queue of a TAP device of the caller's network namespace.</summary>
+    /// <param name="IsOneOfSeveral">The device was made with IFF_MULTI_QUEUE.</param>
+    public sealed record Tap(string Name, bool IsOneOfSeveral) : Grant;
 
     /// <summary>The socket over which the VMM tells its decisions.</summary>
     public sealed record Decisions : Grant;

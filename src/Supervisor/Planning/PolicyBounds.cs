@@ -81,7 +81,7 @@ static class PolicyBounds
     /// <summary>Devices are what a machine guest may have. Of what else is shown or ruled it has nothing, so far.</summary>
     static void RequireMachine(PolicyModel policy)
     {
-        if (!policy.Devices.Any(device => device.Kind == DeviceKind.Console))
+        if (!policy.Devices.Any(device => device.Kind is DeviceKind.Console or DeviceKind.VirtioConsole))
             throw new UsageException($"--kernel: the policy {policy.Source.Name} does not give the guest a console, which every one has");
         if (policy.Shown.Count > 0)
             throw NotYet(policy.Shown[0].Span, "files in a machine guest");

@@ -15,12 +15,10 @@ sealed class ConsoleStreams : IMachineStreams
     private readonly SerialPort _serial;
     private readonly OutputQueue _queue;
     private readonly FileDescriptor? _input;
-    private readonly FileDescriptor? _output;
-    private readonly long _limit;
+    private readonly LimitedOutput _output;
     private readonly Action _limitReached;
     private readonly object _inputTaken = new();
     private WorkThread? _writer;
-    private long _outputBytes;
 
     /// <param name="input">Null for none.</param>
     /// <param name="output">Null for none: what the guest writes is lost.</param>
@@ -32,8 +30,7 @@ sealed class ConsoleStreams : IMachineStreams
         _serial = serial;
         _queue = queue;
         _input = input;
-        _output = output;
-        _limit = limit;
+        _output = new LimitedOutput(output, limit);
         _limitReached = limitReached;
         queue.Ready = serial.OutputReady;
         serial.InputTaken = () =>
@@ -43,8 +40,7 @@ sealed class ConsoleStreams : IMachineStreams
         };
     }
 
-    /// <summary>Bytes that the guest wrote, whether anybody still reads them or not.</summary>
-    public long OutputBytes => Volatile.Read(ref _outputBytes);
+    public long OutputBytes => _output.Bytes;
 
     public void Start()
     {
@@ -63,14 +59,10 @@ sealed class ConsoleStreams : IMachineStreams
     private void Write()
     {
         Span<byte> buffer = stackalloc byte[4096];
-        bool isOpen = _output is not null;
         int count;
         while ((count = _queue.Take(buffer)) > 0)
         {
-            long room = _limit == 0 ? count : Math.Min(_limit - _outputBytes, count);
-            isOpen = isOpen && WaitingStream.TryWrite(_output!, buffer[..(int)room]);
-            Volatile.Write(ref _outputBytes, _outputBytes + room);
-            if (room == count)
+            if (_output.TryWrite(buffer[..count]))
                 continue;
             _limitReached();
             return;

@@ -6,17 +6,17 @@ using Sandbox.Vmm.Virtio;
 
 namespace Sandbox.Vmm.Machine;
 
-/// <summary>A network interface as the plan grants it: one queue each way, through one TAP device.</summary>
+/// <summary>A network interface as the plan grants it: through one TAP device, a queue each way for each of its own.</summary>
 static class GuestInterface
 {
-    /// <param name="file">The device's from now on.</param>
+    /// <param name="files">Of the TAP device's queues; the interface's from now on.</param>
     /// <param name="limit">Each way.</param>
     /// <exception cref="HostException">It is no TAP device.</exception>
-    public static NetDevice Create(GuestRam ram, GuestTap tap, FileDescriptor file, RateLimit limit)
+    public static NetDevice Create(GuestRam ram, GuestTap tap, FileDescriptor[] files, RateLimit limit)
     {
         return new NetDevice(ram, new NetOptions
         {
-            Links = [new TapLink(file, isOneOfSeveral: false)],
+            Links = [.. files.Select(file => new TapLink(file, isOneOfSeveral: files.Length > 1))],
             Mac = tap.Mac,
             Addresses = tap.Address.Length == 0 ? [] : [new IPAddress(tap.Address)],
             SendLimit = limit,

@@ -1,6 +1,5 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
-using Sandbox.Vmm.Devices.Net;
 using Sandbox.Vmm.Virtio;
 
 namespace Sandbox.Vmm.Machine;
@@ -20,21 +19,12 @@ static class MachineRecord
         record.RefusedRegisterAccesses = (ulong)machine.Vcpus.Sum(vcpu => vcpu.RefusedMsrs);
         record.StrayReads = (ulong)(machine.Registers.StrayReads + machine.Ports.StrayReads);
         record.StrayWrites = (ulong)(machine.Registers.StrayWrites + machine.Ports.StrayWrites);
-        record.PacketsSent = (ulong)session.Packets(NetCount.Sent);
-        record.PacketsReceived = (ulong)session.Packets(NetCount.Received);
-        record.PacketsSpoofed = (ulong)(session.Packets(NetCount.SpoofedMac) + session.Packets(NetCount.SpoofedAddress));
-        record.PacketsDropped = (ulong)(session.Packets(NetCount.Malformed) + session.Packets(NetCount.HostDropped)
-            + session.Packets(NetCount.TooLong));
         for (int reason = 0; reason < GuestRecord.MachineExitLimit; reason++)
-        {
             foreach (MachineVcpu vcpu in machine.Vcpus)
-            {
-                record.MachineExits[reason] += (ulong)vcpu.Exits[reason];
                 record.MachineExitTimes[reason].Add(vcpu.ExitTimes[reason].Read());
-            }
-        }
         foreach (VirtioDevice device in session.Devices.Take(GuestRecord.DeviceLimit))
             device.Metrics.Write(ref record.Devices[(int)record.DeviceCount++], KindOf(device));
+        session.Balloon?.Write(ref record.Balloon);
     }
 
     internal static VirtioKind KindOf(VirtioDevice device) => device.Type switch

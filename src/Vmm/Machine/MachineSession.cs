@@ -3,6 +3,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Boot;
 using Sandbox.Vmm.Devices.Balloon;
 using Sandbox.Vmm.Devices.Block;
+using Sandbox.Vmm.Devices.Console;
 using Sandbox.Vmm.Devices.Net;
 using Sandbox.Vmm.Devices.Power;
 using Sandbox.Vmm.Devices.Rng;
@@ -20,6 +21,9 @@ sealed class MachineSession
     /// <summary>The guest's address; its socket device is its own.</summary>
     private const ulong GuestCid = 3;
 
+    /// <summary>What a vCPU still does at the end is over in microseconds, unless the host is in trouble.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
+
     private readonly LaunchPlan _plan;
     private readonly FileDescriptor[] _descriptors;
     private readonly SerialPort _serial;
@@ -28,6 +32,8 @@ sealed class MachineSession
     private readonly AgentStreams? _agent;
     private readonly AgentConnection? _connection;
     private readonly VsockDevice? _vsock;
+    private readonly BalloonDevice? _balloon;
+    private readonly ConsoleDevice? _console;
     private readonly long _startedAt = HostClock.MonotonicNanoseconds();
     private readonly List<MmioTransport> _devices = [];
     private GuestEnd? _endedBy;
@@ -45,7 +51,7 @@ sealed class MachineSession
         Machine = machine;
         _descriptors = descriptors;
         OutputQueue output = new();
-        _tail = Plan.Agent ? new ConsoleTail() : null;
+        _tail = Plan.Agent || Plan.VirtioConsole ? new ConsoleTail() : null;
         _serial = AddPort(MachineLayout.SerialPort, MachineLayout.SerialInterrupt, _tail is null ? output : _tail);
         machine.Ports.Add(MachineLayout.PowerPort, PowerRegisters.Length, new PowerRegisters(machine.Ram, machine.Finish));
         foreach ((GuestDisk disk, IReadOnlyList<BlockRing> diskRings) in Plan.Disks.Zip(rings))
@@ -55,14 +61,15 @@ sealed class MachineSession
                 IsReadOnly = !disk.Writable,
                 Queues = MachineLayout.DiskQueues(machine.Vcpus.Count),
                 Rings = diskRings,
-                Limit = Limit(disk.BytesPerSecond),
+                Limit = Limit(disk.BytesPerSecond, disk.OperationsPerSecond),
             }));
         foreach (GuestTap tap in Plan.Taps)
-            AddDevice(GuestInterface.Create(machine.Ram, tap, descriptors[tap.Descriptor], Limit(tap.BytesPerSecond)));
+            AddDevice(GuestInterface.Create(machine.Ram, tap,
+                [.. tap.Descriptors.Select(queue => descriptors[queue])], Limit(tap.BytesPerSecond, tap.OperationsPerSecond)));
         if (Plan.Random is GuestRandom random)
-            AddDevice(new RngDevice(machine.Ram, Limit(random.BytesPerSecond)));
+            AddDevice(new RngDevice(machine.Ram, Limit(random.BytesPerSecond, 0)));
         if (Plan.Balloon)
-            AddDevice(new BalloonDevice(machine.Ram, deflatesOnOom: true));
+            AddDevice(_balloon = new BalloonDevice(machine.Ram, deflatesOnOom: true));
         if (Plan.Agent || Plan.Vsock >= 0)
         {
             _connection = Plan.Agent ? new AgentConnection() : null;
@@ -78,6 +85,15 @@ sealed class MachineSession
                 plan.Limits.OutputBytes, end => Finish(end.Cause, end.Value, end.Detail));
             _streams = _agent;
         }
+        else if (Plan.VirtioConsole)
+        {
+            PortStreams port = new(
+                machine.Ram, input, stdout, plan.Limits.OutputBytes, () => Finish(EndCause.OutputLimit));
+            AddDevice(_console = port.Device);
+            if (plan.Streams.Terminal)
+                _console.Resize(plan.Streams.Columns, plan.Streams.Rows);
+            _streams = port;
+        }
         else
         {
             _streams = new ConsoleStreams(
@@ -85,7 +101,8 @@ sealed class MachineSession
         }
     }
 
-    private static RateLimit Limit(ulong bytesPerSecond) => new((long)Math.Min(bytesPerSecond, long.MaxValue), 0);
+    private static RateLimit Limit(ulong bytesPerSecond, ulong operationsPerSecond) =>
+        new((long)Math.Min(bytesPerSecond, long.MaxValue), (long)Math.Min(operationsPerSecond, long.MaxValue));
 
     /// <summary>Puts a device into the next of the layout's places.</summary>
     private void AddDevice(VirtioDevice device)
@@ -117,8 +134,8 @@ sealed class MachineSession
     /// <summary>Bytes that the guest sent although the serial port had told it to wait.</summary>
     public long LostBytes => _serial.Lost;
 
-    /// <summary>What its network interfaces count together.</summary>
-    public long Packets(NetCount count) => _devices.Sum(device => (device.Device.Metrics as NetMetrics)?.Count(count) ?? 0);
+    /// <summary>Null for none.</summary>
+    public BalloonDevice? Balloon => _balloon;
 
     public long WallNanoseconds => HostClock.MonotonicNanoseconds() - _startedAt;
 
@@ -155,6 +172,7 @@ sealed class MachineSession
             Finish(EndCause.WallTimeLimit);
             end = Machine.WaitForEnd();
         }
+        Machine.WaitForThreads(s_patience);
         _connection?.Close();
         _vsock?.EndGuest();
         _streams.Finish();
@@ -190,10 +208,14 @@ sealed class MachineSession
                 return true;
             case MessageKind.WindowSize:
                 _agent?.Resize((ushort)message.Value, (ushort)message.Detail);
+                _console?.Resize((ushort)message.Detail, (ushort)message.Value);
                 return true;
             case MessageKind.Connected when _vsock is not null && (sent is null) == (message.Detail32 != 0):
                 _vsock.Answer((ulong)message.Value, sent);
                 sent = null;
+                return true;
+            case MessageKind.Balloon when _balloon is not null && message.Value >= 0:
+                _balloon.SetTarget((ulong)message.Value);
                 return true;
             default:
                 return false;

@@ -16,7 +16,6 @@ public sealed class MachineVcpu : IDisposable
     private const int KickSignal = 35;
 
     private readonly VirtualMachine _machine;
-    private readonly long[] _exits = new long[GuestRecord.MachineExitLimit];
     private readonly LatencyMetric[] _times =
         [.. Enumerable.Range(0, GuestRecord.MachineExitLimit).Select(_ => new LatencyMetric())];
     private int _hostThread;
@@ -34,10 +33,7 @@ public sealed class MachineVcpu : IDisposable
 
     internal KvmVcpu Vcpu { get; }
 
-    /// <summary>How often the guest was left for each KVM_EXIT_*.</summary>
-    public ReadOnlySpan<long> Exits => _exits;
-
-    /// <summary>How long serving each KVM_EXIT_* took.</summary>
+    /// <summary>How often the guest was left for each KVM_EXIT_*, and how long serving that took.</summary>
     public IReadOnlyList<LatencyMetric> ExitTimes => _times;
 
     /// <summary>Accesses to model-specific registers that <see cref="MsrPolicy"/> does not allow.</summary>
@@ -75,8 +71,6 @@ public sealed class MachineVcpu : IDisposable
     {
         long leftAt = HostClock.MonotonicNanoseconds();
         uint reason = Vcpu.Shared.exit_reason;
-        if (reason < (uint)_exits.Length)
-            _exits[reason]++;
         Serve(reason);
         if (reason < (uint)_times.Length)
             _times[reason].Record(HostClock.MonotonicNanoseconds() - leftAt);

@@ -98,6 +98,14 @@ public sealed class VirtualMachine : IDisposable
         return (MachineEnd)Volatile.Read(ref _end);
     }
 
+    /// <summary>After the end: waits for the vCPUs' threads, whose counts are final then.</summary>
+    /// <param name="each">How long at most for each.</param>
+    public void WaitForThreads(TimeSpan each)
+    {
+        foreach (WorkThread thread in _threads)
+            thread.Join(each);
+    }
+
     /// <summary>Ends the guest: from any thread, the vCPUs' own included. The first reason counts.</summary>
     public void Finish(MachineEnd end)
     {

@@ -41,6 +41,8 @@ public sealed class TapTests
             strange() { setpriv --bounding-set=-net_admin $run strange; }
             held() { $run held; }
             free() { $run held; }
+            queues() { $run several,queues=2; }
+            few() { $run held,queues=2; }
             ip link set lo up
             ip tuntap add dev down mode tap
             ip tuntap add dev tun mode tun; ip link set tun up
@@ -52,22 +54,24 @@ public sealed class TapTests
             python3 hold.py <hold >said & exec 9>hold; read -r word <said
             attempt held
             exec 9>&-; wait
-            attempt free
+            for one in free queues few; do attempt $one; done
             ip -o link show | wc -l
             """], folder);
         string[] lines = outcome.Text.TrimEnd('\n').Split('\n');
-        Assert.True(lines.Length == 9, outcome.ToString());
+        Assert.True(lines.Length == 11, outcome.ToString());
         Refused("missing", "there is no interface nothing; make it: ip tuntap add dev nothing mode tap");
         Refused("down", "down is down; bring it up: ip link set down up");
         Refused("other", "tun is no TAP device with one queue; make one: ip tuntap add");
         Refused("several", "several is no TAP device with one queue; make one: ip tuntap add");
         Refused("no_tap", "lo is no TAP device with one queue; make one: ip tuntap add");
+        Refused("few", "held is no TAP device with several queues; make one: ip tuntap add dev held mode tap user \"$USER\" multi_queue");
         Refused("strange", "strange is not this user's");
         Refused("held", "held is in use by another process");
         // The kernel is no kernel, or there is no hardware virtualization: the TAP device was had.
-        Assert.Contains(lines, line => line.StartsWith("free: ", StringComparison.Ordinal) && !line.Contains("--tap", StringComparison.Ordinal));
+        foreach (string had in (string[])["free: ", "queues: "])
+            Assert.Contains(lines, line => line.StartsWith(had, StringComparison.Ordinal) && !line.Contains("--tap", StringComparison.Ordinal));
         // Nothing was made and nothing went away.
-        Assert.Equal("6", lines[8]);
+        Assert.Equal("6", lines[10]);
         Directory.Delete(folder, recursive: true);
 
         void Refused(string which, string reason) => Assert.Contains(lines, line =>

@@ -91,6 +91,8 @@ public class ComparisonTests
     [InlineData("    - {path: /m, access: [read, write], quota: 8K}", "    - {path: /m, access: [read, write], quota: 4K}", "/m may grow by: 8 KiB -> 4 KiB", Change.Denied)]
     [InlineData("    - {path: /m, rate: 8K}", "    - {path: /m, rate: 1M}", "/m, bytes a second of its disk: 8 KiB -> 1 MiB", Change.Allowed)]
     [InlineData("    - {path: /m, access: [read, write], quota: 8K}", "    - {path: /m, access: [read, write]}", "/m may grow by: 8 KiB -> what the host has room for", Change.Allowed)]
+    [InlineData("devices: [{device: network, operations: 500}]", "devices: [{device: network, operations: 1000}]", "device network, operations a second: 500 -> 1000", Change.Allowed)]
+    [InlineData("devices: [{device: network, rate: 1M}]", "devices: [{device: network, rate: 1M, operations: 9}]", "device network, operations a second: no limit -> 9", Change.Denied)]
     [InlineData("syscalls: [{deny: open, answer: kill}]", "syscalls: [{deny: open}]", "syscall open no longer ends the guest", Change.Allowed)]
     [InlineData("audit: {record: decisions, to: /l, when-full: stop}", "audit: {record: lifecycle, to: /l, when-full: stop}", "without a record of denials", Change.Allowed)]
     [InlineData("command-line: [mount]", "", "command line: mount", Change.Denied)]

@@ -63,6 +63,7 @@ public class ComparisonCoverageTests
         ["devices.from"] = ("devices: [{device: block, from: /a}]", "devices: [{device: block, from: /a}, {device: block, from: /b}]"),
         ["devices.writable"] = ("devices: [{device: block, from: /a}]", "devices: [{device: block, from: /a, writable: true}]"),
         ["devices.rate"] = ("devices: [{device: block, from: /a, rate: 1M}]", "devices: [{device: block, from: /a}]"),
+        ["devices.operations"] = ("devices: [{device: block, from: /a, operations: 5}]", "devices: [{device: block, from: /a, operations: 6}]"),
         ["isolation"] = ("isolation: [seccomp, landlock]", "isolation: [landlock]"),
         ["audit.record"] = (Audit("decisions"), Audit("denials")),
         ["audit.when-full"] = (Audit("denials", "block"), Audit("denials", "drop")),

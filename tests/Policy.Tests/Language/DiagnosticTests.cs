@@ -23,6 +23,7 @@ public class DiagnosticTests
     [InlineData("guest:\n  user: Me", "bad-value", 4, 9, null)]
     [InlineData("guest:\n  kind: procces", "bad-value", 4, 9, "did you mean process?")]
     [InlineData("guest:\n  hostname: -x", "bad-value", 4, 13, null)]
+    [InlineData("devices:\n  - {device: network, operations: 0}", "bad-value", 4, 35, null)]
     [InlineData("devices:\n  - {device: network, rate: 0}", "bad-value", 4, 29, "leave the device out")]
     [InlineData("devices:\n  - {device: network, from: /dev/net/tun}", "bad-value", 4, 29, "name its TAP device with --tap")]
     [InlineData("guest: &a\n  memory: 1G", "anchor", 3, 8, "share it with extends")]

@@ -60,6 +60,7 @@ public sealed unsafe class ControlSocketTests : IDisposable
         public int Pause() => Note("pause");
         public int Resume() => Note("resume");
         public int Count() => Note("count");
+        public int SetBalloon(long bytes) => Note($"balloon {bytes}");
 
         int Note(string what)
         {
@@ -101,8 +102,11 @@ public sealed unsafe class ControlSocketTests : IDisposable
         Assert.True(client.Ask(ControlKind.Signal, SIGTERM));
         Assert.True(client.Ask(ControlKind.Pause));
         Assert.True(client.Ask(ControlKind.Resume));
+        Assert.True(client.Ask(ControlKind.Balloon, 0));
+        Assert.True(client.Ask(ControlKind.Balloon, long.MaxValue));
         Assert.True(client.Ask(ControlKind.Kill));
-        Assert.Equal(["signal 15", "pause", "resume", "kill"], _guest.Asked);
+        Assert.Equal(
+            ["signal 15", "pause", "resume", "balloon 0", "balloon 9223372036854775807", "kill"], _guest.Asked);
         _guest.Answer = -ENOSPC;
         Assert.Equal(ENOSPC, Assert.Throws<HostException>(() => client.Ask(ControlKind.Pause)).Errno);
     }
@@ -189,7 +193,8 @@ public sealed unsafe class ControlSocketTests : IDisposable
         byte[][] bad =
         [
             [], [1], new byte[15], new byte[17], new byte[4096], Message(0, 1, 15), Message(2, 1, 15), Message(1, 0, 0),
-            Message(1, 7, 0), Message(1, 16, 0), Message(1, 17, 0), Message(1, uint.MaxValue, 0), Message(1, 1, 0),
+            Message(1, 7, -1), Message(1, 7, long.MinValue),
+            Message(1, 8, 0), Message(1, 16, 0), Message(1, 17, 0), Message(1, uint.MaxValue, 0), Message(1, 1, 0),
             Message(1, 1, 65), Message(1, 1, -1), Message(1, 1, long.MaxValue),
         ];
         foreach (byte[] message in bad)

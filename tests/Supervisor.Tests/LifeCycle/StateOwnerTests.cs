@@ -52,7 +52,7 @@ public sealed class StateOwnerTests : IDisposable
         Assert.Equal($"process {Environment.ProcessId} is not of user {User}", one.Doubt);
         Assert.DoesNotContain($" {Environment.ProcessId} ", PsTool.Table([one], 0), StringComparison.Ordinal);
         Assert.DoesNotContain("Pid", PsTool.Json([one]), StringComparison.Ordinal);
-        Assert.Contains("not of user 4711", InspectTool.Text(one, one.Record!, null, default, null, ""), StringComparison.Ordinal);
+        Assert.Contains("not of user 4711", InspectTool.Text(one, one.Record!, null, default, null, "", null), StringComparison.Ordinal);
     }
 
     /// <summary>None of it is opened: a pipe would keep root waiting, a device could do anything.</summary>

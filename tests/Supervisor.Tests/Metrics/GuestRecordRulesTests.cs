@@ -63,6 +63,16 @@ public class GuestRecordRulesTests
     }
 
     [Fact]
+    public void OnlyAGuestWithABalloonHasWhatIsInIt()
+    {
+        Assert.True(Holds(GuestRecords.Ballooned(), static (ref record) => record.Balloon = default));
+        Assert.True(Holds(GuestRecords.Ballooned(), static (ref record) => record.Balloon.ActualBytes = GuestRecordRules.LargestNumber));
+        Assert.False(Holds(GuestRecords.Ballooned(), static (ref record) => record.Devices[0].Kind = VirtioKind.Rng));
+        Assert.False(Holds(GuestRecords.Machine(), static (ref record) => record.Balloon.TargetBytes = 1));
+        Assert.False(Holds(GuestRecords.Process(), static (ref record) => record.Balloon.Statistics[9] = 1));
+    }
+
+    [Fact]
     public void DevicesHaveABoundAndAKind()
     {
         Assert.False(Holds(GuestRecords.Machine(), static (ref record) => record.DeviceCount = GuestRecord.DeviceLimit + 1));

@@ -27,7 +27,6 @@ static class GuestRecords
         {
             Version = GuestRecord.CurrentVersion, Vcpus = 2, StrayReads = 9, DeviceCount = 2,
         };
-        record.MachineExits[6] = 4;
         record.MachineExitTimes[6] = Times(4, 10, 20);
         ref DeviceRecord disk = ref record.Devices[0];
         disk.Kind = VirtioKind.Block;
@@ -40,6 +39,19 @@ static class GuestRecords
         ref DeviceRecord net = ref record.Devices[1];
         net.Kind = VirtioKind.Net;
         net.QueueCount = 2;
+        return record;
+    }
+
+    /// <summary>Of a machine guest with a balloon, which has told of its memory.</summary>
+    public static GuestRecord Ballooned()
+    {
+        GuestRecord record = new() { Version = GuestRecord.CurrentVersion, Vcpus = 1, DeviceCount = 1 };
+        record.Devices[0].Kind = VirtioKind.Balloon;
+        record.Devices[0].QueueCount = 4;
+        record.Balloon = new BalloonRecord { TargetBytes = 64 << 20, ActualBytes = 32 << 20, Reports = 2 };
+        record.Balloon.Statistics[4] = 100 << 20;
+        record.Balloon.Statistics[5] = 200 << 20;
+        record.Balloon.Statistics[2] = 7;
         return record;
     }
 

@@ -65,6 +65,23 @@ public class SandboxMetricsTests
     }
 
     [Fact]
+    public void ABalloonIsToldAndWhatTheGuestSaysOfItsMemory()
+    {
+        GuestRecord record = GuestRecords.Ballooned();
+        OpenMetricsReader read = Read(Records.Simple(s_id), record);
+        Assert.Equal("67108864", Of(read, "sandbox_balloon_target_bytes"));
+        Assert.Equal("33554432", Of(read, "sandbox_balloon_actual_bytes"));
+        Assert.Equal("2", Of(read, "sandbox_balloon_reports_total"));
+        Assert.Equal("104857600", Of(read, "sandbox_balloon_guest_free_bytes"));
+        Assert.Equal("7", Of(read, "sandbox_balloon_guest_major_faults"));
+        record.Balloon.Reports = 0;
+        read = Read(Records.Simple(s_id), record);
+        Assert.Equal("67108864", Of(read, "sandbox_balloon_target_bytes"));
+        Assert.DoesNotContain(read.Families, family => family.StartsWith("sandbox_balloon_guest", StringComparison.Ordinal));
+        Assert.DoesNotContain("sandbox_balloon_target_bytes", Read(Records.Simple(s_id), GuestRecords.Machine()).Families);
+    }
+
+    [Fact]
     public void OneThatHasEndedIsToldByItsRecord()
     {
         OpenMetricsReader read = Read(Records.Full(s_id), GuestRecords.Process(), isAlive: false);

@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Devices.Balloon;
 using Sandbox.Vmm.Tests.Virtio;
 using Sandbox.Vmm.Tests.Virtio.Proof;
@@ -128,6 +129,29 @@ public sealed class BalloonTests : IDisposable
         SendStatistics((9, 2), (4, 999), (0, 3));
         Assert.Equal([3, 0, 0, 0, 999, 2000, 0, 0, 0, 2], _device.Statistics());
         Assert.Equal(1, _driver.Queues[2].UsedIndex);
+    }
+
+    [Fact]
+    public void Statistics_that_are_new_are_waited_for_and_a_silent_guest_is_not_waited_for_longer()
+    {
+        // One that never told any is not waited for at all.
+        _device.RefreshStatistics(int.MaxValue);
+        SendStatistics((4, 1000), (5, ulong.MaxValue));
+        Thread asks = new(() => _device.RefreshStatistics(int.MaxValue));
+        asks.Start();
+        while (_driver.Queues[2].UsedIndex == 0)
+            _driver.Run();
+        Assert.True(asks.IsAlive);
+        SendStatistics((4, 999));
+        Assert.True(asks.Join(10_000));
+        BalloonRecord record = default;
+        _device.SetTarget(0x3000);
+        _device.Write(ref record);
+        Assert.Equal((0x3000ul, 0ul, 2ul), (record.TargetBytes, record.ActualBytes, record.Reports));
+        Assert.Equal((999ul, (ulong)long.MaxValue), (record.Statistics[4], record.Statistics[5]));
+        _device.RefreshStatistics(1);
+        _device.Write(ref record);
+        Assert.Equal(2ul, record.Reports);
     }
 
     [Fact]

@@ -527,6 +527,56 @@ public sealed unsafe class NetTests : IDisposable
     [Fact]
     public void A_real_TAP_device_takes_and_gives_packets()
     {
+        ifreq request = default;
+        FileDescriptor tap = OpenTap(ref request, 0);
+        // The interface is not up: packets to it are refused, which says that it read the header.
+        _driver = new TestDriver(
+            new NetDevice(_memory.Ram, new NetOptions { Links = [new TapLink(tap, false)], Mac = s_mac }), _memory);
+        _driver.Start();
+        Send(Frame(60));
+        Assert.Equal(1, Metrics.Count(NetCount.HostDropped));
+        Assert.Throws<HostException>(() => new TapLink(FileDescriptor.CreateMemory("none", 1), false));
+    }
+
+    [Fact]
+    public void A_real_TAP_device_with_two_queues_uses_those_that_the_guest_does()
+    {
+        ifreq request = default;
+        FileDescriptor[] queues =
+            [OpenTap(ref request, Libc.IFF_MULTI_QUEUE), OpenTap(ref request, Libc.IFF_MULTI_QUEUE)];
+        using FileDescriptor second = queues[1].Duplicate();
+        _driver = new TestDriver(
+            new NetDevice(_memory.Ram, new NetOptions
+            {
+                Links = [.. queues.Select(queue => new TapLink(queue, isOneOfSeveral: true))], Mac = s_mac,
+            }),
+            _memory);
+        _driver.Start();
+        Assert.True(IsDetached(second));
+        Assert.Equal(VIRTIO_NET_OK, Control(4, 0, 2));
+        Assert.False(IsDetached(second));
+        Assert.Equal(VIRTIO_NET_OK, Control(4, 0, 1));
+        Assert.True(IsDetached(second));
+        Assert.Equal(VIRTIO_NET_ERR, Control(4, 0, 3));
+        Assert.Equal(VIRTIO_NET_OK, Control(4, 0, 2));
+        // A driver that starts again has one pair, until it says otherwise.
+        _memory.Clear();
+        Driver.Start();
+        Assert.True(IsDetached(second));
+        Assert.Equal(0, Metrics.Count(NetCount.LinkFailed));
+
+        static bool IsDetached(FileDescriptor queue)
+        {
+            ifreq told = default;
+            Assert.Equal(0, queue.Control(Libc.TUNGETIFF, &told));
+            return (told.ifr_flags & Libc.IFF_DETACH_QUEUE) != 0;
+        }
+    }
+
+    /// <summary>A TAP device that goes with its last descriptor, or one more queue of it.</summary>
+    /// <param name="request">Empty at first; has the device's name afterwards.</param>
+    private static FileDescriptor OpenTap(ref ifreq request, int flags)
+    {
         FileDescriptor tap;
         try
         {
@@ -535,18 +585,14 @@ public sealed unsafe class NetTests : IDisposable
         catch (HostException refused)
         {
             Assert.Skip(refused.Message);
-            return;
+            throw;
         }
-        ifreq request = new() { ifr_flags = Libc.IFF_TAP | Libc.IFF_NO_PI | Libc.IFF_VNET_HDR };
-        int result = tap.Control(Libc.TUNSETIFF, &request);
+        request.ifr_flags = (short)(Libc.IFF_TAP | Libc.IFF_NO_PI | Libc.IFF_VNET_HDR | flags);
+        int result;
+        fixed (ifreq* asked = &request)
+            result = tap.Control(Libc.TUNSETIFF, asked);
         Assert.SkipWhen(result == -Libc.EPERM, "this user may make no TAP devices");
         Assert.Equal(0, result);
-        // The interface is not up: packets to it are refused, which says that it read the header.
-        _driver = new TestDriver(
-            new NetDevice(_memory.Ram, new NetOptions { Links = [new TapLink(tap, false)], Mac = s_mac }), _memory);
-        _driver.Start();
-        Send(Frame(60));
-        Assert.Equal(1, Metrics.Count(NetCount.HostDropped));
-        Assert.Throws<HostException>(() => new TapLink(FileDescriptor.CreateMemory("none", 1), false));
+        return tap;
     }
 }

@@ -40,7 +40,7 @@ public sealed class VirtualMachineTests
         machine.Vcpus[0].Run();
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
         Assert.Equal(MachineEnd.PoweredOff, machine.WaitForEnd(0));
-        Assert.Equal(1001, machine.Vcpus[0].Exits[KvmAbi.KVM_EXIT_IO]);
+        Assert.Equal(1001, machine.Vcpus[0].ExitTimes[KvmAbi.KVM_EXIT_IO].Count);
         Assert.Equal(1000, output.Take(new byte[4096]));
         // What is made once, at the first of something: far less than one object for an exit.
         Assert.InRange(allocated, 0, 8192);

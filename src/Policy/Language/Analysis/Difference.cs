@@ -1,3 +1,4 @@
+using System.Globalization;
 using Sandbox.Policy.Contract;
 
 namespace Sandbox.Policy.Language;
@@ -148,10 +149,16 @@ public sealed class PolicyComparer
 
             if (was.Writable != becomes.Writable)
                 Report(becomes.Writable ? Change.Allowed : Change.Denied, $"{was.Text} can be written", was.Span, becomes.Span);
-            if (was.BytesPerSecond != becomes.BytesPerSecond)
-                Report((becomes.BytesPerSecond ?? ulong.MaxValue) > (was.BytesPerSecond ?? ulong.MaxValue) ? Change.Allowed : Change.Denied,
-                    $"{was.Text}, bytes a second: {Bound(was.BytesPerSecond, "no limit")} -> {Bound(becomes.BytesPerSecond, "no limit")}",
-                    was.Span, becomes.Span);
+            CompareRates("bytes", was.BytesPerSecond, becomes.BytesPerSecond, static rate => Bound(rate, "no limit"));
+            CompareRates("operations", was.OperationsPerSecond, becomes.OperationsPerSecond,
+                static rate => rate?.ToString(CultureInfo.InvariantCulture) ?? "no limit");
+
+            void CompareRates(string what, ulong? before, ulong? after, Func<ulong?, string> text)
+            {
+                if (before != after)
+                    Report((after ?? ulong.MaxValue) > (before ?? ulong.MaxValue) ? Change.Allowed : Change.Denied,
+                        $"{was.Text}, {what} a second: {text(before)} -> {text(after)}", was.Span, becomes.Span);
+            }
         }
 
         foreach (((string, int) key, DeviceRule becomes) in after)

@@ -263,7 +263,8 @@ sealed partial class Binder
             Add(DiagnosticKind.BadValue, map["from"]!.Span, $"{Quote.Value(from)} must be an absolute path of this host", "begin it with /");
         if (from is not null && kind == DeviceKind.Network)
             Add(DiagnosticKind.BadValue, map["from"]!.Span, "a network device is no file of the host's", "name its TAP device with --tap");
-        return new DeviceRule(map.Span, Text(map["because"]), kind, from, Flag(map["writable"]), rate);
+        return new DeviceRule(map.Span, Text(map["because"]), kind, from, Flag(map["writable"]), rate,
+            Text(map["operations"]) is string operations ? ulong.Parse(operations, CultureInfo.InvariantCulture) : null);
     }
 
     static string WhatIsBehind(DeviceKind kind) =>

@@ -145,6 +145,8 @@ public sealed class PolicyText
             keys.Add(("writable", "true"));
         if (rule.BytesPerSecond is ulong rate)
             keys.Add(("rate", $"{rate}"));
+        if (rule.OperationsPerSecond is ulong operations)
+            keys.Add(("operations", $"{operations}"));
         return keys;
     }
 

@@ -96,8 +96,12 @@ public sealed record SystemCallRule(
 }
 
 public sealed record DeviceRule(
-    SourceSpan Span, string? Because, DeviceKind Kind, string? From, bool Writable, ulong? BytesPerSecond) : IRule
+    SourceSpan Span, string? Because, DeviceKind Kind, string? From, bool Writable, ulong? BytesPerSecond,
+    ulong? OperationsPerSecond = null) : IRule
 {
+    /// <summary>A second; more than a device of a guest does.</summary>
+    public const int MaximumOperations = 1_000_000_000;
+
     public string Text => $"device {DeviceKinds.Names[(int)Kind]}{(From is null ? "" : " from " + From)}";
 }
 

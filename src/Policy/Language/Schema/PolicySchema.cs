@@ -94,6 +94,7 @@ static class PolicySchema
         new("from", new TextSchema("The host file behind it.", "^/", null, "absolute host path")),
         new("writable", new FlagSchema("true: the guest may change what is behind it."), Default: "false"),
         new("rate", new TextSchema("Bytes a second at most.", SizePattern, "10M", "size"), Default: "no limit"),
+        new("operations", new NumberSchema("Requests to a disk, or packets each way, a second at most.", 1, DeviceRule.MaximumOperations), Default: "no limit"),
         new("because", s_because));
 
     static readonly Schema s_guest = new ObjectSchema(

@@ -38,12 +38,13 @@ public enum DeviceKind
     Vsock,
     Random,
     Balloon,
+    VirtioConsole,
 }
 
 static class DeviceKinds
 {
     /// <summary>In the enumeration's order.</summary>
-    public static string[] Names { get; } = ["console", "block", "network", "vsock", "random", "balloon"];
+    public static string[] Names { get; } = ["console", "block", "network", "vsock", "random", "balloon", "virtio-console"];
 }
 
 /// <summary>What stands between a VMM and the host.</summary>

@@ -27,8 +27,10 @@ readonly record struct GroupLimits(ulong MemoryBytes, int Cpus, int Weight, int 
     /// <summary>Threads of the VMM that serve no single guest thread.</summary>
     public const int OwnThreads = 64;
 
-    /// <summary>Those of a machine guest's devices beside them: 16 disks have four queues each.</summary>
-    public const int DeviceThreads = 64;
+    /// <summary>
+    /// Those of a machine guest's devices beside them: 8 disks have four queues each, 4 interfaces 8 pairs each.
+    /// </summary>
+    public const int DeviceThreads = 80;
 
     /// <param name="hostCpus">That the supervisor may use.</param>
     public static GroupLimits For(GuestLimits guest, int hostCpus, bool isMachine = false) => new(

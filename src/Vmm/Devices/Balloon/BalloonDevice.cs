@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Virtio;
 using static Sandbox.Host.VirtioAbi;
 
@@ -15,11 +16,13 @@ public sealed class BalloonDevice : RequestDevice
     private const int DeflateQueue = 1;
     private const int ActualOffset = 4;
     private const int None = -1;
+    private const long NanosecondsPerMillisecond = 1_000_000;
 
     private readonly BalloonRequests _requests;
-    private readonly Lock _lock = new();
+    private readonly object _lock = new();
     private readonly ulong[] _statistics = new ulong[VIRTIO_BALLOON_S_NR];
     private uint _target;
+    private long _reports;
     private int _statisticsQueue = None;
     private int _reportingQueue;
     private bool _holdsStatistics;
@@ -55,6 +58,38 @@ public sealed class BalloonDevice : RequestDevice
         {
             _target = (uint)(Math.Min(bytes, Ram.TotalBytes) >> VIRTIO_BALLOON_PFN_SHIFT);
             ChangeConfiguration(0, _target);
+        }
+    }
+
+    /// <summary>
+    /// Asks the guest for new statistics, and waits for them: at most this long, and not for a guest that never told any.
+    /// </summary>
+    public void RefreshStatistics(int milliseconds)
+    {
+        long until = HostClock.MonotonicNanoseconds() / NanosecondsPerMillisecond + milliseconds;
+        lock (_lock)
+        {
+            long before = _reports;
+            if (before == 0)
+                return;
+            RequestStatistics();
+            while (_reports == before
+                && until - (HostClock.MonotonicNanoseconds() / NanosecondsPerMillisecond) is > 0 and long left)
+                Monitor.Wait(_lock, (int)left);
+        }
+    }
+
+    /// <summary>Puts what is known into a record.</summary>
+    public void Write(ref BalloonRecord record)
+    {
+        record.ActualBytes = ActualBytes;
+        lock (_lock)
+        {
+            record.TargetBytes = (ulong)_target << VIRTIO_BALLOON_PFN_SHIFT;
+            record.Reports = (ulong)_reports;
+            // The record holds no larger numbers, whatever a guest says.
+            for (int i = 0; i < BalloonRecord.Count; i++)
+                record.Statistics[i] = Math.Min(_statistics[i], GuestRecordRules.LargestNumber);
         }
     }
 
@@ -140,7 +175,11 @@ public sealed class BalloonDevice : RequestDevice
         if (_holdsStatistics)
             return RequestResult.Broken(QueueFault.Request);
         lock (_lock)
+        {
             _requests.Read(chain, _statistics);
+            _reports++;
+            Monitor.PulseAll(_lock);
+        }
         _holdsStatistics = true;
         _statisticsHead = chain.Head;
         return RequestResult.Kept;

@@ -52,6 +52,14 @@ public sealed class ConsoleDevice : RequestDevice
         Signal(NotifyFile(ControlReceive));
     }
 
+    /// <summary>The guest runs no more: who reads what it wrote to its ports comes to the end of that.</summary>
+    public void EndGuest()
+    {
+        Pause();
+        foreach (ConsoleStream stream in _streams)
+            stream.Port.Output?.Dispose();
+    }
+
     /// <summary>What a snapshot keeps.</summary>
     public ConsoleState Save() => new([.. _streams.Select(stream => stream.IsOpen)]);
 

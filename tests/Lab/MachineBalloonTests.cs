@@ -1,0 +1,71 @@
+using System.Globalization;
+using Sandbox.EndToEnd.Harness;
+
+namespace Sandbox.Lab;
+
+/// <summary>Memory of a machine guest goes back to the host, and is the guest's again, when somebody says so.</summary>
+public sealed class MachineBalloonTests
+{
+    /// <summary>
+    /// In the lab host. The guest reads a disk whenever it gets SIGUSR1: what it keeps of that is no free memory, which it
+    /// would report by itself. The VMM's resident memory, in MiB, is told after each step.
+    /// </summary>
+    const string Here =
+        """
+        truncate -s 128M disk
+        cat >policy.yaml <<END
+        version: 1
+        extends: builtin:machine-default.yaml
+        devices:
+          - {device: block, from: $PWD/disk, because: a test}
+        END
+        id=$($sandbox run --detach --kernel $kernel --root $root --memory 256M --timeout 400s --policy policy.yaml --append noxsave \
+            -- sh -c 'trap "cat /dev/vdb >/dev/null; echo read" USR1; echo ready; while :; do sleep 0.2; done')
+        await() { until [ "$($sandbox logs $id | grep -c $1)" = $2 ]; do sleep 0.5; done; }
+        of() { $sandbox inspect --metrics $id | sed -n "s/^sandbox_balloon_$1{.*} //p"; }
+        vmm=$($sandbox inspect $id | sed -n 's/.*VMM \([0-9]*\) .*/\1/p')
+        resident() { awk '/^VmRSS/ { print int($2 / 1024) }' /proc/$vmm/status; }
+        await ready 1
+        $sandbox kill --signal USR1 $id; await read 1
+        resident
+        $sandbox balloon $id 160M
+        until [ "$(of actual_bytes)" -ge 150000000 ]; do sleep 0.5; done
+        resident
+        of guest_total_bytes
+        of reports_total
+        $sandbox inspect $id | grep -c -E '^(balloon: .*160 MiB wanted|guest memory: .* free, )'
+        $sandbox balloon $id 1G 2>&1 || echo $?
+        $sandbox balloon $id 0
+        until [ "$(of actual_bytes)" = 0 ]; do sleep 0.5; done
+        $sandbox kill --signal USR1 $id; await read 2
+        resident
+        of reports_total
+        $sandbox rm $id 2>&1 | grep -c runs
+        $sandbox kill $id
+        """;
+
+    [Fact]
+    public void The_guest_gives_memory_back_and_takes_it_again()
+    {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        Outcome outcome = Laboratory.MachineHost.Run(["sh", "-c",
+            $"""
+            sandbox={Laboratory.SandboxInLab} kernel={MachineTests.PackagedKernel} root={MachineTests.Image("balloon")}
+            {Here}
+            """], limit: TimeSpan.FromSeconds(400));
+        string[] lines = outcome.Text.TrimEnd('\n').Split('\n');
+        Assert.True(lines.Length == 10, outcome.ToString());
+        int full = Number(0), small = Number(1), again = Number(7);
+        // Of 128 MiB that it has read, the guest can keep less than half beside the balloon.
+        Assert.True(small + 48 < full && small + 48 < again, outcome.ToString());
+        Assert.InRange(Number(2), 150_000_000, 256 << 20);
+        // Each time that somebody asks, it tells anew.
+        Assert.True(Number(3) >= 2 && Number(8) > Number(3), outcome.ToString());
+        Assert.Equal("2", lines[4]);
+        Assert.EndsWith("has less memory than '1G'; sandbox inspect says how much", lines[5], StringComparison.Ordinal);
+        Assert.Equal(("125", "1"), (lines[6], lines[9]));
+
+        int Number(int line) => int.Parse(lines[line], CultureInfo.InvariantCulture);
+    }
+}
