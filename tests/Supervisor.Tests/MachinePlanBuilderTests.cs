@@ -56,8 +56,8 @@ public class MachinePlanBuilderTests
         Assert.Equal(
             [
                 (new Grant.BootFile("--root", "image", false, true), false, 0UL),
-                (new Grant.BootFile("policy: device block", "/data/a", true, true), true, 700UL),
-                (new Grant.BootFile("policy: device block", "/data/b", false, true), false, 0UL),
+                (new Grant.BootFile("policy: device block", "/data/a", true, true, policy.Devices[1]), true, 700UL),
+                (new Grant.BootFile("policy: device block", "/data/b", false, true, policy.Devices[2]), false, 0UL),
             ],
             machine.Disks.Select(disk =>
                 ((Grant.BootFile)launch.Grants[disk.Descriptor], disk.Writable, disk.BytesPerSecond)));

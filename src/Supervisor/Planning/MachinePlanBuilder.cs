@@ -83,7 +83,7 @@ static class MachinePlanBuilder
         boot = boot with { Disks = [.. boot.Disks, .. policy.Devices.Where(rule => rule.Kind == DeviceKind.Block).Select(Disk)] };
         GuestDisk Disk(DeviceRule rule) => new()
         {
-            Descriptor = Next(new Grant.BootFile("policy: device block", rule.From!, rule.Writable, IsDisk: true)),
+            Descriptor = Next(new Grant.BootFile("policy: device block", rule.From!, rule.Writable, IsDisk: true, rule)),
             Writable = rule.Writable,
             BytesPerSecond = rule.BytesPerSecond ?? 0,
         };

@@ -37,7 +37,9 @@ abstract record Grant
 
     /// <summary>A kernel, an initrd or a disk, by the flag or rule that names it.</summary>
     /// <param name="IsDisk">Whether it may be a block device.</param>
-    public sealed record BootFile(string Flag, string Path, bool Writable = false, bool IsDisk = false) : Grant;
+    /// <param name="Rule">The policy's, of a disk that it names.</param>
+    public sealed record BootFile(
+        string Flag, string Path, bool Writable = false, bool IsDisk = false, DeviceRule? Rule = null) : Grant;
 
     /// <summary>An initrd that is made for this guest: the agent, its order, and modules of the kernel.</summary>
     /// <param name="Order">Without its modules.</param>

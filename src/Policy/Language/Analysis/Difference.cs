@@ -152,6 +152,10 @@ public sealed class PolicyComparer
                 Report((becomes.BytesPerSecond ?? ulong.MaxValue) > (was.BytesPerSecond ?? ulong.MaxValue) ? Change.Allowed : Change.Denied,
                     $"{was.Text}, bytes a second: {Bound(was.BytesPerSecond, "no limit")} -> {Bound(becomes.BytesPerSecond, "no limit")}",
                     was.Span, becomes.Span);
+            if (was.Operations != becomes.Operations)
+                Report((becomes.Operations ?? ulong.MaxValue) > (was.Operations ?? ulong.MaxValue) ? Change.Allowed : Change.Denied,
+                    $"{was.Text}, operations a second: {Count(was.Operations, "no limit")} -> {Count(becomes.Operations, "no limit")}",
+                    was.Span, becomes.Span);
         }
 
         foreach (((string, int) key, DeviceRule becomes) in after)
@@ -165,6 +169,8 @@ public sealed class PolicyComparer
         .ToDictionary(pair => pair.Key, pair => pair.device);
 
     static string Bound(ulong? bytes, string none) => bytes is ulong given ? SizeText.Format(given) : none;
+
+    static string Count(ulong? number, string none) => number is ulong given ? $"{given}" : none;
 
     void CompareShown(PolicyModel old, PolicyModel @new)
     {
@@ -186,9 +192,10 @@ public sealed class PolicyComparer
                 Report(Change.Different, $"{path} is something else: {What(was)} -> {What(becomes)}", was.Span, becomes.Span);
             else
             {
-                CompareBound($"{path} holds", was, becomes, shown => shown.Size, "no bound of its own");
-                CompareBound($"{path} may grow by", was, becomes, shown => shown.Quota, "what the host has room for");
-                CompareBound($"{path}, bytes a second of its disk", was, becomes, shown => shown.Rate, "no limit");
+                CompareBound($"{path} holds", was, becomes, shown => shown.Size, Bound, "no bound of its own");
+                CompareBound($"{path} may grow by", was, becomes, shown => shown.Quota, Bound, "what the host has room for");
+                CompareBound($"{path}, bytes a second of its disk", was, becomes, shown => shown.Rate, Bound, "no limit");
+                CompareBound($"{path}, operations a second of its disk", was, becomes, shown => shown.Operations, Count, "no limit");
             }
         }
 
@@ -197,12 +204,13 @@ public sealed class PolicyComparer
                 Report(Change.Allowed, $"{path} is shown", null, becomes.Span);
     }
 
-    void CompareBound(string what, ShownFile was, ShownFile becomes, Func<ShownFile, ulong?> bound, string none)
+    void CompareBound(
+        string what, ShownFile was, ShownFile becomes, Func<ShownFile, ulong?> bound, Func<ulong?, string, string> word, string none)
     {
         ulong? before = bound(was), after = bound(becomes);
         if (before != after)
             Report((after ?? ulong.MaxValue) > (before ?? ulong.MaxValue) ? Change.Allowed : Change.Denied,
-                $"{what}: {Bound(before, none)} -> {Bound(after, none)}", was.Span, becomes.Span);
+                $"{what}: {word(before, none)} -> {word(after, none)}", was.Span, becomes.Span);
     }
 
     static Dictionary<string, ShownFile> ByPath(PolicyModel model)

@@ -38,6 +38,9 @@ public sealed record ShownFile(SourceSpan Span, string? Because, string Path, Sh
     /// </summary>
     public ulong? Rate { get; init; }
 
+    /// <summary>Operations a second of that disk; null for what the host gives.</summary>
+    public ulong? Operations { get; init; }
+
     public bool Optional { get; init; }
 
     public string Text => $"show {Path} for {AccessText.Format(Access)}";
@@ -98,6 +101,9 @@ public sealed record SystemCallRule(
 public sealed record DeviceRule(
     SourceSpan Span, string? Because, DeviceKind Kind, string? From, bool Writable, ulong? BytesPerSecond) : IRule
 {
+    /// <summary>Of the host's disk behind a block device; null for what the host gives.</summary>
+    public ulong? Operations { get; init; }
+
     public string Text => $"device {DeviceKinds.Names[(int)Kind]}{(From is null ? "" : " from " + From)}";
 }
 
