@@ -40,7 +40,8 @@ public sealed class StrangeHostTests
         string programs = StrangeHost.CopyOfPrograms();
         Outcome Run(string flags) => StrangeHost.WithKvm("666", 0, $$"""
             mkfifo "$2/go" && exec 4<>"$2/go" || exit 99
-            unshare -U bash -c 'read -r _ <&4; echo 0 >/proc/sys/user/max_user_namespaces && exec {{AsUser}} "$0" run {{flags}} -- echo hello' "$1" &
+            limit='echo 0 >/proc/sys/user/max_user_namespaces && exec {{AsUser}} "$0" run {{flags}} -- echo hello'
+            unshare -U bash -c 'read -r _ <&4; exec bash -c "$1" "$0"' "$1" "$limit" &
             until [ "$(readlink /proc/$!/ns/user)" != "$(readlink /proc/self/ns/user)" ]; do sleep 0.05; done
             echo "0 0 65536" >/proc/$!/uid_map && echo "0 0 65536" >/proc/$!/gid_map && echo >&4 && wait $!
             """, $"{programs}/sandbox", Case.NewFolder("go"));

@@ -1,7 +1,8 @@
 """What a VMM's filters allow is what guests need: all of it, at once. See RowTests.
 
-rows.py host POLICY COMMAND... runs COMMAND in a network of its own, with sockets for its streams, beside servers that the
-guest reaches. rows.py guest, in the guest, in a host folder that it may write to, asks for all that a guest can ask for."""
+rows.py host sockets|pipes COMMAND... runs COMMAND in a network of its own, with these for its streams, beside servers that the
+guest reaches. rows.py guest all|streams, in the guest, in a host folder that it may write to, asks for what a guest can ask
+for."""
 import ctypes
 import fcntl
 import mmap
@@ -20,7 +21,7 @@ HOST = "192.0.2.1"
 SERVED, LISTENED, DATAGRAMS = 8000, 8001, 8002
 
 
-def host(command):
+def host(kind, command):
     for words in (["link", "set", "lo", "up"], ["address", "add", f"{HOST}/32", "dev", "lo"]):
         subprocess.run(["ip", *words], check=True)
     server = socket.create_server((HOST, SERVED))
@@ -51,18 +52,23 @@ def host(command):
 
     for work in (serve, answer, visit):
         threading.Thread(target=work, daemon=True).start()
-    ours, theirs = socket.socketpair()
-    child = subprocess.Popen(command, stdin=theirs, stdout=theirs)
-    theirs.close()
+    if kind == "sockets":
+        ours, theirs = socket.socketpair()
+        child = subprocess.Popen(command, stdin=theirs, stdout=theirs)
+        theirs.close()
+        output = given = ours.fileno()
+    else:
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        output, given = child.stdout.fileno(), child.stdin.fileno()
     heard = b""
     asked = False
-    while data := ours.recv(65536):
+    while data := os.read(output, 65536):
         heard += data
         if b"go on\n" in heard and not asked:
-            # Late, so that the guest waits for it; then more than it takes at once.
+            # Late, so that the guest waits for it; then nothing is taken for a moment.
             asked = True
             time.sleep(0.5)
-            ours.sendall(b"line\n")
+            os.write(given, b"line\n")
             time.sleep(0.5)
     status = child.wait()
     if not heard.endswith(b"all of it\n"):
@@ -87,6 +93,8 @@ def files():
         os.fstatvfs(number)
         with mmap.mmap(number, 8192) as memory:
             memory[5] = 7
+            with open("/dev/zero", "rb", buffering=0) as zeros:
+                zeros.readinto(memoryview(memory)[4000:4200])
             memory.flush()
         with mmap.mmap(number, 8192, access=mmap.ACCESS_READ) as memory:
             os.write(sys.stderr.fileno(), memory[:0])
@@ -144,7 +152,7 @@ def network():
 
 
 def processes():
-    time.clock_getres(time.CLOCK_MONOTONIC)
+    time.clock_getres(time.CLOCK_PROCESS_CPUTIME_ID)
     os.getrandom(16)
     signal.signal(signal.SIGALRM, lambda *_: None)
     signal.setitimer(signal.ITIMER_REAL, 0.05)
@@ -173,9 +181,10 @@ def streams():
 
 
 if sys.argv[1] == "host":
-    host(sys.argv[2:])
-files()
-network()
-processes()
+    host(sys.argv[2], sys.argv[3:])
+if sys.argv[2] == "all":
+    files()
+    network()
+    processes()
 streams()
 print("all of it", flush=True)
