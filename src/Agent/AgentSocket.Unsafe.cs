@@ -4,38 +4,79 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Agent;
 
-/// <summary>The byte stream to the VMM.</summary>
+/// <summary>The byte stream to the VMM. Of what the device does not take at once, one frame waits here.</summary>
 sealed unsafe class AgentSocket : IDisposable
 {
     private readonly byte[] _frame = new byte[AgentFrame.HeaderSize + AgentFrame.MaximumPayload];
+    private int _sent, _length;
+
+    /// <param name="file">A connected stream; taken over.</param>
+    internal AgentSocket(FileDescriptor file)
+    {
+        File = file;
+        _ = fcntl(file.Value, F_SETFL, O_NONBLOCK);
+    }
 
     /// <exception cref="AgentException">There is no socket device, or nobody answers.</exception>
-    public AgentSocket()
+    public static AgentSocket Connect()
     {
         int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
             throw new AgentException(AgentStep.Order, errno);
-        File = new FileDescriptor(fd);
+        FileDescriptor file = new(fd);
         sockaddr_vm host = new() { svm_family = AF_VSOCK, svm_cid = VMADDR_CID_HOST, svm_port = AgentFrame.Port };
         int error = 0;
         // A moment passes between the driver's arrival and the device's.
-        if (!Patience.Until(() => (error = Connect(host)) == 0))
+        if (!Patience.Until(() => (error = Connect(fd, host)) == 0))
             throw new AgentException(AgentStep.Order, error);
+        return new AgentSocket(file);
     }
 
+    private static int Connect(int fd, sockaddr_vm host) => connect(fd, &host, (uint)sizeof(sockaddr_vm)) == 0 ? 0 : errno;
+
     public FileDescriptor File { get; }
+
+    /// <summary>Whether a frame is on its way, behind which no other can begin yet.</summary>
+    public bool IsBusy => _sent < _length;
+
+    /// <summary>Begins to send a frame, and does not wait. Only when none is on its way.</summary>
+    public void Begin(AgentFrameKind kind, ReadOnlySpan<byte> payload)
+    {
+        _sent = 0;
+        _length = AgentFrame.Write(kind, payload, _frame);
+        Continue();
+    }
+
+    /// <summary>Sends what the device takes now.</summary>
+    public void Continue()
+    {
+        while (IsBusy)
+        {
+            nint written = File.Write(_frame.AsSpan(_sent, _length - _sent));
+            if (written == -EAGAIN)
+                return;
+            if (written < 0 && written != -EINTR)
+                _length = 0; // the machine is being taken away
+            _sent += (int)Math.Max(written, 0);
+        }
+    }
+
+    /// <summary>Waits until the device has taken the frame that is on its way.</summary>
+    public void Finish()
+    {
+        while (IsBusy)
+        {
+            WaitFor(POLLOUT);
+            Continue();
+        }
+    }
 
     /// <summary>Sends one frame, and waits until the device has taken it.</summary>
     public void Send(AgentFrameKind kind, ReadOnlySpan<byte> payload)
     {
-        ReadOnlySpan<byte> rest = _frame.AsSpan(0, AgentFrame.Write(kind, payload, _frame));
-        while (!rest.IsEmpty)
-        {
-            nint written = File.Write(rest);
-            if (written < 0 && written != -EINTR)
-                return; // the machine is being taken away
-            rest = rest[(int)Math.Max(written, 0)..];
-        }
+        Finish();
+        Begin(kind, payload);
+        Finish();
     }
 
     /// <summary>
@@ -44,12 +85,16 @@ sealed unsafe class AgentSocket : IDisposable
     /// </summary>
     public void WaitUntilHeard()
     {
-        while (File.Read(_frame) is > 0 or -EINTR)
-        {
-        }
+        do
+            WaitFor(POLLIN);
+        while (File.Read(_frame) is > 0 or -EINTR or -EAGAIN);
     }
 
-    private int Connect(sockaddr_vm host) => connect(File.Value, &host, (uint)sizeof(sockaddr_vm)) == 0 ? 0 : errno;
+    private void WaitFor(short events)
+    {
+        pollfd one = new() { fd = File.Value, events = events };
+        poll(&one, 1, Timeout.Infinite);
+    }
 
     public void Dispose() => File.Dispose();
 }

@@ -16,7 +16,7 @@ static class Program
             GuestRoot.MountKernelFiles();
             AgentOrder order = GuestRoot.ReadOrder();
             GuestRoot.LoadModules(order.Modules);
-            using AgentSocket socket = new();
+            using AgentSocket socket = AgentSocket.Connect();
             try
             {
                 Run(order, socket);

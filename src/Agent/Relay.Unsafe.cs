@@ -6,7 +6,7 @@ namespace Sandbox.Agent;
 
 /// <summary>
 /// Moves bytes between the VMM and the program until the program has ended and what it wrote is gone. Input that the
-/// program does not take is held here, never more than the window.
+/// program does not take is held here, never more than the window. While the VMM takes no output, orders are heard.
 /// </summary>
 sealed unsafe class Relay(AgentSocket socket, Payload payload)
 {
@@ -19,6 +19,12 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
     private readonly byte[] _pending = new byte[AgentFrame.InputWindow];
     private readonly byte[] _buffer = new byte[AgentFrame.MaximumPayload];
     private int _pendingCount;
+
+    /// <summary>Bytes of input that the program took and the VMM does not know of yet.</summary>
+    private uint _taken;
+
+    /// <summary>Output and errors take turns.</summary>
+    private bool _errorsFirst;
     private bool _inputEnds;
     private bool _outputOpen = true, _errorOpen = payload.Error is not null;
 
@@ -29,31 +35,50 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
         pollfd* watched = stackalloc pollfd[Watched];
         while (status is null)
         {
-            watched[Vmm] = Watch(socket.File, POLLIN);
+            watched[Vmm] = Watch(socket.File, (short)(socket.IsBusy ? POLLIN | POLLOUT : POLLIN));
             watched[End] = Watch(payload.End, POLLIN);
-            watched[Output] = Watch(_outputOpen ? payload.Output : null, POLLIN);
-            watched[Error] = Watch(_errorOpen ? payload.Error : null, POLLIN);
+            watched[Output] = Watch(_outputOpen && !socket.IsBusy ? payload.Output : null, POLLIN);
+            watched[Error] = Watch(_errorOpen && !socket.IsBusy ? payload.Error : null, POLLIN);
             watched[Input] = Watch(_pendingCount > 0 ? payload.Input : null, POLLOUT);
             if (poll(watched, Watched, Milliseconds) < 0 && errno != EINTR)
                 throw new AgentException(AgentStep.Execute, errno);
-            if (watched[Vmm].revents != 0)
+            socket.Continue();
+            if ((watched[Vmm].revents & ~POLLOUT) != 0)
                 Listen();
             if (watched[Input].revents != 0)
                 Feed();
-            if (watched[Output].revents != 0)
-                _outputOpen = Move(payload.Output, AgentFrameKind.Output);
-            if (watched[Error].revents != 0)
-                _errorOpen = Move(payload.Error!, AgentFrameKind.Error);
+            Tell(watched[Output].revents != 0, watched[Error].revents != 0);
             status = Bury();
         }
         // What the program itself has written is in the pipes by now; what its orphans still write is not waited for.
-        while (_outputOpen && Move(payload.Output, AgentFrameKind.Output))
-        {
-        }
-        while (_errorOpen && Move(payload.Error!, AgentFrameKind.Error))
-        {
-        }
+        do
+            socket.Finish();
+        while (_outputOpen && Move(payload.Output, AgentFrameKind.Output));
+        do
+            socket.Finish();
+        while (_errorOpen && Move(payload.Error!, AgentFrameKind.Error));
         return status.Value;
+    }
+
+    /// <summary>Sends what there is for the VMM, as far as it takes it.</summary>
+    private void Tell(bool hasOutput, bool hasErrors)
+    {
+        if (_taken > 0 && !socket.IsBusy)
+        {
+            socket.Begin(AgentFrameKind.Taken, BitConverter.GetBytes(_taken));
+            _taken = 0;
+        }
+        _errorsFirst = !_errorsFirst;
+        for (int turn = 0; turn < 2; turn++)
+        {
+            bool errors = _errorsFirst == (turn == 0);
+            if (socket.IsBusy || !(errors ? hasErrors : hasOutput))
+                continue;
+            if (errors)
+                _errorOpen = Move(payload.Error!, AgentFrameKind.Error);
+            else
+                _outputOpen = Move(payload.Output, AgentFrameKind.Output);
+        }
     }
 
     private static pollfd Watch(FileDescriptor? file, short events) => new() { fd = file?.Value ?? -1, events = events };
@@ -69,12 +94,13 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
         return own;
     }
 
+    /// <summary>Only when no frame is on its way.</summary>
     /// <returns>False when nothing more comes, now or ever.</returns>
     private bool Move(FileDescriptor from, AgentFrameKind kind)
     {
         nint count = from.Read(_buffer);
         if (count > 0)
-            socket.Send(kind, _buffer.AsSpan(0, (int)count));
+            socket.Begin(kind, _buffer.AsSpan(0, (int)count));
         return count > 0;
     }
 
@@ -134,7 +160,7 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
         {
             _pending.AsSpan((int)written, _pendingCount - (int)written).CopyTo(_pending);
             _pendingCount -= (int)written;
-            socket.Send(AgentFrameKind.Taken, BitConverter.GetBytes((uint)written));
+            _taken += (uint)written;
         }
         // A terminal stays as long as its program.
         if (_inputEnds && _pendingCount == 0 && payload.Error is not null)

@@ -20,7 +20,6 @@ static partial class RuleTable
         Allow(Guest, SYS_getdents64, "lists of folders"),
         Allow(Guest, SYS_pread64, "contents of files"),
         Allow(Guest, SYS_lseek, "streams that are files; holes of files"),
-        Allow(Guest, SYS_fcntl, "a descriptor of its own for every mapping", [Int(1, F_DUPFD_CLOEXEC)]),
         Allow(Guest, SYS_fsync, "fsync(2) of the guest"),
         Allow(Guest, SYS_fdatasync, "fdatasync(2) of the guest"),
         Allow(Guest, SYS_syncfs, "sync(2) of the guest"),

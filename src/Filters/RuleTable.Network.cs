@@ -31,8 +31,6 @@ static partial class RuleTable
         ]),
         Network(Guest, SYS_ioctl, "how much of what was sent has not arrived", [Int(1, SIOCOUTQ)]),
         Network(Guest, SYS_epoll_ctl, "sockets come and go", [Int(1, EPOLL_CTL_ADD, EPOLL_CTL_DEL)]),
-        Network(Guest, SYS_epoll_create1, "the first socket is waited for", [Int(0, EPOLL_CLOEXEC)]),
-        Network(Guest, SYS_eventfd2, "the first socket is waited for", [Int(0, 0), Int(1, EFD_CLOEXEC | EFD_NONBLOCK)]),
     ];
 
     private static Rule Network(

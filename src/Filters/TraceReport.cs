@@ -37,7 +37,7 @@ sealed partial class TraceReport
             return;
         foreach (string line in lines)
             if (Started().Match(line) is { Success: true } started)
-                ReadVmm(threads, int.Parse(started.Groups[1].Value, CultureInfo.InvariantCulture));
+                ReadVmm(threads, (int)Number(started.Groups[1].Value));
         // What comes before the plan's walls is not filtered.
         int last = Array.FindLastIndex(
             lines, line => line.StartsWith("landlock_restrict_self(", StringComparison.Ordinal));
@@ -76,6 +76,7 @@ sealed partial class TraceReport
     [GeneratedRegex(@"^(\w+)\(([^)]*)")]
     private static partial Regex Call();
 
-    [GeneratedRegex(@"^clone3?\(.* = (\d+)$")]
+    // Versions of strace differ in how they write it.
+    [GeneratedRegex(@"^clone3?\(.* = (0x[0-9a-f]+|\d+)$")]
     private static partial Regex Started();
 }

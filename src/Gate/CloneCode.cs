@@ -4,8 +4,8 @@ using static Iced.Intel.AssemblerRegisters;
 namespace Sandbox.Gate;
 
 /// <summary>
-/// long clone_script(struct clone_args *, size_t, struct step *): clone3(2) for a child that shares the caller's memory
-/// and makes a list of system calls, and nothing else, until one of them is an execve.
+/// long clone_script(struct step *start, struct step *list): makes one call, clone3(2) or clone(2), for a child that shares
+/// the caller's memory and makes a list of system calls, and nothing else, until one of them is an execve.
 /// </summary>
 /// <remarks>
 /// A managed program has threads from its start, so that a forked child can run none of its code: a lock or the garbage
@@ -22,7 +22,7 @@ static class CloneCode
     /// <summary>The child's exit status when a step failed, or when the list ended without an execve.</summary>
     public const int Failed = 125;
 
-    private const int CloneThree = 435, ExitGroup = 231, LargestErrno = 4095;
+    private const int ExitGroup = 231, LargestErrno = 4095;
 
     public static byte[] Assemble()
     {
@@ -30,14 +30,21 @@ static class CloneCode
         Label child = c.CreateLabel("child"), next = c.CreateLabel("next"), failed = c.CreateLabel("failed");
         Label exit = c.CreateLabel("exit"), step = c.CreateLabel("step");
 
-        c.mov(r8, rdx);
-        c.mov(eax, CloneThree);
+        // The kernel keeps it for the child, which has no stack; clone takes five arguments.
+        c.mov(r9, rsi);
+        c.mov(rcx, rdi);
+        c.mov(rax, __qword_ptr[rcx + Number]);
+        c.mov(rdi, __qword_ptr[rcx + Arguments]);
+        c.mov(rsi, __qword_ptr[rcx + Arguments + 8]);
+        c.mov(rdx, __qword_ptr[rcx + Arguments + 16]);
+        c.mov(r10, __qword_ptr[rcx + Arguments + 24]);
+        c.mov(r8, __qword_ptr[rcx + Arguments + 32]);
         c.syscall();
         c.test(rax, rax);
         c.je(child);
         c.ret();
         c.Label(ref child);
-        c.mov(rbx, r8);
+        c.mov(rbx, r9);
         c.Label(ref step);
         c.mov(rax, __qword_ptr[rbx + Number]);
         c.test(rax, rax);

@@ -20,7 +20,7 @@ return 0;
 
 static void AddHostCode(GeneratedSource source)
 {
-    source.Add("Sandbox.Host", "CloneBytes", "long clone_script(struct clone_args *, size_t, struct step *).", CloneCode.Assemble(),
+    source.Add("Sandbox.Host", "CloneBytes", "long clone_script(struct step *start, struct step *list).", CloneCode.Assemble(),
         ("Number", CloneCode.Number), ("Arguments", CloneCode.Arguments), ("Result", CloneCode.Result),
         ("Tolerated", CloneCode.Tolerated), ("StepSize", CloneCode.StepSize), ("End", CloneCode.End),
         ("Failed", CloneCode.Failed));

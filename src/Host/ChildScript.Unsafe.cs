@@ -6,7 +6,7 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Host;
 
 /// <summary>
-/// A child process that makes a list of system calls, the last of which is an execve. Between clone3(2) and execve(2)
+/// A child process that makes a list of system calls, the last of which is an execve. Between clone and execve(2)
 /// it runs no code but the loop that makes them (sandbox-gate's clone_script): a managed program has other threads from
 /// its start, and what they hold is held for ever in a forked child. The list, and all that its arguments point to, lies
 /// in memory that the garbage collector does not know, and which the child shares until its execve.
@@ -39,6 +39,9 @@ public sealed unsafe class ChildScript : IDisposable
         public long Result;
         public long Tolerated;
     }
+
+    /// <summary>The steps' names, in their order; a hold's is futex.</summary>
+    public IEnumerable<string> Steps => _names.Take(_steps);
 
     /// <exception cref="HostException">No memory, or the host refuses an executable page.</exception>
     public ChildScript()
@@ -142,11 +145,36 @@ public sealed unsafe class ChildScript : IDisposable
             stack_size = StepBytes,
             cgroup = (ulong)Math.Max(cgroup, 0),
         };
-        var clone = (delegate* unmanaged<clone_args*, nuint, Step*, long>)_code.Address;
-        long result = clone(&arguments, (nuint)sizeof(clone_args), (Step*)_memory.Address);
+        long result = Clone(new Step { Number = SYS_clone3, A0 = (nint)(&arguments), A1 = sizeof(clone_args) });
+        // Filters of containers answer so, since they cannot see its flags.
+        if (result == -ENOSYS && (flags & CLONE_INTO_CGROUP) == 0)
+            result = CloneAsBefore(flags, &number);
         pid = (int)result;
         pidfd = result > 0 ? new FileDescriptor(number) : null;
         return result > 0 ? 0 : (int)result;
+    }
+
+    private long Clone(Step start)
+    {
+        var clone = (delegate* unmanaged<Step*, Step*, long>)_code.Address;
+        return clone(&start, (Step*)_memory.Address);
+    }
+
+    /// <summary>
+    /// By clone(2), which cannot clear the caller's signal handlers: the child has them, and every signal blocked, until its
+    /// list says otherwise.
+    /// </summary>
+    private long CloneAsBefore(long flags, int* number)
+    {
+        ulong all = ulong.MaxValue, before;
+        if (rt_sigprocmask(SIG_SETMASK, &all, &before) != 0)
+            return -errno;
+        long result = Clone(new Step
+        {
+            Number = SYS_clone, A0 = (nint)(flags | CLONE_VM | CLONE_PIDFD | CLONE_CHILD_CLEARTID | SIGCHLD),
+            A1 = (nint)(_memory.Address + StepBytes), A2 = (nint)number, A3 = (nint)_alive,
+        });
+        return rt_sigprocmask(SIG_SETMASK, &before, null) == 0 ? result : throw HostException.Last("rt_sigprocmask");
     }
 
     /// <summary>Waits until the child shares this memory no more: it has made its execve, or it has ended.</summary>

@@ -82,6 +82,15 @@ static unsafe class ThreadFilter
         }
     }
 
+    /// <summary>
+    /// The end of a thread whose filter has no call for one: stays until the process ends. Returns where no filter is on.
+    /// </summary>
+    public static void Stay()
+    {
+        if (s_isOn)
+            Thread.Sleep(Timeout.Infinite);
+    }
+
     private static ReadOnlySpan<byte> Of(GuestNeeds needs) => needs switch
     {
         GuestNeeds.None => NeedingNoneFilter.Bytes,

@@ -10,6 +10,8 @@ public sealed class DiskRateTests
 {
     const int Rate = 1 << 20;
 
+    const string RateText = "1048576";
+
     /// <summary>In seconds, at the rate.</summary>
     const int Size = 4;
 
@@ -23,7 +25,7 @@ public sealed class DiskRateTests
         Native.Run(["dd", $"of={path}", "oflag=nocache", "conv=notrunc,fdatasync", "count=0", "status=none"], "/").Ended(0);
     }
 
-    string Policy(string host, string more = "")
+    string Policy(string host, string more = "", string rate = $"rate: {RateText}")
     {
         string file = Path.Combine(_folder, "policy.yaml");
         File.WriteAllText(file, $$"""
@@ -32,7 +34,7 @@ public sealed class DiskRateTests
             {{more}}
             files:
               show:
-                - {path: /data, from: {{host}}, rate: {{Rate}}, because: a test}
+                - {path: /data, from: {{host}}, {{rate}}, because: a test}
             """);
         return file;
     }
@@ -58,6 +60,21 @@ public sealed class DiskRateTests
         SandboxRun.Run(["--policy", Policy(_folder), "--timeout", "100s"], ["cat", "/data/input"]).Ended(0);
         // The bucket of a moment is full at first.
         Assert.True(clock.Elapsed > TimeSpan.FromSeconds(Size - 1), $"{Size} MiB in {clock.Elapsed}");
+    }
+
+    /// <summary>A file that was just opened is read ahead of from its beginning only: each of these is one operation.</summary>
+    [Fact]
+    public void A_guest_reads_no_more_often_than_its_operations()
+    {
+        Need();
+        MakeFile("input");
+        Assert.SkipUnless(LiesOnDisk(), "the folder lies on no disk");
+        const int operations = 2, reads = 20;
+        var clock = Stopwatch.StartNew();
+        SandboxRun.Run(["--policy", Policy(_folder, rate: $"operations: {operations}"), "--timeout", "100s"], ["sh", "-c",
+            $"for i in $(seq {reads}); do dd if=/data/input of=/dev/null bs=4k count=1 skip=$((i * 50)) status=none; done"]).Ended(0);
+        // The bucket of a moment is full at first, and the kernel rounds up.
+        Assert.True(clock.Elapsed > TimeSpan.FromSeconds(reads / operations / 2), $"{reads} reads in {clock.Elapsed}");
     }
 
     bool LiesOnDisk() => Native.Run(["sh", "-c", $"[ -e /sys/dev/block/$(stat -c %Hd:%Ld {_folder}) ]"], "/").Status == 0;

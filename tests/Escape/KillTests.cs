@@ -6,7 +6,7 @@ namespace Sandbox.Escape;
 /// <summary>SIGKILL for the supervisor or the VMM at any moment of a run: nothing is left of it.</summary>
 public sealed class KillTests
 {
-    static readonly string[] s_command = [World.Sandbox, "run", "--", "sh", "-c", "sleep 0.1; echo done"];
+    static readonly string[] s_program = ["--", "sh", "-c", "sleep 0.1; echo done"];
 
     [Theory]
     [InlineData(false)]
@@ -15,14 +15,18 @@ public sealed class KillTests
     {
         World.Need();
         string folder = World.Current.NewFolder();
-        TimeSpan usual = Enumerable.Range(0, 5).Select(_ => World.Start(s_command, folder).Wall).Order().ElementAt(2);
+        using var log = new KilledLog();
+        string[] command = [World.Sandbox, "run", .. s_program];
+        TimeSpan usual = Enumerable.Range(0, 5).Select(_ => World.Start(command, folder).Wall).Order().ElementAt(2);
         int seed = Environment.TickCount, early = 0, late = 0;
         var random = new Random(seed);
         for (int round = 0; round < Scale.Of(150, 20); round++)
         {
             TimeSpan moment = usual * random.NextDouble() * 1.2;
             bool hit = false;
-            Outcome outcome = World.Start(s_command, folder, null, child => hit = Kill(child, vmm, moment));
+            // Every other one keeps a log, on which they all write.
+            string[] killed = round % 2 == 0 ? command : [World.Sandbox, "run", "--policy", log.Policy, .. s_program];
+            Outcome outcome = log.Start(killed, folder, child => hit = Kill(child, vmm, moment));
             string what = $"seed {seed}, round {round}, killed after {moment.TotalMilliseconds:F1} ms\n{outcome}";
             Assert.False(outcome.TimedOut, what);
             Assert.True(outcome.Left.Count == 0, $"left: {string.Join(", ", outcome.Left)}; {what}");
@@ -38,6 +42,7 @@ public sealed class KillTests
         Assert.True(early > 0, $"seed {seed}: no kill came before the guest's end ({late} came too late)");
         World.AssertNoMounts();
         AssertNothingIsKnown(folder);
+        log.AssertProved(folder);
     }
 
     [Fact]

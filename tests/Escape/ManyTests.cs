@@ -49,6 +49,7 @@ public sealed class ManyTests
     {
         Assert.Empty(Directory.GetFileSystemEntries(folder));
         World.AssertNoMounts();
+        Assert.Empty(ControlGroups.Abandoned());
     }
 
     /// <summary>Keys and keyrings that count for this user, as the kernel tells: proc_keys(5).</summary>
@@ -87,10 +88,16 @@ public sealed class ManyTests
         // Other tests of this process come and go with sockets and pipes.
         static int Held() => Directory.GetFiles("/proc/self/fd").Select(file => new FileInfo(file).LinkTarget ?? "")
             .Count(target => target is "/dev/kvm" or "anon_inode:[pidfd]" || target.StartsWith("pidfd", StringComparison.Ordinal));
+        // Each launch has a page of machine code in memory of no file, where the runtime's own is in files.
+        static long CodeBytes() => File.ReadLines("/proc/self/maps").Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            .Where(fields => fields is [_, "r-xp", _, "00:00", "0"]).Select(fields => fields[0].Split('-'))
+            .Sum(range => Convert.ToInt64(range[1], 16) - Convert.ToInt64(range[0], 16));
         Once();
-        int held = Held();
-        for (int i = 0; i < Scale.Of(1000, 100); i++)
+        int held = Held(), rounds = Scale.Of(1000, 100);
+        long code = CodeBytes();
+        for (int i = 0; i < rounds; i++)
             Once();
         Assert.Equal(held, Held());
+        Assert.True(CodeBytes() - code < rounds * 1024L, $"{CodeBytes() - code} bytes of code more after {rounds} launches");
     }
 }

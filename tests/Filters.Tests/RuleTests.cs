@@ -53,25 +53,31 @@ public class RuleTests
             }
     }
 
-    [Fact]
-    public void OneOtherBitThatCountsIsStopped()
+    [Theory]
+    [MemberData(nameof(Filters))]
+    public void OneOtherBitThatCountsIsStopped(string name)
     {
-        Filter widest = Filter.Of(GuestNeeds.All);
-        byte[] program = s_programs[widest.Name];
-        int stopped = 0;
-        foreach (Rule rule in widest.Rules)
+        Filter filter = Named(name);
+        byte[] program = s_programs[name];
+        foreach (Rule rule in filter.Rules)
+        {
+            int stopped = 0;
             foreach (var combination in rule.Combinations())
                 foreach ((Condition condition, _) in combination)
                     foreach (ulong bit in BitsOf(condition.Mask).Concat(BitsOf(~condition.Mask)))
                     {
                         ulong[] arguments = Arguments(combination);
                         arguments[condition.Argument] ^= bit;
-                        CallEnd expected = Expected(widest.Rules, rule.Number, arguments);
+                        CallEnd expected = Expected(filter.Rules, rule.Number, arguments);
                         Assert.True(FilteredChild.Try(program, rule.Number, arguments) == expected,
                             $"{rule.Name}, {rule.Reason}: not {expected}: {string.Join(' ', arguments.Select(a => $"{a:x}"))}");
                         stopped += expected == CallEnd.Stopped ? 1 : 0;
                     }
-        Assert.True(stopped > 100, $"only {stopped} perturbations mattered");
+            // What a wider row of the same call allows anyway, no perturbation can stop.
+            bool counts = rule.Conditions.Length > 0
+                && !filter.Rules.Any(other => other.Number == rule.Number && other.Conditions.Length == 0);
+            Assert.True(stopped > 0 || !counts, $"{rule.Name}, {rule.Reason}: no perturbation mattered");
+        }
     }
 
     [Theory]
@@ -142,23 +148,26 @@ public class RuleTests
             Assert.DoesNotContain(number, alone);
     }
 
-    /// <summary>Raise none of these without a reason: 24 or so are the runtime's own, which every thread needs.</summary>
+    /// <summary>
+    /// Raise none of these without a reason: 24 or so are the runtime's own, which every thread needs. Fewer than 27 for a
+    /// thread that does nothing but run a vCPU, and than 50 for all others that answer no call of a guest's.
+    /// </summary>
     [Theory]
     [InlineData(nameof(ThreadRole.Main), 29)]
     [InlineData(nameof(ThreadRole.Channel), 30)]
     [InlineData(nameof(ThreadRole.Timers), 28)]
     [InlineData(nameof(ThreadRole.Streams), 31)]
     [InlineData(nameof(ThreadRole.Finalizers), 24)]
-    [InlineData(nameof(ThreadRole.Vcpu), 29)]
+    [InlineData(nameof(ThreadRole.Vcpu), 26)]
     [InlineData(nameof(ThreadRole.Device), 44)]
     public void FewCallsAreAllowed(string role, int most) =>
         Assert.InRange(CallsOf(Named(role)), 10, most);
 
     [Theory]
-    [InlineData(nameof(GuestNeeds.None), 61)]
-    [InlineData(nameof(GuestNeeds.Writing), 72)]
-    [InlineData(nameof(GuestNeeds.Network), 66)]
-    [InlineData(nameof(GuestNeeds.All), 77)]
+    [InlineData(nameof(GuestNeeds.None), 60)]
+    [InlineData(nameof(GuestNeeds.Writing), 71)]
+    [InlineData(nameof(GuestNeeds.Network), 63)]
+    [InlineData(nameof(GuestNeeds.All), 74)]
     public void AGuestThreadHasItsGuestsCallsOnTop(string needs, int most) =>
         Assert.InRange(CallsOf(Filter.Of(Enum.Parse<GuestNeeds>(needs)), Filter.Of(ThreadRole.Guest)), 10, most);
 

@@ -32,18 +32,21 @@ public sealed class DiskRatesTests : IDisposable
     }
 
     /// <summary>Of a machine with these disks, each behind its own name.</summary>
-    DiskRates? Of(params (bool InMemory, ulong? Rate)[] disks)
+    DiskRates? Of(params (bool InMemory, ulong? Rate)[] disks) =>
+        WithOperations([.. disks.Select(disk => (disk.InMemory, disk.Rate, (ulong?)null))]);
+
+    DiskRates? WithOperations(params (bool InMemory, ulong? Rate, ulong? Operations)[] disks)
     {
         PolicyModel standard = PolicyOpener.Load(MachinePlanBuilder.DefaultPolicy);
         PolicyModel policy = standard with
         {
             Devices = [.. disks.Select((disk, i) =>
-                new DeviceRule(standard.Devices[0].Span, null, DeviceKind.Block, $"/disk{i}", true, disk.Rate))],
+                new DeviceRule(standard.Devices[0].Span, null, DeviceKind.Block, $"/disk{i}", true, disk.Rate, disk.Operations))],
         };
         RunOptions options = new() { Arguments = ["/init"], Machine = new() { Kernel = "vmlinuz", CommandLine = "" } };
         PlannedLaunch launch = MachinePlanBuilder.Build(options, policy, new FakeHost().Facts, 0);
         FileDescriptor[] descriptors = [.. launch.Grants.Select(_ => _inMemory)];
-        foreach ((GuestDisk disk, (bool inMemory, _)) in launch.Plan.Machine!.Disks.Zip(disks))
+        foreach ((GuestDisk disk, (bool inMemory, _, _)) in launch.Plan.Machine!.Disks.Zip(disks))
             descriptors[disk.Descriptor] = inMemory ? _inMemory : _onDisk;
         return DiskRates.Of(launch, [], descriptors);
     }
@@ -70,6 +73,15 @@ public sealed class DiskRatesTests : IDisposable
         Disk();
         Assert.Null(Of((false, 500), (false, null)));
         Assert.NotNull(Of((false, 500), (true, null)));
+    }
+
+    /// <summary>Each of the two rates for itself.</summary>
+    [Fact]
+    public void OperationsOnOneDiskAddUpAsBytesDo()
+    {
+        HostDisk disk = Disk();
+        Assert.Equal([new DiskRate(disk, 0, 30)], WithOperations((false, 500, 10), (false, null, 20))!.Rates);
+        Assert.Equal([new DiskRate(disk, 1200, 0)], WithOperations((false, 500, 10), (false, 700, null))!.Rates);
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
+using Sandbox.Host;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Tests.Jail.Facts;
 using Xunit;
@@ -98,6 +99,30 @@ public partial class SecurityTableTests
         "seccomp filter" => "seccomp",
         _ => wall.Replace("namespace", "ns", StringComparison.Ordinal),
     };
+
+    /// <summary>The list of steps is the list of system calls that a VMM's process makes before it is one.</summary>
+    [Fact]
+    public void TheOrderOfTheJailIsTheScripts()
+    {
+        Assert.SkipUnless(JailScript.HostHasKeys, "this kernel keeps no keys");
+        using ChildScript script = new();
+        JailScript.Write(script, JailWalls.All, JailWalls.All, new JailDescriptors(11, 12, 13, 14), "/sandbox-vmm", group: null);
+        string[] told = [.. Text("SECURITY.md").Split('\n').SkipWhile(line => line != "Its process makes these system calls, in this order:").Skip(2)
+            .TakeWhile(line => line.Length > 0).SelectMany(line => StepName().Matches(line)).Select(step => step.Groups[1].Value)];
+        Assert.Equal(WithoutRepetitions(script.Steps), told);
+    }
+
+    static List<string> WithoutRepetitions(IEnumerable<string> steps)
+    {
+        List<string> all = [];
+        foreach (string step in steps)
+            if (all.LastOrDefault() != step)
+                all.Add(step);
+        return all;
+    }
+
+    [GeneratedRegex("`([^`]+)`")]
+    private static partial Regex StepName();
 
     [GeneratedRegex(@"`(\w+Tests)\.(\w+)`")]
     private static partial Regex TestName();

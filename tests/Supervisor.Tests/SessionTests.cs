@@ -94,7 +94,7 @@ public class SessionTests
         using var fake = new FakeVmm(script);
         using VmmProcess vmm = StartVmm(fake.Program);
         using SignalForwarder signals = SignalForwarder.Start(vmm, null);
-        var session = new Session(vmm, Plan, signals) { Services = new VsockServices("/nowhere/guest.sock") };
+        var session = new Session(vmm, Plan, signals) { Services = new VsockServices(VsockServicesTests.Rule("/nowhere/guest.sock")) };
         Assert.IsType<Outcome.Ended>(session.Run([]));
         // ENOENT, and the number of the request.
         Assert.Equal("0100000006000000" + "0000000002000000" + "0900000000000000" + "0000000000000000", fake.Read("answer"));

@@ -1,5 +1,4 @@
 using System.Net.Sockets;
-using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Launch;
 using Xunit;
 
@@ -13,8 +12,7 @@ public sealed class VsockListenerTests : IDisposable
 
     public void Dispose() => _folder.Delete(recursive: true);
 
-    static VsockListener Open(string path) => VsockListener.Open(
-        new DeviceRule(new SourceSpan(new SourceText("p.yaml", ""), 1, 1, 1), null, DeviceKind.Vsock, path, false, null));
+    static VsockListener Open(string path) => VsockListener.Open(VsockServicesTests.Rule(path));
 
     [Fact]
     public void ItIsItsMakersAloneAndGoesWithTheGuest()

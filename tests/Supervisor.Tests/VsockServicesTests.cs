@@ -1,7 +1,10 @@
 using System.Net.Sockets;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.Tests.Audit;
 using Xunit;
 
 namespace Sandbox.Supervisor.Tests;
@@ -9,9 +12,13 @@ namespace Sandbox.Supervisor.Tests;
 public sealed class VsockServicesTests : IDisposable
 {
     readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("vsock-");
+    readonly DecisionList _decisions = new();
     readonly VsockServices _services;
 
-    public VsockServicesTests() => _services = new VsockServices(Place);
+    public VsockServicesTests() => _services = new VsockServices(Rule(Place), _decisions);
+
+    internal static DeviceRule Rule(string path) =>
+        new(new SourceSpan(new SourceText("p.yaml", ""), 1, 1, 1), null, DeviceKind.Vsock, path, false, null);
 
     string Place => Path.Combine(_folder.FullName, "s");
 
@@ -96,5 +103,25 @@ public sealed class VsockServicesTests : IDisposable
         while (error == 0 && taken.Count < 100);
         Assert.Equal(Libc.EAGAIN, error);
         taken.ForEach(socket => socket?.Dispose());
+    }
+
+    [Fact]
+    public void EachConnectionIsRecordedAsItWasDecided()
+    {
+        using Socket listener = Listen(Place + "_80");
+        using (Ask(80).Socket)
+            Assert.Equal(Libc.ENOENT, Ask(81).Error);
+        Assert.Equal([("connect vsock 2:80", true, "allowed"), ("connect vsock 2:81", false, "denied ENOENT")],
+            _decisions.Records.Select(record => (record.Request, record.Allowed, record.Result)));
+        Assert.All(_decisions.Records, record => Assert.Equal(Place, Assert.IsType<DeviceRule>(record.Rule).From));
+    }
+
+    [Fact]
+    public void WhatCannotBeRecordedIsNotConnected()
+    {
+        using Socket listener = Listen(Place + "_80");
+        _decisions.HasRoom = false;
+        Assert.Equal((Libc.EAGAIN, null), Ask(80));
+        Assert.False(listener.Poll(0, SelectMode.SelectRead));
     }
 }

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.LifeCycle;
 using Sandbox.Vmm;
@@ -122,7 +123,8 @@ sealed unsafe class ChannelTarget : FuzzTarget
         CountQuestion question = new(record, static _ => true, static _ => 0);
         if (isAsked)
             question.Ask();
-        VsockServices services = new("/nowhere/guest.sock");
+        DeviceRule rule = new(default, null, DeviceKind.Vsock, "/nowhere/guest.sock", Writable: false, BytesPerSecond: null);
+        VsockServices services = new(rule);
         bool understood = false;
         for (int i = 0; i < MaximumPackets && !reader.IsAtEnd; i++)
         {

@@ -72,7 +72,8 @@ sealed unsafe class AuditTrail : IDecisionSink, IDisposable
         if (_section.Records(AuditEvents.Lifecycle))
             _log.Append([AuditEvent.Start(_run, launch.Plan)]);
         _writer.Start();
-        if (_socket is null)
+        // A guest with a kernel of its own is decided about here alone.
+        if (_socket is null || launch.Plan.Audit is null)
             return;
         _check = new DecisionCheck(launch.Plan, launch.PathRules, launch.SystemCallRules);
         _reader = new Thread(Read, 256 << 10) { IsBackground = true, Name = "audit records" };

@@ -50,12 +50,18 @@ static class KvmDiagnosis
             $"this is a virtual machine that offers no virtualization: switch on nested virtualization for it, or use a kernel with paravirtual KVM; in a container, pass the device in (--device {KvmFacts.Device})",
         ENOENT or ENODEV or ENXIO =>
             "switch virtualization (Intel VT-x or AMD-V, also called SVM) on in the BIOS, then: sudo modprobe kvm_intel or kvm_amd",
-        EACCES or EPERM when facts.Node is (uint mode, uint group) && (group == 0 || (mode & 0x30) != 0x30) =>
-            $"let the kvm group use it: sudo chgrp kvm {KvmFacts.Device} && sudo chmod g+rw {KvmFacts.Device}; then join the group: sudo usermod -aG kvm \"$USER\", and log in again",
-        EACCES or EPERM => "join the kvm group: sudo usermod -aG kvm \"$USER\", and log in again",
+        EACCES or EPERM => HowToBeLetIn(facts.Node),
         EBUSY => "another hypervisor holds the CPU's virtualization: stop it",
         _ => "look at the kernel's log: sudo dmesg | grep -i kvm",
     };
+
+    /// <summary>The remedy for who may not open the device.</summary>
+    /// <param name="node">Its permission bits and group, where they are known.</param>
+    public static string HowToBeLetIn((uint Mode, uint Group)? node) =>
+        node is (uint mode, uint group) && (group == 0 || (mode & 0x30) != 0x30)
+            ? $"let the kvm group use it: sudo chgrp kvm {KvmFacts.Device} && sudo chmod g+rw {KvmFacts.Device}; "
+                + "then join the group: sudo usermod -aG kvm \"$USER\", and log in again"
+            : $"join its group: sudo usermod -aG \"$(stat -c %G {KvmFacts.Device})\" \"$USER\", and log in again";
 
     static string HowToCreate(int error) => error switch
     {

@@ -62,7 +62,8 @@ sealed record KvmFacts
         }
     }
 
-    static unsafe (uint, uint)? NodeOf(string path)
+    /// <summary>Permission bits and group of a file; null without.</summary>
+    public static unsafe (uint Mode, uint Group)? NodeOf(string path)
     {
         stat status;
         fixed (byte* name = System.Text.Encoding.UTF8.GetBytes(path + '\0'))

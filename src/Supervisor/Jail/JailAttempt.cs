@@ -23,14 +23,16 @@ sealed class JailAttempt : IDisposable
     public FileDescriptor Pidfd { get; }
 
     /// <summary>Does not wait for the jail: that takes about as long as the caller has other things to do.</summary>
+    /// <param name="wanted">Those that are to be built, and those that the host refuses.</param>
     /// <returns>0, or a negative error number when there is no process.</returns>
     /// <exception cref="HostException">The host has no memory left.</exception>
     public static int TryStart(
-        JailWalls walls, in JailDescriptors descriptors, string program, GuestGroup? group, out JailAttempt? attempt)
+        JailWalls walls, JailWalls wanted, in JailDescriptors descriptors, string program, GuestGroup? group,
+        out JailAttempt? attempt)
     {
         attempt = null;
         ChildScript script = new();
-        JailScript.Write(script, walls, descriptors, program, group);
+        JailScript.Write(script, walls, wanted, descriptors, program, group);
         int error = script.Start(
             JailScript.CloneFlags(walls, group), group?.Into?.Value ?? -1, out int pid, out FileDescriptor? pidfd);
         if (error != 0)

@@ -33,9 +33,12 @@ static unsafe class JailScript
         (walls.HasFlag(JailWalls.User) ? CLONE_NEWUSER : 0L) | (walls.HasFlag(JailWalls.Pid) ? CLONE_NEWPID : 0L)
         | (group?.Into is null ? 0L : CLONE_INTO_CGROUP);
 
+    /// <param name="wanted">
+    /// Where capabilities are among these alone, the bounding set cannot be emptied; those that the process has go all the same.
+    /// </param>
     /// <param name="descriptors">All numbers above those that they get in the VMM.</param>
     public static void Write(
-        ChildScript script, JailWalls walls, in JailDescriptors descriptors, string program, GuestGroup? group)
+        ChildScript script, JailWalls walls, JailWalls wanted, in JailDescriptors descriptors, string program, GuestGroup? group)
     {
         // The supervisor's death is the VMM's end, from here on.
         script.Add("prctl PR_SET_PDEATHSIG", SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
@@ -58,7 +61,7 @@ static unsafe class JailScript
             LockCapabilities(script);
         if (walls.HasFlag(JailWalls.OwnUser))
             BecomeUser(script, VmmUser.Of(Environment.ProcessId));
-        if (walls.HasFlag(JailWalls.Capabilities))
+        if (wanted.HasFlag(JailWalls.Capabilities))
             DropCapabilities(script);
         Execute(script, walls, program);
     }

@@ -73,13 +73,18 @@ sealed class JailedProgram : IDisposable
 
     /// <summary>
     /// What to try, best first. Root of a container has no other users to give. Without user namespaces root can build
-    /// everything else; nobody else can build any namespace, nor drop what he does not have.
+    /// everything else, unless a container keeps the rights to that; nobody else can build any namespace, nor lock what he
+    /// does not have.
     /// </summary>
     public static IEnumerable<JailWalls> Ladder(JailWalls wanted, bool isRoot)
     {
         JailWalls bare = wanted & ~JailWalls.Namespaces & ~JailWalls.OwnUser;
         JailWalls[] steps = isRoot
-            ? [wanted, wanted & ~JailWalls.OwnUser, wanted & ~JailWalls.User, wanted & ~(JailWalls.User | JailWalls.OwnUser), bare]
+            ?
+            [
+                wanted, wanted & ~JailWalls.OwnUser, wanted & ~JailWalls.User, wanted & ~(JailWalls.User | JailWalls.OwnUser), bare,
+                bare & ~JailWalls.Capabilities,
+            ]
             : [wanted & ~JailWalls.OwnUser, bare & ~JailWalls.Capabilities];
         return steps.Distinct();
     }
@@ -127,7 +132,7 @@ sealed class JailedProgram : IDisposable
                 _retry = false;
             else
                 _walls = _attempts.Dequeue();
-            int error = JailAttempt.TryStart(_walls, _descriptors, _program, _group, out _building);
+            int error = JailAttempt.TryStart(_walls, _wanted, _descriptors, _program, _group, out _building);
             if (error == 0)
             {
                 Pid = _building!.Pid;
@@ -158,7 +163,7 @@ sealed class JailedProgram : IDisposable
 
     /// <summary>Whether it was the group that could not be entered. clone3 fails for namespaces with other errors.</summary>
     bool IsOfGroup(string step, int errno) => step is JailScript.EnterGroupStep
-        || (step is CloneStep && _group!.Into is not null && errno is EACCES or EBUSY or EOPNOTSUPP or ENODEV or ENOENT);
+        || (step is CloneStep && _group!.Into is not null && errno is EACCES or EBUSY or EOPNOTSUPP or ENODEV or ENOENT or ENOSYS);
 
     static string? AdviceFor(int error) => error switch
     {

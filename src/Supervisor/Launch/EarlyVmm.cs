@@ -1,5 +1,6 @@
 using System.Globalization;
 using Sandbox.Host;
+using Sandbox.Supervisor.Doctor;
 using Sandbox.Supervisor.Jail;
 using static Sandbox.Host.Libc;
 
@@ -86,7 +87,7 @@ sealed class EarlyVmm : IDisposable
         int error = FileDescriptor.TryOpen(KvmDevice, O_RDWR, 0, out FileDescriptor? kvm);
         return error == 0 ? kvm! : throw new HostException(-error, "open", KvmDevice, error switch
         {
-            -EACCES or -EPERM => "join the kvm group (sudo usermod -aG kvm \"$USER\") and log in again",
+            -EACCES or -EPERM => KvmDiagnosis.HowToBeLetIn(KvmFacts.NodeOf(KvmDevice)),
             _ => "run sandbox doctor to see what is missing",
         });
     }

@@ -97,7 +97,7 @@ static class Launcher
             {
                 State = state,
                 Counts = opened.Counts,
-                Services = opened.Services,
+                Services = opened.Services(audit),
                 WhenStaying = options.MustBeFound
                     ? null
                     : () => Publish(state, options, policy, launch, watched, expected ?? ExpectedJail.Of(watched, launch, given)),

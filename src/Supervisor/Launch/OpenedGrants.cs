@@ -1,5 +1,6 @@
 using Sandbox.Host;
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Images;
 using Sandbox.Supervisor.Machine;
@@ -32,7 +33,8 @@ sealed class OpenedGrants : IDisposable
     public ResultFile? Result { get; private set; }
 
     /// <summary>What a machine guest's connections lead to; null where its policy gives no path.</summary>
-    public VsockServices? Services => _vsock is null ? null : new VsockServices(_vsock.Path);
+    /// <param name="decisions">Hears of each connection; null for nobody.</param>
+    public VsockServices? Services(IDecisionSink? decisions) => _vsock is null ? null : new VsockServices(_vsock.Rule, decisions);
 
     /// <summary>Where the VMM writes what it has counted, once opened.</summary>
     public FileDescriptor? Counts { get; private set; }

@@ -14,20 +14,18 @@ sealed unsafe class VsockListener : IDisposable
     /// <summary>Clients that wait to be taken.</summary>
     const int Backlog = 16;
 
-    readonly string _path;
-
-    VsockListener(FileDescriptor socket, string path)
+    VsockListener(FileDescriptor socket, DeviceRule rule)
     {
         Socket = socket;
-        _path = path;
+        Rule = rule;
     }
 
     public FileDescriptor Socket { get; }
 
-    /// <summary>What it is bound to.</summary>
-    public string Path => _path;
+    /// <summary>Names the path that it is bound to.</summary>
+    public DeviceRule Rule { get; }
 
-    /// <param name="rule">The policy's, which names the path.</param>
+    /// <param name="rule">The policy's.</param>
     /// <exception cref="UsageException">There cannot be a socket at this path.</exception>
     public static VsockListener Open(DeviceRule rule)
     {
@@ -50,7 +48,7 @@ sealed unsafe class VsockListener : IDisposable
         if (error == 0 && listen(file.Value, Backlog) != 0)
             error = errno;
         if (error == 0)
-            return new VsockListener(file, path);
+            return new VsockListener(file, rule);
         file.Dispose();
         throw Refused(rule, error == EADDRINUSE
             ? "is there already; name another, or remove it"
@@ -83,7 +81,7 @@ sealed unsafe class VsockListener : IDisposable
 
     public void Dispose()
     {
-        File.Delete(_path);
+        File.Delete(Rule.From!);
         Socket.Dispose();
     }
 }

@@ -1,6 +1,8 @@
 using System.Text;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.Network;
 using static Sandbox.Host.Libc;
 
@@ -11,8 +13,9 @@ namespace Sandbox.Supervisor.Launch;
 /// the one by which the host reaches the guest. That this socket is there, and this user's, is the permission. The VMM
 /// may have fallen to its guest: all that it can choose is a number.
 /// </summary>
-/// <param name="path">The policy's, of the listening socket.</param>
-sealed unsafe class VsockServices(string path)
+/// <param name="rule">The policy's, which names the path of the listening socket.</param>
+/// <param name="decisions">Hears of each connection before it is made; null for nobody.</param>
+sealed unsafe class VsockServices(DeviceRule rule, IDecisionSink? decisions = null)
 {
     readonly RequestRate _rate = new(NetworkChannel.RequestsPerSecond);
 
@@ -31,40 +34,55 @@ sealed unsafe class VsockServices(string path)
         };
     }
 
-    /// <summary>
-    /// Connects without waiting. The name is looked up once, following no link at its end, and what it then leads to is
-    /// what is judged and connected to: who can make names beside the listening socket must not lead root elsewhere.
-    /// </summary>
-    /// <returns>0 or an error number.</returns>
+    /// <returns>0 or an error number; EAGAIN also for what cannot be recorded now.</returns>
     int Connect(uint port, out FileDescriptor? connected)
     {
         connected = null;
-        int error = FileDescriptor.TryOpen($"{path}_{port}", O_PATH | O_NOFOLLOW, 0, out FileDescriptor? place);
-        if (error != 0)
-            return -error;
+        long began = HostClock.MonotonicNanoseconds();
+        int error = Find(port, out FileDescriptor? place);
         using (place)
         {
-            error = place!.GetStatus(out stat status);
-            if (error != 0)
-                return -error;
-            if (!S_ISSOCK(status.st_mode))
-                return ENOTSOCK;
-            if (status.st_uid != geteuid())
-                return EACCES;
-            sockaddr_un address = new() { sun_family = AF_UNIX };
-            Encoding.ASCII.GetBytes($"/proc/self/fd/{place.Value}", new Span<byte>(address.sun_path, sizeof(sockaddr_un) - sizeof(ushort)));
-            int number = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-            if (number < 0)
-                return errno;
-            FileDescriptor file = new(number);
-            if (connect(number, &address, (uint)sizeof(sockaddr_un)) == 0)
-            {
-                connected = file;
-                return 0;
-            }
-            error = errno;
-            file.Dispose();
-            return error;
+            string result = error == 0 ? "allowed" : $"denied {Errno.Name(error)}";
+            if (decisions?.Record(new DecisionRecord(
+                $"connect vsock 2:{port}", error == 0, result, rule, Process: 0, HostClock.MonotonicNanoseconds() - began)) == false)
+                return EAGAIN;
+            return error == 0 ? Connect(place!, out connected) : error;
         }
+    }
+
+    /// <summary>
+    /// The name is looked up once, following no link at its end, and what it then leads to is what is judged and connected
+    /// to: who can make names beside the listening socket must not lead root elsewhere.
+    /// </summary>
+    /// <returns>0 or an error number, for what is no permission.</returns>
+    int Find(uint port, out FileDescriptor? place)
+    {
+        int error = FileDescriptor.TryOpen($"{rule.From}_{port}", O_PATH | O_NOFOLLOW, 0, out place);
+        if (error == 0)
+            error = place!.GetStatus(out stat status) is var failed and not 0 ? failed
+                : !S_ISSOCK(status.st_mode) ? -ENOTSOCK
+                : status.st_uid != geteuid() ? -EACCES : 0;
+        return -error;
+    }
+
+    /// <summary>Connects without waiting.</summary>
+    /// <returns>0 or an error number.</returns>
+    static int Connect(FileDescriptor place, out FileDescriptor? connected)
+    {
+        connected = null;
+        sockaddr_un address = new() { sun_family = AF_UNIX };
+        Encoding.ASCII.GetBytes($"/proc/self/fd/{place.Value}", new Span<byte>(address.sun_path, sizeof(sockaddr_un) - sizeof(ushort)));
+        int number = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (number < 0)
+            return errno;
+        FileDescriptor file = new(number);
+        if (connect(number, &address, (uint)sizeof(sockaddr_un)) == 0)
+        {
+            connected = file;
+            return 0;
+        }
+        int error = errno;
+        file.Dispose();
+        return error;
     }
 }

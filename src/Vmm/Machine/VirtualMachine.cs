@@ -86,7 +86,14 @@ public sealed class VirtualMachine : IDisposable
     public void Start()
     {
         for (int cpu = 0; cpu < _vcpus.Length; cpu++)
-            _threads.Add(ThreadFilter.Start($"vCPU {cpu}", ThreadRole.Vcpu, 256 << 10, _vcpus[cpu].Run));
+        {
+            MachineVcpu vcpu = _vcpus[cpu];
+            _threads.Add(ThreadFilter.Start($"vCPU {cpu}", ThreadRole.Vcpu, 256 << 10, () =>
+            {
+                vcpu.Run();
+                ThreadFilter.Stay();
+            }));
+        }
     }
 
     /// <summary>Waits for the guest's end.</summary>
@@ -125,7 +132,7 @@ public sealed class VirtualMachine : IDisposable
         Finish(MachineEnd.Failed);
     }
 
-    /// <summary>Stops the guest, if it still runs, and waits for its threads.</summary>
+    /// <summary>Stops the guest, if it still runs, and waits for its threads. Not behind filters, where these stay.</summary>
     public void Dispose()
     {
         Finish(MachineEnd.Stopped);

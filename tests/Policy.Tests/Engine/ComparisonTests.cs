@@ -89,6 +89,7 @@ public class ComparisonTests
     [InlineData("    - {path: /m, memory: true, size: 8K}", "    - {path: /m, memory: true, size: 4K}", "/m holds: 8 KiB -> 4 KiB", Change.Denied)]
     [InlineData("    - {path: /m, memory: true, size: 8K}", "    - {path: /m, memory: true}", "/m holds: 8 KiB -> no bound of its own", Change.Allowed)]
     [InlineData("    - {path: /m, access: [read, write], quota: 8K}", "    - {path: /m, access: [read, write], quota: 4K}", "/m may grow by: 8 KiB -> 4 KiB", Change.Denied)]
+    [InlineData("    - {path: /m, operations: 8}", "    - {path: /m, operations: 9}", "/m, operations a second of its disk: 8 -> 9", Change.Allowed)]
     [InlineData("    - {path: /m, rate: 8K}", "    - {path: /m, rate: 1M}", "/m, bytes a second of its disk: 8 KiB -> 1 MiB", Change.Allowed)]
     [InlineData("    - {path: /m, access: [read, write], quota: 8K}", "    - {path: /m, access: [read, write]}", "/m may grow by: 8 KiB -> what the host has room for", Change.Allowed)]
     [InlineData("devices: [{device: network, operations: 500}]", "devices: [{device: network, operations: 1000}]", "device network, operations a second: 500 -> 1000", Change.Allowed)]

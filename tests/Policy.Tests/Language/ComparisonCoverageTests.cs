@@ -41,6 +41,7 @@ public class ComparisonCoverageTests
         ["files.show.size"] = (Shown + "memory: true, size: 1M}]}", Shown + "memory: true}]}"),
         ["files.show.quota"] = (Shown + "access: [read, write], quota: 1M}]}", Shown + "access: [read, write], quota: 2M}]}"),
         ["files.show.rate"] = (Shown + "from: /d, rate: 1M}]}", Shown + "from: /d}]}"),
+        ["files.show.operations"] = (Shown + "from: /d, operations: 10}]}", Shown + "from: /d}]}"),
         ["files.rules.allow"] = (Rule("allow: read"), Rule("allow: [read, write]")),
         ["files.rules.deny"] = (Denying("deny: [read, write]"), Denying("deny: read")),
         ["files.rules.path"] = (Rule("allow: read", "/d/a"), Rule("allow: read", "/d/**")),

@@ -235,12 +235,13 @@ public class LearningTests
             files:
               show:
                 - {path: /small, memory: true, size: 8K, because: a test}
-                - {path: /out, access: [read, write], quota: 1M, rate: 2M, because: a test}
+                - {path: /out, access: [read, write], quota: 1M, rate: 2M, operations: 300, because: a test}
             """);
         GuestFile[] files = [File(GuestFileKind.Temporary, "/small"), File(GuestFileKind.Host, "/out")];
         string text = LearnedPolicy.Write(bounded, files, Run((PathAccess.Write, "/out/x")), "'x'", out _, out _)!;
         Assert.Contains("size: 8192", text, StringComparison.Ordinal);
         Assert.Contains("quota: 1048576", text, StringComparison.Ordinal);
         Assert.Contains("rate: 2097152", text, StringComparison.Ordinal);
+        Assert.Contains("operations: 300", text, StringComparison.Ordinal);
     }
 }

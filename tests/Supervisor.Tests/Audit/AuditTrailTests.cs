@@ -128,6 +128,20 @@ public sealed class AuditTrailTests
         Assert.Equal(0, _kills);
     }
 
+    /// <summary>Its VMM decides nothing and has no socket to say so on.</summary>
+    [Fact]
+    public void ARunWhoseVmmRecordsNothingIsComplete()
+    {
+        AuditSection section = Section(WhenFull.Block, AuditEvents.Lifecycle, AuditEvents.Decisions);
+        using AuditTrail trail = AuditTrail.Open(section, ScratchLog.Run, _log);
+        PlannedLaunch launch = Launch(section);
+        trail.Begin(launch with { Plan = launch.Plan with { Audit = null } }, () => { });
+        Assert.True(trail.Record(Denied(1)));
+        Assert.Equal(Exited, trail.Drain(Exited));
+        Assert.Null(trail.End("the guest powered off", 0));
+        Assert.Equal((1, true), (_log.Lines[^1].GetProperty("Decisions").GetInt32(), _log.Lines[^1].GetProperty("Complete").GetBoolean()));
+    }
+
     [Fact]
     public void OnlyWhatThePolicySaysIsRecorded()
     {

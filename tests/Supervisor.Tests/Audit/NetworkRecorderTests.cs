@@ -31,20 +31,7 @@ public sealed class NetworkRecorderTests
         _recorder = new NetworkRecorder(_grant, _policy.NetworkRules, _sink, _learned);
     }
 
-    readonly Sink _sink = new();
-
-    sealed class Sink : IDecisionSink
-    {
-        public List<DecisionRecord> Records { get; } = [];
-
-        public bool HasRoom { get; set; } = true;
-
-        public bool Record(DecisionRecord decision)
-        {
-            Records.Add(decision);
-            return HasRoom;
-        }
-    }
+    readonly DecisionList _sink = new();
 
     bool Decide(NetworkAction action, NetworkProtocol protocol, IPAddress? address, ushort port, string? name)
     {

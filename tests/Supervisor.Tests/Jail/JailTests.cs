@@ -12,7 +12,7 @@ public class JailTests
     public void RootGivesUpOneWallBeforeMany() => Assert.Equal(
         [
             JailWalls.All, JailWalls.All & ~JailWalls.OwnUser, JailWalls.All & ~JailWalls.User,
-            JailWalls.All & ~(JailWalls.User | JailWalls.OwnUser), Bare | JailWalls.Capabilities,
+            JailWalls.All & ~(JailWalls.User | JailWalls.OwnUser), Bare | JailWalls.Capabilities, Bare,
         ],
         JailedProgram.Ladder(JailWalls.All, isRoot: true));
 

@@ -150,8 +150,7 @@ public sealed class PolicyComparer
             if (was.Writable != becomes.Writable)
                 Report(becomes.Writable ? Change.Allowed : Change.Denied, $"{was.Text} can be written", was.Span, becomes.Span);
             CompareRates("bytes", was.BytesPerSecond, becomes.BytesPerSecond, static rate => Bound(rate, "no limit"));
-            CompareRates("operations", was.OperationsPerSecond, becomes.OperationsPerSecond,
-                static rate => rate?.ToString(CultureInfo.InvariantCulture) ?? "no limit");
+            CompareRates("operations", was.OperationsPerSecond, becomes.OperationsPerSecond, static rate => Count(rate, "no limit"));
 
             void CompareRates(string what, ulong? before, ulong? after, Func<ulong?, string> text)
             {
@@ -173,6 +172,8 @@ public sealed class PolicyComparer
 
     static string Bound(ulong? bytes, string none) => bytes is ulong given ? SizeText.Format(given) : none;
 
+    static string Count(ulong? number, string none) => number is ulong given ? $"{given}" : none;
+
     void CompareShown(PolicyModel old, PolicyModel @new)
     {
         static string What(ShownFile shown) => shown.Kind switch
@@ -193,9 +194,10 @@ public sealed class PolicyComparer
                 Report(Change.Different, $"{path} is something else: {What(was)} -> {What(becomes)}", was.Span, becomes.Span);
             else
             {
-                CompareBound($"{path} holds", was, becomes, shown => shown.Size, "no bound of its own");
-                CompareBound($"{path} may grow by", was, becomes, shown => shown.Quota, "what the host has room for");
-                CompareBound($"{path}, bytes a second of its disk", was, becomes, shown => shown.Rate, "no limit");
+                CompareBound($"{path} holds", was, becomes, shown => shown.Size, Bound, "no bound of its own");
+                CompareBound($"{path} may grow by", was, becomes, shown => shown.Quota, Bound, "what the host has room for");
+                CompareBound($"{path}, bytes a second of its disk", was, becomes, shown => shown.Rate, Bound, "no limit");
+                CompareBound($"{path}, operations a second of its disk", was, becomes, shown => shown.Operations, Count, "no limit");
             }
         }
 
@@ -204,12 +206,13 @@ public sealed class PolicyComparer
                 Report(Change.Allowed, $"{path} is shown", null, becomes.Span);
     }
 
-    void CompareBound(string what, ShownFile was, ShownFile becomes, Func<ShownFile, ulong?> bound, string none)
+    void CompareBound(
+        string what, ShownFile was, ShownFile becomes, Func<ShownFile, ulong?> bound, Func<ulong?, string, string> word, string none)
     {
         ulong? before = bound(was), after = bound(becomes);
         if (before != after)
             Report((after ?? ulong.MaxValue) > (before ?? ulong.MaxValue) ? Change.Allowed : Change.Denied,
-                $"{what}: {Bound(before, none)} -> {Bound(after, none)}", was.Span, becomes.Span);
+                $"{what}: {word(before, none)} -> {word(after, none)}", was.Span, becomes.Span);
     }
 
     static Dictionary<string, ShownFile> ByPath(PolicyModel model)

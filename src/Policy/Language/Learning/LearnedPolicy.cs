@@ -101,6 +101,8 @@ public sealed class LearnedPolicy
             _text.Append($"      quota: {quota}\n");
         if (shown.Rate is ulong rate && file?.Kind != GuestFileKind.Symlink)
             _text.Append($"      rate: {rate}\n");
+        if (shown.Operations is ulong operations && file?.Kind != GuestFileKind.Symlink)
+            _text.Append($"      operations: {operations}\n");
         if (shown.Optional && shown.Kind == ShownKind.Host && file?.Kind != GuestFileKind.Symlink)
             _text.Append("      optional: true\n");
         _text.Append($"      because: {PolicyText.Scalar(shown.Because ?? "the base policy shows it")}\n");

@@ -41,6 +41,12 @@ sealed partial class Binder
             || !ReadBytes(map, "quota", kind, ShownKind.Host, "host folders and files", out ulong? quota)
             || !ReadBytes(map, "rate", kind, ShownKind.Host, "host folders and files", out ulong? rate))
             return null;
+        if (kind != ShownKind.Host && map["operations"] is YamlNode operations)
+        {
+            Add(DiagnosticKind.Conflict, operations.Span, "operations is for host folders and files only", "leave it out");
+            return null;
+        }
+
         bool content = kind is ShownKind.Host or ShownKind.Text or ShownKind.Link;
         return new ShownFile(map.Span, Text(map["because"]), where, kind, content ? what.Value : null)
         {
@@ -50,6 +56,7 @@ sealed partial class Binder
             Size = size,
             Quota = quota,
             Rate = rate,
+            Operations = Number(map["operations"]),
             Optional = Flag(map["optional"]),
         };
     }

@@ -263,9 +263,15 @@ sealed partial class Binder
             Add(DiagnosticKind.BadValue, map["from"]!.Span, $"{Quote.Value(from)} must be an absolute path of this host", "begin it with /");
         if (from is not null && kind == DeviceKind.Network)
             Add(DiagnosticKind.BadValue, map["from"]!.Span, "a network device is no file of the host's", "name its TAP device with --tap");
+        if (kind is not (DeviceKind.Block or DeviceKind.Network) && map["operations"] is YamlNode operations)
+            Add(DiagnosticKind.Conflict, operations.Span, "operations is for block and network devices only", "leave it out");
         return new DeviceRule(map.Span, Text(map["because"]), kind, from, Flag(map["writable"]), rate,
-            Text(map["operations"]) is string operations ? ulong.Parse(operations, CultureInfo.InvariantCulture) : null);
+            Number(map["operations"]));
     }
+
+    /// <summary>A whole number that the schema has checked; null without.</summary>
+    static ulong? Number(YamlNode? node) =>
+        Text(node) is string text ? ulong.Parse(text, NumberStyles.None, CultureInfo.InvariantCulture) : null;
 
     static string WhatIsBehind(DeviceKind kind) =>
         kind == DeviceKind.Block ? "an image or a block device" : "the socket at which programs of the host connect";

@@ -101,6 +101,8 @@ public sealed class PolicyText
             keys.Add(("quota", $"{quota}"));
         if (shown.Rate is ulong bytes)
             keys.Add(("rate", $"{bytes}"));
+        if (shown.Operations is ulong operations)
+            keys.Add(("operations", $"{operations}"));
         if (shown.Optional)
             keys.Add(("optional", "true"));
         return keys;

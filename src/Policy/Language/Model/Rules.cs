@@ -38,6 +38,9 @@ public sealed record ShownFile(SourceSpan Span, string? Because, string Path, Sh
     /// </summary>
     public ulong? Rate { get; init; }
 
+    /// <summary>Operations a second of that disk; null for what the host gives.</summary>
+    public ulong? Operations { get; init; }
+
     public bool Optional { get; init; }
 
     public string Text => $"show {Path} for {AccessText.Format(Access)}";
@@ -99,9 +102,6 @@ public sealed record DeviceRule(
     SourceSpan Span, string? Because, DeviceKind Kind, string? From, bool Writable, ulong? BytesPerSecond,
     ulong? OperationsPerSecond = null) : IRule
 {
-    /// <summary>A second; more than a device of a guest does.</summary>
-    public const int MaximumOperations = 1_000_000_000;
-
     public string Text => $"device {DeviceKinds.Names[(int)Kind]}{(From is null ? "" : " from " + From)}";
 }
 

@@ -3,6 +3,9 @@ namespace Sandbox.Policy.Language;
 /// <summary>The language, version 1.</summary>
 static class PolicySchema
 {
+    /// <summary>Far more than any disk does, and the sum of all below what a control group can hold.</summary>
+    const long MaximumOperations = 1_000_000;
+
     const string SizePattern = "^[0-9]+([KMGT](i?B)?|B)?$";
     const string NumberPattern = "^(0x[0-9a-fA-F]+|[0-9]+)$";
     const string MustBeSaid = "none: the policy or what it extends must say it";
@@ -49,6 +52,9 @@ static class PolicySchema
             "What the guest may read in a second of the disk that a host folder or file lies on, and as much again to write. Set in "
             + "its control group, where all else that it does to that disk counts too.", SizePattern, "10M", "size, at least 4K"),
             Default: "no limit"),
+        new("operations", new NumberSchema(
+            "How often the guest may read in a second of that disk, and as often again write. Set there as rate is.", 1, MaximumOperations),
+            Default: "no limit"),
         new("optional", new FlagSchema("true: nothing appears when the host has no such file; else the start is refused."), Default: "false"),
         new("because", s_because));
 
@@ -94,7 +100,7 @@ static class PolicySchema
         new("from", new TextSchema("The host file behind it.", "^/", null, "absolute host path")),
         new("writable", new FlagSchema("true: the guest may change what is behind it."), Default: "false"),
         new("rate", new TextSchema("Bytes a second at most.", SizePattern, "10M", "size"), Default: "no limit"),
-        new("operations", new NumberSchema("Requests to a disk, or packets each way, a second at most.", 1, DeviceRule.MaximumOperations), Default: "no limit"),
+        new("operations", new NumberSchema("Requests to a disk, or packets each way, a second at most.", 1, MaximumOperations), Default: "no limit"),
         new("because", s_because));
 
     static readonly Schema s_guest = new ObjectSchema(

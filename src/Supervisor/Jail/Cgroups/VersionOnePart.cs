@@ -44,9 +44,14 @@ sealed record VersionOnePart(ICgroupFiles Files, string Parent, string Name, Con
     // Writes that the page cache takes are the kernel's own later on, in version 1, and nobody's.
     protected override IEnumerable<GroupValue> Values(DiskRate rate)
     {
-        string text = $"{rate.Disk} {Text(rate.BytesPerSecond)}";
-        yield return new("blkio.throttle.read_bps_device", text, ValueRule.Disk);
-        yield return new("blkio.throttle.write_bps_device", text, ValueRule.Disk);
+        foreach ((string unit, ulong bound) in ((string, ulong)[])[("bps", rate.BytesPerSecond), ("iops", rate.OperationsPerSecond)])
+        {
+            if (bound == 0)
+                continue;
+            string text = $"{rate.Disk} {Text(bound)}";
+            yield return new($"blkio.throttle.read_{unit}_device", text, ValueRule.Disk);
+            yield return new($"blkio.throttle.write_{unit}_device", text, ValueRule.Disk);
+        }
     }
 
     public override int Freeze(bool frozen) => Write("freezer.state", frozen ? "FROZEN" : "THAWED");

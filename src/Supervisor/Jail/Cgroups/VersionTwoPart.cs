@@ -35,8 +35,10 @@ sealed record VersionTwoPart(ICgroupFiles Files, string Parent, string Name, Con
 
     protected override IEnumerable<GroupValue> Values(DiskRate rate)
     {
-        string bytes = Text(rate.BytesPerSecond);
-        yield return new("io.max", $"{rate.Disk} rbps={bytes} wbps={bytes}", ValueRule.Disk);
+        string bytes = Text(rate.BytesPerSecond), operations = Text(rate.OperationsPerSecond);
+        yield return new("io.max", $"{rate.Disk}"
+            + (rate.BytesPerSecond == 0 ? "" : $" rbps={bytes} wbps={bytes}")
+            + (rate.OperationsPerSecond == 0 ? "" : $" riops={operations} wiops={operations}"), ValueRule.Disk);
     }
 
     public override int Freeze(bool frozen) => Write("cgroup.freeze", frozen ? "1" : "0");

@@ -16,7 +16,8 @@ public sealed class GuestGroupTests
             "memory.oom_control", "memory.max_usage_in_bytes")
         .One(Root + "/memory").One(Root + "/cpu", "cpu.shares", "cpu.cfs_period_us", "cpu.cfs_quota_us")
         .One(Root + "/pids", "pids.max", "pids.events").One(Root + "/freezer", "freezer.state")
-        .One(Root + "/blkio", "blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device")
+        .One(Root + "/blkio", "blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device", "blkio.throttle.read_iops_device",
+            "blkio.throttle.write_iops_device")
         .Memberships("8:pids:/\n7:blkio:/\n6:freezer:/\n5:devices:/\n4:memory:/jobs/a\n2:cpuacct:/\n1:cpu,cpuset:/\n9:name=systemd:/\n0::/\n");
 
     static FakeCgroups VersionTwo(string own, string memberships = "0::/a/b\n") =>
@@ -350,6 +351,26 @@ public sealed class GuestGroupTests
         }
 
         Assert.Empty(host.Folders(Root + "/blkio"));
+    }
+
+    [Theory]
+    [InlineData(0, 40, "8:16 riops=40 wiops=40", "iops", "8:16 40")]
+    [InlineData(5000, 40, "8:16 rbps=5000 wbps=5000 riops=40 wiops=40", "iops", "8:16 40")]
+    [InlineData(5000, 0, "8:16 rbps=5000 wbps=5000", "bps", "8:16 5000")]
+    public void ADiskIsHeldToBytesToOperationsOrToBoth(ulong bytes, ulong operations, string two, string unit, string one)
+    {
+        DiskRate rate = new(new HostDisk(8, 16), bytes, operations);
+        FakeCgroups unified = new FakeCgroups().Two(Root, "cpu memory pids io", "", s_me + "1\n", root: true).Memberships("0::/\n");
+        using GuestGroup group = GuestGroup.Create(unified);
+        Assert.Null(group.LimitDisks([rate], 4000));
+        Assert.Equal(two, unified[Single(group) + "/io.max"]);
+
+        FakeCgroups host = VersionOne();
+        using GuestGroup other = GuestGroup.Create(host);
+        string folder = $"{Root}/blkio/{Path.GetFileName(other.Folders.First())}";
+        Assert.Null(other.LimitDisks([rate], 4000));
+        Assert.Equal((one, one), (host[$"{folder}/blkio.throttle.read_{unit}_device"], host[$"{folder}/blkio.throttle.write_{unit}_device"]));
+        Assert.Equal(bytes * operations == 0 ? 2 : 4, other.Parts[^1].Written.Count);
     }
 
     [Fact]

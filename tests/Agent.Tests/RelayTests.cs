@@ -1,0 +1,137 @@
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
+using Xunit;
+using static Sandbox.Host.Libc;
+
+namespace Sandbox.Agent.Tests;
+
+/// <summary>
+/// The agent's loop with a program of the host's and a VMM's end of the stream in the test's hands. It buries whatever
+/// children the process has: nothing else may start any here.
+/// </summary>
+public sealed class RelayTests : IDisposable
+{
+    private const int PatienceMilliseconds = 60_000;
+
+    private readonly FileDescriptor _vmm;
+    private readonly AgentSocket _socket;
+    private readonly AgentDecoder _decoder = new();
+
+    public RelayTests()
+    {
+        (_vmm, FileDescriptor agents) = FileDescriptor.CreateStreams();
+        _socket = new AgentSocket(agents);
+    }
+
+    public void Dispose()
+    {
+        _vmm.Dispose();
+        _socket.Dispose();
+    }
+
+    private static Payload Run(params string[] arguments) => Payload.Start(new AgentOrder
+    {
+        Modules = [], WritableRoot = false, Arguments = arguments, Environment = ["PATH=/usr/bin:/bin"], WorkingDirectory = "/",
+        Hostname = "test", Terminal = null, Interfaces = [],
+    });
+
+    private void Order(AgentFrameKind kind, ReadOnlySpan<byte> payload)
+    {
+        byte[] frame = new byte[AgentFrame.HeaderSize + payload.Length];
+        Assert.Equal(frame.Length, AgentFrame.Write(kind, payload, frame));
+        Assert.Equal(frame.Length, _vmm.Write(frame));
+    }
+
+    /// <summary>Takes what the agent sends until its loop has ended.</summary>
+    private void Hear(Task run, Action<AgentFrameKind, ReadOnlyMemory<byte>> heard)
+    {
+        byte[] buffer = new byte[4096];
+        while (true)
+        {
+            bool isLast = run.IsCompleted;
+            nint count = _vmm.Read(buffer);
+            if (count == -EAGAIN && isLast)
+                return;
+            if (count == -EAGAIN)
+                Thread.Sleep(1);
+            ReadOnlySpan<byte> bytes = buffer.AsSpan(0, (int)Math.Max(count, 0));
+            while (!bytes.IsEmpty)
+            {
+                Assert.True(_decoder.TryTake(ref bytes, out bool isWhole));
+                if (isWhole)
+                    heard(_decoder.Kind, _decoder.Payload.ToArray());
+            }
+        }
+    }
+
+    private static unsafe bool HasEnded(Payload payload)
+    {
+        pollfd one = new() { fd = payload.End.Value, events = POLLIN };
+        return poll(&one, 1, PatienceMilliseconds) == 1;
+    }
+
+    [Fact]
+    public async Task ASignalIsHeardWhileNobodyTakesTheOutput()
+    {
+        using Payload payload = Run("yes");
+        Task<int> run = Task.Run(() => new Relay(_socket, payload).Run());
+        Assert.True(SpinWait.SpinUntil(() => _socket.IsBusy, PatienceMilliseconds), "the stream takes all");
+        Order(AgentFrameKind.Signal, [SIGTERM]);
+        Assert.True(HasEnded(payload), "the program was not told");
+        long length = 0;
+        Hear(run, (kind, bytes) =>
+        {
+            Assert.Equal(AgentFrameKind.Output, kind);
+            length += bytes.Length;
+        });
+        int status = await run;
+        Assert.True(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, $"status {status:x}");
+        Assert.True(length > 0);
+    }
+
+    [Fact]
+    public async Task AllThatIsReadAndWrittenArrivesOnce()
+    {
+        const int input = 200_000, errors = 300_000;
+        using Payload payload = Run("sh", "-c", $"head -c {errors} /dev/zero >&2 & cat; wait");
+        Task<int> run = Task.Run(() => new Relay(_socket, payload).Run());
+        byte[] sent = new byte[input];
+        new Random(1).NextBytes(sent);
+        List<byte> output = [];
+        int errorBytes = 0, at = 0;
+        uint taken = 0;
+        Feed();
+        Hear(run, (kind, bytes) =>
+        {
+            switch (kind)
+            {
+                case AgentFrameKind.Output:
+                    output.AddRange(bytes.Span);
+                    break;
+                case AgentFrameKind.Error:
+                    errorBytes += bytes.Length;
+                    break;
+                default:
+                    Assert.Equal(AgentFrameKind.Taken, kind);
+                    taken += BitConverter.ToUInt32(bytes.Span);
+                    Feed();
+                    break;
+            }
+        });
+        Assert.Equal(0, await run);
+        Assert.Equal((sent.Length, errors, (uint)sent.Length), (at, errorBytes, taken));
+        Assert.Equal(sent, output);
+
+        void Feed()
+        {
+            while (at < sent.Length && at - taken < AgentFrame.InputWindow)
+            {
+                int count = (int)Math.Min(Math.Min(sent.Length - at, AgentFrame.MaximumPayload), AgentFrame.InputWindow - (at - taken));
+                Order(AgentFrameKind.Input, sent.AsSpan(at, count));
+                at += count;
+                if (at == sent.Length)
+                    Order(AgentFrameKind.InputEnd, []);
+            }
+        }
+    }
+}

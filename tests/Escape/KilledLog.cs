@@ -1,0 +1,37 @@
+namespace Sandbox.Escape;
+
+/// <summary>An audit log whose writers are killed; its key and its head are its own.</summary>
+sealed class KilledLog : IDisposable
+{
+    readonly string _folder = World.Current.NewFolder();
+
+    public KilledLog() => File.WriteAllText(Policy, $$"""
+        version: 1
+        extends: builtin:default.yaml
+        audit: {record: [lifecycle, decisions], to: {{Log}}, when-full: block}
+        """);
+
+    public string Policy => Path.Combine(_folder, "audit.yaml");
+
+    string Log => Path.Combine(_folder, "log");
+
+    internal Outcome Start(string[] command, string directory, Action<ChildProcess>? meanwhile = null) =>
+        World.Start(["/usr/bin/env", $"XDG_CONFIG_HOME={_folder}/key", $"XDG_STATE_HOME={_folder}/head", .. command], directory, null, meanwhile);
+
+    /// <summary>
+    /// Whatever was interrupted is repaired by the next writer, and nothing that was written before is lost: the log is whole.
+    /// </summary>
+    public void AssertProved(string directory)
+    {
+        Outcome last = Start([World.Sandbox, "run", "--policy", Policy, "--", "true"], directory);
+        Assert.True(last.Status == 0, last.ToString());
+        Outcome proof = Start([World.Sandbox, "audit", "verify", Log], directory);
+        Assert.True(proof.Status == 0, proof.ToString());
+        // A sandbox that was killed in its middle has begun in it all the same.
+        string[] lines = File.ReadAllLines(Log);
+        int Count(string kind) => lines.Count(line => line.Contains($"\"Kind\":\"{kind}\"", StringComparison.Ordinal));
+        Assert.True(Count("start") > Count("end"), $"{Count("start")} starts, {Count("end")} ends: no kill was in a log");
+    }
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+}
