@@ -238,7 +238,7 @@ public class ComparisonTests
         }
 
         Assert.InRange(named, 1_000, int.MaxValue);
-        Assert.InRange(together, 20, int.MaxValue);
+        Assert.InRange(together, 10, int.MaxValue);
     }
 
     /// <summary>Some leave names no address, or only few; and some allow all addresses.</summary>

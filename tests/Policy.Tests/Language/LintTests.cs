@@ -47,13 +47,16 @@ public class LintTests
     [InlineData("guest: {user: root, time: none}\n", new[] { "6 no-limit", "6 super-user" })]
     public void ItIsFlagged(string text, string[] expected) => Assert.Equal(expected, Findings(Start + text).Order());
 
+    static readonly string[] s_accesses = ["read", "write", "execute", "create", "delete"];
+
     static string Many(int count, Func<int, string> item) => string.Join("\n", Enumerable.Range(0, count).Select(item)) + "\n";
 
     public static TheoryData<string, string, string> TooLarge => new()
     {
         {
             "rules on paths", "7",
-            "  rules:\n" + Many(400, i => $"    - {{deny: read, path: /d{string.Concat(Enumerable.Range(0, 9).Select(bit => (i >> bit & 1) == 0 ? "/a*b" : "/*c*d"))}/x{i}, because: x}}")
+            // At each level one of ten letters takes over one of ten columns from the levels above.
+            "  rules:\n" + Many(70, i => $"    - {{{(i % 10 < 5 ? "allow" : "deny")}: {s_accesses[i % 5]}, path: '/d/{string.Concat(Enumerable.Repeat("*/", 6 - i / 10))}{(char)('a' + i % 10)}*/**', because: x}}")
         },
         {
             "rules on the network", "7",

@@ -14,7 +14,7 @@ static class PolicySchema
 
     static readonly Schema s_access = new OneOrMoreSchema(
         "What may be done.", new ChoiceSchema(
-            "read: open for reading, list, read a link. write: change contents or attributes. execute: run as a program. "
+            "read: open for reading, list, read a link. write: change contents or attributes. execute: run as a program, which mapping a file is not. "
             + "create: add a name. delete: take a name away. A rename deletes one name and creates another.",
             [.. Accesses]));
 
