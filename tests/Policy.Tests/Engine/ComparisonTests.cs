@@ -215,25 +215,13 @@ public class ComparisonTests
         {
             CompiledPolicy old = MemoryFiles.Fragment(WithAllAddresses(seed));
             CompiledPolicy changed = MemoryFiles.Fragment(WithAllAddresses(seed + 1));
-            IPAddress[] addresses = Addresses(old, changed);
             foreach (Difference difference in PolicyComparer.Compare(old, changed).Differences)
             {
-                string[] words = difference.Witness.Split(' ');
-                if (words[0] != "connect" || Request.TryParse(string.Join(' ', words[..3]), "/", out _) is not Request.Connect asked)
-                    continue;
-                string[] names = [.. words.Length > 3 ? [words[4]] : Array.Empty<string>(), .. asked.Address is null ? [asked.Host] : Array.Empty<string>()];
-                if (names.Length == 0)
+                if (NamedWitness.Of(difference) is not NamedWitness witness)
                     continue;
                 named++;
-                together += names.Length - 1;
-                bool real = (asked.Address is null ? addresses : [asked.Address]).Any(address =>
-                {
-                    var pins = names.ToDictionary(name => name, _ => (IReadOnlyList<IPAddress>)[address]);
-                    bool was = ReferenceEvaluator.Address(old.Model, NetworkAction.Connect, asked.Protocol, address, asked.Port, pins).Allowed;
-                    bool becomes = ReferenceEvaluator.Address(changed.Model, NetworkAction.Connect, asked.Protocol, address, asked.Port, pins).Allowed;
-                    return was != becomes && becomes == (difference.Change == Change.Allowed);
-                });
-                Assert.True(real, $"seed {seed}: {difference.Witness} is no {difference.Change}");
+                together += witness.Names.Count - 1;
+                Assert.True(witness.IsReal(old, changed), $"seed {seed}: {difference.Witness} is no {difference.Change}");
             }
         }
 
@@ -252,15 +240,6 @@ public class ComparisonTests
             ? text
             : text.Replace("network:\n", $"network:\n  - {{{action}: connect, to: [0.0.0.0/0, '{six}']{ports}}}\n", StringComparison.Ordinal);
     }
-
-    /// <summary>One of each region: where a block of any rule, or a reserved one, begins, and behind where it ends.</summary>
-    static IPAddress[] Addresses(params CompiledPolicy[] policies) =>
-    [
-        .. policies.SelectMany(policy => (AddressTable[])[.. policy.Network.FourByteAddresses]).SelectMany(table => table.Starts)
-            .Select(start => AddressRegions.Address(start, six: false)),
-        .. policies.SelectMany(policy => (AddressTable[])[.. policy.Network.SixteenByteAddresses]).SelectMany(table => AddressRegions.Starts(table, table, six: true))
-            .Select(start => AddressRegions.Address(start, six: true)),
-    ];
 
     /// <summary>Conditions whose masks overlap, over so few bits that every call can be asked about.</summary>
     [Fact]

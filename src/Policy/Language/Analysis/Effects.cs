@@ -27,7 +27,7 @@ sealed record Effects(IReadOnlySet<IRule> Deciding, IReadOnlyList<Undecided> Und
         if (!all)
         {
             used.UnionWith(policy.PathRuleList);
-            undecided.Add(new(policy.PathRuleList[^1], "rules on paths", "use fewer wildcards behind one another, or fewer rules"));
+            undecided.Add(new(model.PathRules.Count > 0 ? model.PathRules[0] : policy.PathRuleList[0], "rules on paths", "use fewer wildcards behind one another, or fewer rules"));
         }
 
         if (DecidingNetworkRules(policy) is HashSet<int> network)

@@ -60,7 +60,7 @@ public abstract record Request
             case ["connect" or "listen", "tcp" or "udp", string target]:
                 return ParseAddress(words[0], (NetworkProtocol)Array.IndexOf(NetworkWords.Protocols, words[1]), target, out problem);
             case ["resolve", string name]:
-                return NetworkText.TryName(name, out name, out problem) && !name.StartsWith('*') ? new Resolve(name) : null;
+                return ParseName(name, out problem) is string asked ? new Resolve(asked) : null;
             case ["syscall", string call, ..]:
                 return ParseCall(call, words[2..], out problem);
             case ["device", _] or ["device", _, "from", _, ..]:
@@ -97,9 +97,18 @@ public abstract record Request
         bool brackets = host.StartsWith('[') && host.EndsWith(']');
         if (NetworkText.TryAddress(brackets ? host[1..^1] : host, out IPAddress? address))
             return action == "listen" ? new Listen(protocol, address, port) : new Connect(protocol, $"{address}", address, port);
-        if (action == "listen" || brackets || !NetworkText.TryName(host, out string name, out problem) || name.StartsWith('*'))
-            return null;
-        return new Connect(protocol, name, null, port);
+        if (action == "listen")
+            problem = $"{Quote.Value(host)} is not an address; a guest listens on addresses, as in 127.0.0.1:{port}";
+        return action != "listen" && !brackets && ParseName(host, out problem) is string name ? new Connect(protocol, name, null, port) : null;
+    }
+
+    /// <summary>One name, without a star.</summary>
+    static string? ParseName(string text, out string problem)
+    {
+        if (NetworkText.TryName(text, out string name, out problem) && !name.StartsWith('*'))
+            return name;
+        problem = $"{Quote.Value(text)} is not a host name{(text.StartsWith('*') ? "; a request is about one name" : "")}";
+        return null;
     }
 
     static SystemCall? ParseCall(string call, string[] arguments, out string problem)
@@ -107,7 +116,14 @@ public abstract record Request
         Span<bool> calls = stackalloc bool[SystemCallNames.Limit];
         calls.Clear();
         problem = $"there is no system call {Quote.Value(call)}";
-        if (!SystemCallNames.TryFind(call, calls) || calls.Count(true) != 1)
+        if (!SystemCallNames.TryFind(call, calls))
+        {
+            problem += Closest.Advice(call, SystemCallNames.Known) is string advice ? $"; {advice}" : "";
+            return null;
+        }
+
+        problem = $"{Quote.Value(call)} is a group of system calls; ask about one of them";
+        if (calls.Count(true) != 1)
             return null;
         problem = "a system call has up to six numbers as arguments";
         ulong[] values = new ulong[arguments.Length];

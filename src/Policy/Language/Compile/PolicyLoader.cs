@@ -85,7 +85,7 @@ public sealed class PolicyLoader
                 ? BuiltinPolicies.Read(name[BuiltinPolicies.Prefix.Length..])
                 : _files.Read(name, out problem);
             if (source is null && problem.Length == 0)
-                problem = "is not a built-in policy";
+                problem = BuiltinPolicies.Missing(name[BuiltinPolicies.Prefix.Length..]);
         }
 
         if (source is not null)
