@@ -95,6 +95,7 @@ public class DenialTests
     [Theory]
     [InlineData("files: {show: [{deny: /data/inn}]}", "impossible-rule", "did you mean /data/in?")]
     [InlineData("files: {show: [{deny: /usr/share}]}", "impossible-rule", "what is in a folder that is shown is denied in files.rules")]
+    [InlineData("files: {show: [{deny: /etc/passwd}]}", "impossible-rule", "leave it out")]
     [InlineData("files: {show: [{deny: relative}]}", "bad-value", null)]
     [InlineData("files: {show: [{deny: /data/in, access: read}]}", "conflict", "leave it out, or make two entries of it")]
     [InlineData("files: {show: [{from: /data/in}]}", "missing-key", null)]

@@ -60,10 +60,14 @@ sealed class DenialCheck
         foreach (string path in _own.Hidden.Count == 0 ? [] : paths)
             for (string above = CompiledPolicy.ExpandHome(path, home); above != "/" && known.Add(above);)
                 above = GuestPath.Parent(above);
+        var folders = new HiddenPaths(beneath.Shown.Select(shown => new HiddenFile(shown.Span, null, shown.Path)), home);
         foreach (HiddenFile hidden in _own.Hidden)
-            if (!known.Contains(CompiledPolicy.ExpandHome(hidden.Path, home)))
-                NotInherited(hidden.Span, $"nothing that this policy extends is shown at {Quote.Value(hidden.Path)}", hidden.Path, paths,
-                    "what is in a folder that is shown is denied in files.rules");
+            if (CompiledPolicy.ExpandHome(hidden.Path, home) is string path && !known.Contains(path))
+            {
+                bool isWithin = folders.Above(path) is not null;
+                NotInherited(hidden.Span, $"nothing that this policy extends is shown at {Quote.Value(hidden.Path)}",
+                    hidden.Path, isWithin ? [] : paths, isWithin ? "what is in a folder that is shown is denied in files.rules" : "leave it out");
+            }
     }
 
     void RequireDevices(PolicyModel beneath)
