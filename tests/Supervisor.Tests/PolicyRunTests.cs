@@ -93,6 +93,34 @@ public sealed class PolicyRunTests : IDisposable
         Assert.True(new SystemCallRules(plan.SystemCallRules!).Decide(0, new ulong[6]).Allowed);
     }
 
+    /// <summary>Neither the policy's own plan nor a flag brings what is denied.</summary>
+    [Fact]
+    public void WhatIsDeniedIsInNoPlan()
+    {
+        PolicyModel policy = Policy("guest: {deny-environment: LANG}\nfiles: {show: [{deny: /tmp}]}\n");
+        LaunchPlan plan = Plan(policy);
+        Assert.DoesNotContain(plan.Environment, variable => variable.StartsWith("LANG=", StringComparison.Ordinal));
+        Assert.DoesNotContain(plan.Files, file => GuestPath.IsWithin(file.Path, "/tmp"));
+        Assert.Equal(PathAccess.None, new PathRules(plan.PathRules!).Allowed("/tmp/x"u8));
+        OneLine.Refuses("--env: the policy denies LANG (", () => Plan(policy, s_plain with { Environment = [new("LANG", "C")] }));
+        OneLine.Refuses("--mount: the policy denies that anything appears at /tmp/in (", () => Build("/tmp/in"));
+        // A mount around it shows the place, and nothing of what is there.
+        var rules = new PathRules(Build("/t").PathRules!);
+        Assert.Equal((PathAccess.Read | PathAccess.Execute, PathAccess.None), (rules.Allowed("/t/x"u8), rules.Allowed("/tmp/x"u8)));
+
+        LaunchPlan Build(string at) => PlanBuilder.Build(
+            s_plain, policy, new FakeHost().Facts, [new MountSource("/m", "/m", at, IsDirectory: true, Writable: false)], null, 0).Plan;
+    }
+
+    [Fact]
+    public void ATerminalsVariableCanBeDenied()
+    {
+        string never = Write("never.yaml", "version: 1\nfragment: true\nguest: {deny-environment: TERM}\n");
+        PolicyModel policy = PolicyOpener.Load(Write("p.yaml", $"version: 1\nextends: [builtin:default.yaml, {never}]\n"));
+        Assert.DoesNotContain(Plan(policy, s_plain with { Terminal = true }).Environment, variable => variable.StartsWith("TERM=", StringComparison.Ordinal));
+        Assert.Contains(Plan(FakeHost.DefaultPolicy, s_plain with { Terminal = true }).Environment, variable => variable.StartsWith("TERM=", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void AMountOfTheCommandLineIsPartOfTheRules()
     {

@@ -75,6 +75,12 @@ sealed class DifferenceTarget : FuzzTarget
     {
         foreach (Difference difference in comparison.Differences)
         {
+            if (NamedWitness.Of(difference) is NamedWitness named)
+            {
+                OracleException.Check(named.IsReal(old, @new), "no witness: a name");
+                continue;
+            }
+
             // Names that are no text are shown with a sign in their place.
             if (difference.Witness.Contains('\ufffd', StringComparison.Ordinal)
                 || Request.TryParse(difference.Witness, Home, out _) is not Request request || request is Request.Device)

@@ -14,6 +14,7 @@ static class PolicyScript
         "\n=\n", "\n+ rwxcd /", "\n- rwxcd /", "\ns rwxcd /", "/**", "/*", "*a", "\\*", "~/", "/home/sandbox",
         "\nC+ tcp ", "\nC- udp ", "\nL+ tcp ", "\nR+ . *.", "0.0.0.0/0", "10.0.0.0/8", "::/0", "169.254.169.254", " 0-65535", " 80",
         "\nk+ @all", "\nk- open", " 0 int 0xffffffff == 0", " 1 long 0x3 != 1", " < ", " >= ", "\nmemory 1G", "\nuser root", "a.org",
+        "\ns- /", "\nd+ block /a", "\nd- block", "\ndeny-environment A",
     ];
 
     public static IEnumerable<(string Name, string Text)> Seeds { get; } =
@@ -22,6 +23,9 @@ static class PolicyScript
         ("home", "s rw ~\n- w ~/a\\*\n=\ns rw /home/sandbox\n- w ~/*"),
         ("network", "C+ tcp 8.8.8.0/24 53\nC- udp ::/0 0-100\nL+ tcp 127.0.0.1 80\nR+ . *.a.org\n=\nC+ tcp 0.0.0.0/0 1-99\nC- udp fd00::/8 7\nR- . x.a.org\nC+ tcp a.org 443"),
         ("calls", "k+ @all\nk- open 1 int 0x40 == 0x40\n=\nk+ open 1 int 0xffffffff < 5 0 long 0xffffffffffffffff >= 0x100000000\nk- @debug"),
+        ("names", "C+ tcp a.org 1-9\nC- tcp 0.0.0.0/0\nC- tcp ::/0 5\n=\nC+ tcp 8.8.8.0/24\nC- tcp b.org 7\nC- tcp ::/0"),
+        ("masks", "k- open 1 int 0x3 == 1\nk- open 1 int 0x6 != 2 0 long 0xc < 5\nk+ open\n=\nk- open 1 int 0x7 == 5\nk+ open 1 long 0x5 >= 4"),
+        ("denials", "s rwxcd /d\ns rx /d/a\ns- /d/x\nd+ block /a\nd- random\ndeny-environment A\n=\ns rx /d\ns- /d/x/y\nd+ random\nd- block /a"),
         ("settings", "memory 1G\nuser alice\n=\nmemory 2G\nuser root"),
         ("yaml", "version: 1\nfragment: true\nfiles: {rules: [{deny: read, path: /a}]}\n=\nversion: 1\nfragment: true\nisolation: [seccomp]\ncommand-line: [mount]"),
     ];
@@ -36,7 +40,7 @@ static class PolicyScript
     static string Write(string script)
     {
         var guest = new List<string>();
-        var sections = new Dictionary<string, List<string>> { ["show"] = [], ["rules"] = [], ["network"] = [], ["syscalls"] = [] };
+        var sections = new Dictionary<string, List<string>> { ["show"] = [], ["rules"] = [], ["network"] = [], ["syscalls"] = [], ["devices"] = [] };
         foreach (string line in script.Split('\n'))
         {
             string[] words = line.Split(' ');
@@ -44,6 +48,12 @@ static class PolicyScript
             {
                 case ["s", string access, string path]:
                     sections["show"].Add($"{{path: {Quoted(path)}, memory: true, access: {Accesses(access)}}}");
+                    break;
+                case ["s-", string path]:
+                    sections["show"].Add($"{{deny: {Quoted(path)}}}");
+                    break;
+                case ["d+" or "d-", string device, .. string[] from]:
+                    sections["devices"].Add($"{{{(words[0] == "d+" ? "device" : "deny")}: {Quoted(device)}{(from.Length > 0 ? $", from: {Quoted(from[0])}" : "")}}}");
                     break;
                 case ["+" or "-", string access, string path]:
                     sections["rules"].Add($"{{{Action(words[0])}: {Accesses(access)}, path: {Quoted(path)}}}");

@@ -20,7 +20,7 @@ sealed class PolicyTarget : FuzzTarget
 
     public override IReadOnlyList<byte[]> Dictionary { get; } =
     [
-        .. "version: 1\n|fragment: true\n|extends: builtin:base.yaml\n|guest:\n|files:\n|  show:\n|  rules:\n|network:\n|syscalls:\n|    - path: /|allow: |deny: |because: x\n|&a |*a|!!str |**|~/|{|}|[|]|\"|'|\\x|: |- |? "
+        .. "version: 1\n|fragment: true\n|extends: builtin:base.yaml\n|guest:\n|files:\n|  show:\n|  rules:\n|network:\n|syscalls:\n|    - path: /|allow: |deny: |devices:\n|deny-environment: |because: x\n|&a |*a|!!str |**|~/|{|}|[|]|\"|'|\\x|: |- |? "
             .Split('|').Select(Encoding.UTF8.GetBytes),
     ];
 
@@ -29,6 +29,19 @@ sealed class PolicyTarget : FuzzTarget
         foreach (string name in BuiltinPolicies.Names)
             if (BuiltinPolicies.Read(name)!.Content.Replace("extends: ", "extends: builtin:", StringComparison.Ordinal) is { Length: < 4096 } text)
                 yield return (name, Encoding.UTF8.GetBytes(text));
+        yield return ("denials.yaml", """
+            version: 1
+            fragment: true
+            guest: {deny-environment: [A, {value: B, because: x}]}
+            files:
+              show:
+                - {path: /d, memory: true}
+                - {deny: /d/x, because: y}
+                - deny: ~/z
+            devices: [{device: console}, {deny: block, from: /a}, {deny: vsock}]
+            command-line: [mount, environment]
+
+            """u8.ToArray());
     }
 
     public override bool Run(ReadOnlySpan<byte> input)

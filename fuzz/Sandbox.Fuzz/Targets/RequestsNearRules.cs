@@ -29,7 +29,7 @@ static class RequestsNearRules
     static IEnumerable<string> Paths(PolicyModel[] models, string home)
     {
         IEnumerable<string> written = models.SelectMany(model =>
-            model.Shown.Select(shown => shown.Path).Concat(model.PathRules.SelectMany(rule => rule.Patterns.Select(pattern => pattern.Value))));
+            model.Shown.Select(shown => shown.Path).Concat(model.Hidden.Select(hidden => hidden.Path)).Concat(model.PathRules.SelectMany(rule => rule.Patterns.Select(pattern => pattern.Value))));
         var paths = new HashSet<string>(StringComparer.Ordinal) { "/", home };
         var names = new HashSet<string>(StringComparer.Ordinal);
         foreach (string pattern in written)

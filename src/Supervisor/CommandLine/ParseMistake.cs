@@ -10,7 +10,8 @@ static class ParseMistake
     public static UsageException Describe(CommandModel model, ParseResult result)
     {
         Command command = result.CommandResult.Command;
-        string help = command == model.Root ? "sandbox --help" : $"sandbox {command.Name} --help";
+        string within = model.GroupOf(command) is Command around ? $"{around.Name} " : "";
+        string help = command == model.Root ? "sandbox --help" : $"sandbox {within}{command.Name} --help";
         if (result.UnmatchedTokens is [string token, ..])
             return new UsageException(Unmatched(model, command, token, help));
 
@@ -55,7 +56,7 @@ static class ParseMistake
             return $"unknown command {Quote.Value(token)}; {advice}";
         if (command == model.Run.Command)
             return $"run: {Quote.Value(token)} is not a flag; put -- before the program, as in: sandbox run -- ls -l";
-        return $"{command.Name}: unexpected argument {Quote.Value(token)}; {advice}";
+        return $"{(model.GroupOf(command) is Command group ? $"{group.Name} " : "")}{command.Name}: unexpected argument {Quote.Value(token)}; {advice}";
     }
 
     static string OneLine(string message) => string.Join(' ', message.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries)).TrimEnd('.');

@@ -19,20 +19,22 @@ sealed class PolicyOpener : IPolicyFiles
         problem = "";
         if (name.StartsWith(BuiltinPolicies.Prefix, StringComparison.Ordinal))
         {
-            problem = "is not a built-in policy";
-            return BuiltinPolicies.Read(name[BuiltinPolicies.Prefix.Length..]);
+            string file = name[BuiltinPolicies.Prefix.Length..];
+            SourceText? builtin = BuiltinPolicies.Read(file);
+            problem = builtin is null ? BuiltinPolicies.Missing(file) : "";
+            return builtin;
         }
 
         // Not blocking: a pipe that nobody writes to is no policy.
-        int error = FileDescriptor.TryOpen(name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? file);
+        int error = FileDescriptor.TryOpen(name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? opened);
         if (error != 0)
         {
             problem = $"cannot be read: {Errno.Describe(-error)}";
             return null;
         }
 
-        using (file)
-            return Read(name, file!, out problem);
+        using (opened)
+            return Read(name, opened!, out problem);
     }
 
     /// <summary>What an open file holds, up to the bound.</summary>

@@ -54,7 +54,7 @@ static class MachinePlanBuilder
         string hostname = options.Hostname ?? policy.Hostname?.Value ?? HostnameText.Default;
         if (machine.Root is string root)
         {
-            environment = Environment(options, host);
+            environment = Environment(options, policy, host);
             var order = new AgentOrder
             {
                 Modules = [],
@@ -119,7 +119,7 @@ static class MachinePlanBuilder
         policy.Devices.Where(device => device.Kind == DeviceKind.Network);
 
     /// <summary>What a program finds on a machine of its own, where it is root, and what the caller names.</summary>
-    static string[] Environment(RunOptions options, HostFacts host)
+    static string[] Environment(RunOptions options, PolicyModel policy, HostFacts host)
     {
         var variables = new OrderedDictionary<string, string>
         {
@@ -128,11 +128,7 @@ static class MachinePlanBuilder
             ["USER"] = "root",
             ["LANG"] = "C.UTF-8",
         };
-        if (options.Terminal)
-            variables["TERM"] = host.TerminalType ?? "dumb";
-        foreach ((string name, string value) in options.Environment)
-            variables[name] = value;
-        return [.. variables.Select(variable => $"{variable.Key}={variable.Value}")];
+        return PlanBuilder.WithFlags(variables, options, policy, host);
     }
 
     static DeviceRule? Device(PolicyModel policy, DeviceKind kind) => policy.Devices.FirstOrDefault(rule => rule.Kind == kind);

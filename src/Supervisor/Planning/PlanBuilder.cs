@@ -19,6 +19,7 @@ static class PlanBuilder
     {
         GuestLimits limits = Limits(options, policy, host);
         GuestUser user = options.User ?? CompiledPolicy.UserOf(policy);
+        PolicyBounds.CheckMounts(mounts, policy, user.Home);
         string hostname = options.Hostname ?? policy.Hostname?.Value ?? HostnameText.Default;
         GuestTree tree = PolicyTree(policy, new SyntheticEtc(user, hostname, network), host.Tree, mounts);
         // In the order of their guest paths, so that a mount inside another one does not depend on who was named first.
@@ -164,10 +165,18 @@ static class PlanBuilder
         foreach (EnvironmentVariable variable in policy.Environment.Select(given => given.Value))
             if ((variable.Value ?? host.Variable(variable.Name)) is string value)
                 variables[variable.Name] = variable.Value is null ? value : CompiledPolicy.ExpandHome(value, user.Home);
+        return WithFlags(variables, options, policy, host);
+    }
+
+    /// <summary>Variables with those that flags set, and without those that the policy denies.</summary>
+    internal static string[] WithFlags(OrderedDictionary<string, string> variables, RunOptions options, PolicyModel policy, HostFacts host)
+    {
         if (options.Terminal)
             variables["TERM"] = host.TerminalType ?? "dumb";
         foreach ((string name, string value) in options.Environment)
             variables[name] = value;
+        foreach (Sourced<string> denied in policy.DeniedVariables)
+            variables.Remove(denied.Value);
         return [.. variables.Select(variable => $"{variable.Key}={variable.Value}")];
     }
 

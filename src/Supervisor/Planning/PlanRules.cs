@@ -18,7 +18,8 @@ static class PlanRules
         PolicyModel policy, string home, IReadOnlyList<MountSource> mounts)
     {
         // A decision that is recorded names its rule.
-        if (policy.Audit is not { Value.RecordsDecisions: true } && policy.PathRules.Count == 0 && policy.Shown.All(IsWhole) && s_ownFolders.All(own => policy.Shown.Any(shown => shown.Path == own)))
+        if (policy.Audit is not { Value.RecordsDecisions: true } && policy.PathRules.Count + policy.Hidden.Count == 0
+            && policy.Shown.All(IsWhole) && s_ownFolders.All(own => policy.Shown.Any(shown => shown.Path == own)))
             return (null, []);
         var diagnostics = new Diagnostics();
         PolicyModel whole = policy with { Shown = WithMounts(policy, home, mounts) };

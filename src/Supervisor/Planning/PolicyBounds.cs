@@ -29,12 +29,25 @@ static class PolicyBounds
 
         if (options.Environment.Count > 0)
             Require(policy, Freedom.Environment, "--env", "variables beyond the policy's");
+        foreach ((string name, string _) in options.Environment)
+            if (Denials.OfVariable(policy, name) is Sourced<string> denied)
+                throw new UsageException($"--env: the policy denies {name} ({denied.Span}); leave it out");
         if (options.User is not null && options.User != CompiledPolicy.UserOf(policy))
             Require(policy, Freedom.Identity, "--user", "another user than the policy's");
         foreach ((ShownFile entry, ShownFile other) in PolicyCheck.ShownTwice(policy, (options.User ?? CompiledPolicy.UserOf(policy)).Home))
             throw new UsageException($"--user: for this user {entry.Path} ({entry.Span}) and {other.Path} ({other.Span}) are one path; name another user");
         if (options.Hostname is not null && options.Hostname != policy.Hostname?.Value)
             Require(policy, Freedom.Identity, "--hostname", "another host name than the policy's");
+    }
+
+    /// <summary>What the policy denies to be shown no mount of the command line shows.</summary>
+    /// <param name="home">What ~ stands for.</param>
+    public static void CheckMounts(IReadOnlyList<MountSource> mounts, PolicyModel policy, string home)
+    {
+        foreach (MountSource mount in mounts.Where(mount => mount.Shown is null))
+            if (Denials.Hiding(policy, home, mount.GuestPath) is HiddenFile denied)
+                throw new UsageException(
+                    $"{MountArgument.Flag}: the policy denies that anything appears at {mount.GuestPath} ({denied.Span}); name another guest path");
     }
 
     /// <summary>On the command line 0 is "none".</summary>

@@ -32,7 +32,7 @@ static class TextFile
         }
 
         string temporary = $"{path}.{Environment.ProcessId}";
-        WriteNew(temporary, text, mode);
+        WriteNew(temporary, text, mode, called: path);
         fixed (byte* from = Encoding.UTF8.GetBytes(temporary + '\0'), to = Encoding.UTF8.GetBytes(path + '\0'))
         {
             if (fchmodat(AT_FDCWD, from, mode, 0) == 0 && renameat(AT_FDCWD, from, AT_FDCWD, to) == 0)
@@ -45,12 +45,13 @@ static class TextFile
 
     /// <summary>Writes a file that must not be there yet.</summary>
     /// <param name="mode">Its permission bits, less the caller's umask.</param>
+    /// <param name="called">What it is to become, for messages; null for itself.</param>
     /// <exception cref="UsageException">It is there, or cannot be written.</exception>
-    public static unsafe void WriteNew(string path, string text, uint mode = Ordinary)
+    public static unsafe void WriteNew(string path, string text, uint mode = Ordinary, string? called = null)
     {
         int error = FileDescriptor.TryOpen(path, O_WRONLY | O_CREAT | O_EXCL, mode, out FileDescriptor? file);
         if (error != 0)
-            throw Mistake(path, Errno.Describe(-error));
+            throw Mistake(called ?? path, Errno.Describe(-error));
         using (file)
         {
             ReadOnlySpan<byte> rest = Encoding.UTF8.GetBytes(text);
@@ -70,7 +71,7 @@ static class TextFile
             return;
         fixed (byte* name = Encoding.UTF8.GetBytes(path + '\0'))
             unlinkat(AT_FDCWD, name, 0);
-        throw Mistake(path, Errno.Describe(-error));
+        throw Mistake(called ?? path, Errno.Describe(-error));
     }
 
     static UsageException Mistake(string path, string why) => new($"{Quote.Value(path)} cannot be written: {why}");

@@ -59,8 +59,8 @@ public class ComparisonBoundTests
             "syscalls:\n" + Many(380, i => $"  - {{deny: '@all', when: {{argument: {i % 6}, as: long, is: ==, value: {i * 5}}}}}")
         },
         {
-            "masks", "syscalls:\n" + Many(3_000, i => $"  - {{deny: open, when: {{argument: 1, as: long, mask: 0x{i * 2 + 1:x}, is: ==, value: 1}}}}"),
-            "syscalls:\n" + Many(3_000, i => $"  - {{deny: open, when: {{argument: 1, as: long, mask: 0xffff, is: ==, value: {i}}}}}")
+            "masks", "syscalls:\n" + Many(3_000, i => $"  - {{deny: open, when: {{argument: 1, as: long, mask: 0x{i * 2 + 1:x}, is: ==, value: 1}}}}") + "  - {allow: open}\n",
+            "syscalls:\n" + Many(3_000, i => $"  - {{deny: open, when: {{argument: 1, as: long, mask: 0xffff, is: ==, value: {i}}}}}") + "  - {allow: open}\n"
         },
         {
             "calls told apart", "syscalls:\n" + Many(9_000, i => $"  - {{deny: '{i % 330}', when: {{argument: {i % 2}, as: int, is: <, value: {i}}}}}"),

@@ -42,9 +42,11 @@ sealed class RandomPolicy(int seed)
     public string Text()
     {
         var text = new StringBuilder("files:\n  show:\n");
-        var places = Enumerable.Range(0, _random.Next(1, 6)).Select(_ => Path(4)).Where(path => path != "/").Append("/usr").Distinct();
+        string[] places = [.. Enumerable.Range(0, _random.Next(1, 6)).Select(_ => Path(4)).Where(path => path != "/").Append("/usr").Distinct()];
         foreach (string place in places)
             text.Append(_random.Next(4) == 0 ? $"    - {{path: '{place}', text: x}}\n" : $"    - {{path: '{place}', access: {Some(s_access)}}}\n");
+        if (Hidden(places) is string hidden)
+            text.Append($"    - {{deny: '{hidden}'}}\n");
         text.Append("  rules:\n    - {deny: read, path: /never}\n");
         for (int i = _random.Next(0, 12); i > 0; i--)
             text.Append($"    - {{{Action()}: {Some(s_access)}, path: ['{Pattern()}', '{Pattern()}']}}\n");
@@ -69,6 +71,14 @@ sealed class RandomPolicy(int seed)
         }
 
         return text.ToString();
+    }
+
+    /// <summary>A path below which nothing appears, which nothing that is shown is at; null for none.</summary>
+    string? Hidden(string[] places)
+    {
+        var random = new Random(seed);
+        string within = places[random.Next(places.Length)] + "/" + s_names[random.Next(s_names.Length)];
+        return random.Next(2) == 0 && !places.Any(place => place == within || place.StartsWith(within + "/", StringComparison.Ordinal)) ? within : null;
     }
 
     string Action() => _random.Next(2) == 0 ? "allow" : "deny";

@@ -12,6 +12,9 @@ static class ReferenceEvaluator
     {
         string[] names = path.Split('/', StringSplitOptions.RemoveEmptyEntries);
         int denied = -1, allowed = -1;
+        for (int i = model.Hidden.Count - 1; i >= 0; i--)
+            if ($"{path}/".StartsWith(Expand(model.Hidden[i].Path, home) + "/", StringComparison.Ordinal))
+                denied = model.Shown.Count + model.PathRules.Count + i;
         for (int i = model.PathRules.Count - 1; i >= 0; i--)
         {
             PathRule rule = model.PathRules[i];

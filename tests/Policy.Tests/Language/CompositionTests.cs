@@ -134,6 +134,17 @@ public class CompositionTests
         Assert.Equal("extends", Assert.Single(MemoryFiles.Check("version: 1\nextends: a.yaml", files).List).Kind.Name);
     }
 
+    [Theory]
+    [InlineData("builtin:", "'builtin:' is not a built-in policy; it is one of base.yaml, ci-job.yaml, ")]
+    [InlineData("builtin:defalt.yaml", "'builtin:defalt.yaml' is not a built-in policy; did you mean builtin:default.yaml?")]
+    [InlineData("builtin:../default.yaml", "'builtin:../default.yaml' is not a built-in policy; did you mean builtin:default.yaml?")]
+    public void ABuiltinPolicyThatIsNotThereIsTold(string name, string message)
+    {
+        Diagnostic found = Assert.Single(MemoryFiles.Check($"version: 1\nextends: '{name}'\n").List);
+        Assert.Equal("extends", found.Kind.Name);
+        Assert.StartsWith(message, found.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void ABuiltinPolicyExtendsItsNeighbour()
     {

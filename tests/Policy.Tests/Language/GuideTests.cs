@@ -14,16 +14,59 @@ public class GuideTests
         return [.. text.Split("```yaml\n")[1..].Select(part => part[..part.IndexOf("```", StringComparison.Ordinal)])];
     }
 
+    static string Key(string example) => example[..example.IndexOf(':', StringComparison.Ordinal)];
+
+    static string WholePolicy => Examples().First(example => example.Contains("/srv/input", StringComparison.Ordinal));
+
+    /// <summary>Each example is a policy, a section of one, a file of cases, or a trust file; of each there are some.</summary>
     [Fact]
-    public void TheExamplesWorkTogether()
+    public void EveryExampleIsRight()
     {
-        string[] examples = Examples();
-        Assert.Equal(2, examples.Length);
-        CompiledPolicy policy = MemoryFiles.Load(examples[0]);
-        var diagnostics = new Diagnostics();
-        CaseFile? cases = CaseFile.Read(new SourceText("cases", examples[1]), "/home/sandbox", diagnostics);
-        Assert.Empty(diagnostics.List);
-        Assert.All(cases!.Run(policy), result => Assert.Null(result.Problem));
+        var kinds = new HashSet<string>();
+        foreach (string example in Examples())
+        {
+            string kind = example.Contains("\nkeys:", StringComparison.Ordinal) ? "trust" : Key(example) switch { "version" => "policy", "policy" => "cases", _ => "section" };
+            kinds.Add(kind);
+            var diagnostics = new Diagnostics();
+            object? read = kind switch
+            {
+                "trust" => TrustSettings.Read(new SourceText("trust.yaml", WithKey(example)), diagnostics),
+                "cases" => CaseFile.Read(new SourceText("cases.yaml", example), "/home/sandbox", diagnostics),
+                "policy" => CompiledPolicy.Load(new SourceText("p.yaml", example), new MemoryFiles(), diagnostics),
+                _ => CompiledPolicy.Load(new SourceText("p.yaml", "version: 1\nfragment: true\n" + example), new MemoryFiles(), diagnostics),
+            };
+            Assert.True(read is not null, $"{example}\n{DiagnosticReports.Human(diagnostics.List, 0)}");
+            Assert.Empty(diagnostics.List);
+        }
+
+        Assert.Equal(["cases", "policy", "section", "trust"], kinds.Order());
+    }
+
+    /// <summary>The example leaves out what a key is, and which.</summary>
+    static string WithKey(string example)
+    {
+        string key = PolicyKey.Generate().Public;
+        string[] lines = key.Trim().Split('\n');
+        return example.Replace("    -----BEGIN PUBLIC KEY-----\n    ...\n", string.Concat(lines.Select(line => $"    {line}\n")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void TheCasesHoldForThePolicy()
+    {
+        CaseFile? cases = CaseFile.Read(
+            new SourceText("cases", Examples().Single(example => Key(example) == "policy")), "/home/sandbox", new Diagnostics());
+        Assert.All(cases!.Run(MemoryFiles.Load(WholePolicy)), result => Assert.Null(result.Problem));
+    }
+
+    [Fact]
+    public void ADenyTakesAwayWhatTheGuideSays()
+    {
+        CompiledPolicy policy = MemoryFiles.Load(Examples().Single(example => example.Contains("deny-environment", StringComparison.Ordinal)));
+        Assert.DoesNotContain(policy.Model.Environment, variable => variable.Value.Name == "LANG");
+        Assert.Equal(PathAccess.None, policy.Paths.Allowed("/tmp/x"u8));
+        Assert.False(policy.Paths.Decide("/dev/shm/memfd"u8, PathAccess.Execute).Allowed);
+        CompiledPolicy machine = MemoryFiles.Load(Examples().Single(example => example.Contains("deny: balloon", StringComparison.Ordinal)));
+        Assert.DoesNotContain(machine.Model.Devices, device => device.Kind == DeviceKind.Balloon);
     }
 
     [Theory]

@@ -39,6 +39,50 @@ public class LintTests
     [InlineData("syscalls:\n  - {deny: open, when: {argument: 1, as: int, is: <, value: 0}, because: x}\n", new[] { "7 shadowed-rule" })]
     [InlineData("syscalls:\n  - {deny: open, when: [{argument: 1, as: int, is: ==, value: 1}, {argument: 1, as: int, is: ==, value: 2}], because: x}\n", new[] { "7 shadowed-rule" })]
     [InlineData("syscalls:\n  - {deny: open, when: {argument: 1, as: int, mask: 3, is: ==, value: 1}, because: x}\n  - {deny: open, when: {argument: 1, as: int, mask: 6, is: ==, value: 2}, because: x}\n", new string[0])]
+    [InlineData("syscalls:\n  - {deny: open, when: {argument: 1, as: int, mask: 3, is: ==, value: 1}, because: x}\n  - {deny: open, when: {argument: 1, as: int, mask: 7, is: ==, value: 5}, because: x}\n", new[] { "8 shadowed-rule" })]
+    [InlineData("syscalls:\n  - {deny: open, when: {argument: 1, as: int, mask: 3, is: ==, value: 0}, because: x}\n  - {deny: open, when: {argument: 1, as: int, mask: 5, is: '!=', value: 0}, because: x}\n  - {deny: open, when: {argument: 1, as: int, mask: 6, is: ==, value: 4}, because: x}\n", new[] { "9 shadowed-rule" })]
+    [InlineData("    - {deny: /d/x, because: x}\n", new string[0])]
+    [InlineData("    - {deny: /d/x}\n    - {deny: /d/x/y, because: x}\n", new[] { "6 missing-because", "7 shadowed-rule" })]
+    [InlineData("devices:\n  - {deny: block, because: x}\n  - {deny: block, from: /a, because: x}\n", new[] { "8 shadowed-rule" })]
     [InlineData("guest: {user: root, time: none}\n", new[] { "6 no-limit", "6 super-user" })]
     public void ItIsFlagged(string text, string[] expected) => Assert.Equal(expected, Findings(Start + text).Order());
+
+    static readonly string[] s_accesses = ["read", "write", "execute", "create", "delete"];
+
+    static string Many(int count, Func<int, string> item) => string.Join("\n", Enumerable.Range(0, count).Select(item)) + "\n";
+
+    public static TheoryData<string, string, string> TooLarge => new()
+    {
+        {
+            "rules on paths", "7",
+            // At each level one of ten letters takes over one of ten columns from the levels above.
+            "  rules:\n" + Many(70, i => $"    - {{{(i % 10 < 5 ? "allow" : "deny")}: {s_accesses[i % 5]}, path: '/d/{string.Concat(Enumerable.Repeat("*/", 6 - i / 10))}{(char)('a' + i % 10)}*/**', because: x}}")
+        },
+        {
+            "rules on the network", "7",
+            "network:\n" + Many(4_000, i => $"  - {{deny: connect, to: '::/{i % 100}', port: {i * 13 % 65536}, because: x}}")
+                + Many(4_000, i => $"  - {{allow: connect, to: '2001:db8:{i:x}::/48', port: {i * 11 % 65536}, because: x}}")
+        },
+        {
+            "rules on open", "7",
+            "syscalls:\n" + Many(6 * 300, i => $"  - {{deny: open, when: {{argument: {i % 6}, as: long, is: ==, value: {i * 3}}}, because: x}}")
+        },
+    };
+
+    /// <summary>What is too large to be looked through is told, before anything else, and in every form of report.</summary>
+    [Theory]
+    [MemberData(nameof(TooLarge), DisableDiscoveryEnumeration = true)]
+    public void WhatCouldNotBeDecidedIsTold(string what, string line, string text)
+    {
+        var diagnostics = new Diagnostics();
+        CompiledPolicy policy = MemoryFiles.Load(Start + text);
+        Lint.Check(policy, diagnostics);
+        Diagnostic first = diagnostics.List[0];
+        Assert.Equal(("not-decided", Severity.Warning, line), (first.Kind.Name, first.Kind.Severity, $"{first.Span.Line}"));
+        Assert.Contains($"whether shadowed-rule holds of the {what} was not decided", first.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain(diagnostics.List, found => found.Kind == DiagnosticKind.Shadowed);
+        Assert.Contains("not-decided", DiagnosticReports.Human([first], 0), StringComparison.Ordinal);
+        Assert.Contains("\"rule\": \"not-decided\"", DiagnosticReports.Json([first], 0), StringComparison.Ordinal);
+        Assert.Contains("\"ruleId\": \"not-decided\"", DiagnosticReports.Sarif([first], "1"), StringComparison.Ordinal);
+    }
 }

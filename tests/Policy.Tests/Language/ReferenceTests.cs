@@ -47,13 +47,14 @@ public class ReferenceTests
         {
             "A policy" => key is "version" ? "version: 1\nfragment: true\n" : key == "fragment" ? "version: 1\n" + example : policy + example,
             "guest" => $"{policy}guest: {{{example}}}\n",
+            "files.show" when key == "deny" => $"{policy}files: {{show: [{{{example}}}]}}\n",
             "files.show" => $"{policy}files: {{show: [{{{example}{(key is "from" or "text" or "link" or "generated" or "own" or "memory" or "quota" or "rate" or "operations" ? "" : ", memory: true")}{rest(key == "own" ? "path: /proc" : "path: /data")}}}]}}\n",
             "files.rules" => $"{policy}files: {{rules: [{{{example}{rest("path: /a")}{(key is "allow" or "deny" ? "" : ", deny: read")}}}]}}\n",
             "network" => $"{policy}network: [{{{(key is "allow" or "deny" ? $"{key}: connect" : example)}{rest("to: 192.0.2.1")}{(key is "allow" or "deny" ? "" : ", deny: connect")}}}]\n",
             "syscalls" => $"{policy}syscalls: [{{{example}{(key is "allow" or "deny" ? "" : ", deny: ptrace")}}}]\n",
             "syscalls.when" => $"{policy}syscalls: [{{deny: ptrace, when: {{{example}{rest("argument: 0", "as: long", "is: '>='", "value: 0x5401")}}}}}]\n",
             "devices" when key == "operations" => $"{policy}devices: [{{device: block, from: /a, {example}}}]\n",
-            "devices" => $"{policy}devices: [{{{example}{rest("device: console")}}}]\n",
+            "devices" => $"{policy}devices: [{{{example}{(key == "deny" ? "" : rest("device: console"))}}}]\n",
             "audit" => $"{policy}audit: {{{example}{rest("record: denials", "to: /l", "when-full: stop")}}}\n",
             _ => throw new ArgumentOutOfRangeException(nameof(section), section),
         };

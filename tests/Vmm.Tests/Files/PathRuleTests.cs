@@ -25,10 +25,10 @@ public sealed class PathRuleTests : IDisposable
 
     readonly GuestTree _tree = new(Rules());
 
-    static PathRules Rules()
+    static PathRules Rules(string text = Policy)
     {
         var diagnostics = new Diagnostics();
-        CompiledPolicy? policy = CompiledPolicy.Load(new SourceText("p", Policy), new NoFiles(), diagnostics);
+        CompiledPolicy? policy = CompiledPolicy.Load(new SourceText("p", text), new NoFiles(), diagnostics);
         Assert.Empty(diagnostics.List);
         return policy!.Paths;
     }
@@ -122,14 +122,35 @@ public sealed class PathRuleTests : IDisposable
             file!.Release();
         }
 
-        Assert.Equal(-EACCES, Execute("/tmp/data/tool"));
-        Assert.Equal(0, Execute("/tmp/tool"));
+        Assert.Equal(-EACCES, Execute(_tree, _tree.Tree.Root, "/tmp/data/tool", WalkFlags.Follow));
+        Assert.Equal(0, Execute(_tree, _tree.Tree.Root, "/tmp/tool", WalkFlags.Follow));
+    }
 
-        long Execute(string path)
+    /// <summary>execveat(2) of a descriptor: what a memory file is called makes no difference.</summary>
+    [Theory]
+    [InlineData("{path: /tmp, memory: true}", "", -EACCES)]
+    [InlineData("{path: /dev/shm, memory: true}", "", 0)]
+    [InlineData("{path: /dev/shm, memory: true}", "deny: execute, path: /dev/shm/**", -EACCES)]
+    [InlineData("{path: /dev/shm, memory: true}", "deny: execute, path: /dev/shm/memfd", -EACCES)]
+    [InlineData("{path: /dev/shm, memory: true}", "deny: execute, path: /tmp/**", 0)]
+    [InlineData("{path: /dev/shm, memory: true, access: [read, write, create]}", "", -EACCES)]
+    public void AMemoryFileIsExecutedAsAFileOfTheSharedMemoryFolder(string shown, string rule, long expected)
+    {
+        using GuestTree tree = new(Rules($"version: 1\nfragment: true\nfiles:\n  show: [{shown}]\n" + (rule.Length == 0 ? "" : $"  rules: [{{{rule}}}]\n")));
+        foreach (string name in (string[])["", "x", "../../tmp/x"])
         {
-            long result = _tree.Tree.OpenExecutable(_tree.Caller, _tree.Tree.Root, GuestTree.Bytes(path), WalkFlags.Follow, out OpenFile? file);
-            file?.Release();
-            return result;
+            Assert.Equal(0, tree.Tree.CreateMemoryFile(tree.Caller, GuestTree.Bytes(name), 0, out OpenFile? file));
+            Assert.Equal(expected, Execute(tree, ((InodeFile)file!).Dentry, "", WalkFlags.AllowEmpty));
+            // In any other way it is its holder's.
+            Assert.Equal(0, VirtualFileSystem.CheckAccess(tree.Caller, ((InodeFile)file).Dentry, R_OK | W_OK));
+            file.Release();
         }
+    }
+
+    static long Execute(GuestTree tree, Dentry start, string path, WalkFlags walk)
+    {
+        long result = tree.Tree.OpenExecutable(tree.Caller, start, GuestTree.Bytes(path), walk, out OpenFile? file);
+        file?.Release();
+        return result;
     }
 }

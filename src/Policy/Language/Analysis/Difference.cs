@@ -20,7 +20,7 @@ public sealed record Difference(Change Change, string Witness, SourceSpan? OldRu
 
 /// <summary>All differences of two policies.</summary>
 /// <param name="IsExact">
-/// False when a part was too large to be compared, or has overlapping masks: then what is not listed may differ too.
+/// False when a part was too large to be compared: then what is not listed may differ too.
 /// </param>
 public sealed record PolicyComparison(IReadOnlyList<Difference> Differences, bool IsExact)
 {
@@ -100,7 +100,31 @@ public sealed class PolicyComparer
         Set("variable", old.Environment, @new.Environment, variable => $"{variable.Name}={variable.Value ?? "(the caller's)"}");
         CompareDevices(old, @new);
         CompareShown(old, @new);
+        CompareDeniedToFlags(old, @new);
         CompareAudit(old.Audit, @new.Audit);
+    }
+
+    void CompareDeniedToFlags(PolicyModel old, PolicyModel @new)
+    {
+        foreach ((string flag, SourceSpan span) in DeniedToFlags(@new, old))
+            Report(Change.Allowed, $"command line: {flag}", span, null);
+        foreach ((string flag, SourceSpan span) in DeniedToFlags(old, @new))
+            Report(Change.Denied, $"command line: {flag}", null, span);
+    }
+
+    /// <summary>What flags may bring by one policy, and may not by the other, which denies it.</summary>
+    static IEnumerable<(string Flag, SourceSpan Span)> DeniedToFlags(PolicyModel free, PolicyModel denying)
+    {
+        HashSet<string> variables = [.. free.DeniedVariables.Select(denied => denied.Value)];
+        string home = CompiledPolicy.UserOf(free).Home, otherHome = CompiledPolicy.UserOf(denying).Home;
+        var hidden = new HiddenPaths(free.Hidden, home);
+        if (free.Allows(Freedom.Environment))
+            foreach (Sourced<string> denied in denying.DeniedVariables.Where(denied => variables.Add(denied.Value)))
+                yield return ($"--env {denied.Value}", denied.Span);
+        if (free.Allows(Freedom.Mount))
+            foreach (HiddenFile denied in denying.Hidden)
+                if (CompiledPolicy.ExpandHome(denied.Path, otherHome) is string path && hidden.Above(path) is null)
+                    yield return ($"--mount to {path}", denied.Span);
     }
 
     /// <summary>

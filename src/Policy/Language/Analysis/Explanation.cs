@@ -23,7 +23,7 @@ public sealed record Explanation(Request Request, Decision Decision, Decision? W
 
     static Decision? AnswerWithout(CompiledPolicy policy, IRule rule, Request request)
     {
-        PolicyModel model = policy.Model with
+        PolicyModel model = rule is HiddenFile or DeniedDevice ? Denials.Without(policy.Model, rule) : policy.Model with
         {
             Shown = [.. policy.Model.Shown.Where(other => !ReferenceEquals(other, rule))],
             PathRules = [.. policy.Model.PathRules.Where(other => !ReferenceEquals(other, rule))],

@@ -33,6 +33,13 @@ sealed class FirstByPort<T> where T : class
         return port <= last ? ((ushort)port, _first[port]!) : null;
     }
 
+    /// <summary>The ports of a range of which something was said, as ranges.</summary>
+    public IEnumerable<(ushort First, ushort Last)> Within(ushort first, ushort last)
+    {
+        for (int port = first; port <= last && FirstIn((ushort)port, last) is (ushort at, _); port = Free(at))
+            yield return (at, (ushort)Math.Min(Free(at) - 1, last));
+    }
+
     int Free(int port)
     {
         while (_free[port] != port)

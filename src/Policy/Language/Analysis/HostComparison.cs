@@ -15,8 +15,9 @@ sealed class HostComparison(CompiledPolicy old, CompiledPolicy @new, NetworkProt
 
     readonly Lazy<FirstByPort<Reached>> _oldHosts = new(() => HostsOf(old, protocol));
     readonly Lazy<FirstByPort<Reached>> _newHosts = new(() => HostsOf(@new, protocol));
-    readonly Lazy<FirstByPort<Reached>> _oldPlaces = new(() => PlacesOf(old, protocol));
-    readonly Lazy<FirstByPort<Reached>> _newPlaces = new(() => PlacesOf(@new, protocol));
+    readonly Lazy<NamedAddresses> _addresses = new(() => NamedAddresses.Of(old, @new, protocol));
+    FirstByPort<Reached>? _oldPlaces;
+    FirstByPort<Reached>? _newPlaces;
 
     string Kind => $"connect {protocol} by name";
 
@@ -47,18 +48,39 @@ sealed class HostComparison(CompiledPolicy old, CompiledPolicy @new, NetworkProt
                 var request = new Request.Connect(protocol, host, null, starts[i]);
                 Decision one = Ask.About(old, request), other = Ask.About(@new, request);
                 if (one.Allowed != other.Allowed)
-                    report(one, other, $"connect {protocol} {host}", request.ToString);
+                    CompareAllowed(host, starts[i], AddressRegions.LastOf(starts, i), one, other);
                 else if (one.Rule is null != other.Rule is null)
                     CompareDenied(host, starts[i], AddressRegions.LastOf(starts, i), one, other);
             }
         }
     }
 
+    /// <summary>
+    /// A name that one policy allows. Where no address is left to it, or only such as the other policy allows anyhow, that
+    /// is no difference.
+    /// </summary>
+    void CompareAllowed(string host, ushort first, ushort last, Decision one, Decision other)
+    {
+        NamedAddresses addresses = _addresses.Value;
+        FirstByPort<IPAddress> left = (one.Allowed, (one.Allowed ? other : one).Rule) switch
+        {
+            (true, null) => addresses.NotDeniedByOldNorAllowedByNew,
+            (true, _) => addresses.NotDeniedByOld,
+            (false, null) => addresses.NotDeniedByNewNorAllowedByOld,
+            (false, _) => addresses.NotDeniedByNew,
+        };
+        if (left.FirstIn(first, last) is (ushort at, _))
+            report(one, other, $"connect {protocol} {host}", new Request.Connect(protocol, host, null, at).ToString);
+    }
+
     /// <summary>A name that one policy denies, and that may stand for what the other allows.</summary>
     void CompareDenied(string host, ushort first, ushort last, Decision one, Decision other)
     {
         bool oldDenies = one.Rule is not null;
-        if ((oldDenies ? _newPlaces : _oldPlaces).Value.FirstIn(first, last) is not (ushort at, Reached reached))
+        FirstByPort<Reached> places = oldDenies
+            ? _newPlaces ??= PlacesOf(@new, _addresses.Value.NotDeniedByNew)
+            : _oldPlaces ??= PlacesOf(old, _addresses.Value.NotDeniedByOld);
+        if (places.FirstIn(first, last) is not (ushort at, Reached reached))
             return;
         Report(oldDenies, (one.Rule ?? other.Rule)!, reached,
             () => reached.Address is IPAddress address
@@ -75,11 +97,13 @@ sealed class HostComparison(CompiledPolicy old, CompiledPolicy @new, NetworkProt
     static FirstByPort<Reached> HostsOf(CompiledPolicy policy, NetworkProtocol protocol)
     {
         var hosts = new FirstByPort<Reached>();
-        AddHosts(hosts, policy, protocol);
+        foreach ((ushort first, ushort last, Reached reached) in AllowedHosts(policy, protocol))
+            hosts.Add(first, last, reached);
         return hosts;
     }
 
-    static FirstByPort<Reached> PlacesOf(CompiledPolicy policy, NetworkProtocol protocol)
+    /// <param name="left">Ports with addresses that the policy leaves to names.</param>
+    FirstByPort<Reached> PlacesOf(CompiledPolicy policy, FirstByPort<IPAddress> left)
     {
         var places = new FirstByPort<Reached>();
         var regions = new AddressRegions();
@@ -97,16 +121,18 @@ sealed class HostComparison(CompiledPolicy old, CompiledPolicy @new, NetworkProt
             }
         }
 
-        AddHosts(places, policy, protocol);
+        foreach ((ushort first, ushort last, Reached reached) in AllowedHosts(policy, protocol))
+            foreach ((ushort from, ushort to) in left.Within(first, last))
+                places.Add(from, to, reached);
         return places;
     }
 
-    static void AddHosts(FirstByPort<Reached> reached, CompiledPolicy policy, NetworkProtocol protocol)
+    static IEnumerable<(ushort First, ushort Last, Reached Reached)> AllowedHosts(CompiledPolicy policy, NetworkProtocol protocol)
     {
         foreach ((string host, PortTable table) in policy.Network.Hosts[(int)protocol])
             for (int i = 0; i < table.Starts.Length; i++)
                 if (table.Denies[i] < 0 && table.Allows[i] >= 0)
-                    reached.Add(table.Starts[i], AddressRegions.LastOf(table.Starts, i),
+                    yield return (table.Starts[i], AddressRegions.LastOf(table.Starts, i),
                         new Reached(null, host, policy.Model.NetworkRules[table.Allows[i]]));
     }
 }

@@ -13,11 +13,15 @@ public static class Lint
     public static void Check(CompiledPolicy policy, Diagnostics diagnostics)
     {
         PolicyModel model = policy.Model;
-        HashSet<IRule> used = Effects.RulesThatDecide(policy);
+        Effects effects = Effects.Of(policy);
+        // Before all others, which may be more than are kept.
+        foreach (Undecided part in effects.Undecided)
+            diagnostics.Add(DiagnosticKind.NotDecided, part.Rule.Span,
+                $"whether {DiagnosticKind.Shadowed.Name} holds of the {part.Rules} was not decided: they are too many, or too entangled", part.Advice);
         foreach (IRule rule in model.Rules.Where(rule => rule.Span.Text == model.Source))
         {
             // Without an access of its own it shows something, and decides nothing.
-            if (rule is not (DeviceRule or ShownFile { Access: PathAccess.None }) && !used.Contains(rule))
+            if (rule is not (DeviceRule or ShownFile { Access: PathAccess.None }) && !effects.Deciding.Contains(rule))
                 diagnostics.Add(DiagnosticKind.Shadowed, rule.Span, "no request is ever decided by this rule", "delete it, or change what overrides it");
             if (string.IsNullOrWhiteSpace(rule.Because))
                 diagnostics.Add(DiagnosticKind.MissingBecause, rule.Span, $"'{rule.Text}' does not say why", "add because:");

@@ -10,7 +10,7 @@ public abstract record Request
 {
     public const string Forms =
         "open PATH for ACCESS | connect tcp|udp HOST:PORT | listen tcp|udp ADDRESS:PORT | resolve NAME | "
-        + "syscall NAME [ARGUMENT...] | device KIND";
+        + "syscall NAME [ARGUMENT...] | device KIND [from FILE]";
 
     public sealed record Open(string Path, PathAccess Access) : Request
     {
@@ -38,9 +38,10 @@ public abstract record Request
             $"syscall {SystemCallNames.NameOf(Number)}{string.Concat(Arguments.Select(argument => $" 0x{argument:x}"))}";
     }
 
-    public sealed record Device(DeviceKind Kind) : Request
+    /// <param name="From">The host file behind it; null for any of the kind.</param>
+    public sealed record Device(DeviceKind Kind, string? From) : Request
     {
-        public override string ToString() => $"device {DeviceKinds.Names[(int)Kind]}";
+        public override string ToString() => DeviceRule.NameOf(Kind, From);
     }
 
     static string Join(string host, ushort port) => host.Contains(':', StringComparison.Ordinal) ? $"[{host}]:{port}" : $"{host}:{port}";
@@ -59,14 +60,21 @@ public abstract record Request
             case ["connect" or "listen", "tcp" or "udp", string target]:
                 return ParseAddress(words[0], (NetworkProtocol)Array.IndexOf(NetworkWords.Protocols, words[1]), target, out problem);
             case ["resolve", string name]:
-                return NetworkText.TryName(name, out name, out problem) && !name.StartsWith('*') ? new Resolve(name) : null;
+                return ParseName(name, out problem) is string asked ? new Resolve(asked) : null;
             case ["syscall", string call, ..]:
                 return ParseCall(call, words[2..], out problem);
-            case ["device", string kind] when Array.IndexOf(DeviceKinds.Names, kind) is >= 0 and int index:
-                return new Device((DeviceKind)index);
+            case ["device", _] or ["device", _, "from", _, ..]:
+                return ParseDevice(words[1], text, out problem);
             default:
                 return null;
         }
+    }
+
+    static Device? ParseDevice(string kind, string text, out string problem)
+    {
+        problem = $"{Quote.Value(kind)} is not one of {string.Join(", ", DeviceKinds.Names)}";
+        int index = Array.IndexOf(DeviceKinds.Names, kind), from = text.IndexOf(" from ", StringComparison.Ordinal);
+        return index < 0 ? null : new Device((DeviceKind)index, from < 0 ? null : text[(from + 6)..].Trim());
     }
 
     static Open? ParseOpen(string path, string access, string home, out string problem)
@@ -89,9 +97,18 @@ public abstract record Request
         bool brackets = host.StartsWith('[') && host.EndsWith(']');
         if (NetworkText.TryAddress(brackets ? host[1..^1] : host, out IPAddress? address))
             return action == "listen" ? new Listen(protocol, address, port) : new Connect(protocol, $"{address}", address, port);
-        if (action == "listen" || brackets || !NetworkText.TryName(host, out string name, out problem) || name.StartsWith('*'))
-            return null;
-        return new Connect(protocol, name, null, port);
+        if (action == "listen")
+            problem = $"{Quote.Value(host)} is not an address; a guest listens on addresses, as in 127.0.0.1:{port}";
+        return action != "listen" && !brackets && ParseName(host, out problem) is string name ? new Connect(protocol, name, null, port) : null;
+    }
+
+    /// <summary>One name, without a star.</summary>
+    static string? ParseName(string text, out string problem)
+    {
+        if (NetworkText.TryName(text, out string name, out problem) && !name.StartsWith('*'))
+            return name;
+        problem = $"{Quote.Value(text)} is not a host name{(text.StartsWith('*') ? "; a request is about one name" : "")}";
+        return null;
     }
 
     static SystemCall? ParseCall(string call, string[] arguments, out string problem)
@@ -99,7 +116,14 @@ public abstract record Request
         Span<bool> calls = stackalloc bool[SystemCallNames.Limit];
         calls.Clear();
         problem = $"there is no system call {Quote.Value(call)}";
-        if (!SystemCallNames.TryFind(call, calls) || calls.Count(true) != 1)
+        if (!SystemCallNames.TryFind(call, calls))
+        {
+            problem += Closest.Advice(call, SystemCallNames.Known) is string advice ? $"; {advice}" : "";
+            return null;
+        }
+
+        problem = $"{Quote.Value(call)} is a group of system calls; ask about one of them";
+        if (calls.Count(true) != 1)
             return null;
         problem = "a system call has up to six numbers as arguments";
         ulong[] values = new ulong[arguments.Length];
@@ -142,8 +166,12 @@ public static class Ask
                 SystemCallVerdict verdict = policy.SystemCalls.Decide((uint)call.Number, arguments);
                 return Of(new Verdict(verdict.Allowed, verdict.Rule), policy.Model.SystemCallRules);
             case Request.Device device:
-                DeviceRule? given = policy.Model.Devices.FirstOrDefault(rule => rule.Kind == device.Kind);
-                return new Decision(given is not null, given);
+                DeviceRule? given = policy.Model.Devices.FirstOrDefault(
+                    rule => rule.Kind == device.Kind && (device.From is null || rule.From == device.From));
+                return given is not null
+                    ? new Decision(true, given)
+                    : new Decision(false, policy.Model.DeniedDevices.FirstOrDefault(
+                        rule => rule.IsAbout(device.Kind, device.From) || (device.From is null && rule.Kind == device.Kind)));
             default:
                 throw new ArgumentOutOfRangeException(nameof(request));
         }

@@ -22,7 +22,7 @@ public sealed class CompiledPolicy
 
     public PathRules Paths { get; }
 
-    /// <summary>What the indexes of <see cref="Paths"/> stand for: what is shown, then the rules.</summary>
+    /// <summary>What the indexes of <see cref="Paths"/> stand for: what is shown, the rules, what is hidden.</summary>
     public IReadOnlyList<IRule> PathRuleList { get; }
 
     public NetworkRules Network { get; }
@@ -39,7 +39,7 @@ public sealed class CompiledPolicy
     public static CompiledPolicy? Compile(PolicyModel model, string home, Diagnostics diagnostics)
     {
         if (PathCompiler.Compile(PathRulesOf(model, home)) is PathTables tables)
-            return new CompiledPolicy(model, new PathRules(tables), [.. model.Shown, .. model.PathRules]);
+            return new CompiledPolicy(model, new PathRules(tables), [.. model.Shown, .. model.PathRules, .. model.Hidden]);
         SourceSpan span = model.PathRules.Count > 0 ? model.PathRules[0].Span : new SourceSpan(model.Source, 1, 1, 1);
         diagnostics.Add(
             DiagnosticKind.BadPattern, span,
@@ -71,6 +71,12 @@ public sealed class CompiledPolicy
             rules.Add(new CompiledPathRule(
                 places.Length + i, model.PathRules[i].Allow, model.PathRules[i].Access,
                 [.. model.PathRules[i].Patterns.Select(pattern => PathPattern.TryParse(pattern.Value, out _)!.Expand(home))]));
+        // Also where something above is shown, or will be by a mount of the command line.
+        int hidden = places.Length + model.PathRules.Count;
+        for (int i = 0; i < model.Hidden.Count; i++)
+            rules.Add(new CompiledPathRule(
+                hidden + i, false, PathAccess.All,
+                [[.. PathPattern.LiteralNames(ExpandHome(model.Hidden[i].Path, home)), NamePattern.AnyNames]]));
         return rules;
     }
 

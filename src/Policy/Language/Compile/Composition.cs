@@ -9,14 +9,15 @@ static class Composition
     public static PolicyModel Extend(PolicyModel beneath, PolicyModel own, Diagnostics diagnostics)
     {
         RequireReasons(beneath, own, diagnostics);
+        DenialCheck.Check(beneath, own, diagnostics);
         return Merge(beneath, own);
     }
 
-    /// <summary>Lists one behind the other; of single values the later.</summary>
+    /// <summary>Lists one behind the other, less what either denies; of single values the later.</summary>
     public static PolicyModel Merge(PolicyModel first, PolicyModel second)
     {
         HashSet<string> variables = [.. second.Environment.Select(added => added.Value.Name)], paths = [.. second.Shown.Select(added => added.Path)];
-        return second with
+        return Denials.Apply(second with
         {
             Description = second.Description ?? first.Description,
             Kind = second.Kind ?? first.Kind,
@@ -38,7 +39,11 @@ static class Composition
             Audit = second.Audit ?? first.Audit,
             Freedoms = second.SaysFreedoms ? second.Freedoms : first.Freedoms,
             SaysFreedoms = first.SaysFreedoms || second.SaysFreedoms,
-        };
+            Hidden = [.. first.Hidden, .. second.Hidden],
+            DeniedDevices = [.. first.DeniedDevices, .. second.DeniedDevices],
+            DeniedVariables = [.. first.DeniedVariables, .. second.DeniedVariables],
+            Withheld = [.. first.Withheld, .. second.Withheld],
+        });
     }
 
     /// <summary>A policy that names none means KVM.</summary>
@@ -66,8 +71,10 @@ static class Composition
         foreach (Sourced<EnvironmentVariable> variable in own.Environment.Where(variable => variable.Value.Value is null))
             if (!variables.Contains(variable.Value))
                 Require(variable.Because, variable.Span, $"passing on {variable.Value.Name}");
+        ILookup<string, ShownFile> files = beneath.Shown.ToLookup(shown => shown.Path);
         foreach (ShownFile shown in own.Shown)
-            Require(shown.Because, shown.Span, $"showing {shown.Path}");
+            if (!files[shown.Path].Any(shown.IsNoWiderThan))
+                Require(shown.Because, shown.Span, $"showing {shown.Path}");
         foreach (IRule rule in own.PathRules.Where(rule => rule.Allow))
             Require(rule.Because, rule.Span, "what this rule allows");
         foreach (IRule rule in own.NetworkRules.Where(rule => rule.Allow))

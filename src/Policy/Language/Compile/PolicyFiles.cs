@@ -24,12 +24,19 @@ public static class BuiltinPolicies
     /// <param name="name">Without the prefix, as in default.yaml.</param>
     public static SourceText? Read(string name)
     {
+        if (name.Length == 0)
+            return null;
         using Stream? stream = typeof(BuiltinPolicies).Assembly.GetManifestResourceStream(name);
         if (stream is null)
             return null;
         using var reader = new StreamReader(stream);
         return new SourceText(Prefix + name, reader.ReadToEnd());
     }
+
+    /// <summary>What is wrong with the name of one that is not there.</summary>
+    /// <param name="name">Without the prefix.</param>
+    public static string Missing(string name) => "is not a built-in policy; "
+        + (Closest.Name(name, Names) is string meant ? $"did you mean {Prefix}{meant}?" : $"it is one of {string.Join(", ", Names)}");
 
     /// <param name="name">With the prefix, of a policy that is there.</param>
     public static string TextOf(string name) => Read(name[Prefix.Length..])!.Content;

@@ -52,7 +52,10 @@ public sealed class PolicyLoader
         }
 
         _open.RemoveAt(_open.Count - 1);
-        return beneath is null ? own : Composition.Extend(beneath, own, _diagnostics);
+        if (beneath is not null)
+            return Composition.Extend(beneath, own, _diagnostics);
+        DenialCheck.Check(null, own, _diagnostics);
+        return own;
     }
 
     /// <summary>Adds to what has been read so far. Reading ends at a bound, not behind it.</summary>
@@ -82,7 +85,7 @@ public sealed class PolicyLoader
                 ? BuiltinPolicies.Read(name[BuiltinPolicies.Prefix.Length..])
                 : _files.Read(name, out problem);
             if (source is null && problem.Length == 0)
-                problem = "is not a built-in policy";
+                problem = BuiltinPolicies.Missing(name[BuiltinPolicies.Prefix.Length..]);
         }
 
         if (source is not null)

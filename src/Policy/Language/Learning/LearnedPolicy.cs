@@ -65,11 +65,13 @@ public sealed class LearnedPolicy
         _text.Append(PolicyText.Write(_base with
         {
             Description = $"Learned from {_seen.Runs} run{(_seen.Runs == 1 ? "" : "s")} of {program}; to be reviewed",
-            Extends = [], Shown = [], PathRules = [], NetworkRules = [], SystemCallRules = [], Devices = [], Freedoms = [],
+            Extends = [], Shown = [], Hidden = [], PathRules = [], NetworkRules = [], SystemCallRules = [], Devices = [], Freedoms = [],
         }, origins: false));
         _text.Append("files:\n  show:\n");
         foreach (ShownFile shown in _base.Shown.OrderBy(shown => shown.Path, StringComparer.Ordinal))
             Show(shown);
+        foreach (HiddenFile hidden in _base.Hidden)
+            _text.Append($"    - deny: {PolicyText.Scalar(hidden.Path)}\n      because: {PolicyText.Scalar(hidden.Because ?? "the base policy denies it")}\n");
         return _text.ToString();
     }
 

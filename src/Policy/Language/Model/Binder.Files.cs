@@ -14,6 +14,8 @@ sealed partial class Binder
 
     ShownFile? ReadShown(YamlMap map)
     {
+        if (OneOf(map, "path", Deny) is null)
+            return null;
         var path = (YamlScalar)map["path"]!;
         if (ReadGuestPath(path) is not string where)
             return null;

@@ -46,11 +46,14 @@ sealed partial class Binder
             User = ReadUser(guest?["user"]),
             Hostname = ReadHostname(guest?["hostname"]),
             Environment = ReadEnvironment(guest),
-            Shown = ReadAll(files?["show"], ReadShown),
+            DeniedVariables = ReadDeniedVariables(guest?["deny-environment"]),
+            Shown = ReadAll(files?["show"], map => IsDenial(map) ? null : ReadShown(map)),
+            Hidden = ReadAll(files?["show"], map => IsDenial(map) ? ReadHidden(map) : null),
             PathRules = ReadAll(files?["rules"], ReadPathRule),
             NetworkRules = ReadAll(root["network"], ReadNetworkRule),
             SystemCallRules = ReadAll(root["syscalls"], ReadSystemCallRule),
-            Devices = ReadAll(root["devices"], ReadDevice),
+            Devices = ReadAll(root["devices"], map => IsDenial(map) ? null : ReadDevice(map)),
+            DeniedDevices = ReadAll(root["devices"], map => IsDenial(map) ? ReadDeniedDevice(map) : null),
             Isolation = ReadWords(root["isolation"], Walls.Names, index => (Wall)index),
             Audit = ReadAudit(root["audit"]),
             Freedoms = ReadWords(root["command-line"], Freedoms.Names, index => (Freedom)index),
@@ -207,16 +210,15 @@ sealed partial class Binder
             foreach ((YamlScalar name, YamlNode value) in map.Entries)
                 if (IsVariable(name, ((YamlScalar)value).Value))
                     variables.Add(new(new(name.Value, ((YamlScalar)value).Value), name.Span, null));
-        YamlNode? passed = guest?["pass-environment"];
-        foreach (YamlNode item in passed is YamlList list ? list.Items : passed is null ? [] : [passed])
-        {
-            (YamlScalar name, string? because) = Unwrap(item);
+        foreach ((YamlScalar name, string? because) in Names(guest?["pass-environment"]))
             if (IsVariable(name, ""))
                 variables.Add(new(new(name.Value, null), name.Span, because));
-        }
-
         return variables;
     }
+
+    /// <summary>One name or several, each in its short or its long form.</summary>
+    static IEnumerable<(YamlScalar Value, string? Because)> Names(YamlNode? node) =>
+        (node is YamlList list ? list.Items : node is null ? [] : [node]).Select(Unwrap);
 
     bool IsVariable(YamlScalar name, string value)
     {
@@ -241,6 +243,8 @@ sealed partial class Binder
 
     DeviceRule? ReadDevice(YamlMap map)
     {
+        if (OneOf(map, "device", Deny) is null)
+            return null;
         ulong? rate = null;
         if (map["rate"] is YamlScalar scalar)
         {

@@ -97,7 +97,17 @@ public sealed record PolicyModel
     /// <summary>The freedoms are said, even if there are none: then those of what is extended no longer hold.</summary>
     public bool SaysFreedoms { get; init; }
 
-    public IEnumerable<IRule> Rules => [.. Shown, .. PathRules, .. NetworkRules, .. SystemCallRules, .. Devices];
+    public IReadOnlyList<HiddenFile> Hidden { get; init; } = [];
+    public IReadOnlyList<DeniedDevice> DeniedDevices { get; init; } = [];
+
+    /// <summary>Names of variables that the guest does not get, whoever sets or passes them.</summary>
+    public IReadOnlyList<Sourced<string>> DeniedVariables { get; init; } = [];
+
+    /// <summary>What is shown or given by one of the files and denied by one: it is in none of the lists above.</summary>
+    public IReadOnlyList<IRule> Withheld { get; init; } = [];
+
+    public IEnumerable<IRule> Rules =>
+        [.. Shown, .. Hidden, .. PathRules, .. NetworkRules, .. SystemCallRules, .. Devices, .. DeniedDevices];
 
     public Sourced<ulong>? Limit(Resource resource) => Limits[(int)resource];
 

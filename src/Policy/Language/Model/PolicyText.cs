@@ -29,14 +29,14 @@ public sealed class PolicyText
         if (model.IsFragment)
             Line("fragment: true");
         WriteGuest(model);
-        if (model.Shown.Count + model.PathRules.Count > 0)
+        if (model.Shown.Count + model.Hidden.Count + model.PathRules.Count > 0)
             Line("files:");
-        Entries("  show", model.Shown, "    ", shown => Shown(shown));
+        Entries<IRule>("  show", [.. model.Shown, .. model.Hidden], "    ", rule => rule is ShownFile shown ? Shown(shown) : Hidden((HiddenFile)rule));
         Entries("  rules", model.PathRules, "    ", rule =>
             [(Action(rule.Allow), List(AccessText.Format(rule.Access).Split(", "))), ("path", List(rule.Patterns.Select(pattern => pattern.Value)))]);
         Entries("network", model.NetworkRules, "  ", Network);
         Entries("syscalls", model.SystemCallRules, "  ", SystemCall);
-        Entries("devices", model.Devices, "  ", Device);
+        Entries<IRule>("devices", [.. model.Devices, .. model.DeniedDevices], "  ", rule => rule is DeviceRule device ? Device(device) : Denied((DeniedDevice)rule));
         Words("isolation", model.Isolation, wall => Walls.Names[(int)wall]);
         WriteAudit(model.Audit);
         Words("command-line", model.Freedoms, freedom => Freedoms.Names[(int)freedom]);
@@ -66,6 +66,10 @@ public sealed class PolicyText
             Line("  pass-environment:");
         foreach (Sourced<EnvironmentVariable> variable in model.Environment.Where(variable => variable.Value.Value is null))
             Word("    ", Scalar(variable.Value.Name), variable.Span, variable.Because);
+        if (model.DeniedVariables.Count > 0)
+            Line("  deny-environment:");
+        foreach (Sourced<string> denied in model.DeniedVariables)
+            Word("    ", Scalar(denied.Value), denied.Span, denied.Because);
         // Nothing was said.
         if (_text.Length == begun)
             _text.Length = before;
@@ -108,6 +112,8 @@ public sealed class PolicyText
         return keys;
     }
 
+    static List<(string, string)> Hidden(HiddenFile rule) => [("deny", Scalar(rule.Path))];
+
     static List<(string, string)> Network(NetworkRule rule)
     {
         var keys = new List<(string, string)>
@@ -149,6 +155,14 @@ public sealed class PolicyText
             keys.Add(("rate", $"{rate}"));
         if (rule.OperationsPerSecond is ulong operations)
             keys.Add(("operations", $"{operations}"));
+        return keys;
+    }
+
+    static List<(string, string)> Denied(DeniedDevice rule)
+    {
+        var keys = new List<(string, string)> { ("deny", DeviceKinds.Names[(int)rule.Kind]) };
+        if (rule.From is not null)
+            keys.Add(("from", Scalar(rule.From)));
         return keys;
     }
 

@@ -44,6 +44,14 @@ public sealed record ShownFile(SourceSpan Span, string? Because, string Path, Sh
     public bool Optional { get; init; }
 
     public string Text => $"show {Path} for {AccessText.Format(Access)}";
+
+    /// <summary>The same thing, with no more access and no looser bound.</summary>
+    internal bool IsNoWiderThan(ShownFile other) =>
+        (Kind, Content, Generated, Mode) == (other.Kind, other.Content, other.Generated, other.Mode)
+        && (Access & ~other.Access) == 0 && Bound(Size) <= Bound(other.Size) && Bound(Quota) <= Bound(other.Quota)
+        && Bound(Rate) <= Bound(other.Rate);
+
+    static ulong Bound(ulong? bytes) => bytes ?? ulong.MaxValue;
 }
 
 public sealed record PathRule(
@@ -102,7 +110,10 @@ public sealed record DeviceRule(
     SourceSpan Span, string? Because, DeviceKind Kind, string? From, bool Writable, ulong? BytesPerSecond,
     ulong? OperationsPerSecond = null) : IRule
 {
-    public string Text => $"device {DeviceKinds.Names[(int)Kind]}{(From is null ? "" : " from " + From)}";
+    public string Text => NameOf(Kind, From);
+
+    internal static string NameOf(DeviceKind kind, string? from) =>
+        $"device {DeviceKinds.Names[(int)kind]}{(from is null ? "" : " from " + from)}";
 }
 
 static class AccessText

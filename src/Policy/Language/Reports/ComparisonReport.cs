@@ -21,7 +21,7 @@ public static class ComparisonReport
         if (comparison.IsEqual)
             text.Append("the policies allow the same\n");
         if (!comparison.IsExact)
-            text.Append("a part was too large or has overlapping masks, so that there may be more differences\n");
+            text.Append("a part was too large, so that there may be more differences\n");
         return text.ToString();
     }
 

@@ -17,7 +17,7 @@ static class PolicySchema
 
     static readonly Schema s_access = new OneOrMoreSchema(
         "What may be done.", new ChoiceSchema(
-            "read: open for reading, list, read a link. write: change contents or attributes. execute: run as a program. "
+            "read: open for reading, list, read a link. write: change contents or attributes. execute: run as a program, which mapping a file is not. "
             + "create: add a name. delete: take a name away. A rename deletes one name and creates another.",
             [.. Accesses]));
 
@@ -31,8 +31,12 @@ static class PolicySchema
             + "name, ** as a whole name for any number of names, none included.", "^(/|~)", "/work/**/*.o", "path pattern"));
 
     static readonly Schema s_shown = new ObjectSchema(
-        "One thing that appears in the guest's file tree. Exactly one of from, memory, text, link, generated and own says what.",
-        new("path", new TextSchema("Where, in the guest.", "^(/|~)", "/data", "guest path"), Required: true),
+        "One thing that appears in the guest's file tree. Exactly one of from, memory, text, link, generated and own says what. "
+        + "Or, with deny in place of path, what does not appear. A deny overrides every entry.",
+        new("path", new TextSchema("Where, in the guest.", "^(/|~)", "/data", "guest path")),
+        new("deny", new TextSchema(
+            "In place of path, with nothing beside but because: at this path and below nothing appears, whatever shows it.",
+            "^(/|~)", "/data", "guest path")),
         new("from", new TextSchema("A host file or folder.", "^/", "/srv/data", "absolute host path"), Default: "the same path"),
         new("memory", new FlagSchema("true: an empty folder in memory, gone at the end.")),
         new("text", new TextSchema("A read-only file with this content.")),
@@ -95,8 +99,9 @@ static class PolicySchema
         new("because", s_because));
 
     static readonly Schema s_device = new ObjectSchema(
-        "A virtio device of a machine guest.",
-        new("device", new ChoiceSchema("Which.", DeviceKinds.Names), Required: true),
+        "A virtio device of a machine guest. Exactly one of device and deny. A deny overrides every device.",
+        new("device", new ChoiceSchema("Which.", DeviceKinds.Names)),
+        new("deny", new ChoiceSchema("Which the guest does not have: all of the kind, or with from that one.", DeviceKinds.Names)),
         new("from", new TextSchema("The host file behind it.", "^/", null, "absolute host path")),
         new("writable", new FlagSchema("true: the guest may change what is behind it."), Default: "false"),
         new("rate", new TextSchema("Bytes a second at most.", SizePattern, "10M", "size"), Default: "no limit"),
@@ -120,7 +125,9 @@ static class PolicySchema
         new("hostname", Reasoned(new TextSchema("The guest's host name.", null, "builder", "host name")), Default: "sandbox"),
         new("environment", new DictionarySchema("Variables and their values. ~ at the beginning of a value is the guest user's home.",
             new TextSchema("The value.", null, "~/cache"))),
-        new("pass-environment", new OneOrMoreSchema("Variables of the caller that are passed on when they are set.", Reasoned(new TextSchema("A name.", null, "LANG", "name")))));
+        new("pass-environment", new OneOrMoreSchema("Variables of the caller that are passed on when they are set.", Reasoned(new TextSchema("A name.", null, "LANG", "name")))),
+        new("deny-environment", new OneOrMoreSchema(
+            "Variables that the guest does not get, whoever sets or passes them.", Reasoned(new TextSchema("A name.", null, "TOKEN", "name")))));
 
     static readonly Schema s_audit = new ObjectSchema(
         "What is recorded.",
@@ -137,7 +144,7 @@ static class PolicySchema
         new("description", new TextSchema("What the policy is for.")),
         new("fragment", new FlagSchema("true: a part to be extended, not a policy by itself."), Default: "false"),
         new("extends", new OneOrMoreSchema(
-            "Policies that this one begins with, relative to its own file. It may deny more and lower limits freely; what it adds needs because.",
+            "Policies that this one begins with, relative to its own file. It may deny and narrow freely; what it adds needs because.",
             new TextSchema("A file.", null, "builtin:default.yaml", "file, or builtin:NAME.yaml"))),
         new("guest", s_guest),
         new("files", new ObjectSchema(

@@ -46,6 +46,9 @@ public sealed class DiagnosticKind
     public static DiagnosticKind SecretPath { get; } = Warning("secret-path", "A host path that often holds secrets is shown.");
     public static DiagnosticKind SuperUser { get; } = Warning("super-user", "The guest's user is its root.");
 
+    public static DiagnosticKind NotDecided { get; } =
+        Warning("not-decided", "A part of a policy is too large for one of the other findings to be looked for.");
+
     static DiagnosticKind Error(string name, string summary) => new(name, Severity.Error, summary);
 
     static DiagnosticKind Warning(string name, string summary) => new(name, Severity.Warning, summary);

@@ -50,7 +50,10 @@ public sealed partial class VirtualFileSystem
         Root = new Dentry(null, [], new SyntheticDirectory(_rootFileSystem), _rootMount);
         _rootMount.Root = Root;
         _memoryFiles = new(NewDevice(), memory, null);
-        _memoryFilesMount = new(0, _memoryFiles, readOnly: false, "none", Watches);
+        _memoryFilesMount = new(0, _memoryFiles, readOnly: false, "none", Watches)
+        {
+            ExecutionRules = pathRules, Recorder = recorder,
+        };
 
         StorageBudget budget = new(temporaryBytes);
         HostIdentities? identities = null;

@@ -51,6 +51,9 @@ public sealed class Mount(int id, FileSystem fileSystem, bool readOnly, string s
     /// <summary>The policy's path rules; null when the plan has none, and for files without a name.</summary>
     public PathRules? Rules { get; init; }
 
+    /// <summary>For files without a name: the rules on whether they may be executed; null when the plan has none.</summary>
+    public PathRules? ExecutionRules { get; init; }
+
     /// <summary>Where decisions are recorded; null when they are not.</summary>
     public DecisionRecorder? Recorder { get; init; }
 }

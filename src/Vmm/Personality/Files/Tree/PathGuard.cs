@@ -12,8 +12,26 @@ namespace Sandbox.Vmm.Personality.Files;
 static partial class PathGuard
 {
     /// <returns>0 when all of the accesses are allowed, else -EACCES.</returns>
-    public static long Check(Dentry target, PathAccess access) =>
-        target.Mount.Rules is null ? 0 : Check(target.Mount, target, default, access);
+    public static long Check(Dentry target, PathAccess access)
+    {
+        if (target.Mount.Rules is not null)
+            return Check(target.Mount, target, default, access);
+        return target.Mount.ExecutionRules is PathRules rules && (access & PathAccess.Execute) != 0
+            ? CheckMemoryFile(rules, target.Mount.Recorder)
+            : 0;
+    }
+
+    /// <summary>
+    /// Whether a memory file (memfd_create(2)) may be run, which else would be a way around every rule on execution. Its
+    /// name is the guest's choice and says nothing, so that all are asked about as one file of /dev/shm.
+    /// </summary>
+    private static long CheckMemoryFile(PathRules rules, DecisionRecorder? recorder)
+    {
+        ReadOnlySpan<byte> path = "/dev/shm/memfd"u8;
+        if (recorder is not null)
+            return Check(recorder, rules, path, isWhole: true, PathAccess.Execute);
+        return rules.Decide(path, PathAccess.Execute).Allowed ? 0 : -EACCES;
+    }
 
     /// <summary>About a name in a directory, whether or not it exists.</summary>
     public static long Check(Dentry directory, ReadOnlySpan<byte> name, PathAccess access) =>
