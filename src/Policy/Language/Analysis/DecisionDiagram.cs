@@ -53,16 +53,19 @@ sealed class DecisionDiagram
     /// <summary>Where the arguments' bits are such that the condition holds.</summary>
     public int Of(ArgumentCondition condition)
     {
-        int less = condition.Comparison is Comparison.Less or Comparison.LessOrEqual or Comparison.NotEqual ? True : False;
-        int greater = condition.Comparison is Comparison.Greater or Comparison.GreaterOrEqual or Comparison.NotEqual ? True : False;
-        int equal = condition.Comparison is Comparison.Equal or Comparison.LessOrEqual or Comparison.GreaterOrEqual ? True : False;
+        static int Where(bool holds) => holds ? True : False;
+        Comparison by = condition.Comparison;
+        int less = Where(by is Comparison.Less or Comparison.LessOrEqual or Comparison.NotEqual);
+        int greater = Where(by is Comparison.Greater or Comparison.GreaterOrEqual or Comparison.NotEqual);
+        int equal = Where(by is Comparison.Equal or Comparison.LessOrEqual or Comparison.GreaterOrEqual);
         // From the lowest bit up: what holds when all higher bits are equal.
         int below = equal;
         for (int bit = 0; bit < BitsPerArgument; bit++)
         {
             bool wanted = (condition.Value >> bit & 1) != 0;
+            int level = LevelOf(condition.Argument, bit);
             if ((condition.Mask >> bit & 1) != 0)
-                below = wanted ? Make(LevelOf(condition.Argument, bit), less, below) : Make(LevelOf(condition.Argument, bit), below, greater);
+                below = wanted ? Make(level, less, below) : Make(level, below, greater);
             else if (wanted)
                 below = less;
         }
@@ -101,7 +104,7 @@ sealed class DecisionDiagram
         ref Combined known = ref _cache[(uint)HashCode.Combine(condition, other, _operation) % CacheSize];
         if (known.Operation == _operation && known.One == condition && known.Other == other)
             return known.Result;
-        Node a = _nodes[condition], b = other < 0 ? new Node(int.MaxValue, other, other) : _nodes[other];
+        Node a = At(condition), b = At(other);
         int level = Math.Min(a.Level, b.Level);
         int low = Combine(a.Level == level ? a.Low : condition, b.Level == level ? b.Low : other, isAnd, end);
         int high = Combine(a.Level == level ? a.High : condition, b.Level == level ? b.High : other, isAnd, end);
@@ -109,6 +112,9 @@ sealed class DecisionDiagram
         known = new Combined(condition, other, _operation, result);
         return result;
     }
+
+    /// <summary>An end lies below all nodes.</summary>
+    Node At(int diagram) => diagram < 0 ? new Node(int.MaxValue, diagram, diagram) : _nodes[diagram];
 
     int Make(int level, int low, int high)
     {
@@ -149,7 +155,7 @@ sealed class DecisionDiagram
             return;
         }
 
-        Node a = one < 0 ? new Node(int.MaxValue, one, one) : _nodes[one], b = other < 0 ? new Node(int.MaxValue, other, other) : _nodes[other];
+        Node a = At(one), b = At(other);
         int level = Math.Min(a.Level, b.Level);
         ulong bit = 1UL << (BitsPerArgument - 1 - level % BitsPerArgument);
         Walk(a.Level == level ? a.Low : one, b.Level == level ? b.Low : other, seen, arguments, visit);

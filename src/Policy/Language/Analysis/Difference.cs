@@ -117,13 +117,13 @@ public sealed class PolicyComparer
     {
         HashSet<string> variables = [.. free.DeniedVariables.Select(denied => denied.Value)];
         string home = CompiledPolicy.UserOf(free).Home, otherHome = CompiledPolicy.UserOf(denying).Home;
-        var hidden = new HiddenPaths(free.Hidden, home);
+        var hidden = new AbovePath<HiddenFile>(free.Hidden, denied => denied.Path, home);
         if (free.Allows(Freedom.Environment))
             foreach (Sourced<string> denied in denying.DeniedVariables.Where(denied => variables.Add(denied.Value)))
                 yield return ($"--env {denied.Value}", denied.Span);
         if (free.Allows(Freedom.Mount))
             foreach (HiddenFile denied in denying.Hidden)
-                if (CompiledPolicy.ExpandHome(denied.Path, otherHome) is string path && hidden.Above(path) is null)
+                if (CompiledPolicy.ExpandHome(denied.Path, otherHome) is string path && hidden.Find(path) is null)
                     yield return ($"--mount to {path}", denied.Span);
     }
 

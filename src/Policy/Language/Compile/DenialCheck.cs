@@ -34,9 +34,9 @@ sealed class DenialCheck
 
     void RequireNotDenied(PolicyModel? beneath, string home)
     {
-        var hidden = new HiddenPaths((beneath?.Hidden ?? []).Concat(_own.Hidden), home);
+        var hidden = new AbovePath<HiddenFile>((beneath?.Hidden ?? []).Concat(_own.Hidden), denied => denied.Path, home);
         foreach (ShownFile shown in _own.Shown)
-            if (hidden.Above(CompiledPolicy.ExpandHome(shown.Path, home)) is HiddenFile deny)
+            if (hidden.Find(CompiledPolicy.ExpandHome(shown.Path, home)) is HiddenFile deny)
                 Denied(shown.Span, $"showing {shown.Path}", deny.Span);
         var devices = new DeniedDevices((beneath?.DeniedDevices ?? []).Concat(_own.DeniedDevices));
         foreach (DeviceRule device in _own.Devices)
@@ -60,11 +60,11 @@ sealed class DenialCheck
         foreach (string path in _own.Hidden.Count == 0 ? [] : paths)
             for (string above = CompiledPolicy.ExpandHome(path, home); above != "/" && known.Add(above);)
                 above = GuestPath.Parent(above);
-        var folders = new HiddenPaths(beneath.Shown.Select(shown => new HiddenFile(shown.Span, null, shown.Path)), home);
+        var folders = new AbovePath<ShownFile>(beneath.Shown, shown => shown.Path, home);
         foreach (HiddenFile hidden in _own.Hidden)
             if (CompiledPolicy.ExpandHome(hidden.Path, home) is string path && !known.Contains(path))
             {
-                bool isWithin = folders.Above(path) is not null;
+                bool isWithin = folders.Find(path) is not null;
                 NotInherited(hidden.Span, $"nothing that this policy extends is shown at {Quote.Value(hidden.Path)}",
                     hidden.Path, isWithin ? [] : paths, isWithin ? "what is in a folder that is shown is denied in files.rules" : "leave it out");
             }

@@ -13,10 +13,11 @@ public static class Denials
         if (model.Hidden.Count + model.DeniedDevices.Count + model.DeniedVariables.Count == 0)
             return model;
         string home = CompiledPolicy.UserOf(model).Home;
-        var hidden = new HiddenPaths(model.Hidden, home);
+        var hidden = new AbovePath<HiddenFile>(model.Hidden, denied => denied.Path, home);
         var devices = new DeniedDevices(model.DeniedDevices);
         HashSet<string> variables = [.. model.DeniedVariables.Select(denied => denied.Value)];
-        ILookup<bool, ShownFile> shown = model.Shown.ToLookup(entry => hidden.Above(CompiledPolicy.ExpandHome(entry.Path, home)) is not null);
+        ILookup<bool, ShownFile> shown = model.Shown.ToLookup(
+            entry => hidden.Find(CompiledPolicy.ExpandHome(entry.Path, home)) is not null);
         ILookup<bool, DeviceRule> given = model.Devices.ToLookup(device => devices.For(device) is not null);
         return model with
         {
@@ -39,7 +40,8 @@ public static class Denials
 
     /// <summary>What denies that something appears at a guest path, or null.</summary>
     /// <param name="home">What ~ stands for.</param>
-    public static HiddenFile? Hiding(PolicyModel model, string home, string path) => new HiddenPaths(model.Hidden, home).Above(path);
+    public static HiddenFile? Hiding(PolicyModel model, string home, string path) =>
+        new AbovePath<HiddenFile>(model.Hidden, denied => denied.Path, home).Find(path);
 
     /// <summary>What denies a variable, or null.</summary>
     public static Sourced<string>? OfVariable(PolicyModel model, string name) =>
