@@ -104,6 +104,55 @@ public sealed class CgroupTests
         Assert.Contains("refused it more than 74 threads", outcome.ErrorText, StringComparison.Ordinal);
     }
 
+    /// <summary>A disk in memory, with a file system that can be read from it again.</summary>
+    const string Disk = """
+        [ -e /dev/ram0 ] && /usr/sbin/mkfs.ext4 -q /dev/ram0 && mkdir -p /tmp/disk && mount /dev/ram0 /tmp/disk
+        printf 'version: 1\nextends: builtin:default.yaml\nisolation: [cgroup]\nfiles: {show: [{path: /disk, from: /tmp/disk, rate: 100K, because: x}]}\n' >/tmp/rate.yaml
+
+        """;
+
+    [Fact]
+    public void A_rate_is_set_on_the_disk()
+    {
+        string[] lines = Script(Disk + """
+            # The stand-in never says what walls it has, so that these cannot be required of it.
+            grep -v isolation /tmp/rate.yaml >/tmp/rate-only.yaml
+            $sandbox run $flags --policy /tmp/rate-only.yaml -- true &
+            until_vmm "" $!
+            until grep -q rbps $path/io.max; do sleep 0.2; done
+            cat $path/io.max
+            wait $!
+            [ ! -e $path ]
+            """, WithVmm("linger")).Text.TrimEnd('\n').Split('\n');
+        Assert.Equal(["1:0 rbps=102400 wbps=102400 riops=max wiops=max"], lines);
+    }
+
+    [Fact]
+    public void A_guest_reads_no_faster_than_its_rate_and_the_rate_is_read_back() => Script(Disk + """
+        dd if=/dev/urandom of=/tmp/disk/input bs=64k count=32 conv=fsync status=none
+        echo 3 >/proc/sys/vm/drop_caches
+        start=$(date +%s)
+        $sandbox run $flags --policy /tmp/rate.yaml --json /tmp/result.json -- cat /disk/input >/dev/null
+        seconds=$(($(date +%s) - start))
+        [ $seconds -ge 19 ] || { echo "2 MiB in $seconds s"; exit 1; }
+        grep -A 4 '"wall": *"io.max"' /tmp/result.json | grep -q '"verdict": *"holds"'
+        """);
+
+    [Fact]
+    public void A_pause_freezes_the_group() => Script("""
+        # An emulated host may be too slow for a supervisor to answer at once.
+        ask() { until $sandbox $1 $id; do sleep 1; done; }
+        id=$($sandbox run --detach --timeout none -- sleep 1000)
+        path=/sys/fs/cgroup$(vmms | head -n 1)
+        ask pause
+        grep -q 'frozen 1' $path/cgroup.events
+        ask resume
+        grep -q 'frozen 0' $path/cgroup.events
+        ask pause
+        $sandbox kill $id || true
+        until [ ! -e $path ]; do sleep 0.2; done
+        """);
+
     [Fact]
     public void What_a_killed_supervisor_leaves_the_next_start_removes() => Script("""
         mkdir -p kill/own
