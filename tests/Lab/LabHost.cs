@@ -7,7 +7,7 @@ namespace Sandbox.Lab;
 
 /// <summary>
 /// A Linux host with hardware virtualization, emulated by QEMU, that runs commands and says exactly how they ended.
-/// Its files are this machine's, read-only; the repository is at <see cref="Repository"/>. It has 3 GiB. It ends with
+/// Its files are this machine's, read-only; the repository is at <see cref="Repository"/>. It ends with
 /// this object, and with this process whatever happens to it.
 /// </summary>
 /// <remarks>
@@ -19,7 +19,7 @@ sealed class LabHost : IDisposable
     /// <summary>Where the repository is in the lab host.</summary>
     public const string Repository = "/tmp/repository";
 
-    static readonly TimeSpan s_bootLimit = TimeSpan.FromSeconds(120);
+    static readonly TimeSpan s_bootLimit = TimeSpan.FromSeconds(300);
 
     readonly string _folder;
     readonly ConcurrentDictionary<int, TaskCompletionSource> _running = new();
@@ -139,10 +139,12 @@ sealed class LabHost : IDisposable
     [
         "--pdeathsig", "KILL", "qemu-system-x86_64",
         "-accel", "tcg,thread=single", "-cpu", string.Join(',', ["max", "+svm", "+npt", .. options.Processor]),
-        "-M", "q35", "-smp", options.Processors.ToString(CultureInfo.InvariantCulture), "-m", "3072", "-nodefaults", "-display", "none", "-no-reboot",
+        "-M", "q35", "-smp", options.Processors.ToString(CultureInfo.InvariantCulture),
+        "-m", options.Memory.ToString(CultureInfo.InvariantCulture), "-nodefaults", "-display", "none", "-no-reboot",
         "-kernel", Path.Combine(Laboratory.Image, "vmlinuz"), "-initrd", Path.Combine(Laboratory.Image, "initramfs"),
-        // The emulated timer may be late while this machine is busy, and the emulated time-stamp counter is one for all.
-        "-append", "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable",
+        // The emulated timer may be late while this machine is busy, and the emulated time-stamp counter is one for all,
+        // and this machine's: a lab host that measures it with such a timer has a clock that goes wrong all its life.
+        "-append", $"console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable tsc_early_khz={Laboratory.CounterRate}",
         "-serial", $"file:{Path.Combine(_folder, "console.log")}",
         "-chardev", "stdio,id=cases,signal=off", "-device", "virtio-serial", "-device", "virtserialport,chardev=cases",
         .. Share("host", "/", readOnly: true), .. Share("repository", Laboratory.Root, readOnly: true),

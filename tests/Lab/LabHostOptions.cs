@@ -14,6 +14,9 @@ sealed record LabHostOptions
     /// </summary>
     public int Processors { get; init; } = 1;
 
+    /// <summary>In MiB; this machine's is used as the lab host touches its own.</summary>
+    public int Memory { get; init; } = 3072;
+
     /// <summary>Changes to QEMU's <c>-cpu max,+svm,+npt</c>, such as <c>-smap</c>.</summary>
     public IReadOnlyList<string> Processor { get; init; } = [];
 

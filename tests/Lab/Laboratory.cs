@@ -92,6 +92,39 @@ public sealed class Laboratory : IDisposable
         return process.ExitCode == 0;
     }
 
+    /// <summary>A program of this folder for lab hosts and guests, linked statically.</summary>
+    /// <returns>Its file on this machine.</returns>
+    internal static string Compiled(string name)
+    {
+        Need();
+        string program = Path.Combine(Programs, name);
+        string source = Path.Combine(Root, "tests/Lab", name + ".c");
+        Assert.True(Made(out string said, "gcc", "-O1", "-static", "-pthread", "-o", program, source), said);
+        return program;
+    }
+
+    /// <summary>How often this machine's time-stamp counter counts in a millisecond.</summary>
+    internal static string CounterRate => s_counterRate.Value;
+
+    static readonly Lazy<string> s_counterRate = new(() =>
+    {
+        ProcessStartInfo start = new(Compiled("tsc-rate")) { RedirectStandardOutput = true };
+        using Process process = Process.Start(start)!;
+        return process.StandardOutput.ReadToEnd().Trim();
+    });
+
+    /// <summary>A file with a text, in the lab host.</summary>
+    internal static string Written(string name, string text)
+    {
+        File.WriteAllText(Path.Combine(Programs, name), text);
+        return InLab(Path.Combine(Programs, name));
+    }
+
+    /// <summary>A file of the repository, in the lab host.</summary>
+    internal static string InLab(string file) => $"{LabHost.Repository}/{Path.GetRelativePath(Root, file)}";
+
+    static string Programs => Directory.CreateDirectory(Path.Combine(Root, "build/test/machine")).FullName;
+
     static string FindRoot()
     {
         for (DirectoryInfo? at = new(AppContext.BaseDirectory); at is not null; at = at.Parent)

@@ -32,14 +32,20 @@ public sealed class MachineTests
     }
 
     /// <summary>An initramfs of busybox and a script, in the lab host.</summary>
+<<<<<<< HEAD
     /// <param name="modules">Of the lab's kernel, in /modules, behind what they need.</param>
     static string Initramfs(string name, string script, params string[] modules)
+=======
+    /// <param name="programs">Files of this machine that it has beside busybox, in bin.</param>
+    static string Initramfs(string name, string script, params string[] programs)
+>>>>>>> labproof-v2
     {
         Laboratory.Need();
         string folder = Path.Combine(Laboratory.Root, "build/test/machine", name);
         foreach (string part in new[] { "bin", "dev", "proc" })
             Directory.CreateDirectory(Path.Combine(folder, part));
         File.Copy("/bin/busybox", Path.Combine(folder, "bin/busybox"), overwrite: true);
+<<<<<<< HEAD
         foreach (string module in modules)
             Assert.True(Laboratory.Made(out string failed, "sh", "-c",
                 $"""
@@ -47,6 +53,10 @@ public sealed class MachineTests
                 file=$(find '{Path.Combine(Laboratory.Root, "build/lab/kernel")}' -name '{module}.ko*' -print -quit)
                 case $file in *.xz) xz -dc "$file" ;; *) cat "$file" ;; esac >'{folder}/modules/{module}.ko'
                 """), failed);
+=======
+        foreach (string program in programs)
+            File.Copy(program, Path.Combine(folder, "bin", Path.GetFileName(program)), overwrite: true);
+>>>>>>> labproof-v2
         string init = Path.Combine(folder, "init");
         File.WriteAllText(init, $"#!/bin/busybox sh\n/bin/busybox --install /bin\nmount -t proc proc /proc\n{script}\n");
         File.SetUnixFileMode(init, (UnixFileMode)0b111_101_101);
@@ -189,6 +199,18 @@ public sealed class MachineTests
         Says(outcome, 120, "sandbox: the guest reset itself");
     }
 
+    /// <summary>By a fault of its own: from within, no signal reaches the first process.</summary>
+    [Fact]
+    public void A_first_process_that_is_killed_is_a_panic()
+    {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        string initrd = Initramfs("killed", "sleep 2; exec /bin/faulty", Laboratory.Compiled("faulty"));
+        Outcome outcome = Run(["--kernel", Kernel, "--initrd", initrd, "--memory", "256M", "--append", Sane], seconds: 170);
+        Says(outcome, 121, "sandbox: the guest's kernel panicked");
+        Assert.Contains("Attempted to kill init! exitcode=0x0000000b", outcome.Text, StringComparison.Ordinal);
+    }
+
     /// <summary>A file system of busybox and a few folders, in the lab host.</summary>
     internal static string Image(string name)
     {
@@ -268,11 +290,10 @@ public sealed class MachineTests
     {
         Laboratory.Need();
         Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
-        Assert.True(Laboratory.Made(out string said, Path.Combine(Laboratory.Root, "tests/Lab/image.sh"), Laboratory.Image, "cloud"), said);
         string sandbox = Laboratory.SandboxInLab;
         Outcome outcome = Laboratory.MachineHost.Run(
             ["sh", "-c", $"""
-            mount -t tmpfs tmpfs /var/lib && {sandbox} kernel add --name cloud {LabHost.Repository}/build/lab/cloud &&
+            mount -t tmpfs tmpfs /var/lib && {sandbox} kernel add --name cloud {MachineKernel.CloudPackage} &&
                 {sandbox} kernel check cloud &&
                 {sandbox} run --kernel cloud --root {Image("cloud")} --memory 256M -- \
                     sh -c 'uname -r; exit 42'

@@ -35,6 +35,11 @@ public class MachinePlanBuilderTests
         Assert.Equal((1, 512ul << 20), (launch.Plan.Limits.Cpus, launch.Plan.Limits.MemoryBytes));
     }
 
+    /// <summary>Which is a host of two.</summary>
+    [Fact]
+    public void ItMayHaveMoreProcessorsThanTheHost() =>
+        Assert.Equal(16, Build(s_options with { Cpus = 16 }).Plan.Limits.Cpus);
+
     [Fact]
     public void TheDevicesAreThePolicys()
     {

@@ -189,7 +189,8 @@ static class PlanBuilder
         if (memory > RunOptions.MaximumMemory)
             throw new UsageException(
                 $"--memory: {ByteSize.Format(memory)} is too much; give at most {ByteSize.Format(RunOptions.MaximumMemory)}");
-        if (options.Cpus > host.Cpus)
+        // A kernel's processors may take turns on the host's.
+        if (options.Machine is null && options.Cpus > host.Cpus)
             throw new UsageException(
                 $"--cpus: {options.Cpus} is more than this host offers ({host.Cpus}); ask for less, or leave the flag out to use them all");
         if (options.TmpSize > memory)

@@ -497,7 +497,7 @@ public sealed class GuestGroupTests
         Assert.Equal(2, limits.Cpus);
         Assert.Equal(200, limits.Weight);
         Assert.Equal(74, limits.Processes);
-        Assert.Equal(138, GroupLimits.For(guest, hostCpus: 8, isMachine: true).Processes);
+        Assert.Equal(154, GroupLimits.For(guest, hostCpus: 8, isMachine: true).Processes);
         Assert.Equal((1UL << 30) + (64UL << 20) + (128UL << 20) + 10 * (768UL << 10), limits.MemoryBytes);
         // All that there are need no quota.
         Assert.Equal(0, GroupLimits.For(guest, hostCpus: 2).Cpus);
