@@ -41,11 +41,7 @@ public sealed class MachineNetworkTests
     /// Runs a script in a network namespace with a TAP device, tap0, which has the address <see cref="Here"/>. The names
     /// ip and busybox are programs; $run is sandbox run with what every guest here takes.
     /// </summary>
-<<<<<<< HEAD
-    static Outcome Run(string script, string kind = "", int seconds = 170)
-=======
-    static Outcome Run(string script, int seconds = 170, string? root = null)
->>>>>>> labproof-v2
+    static Outcome Run(string script, string kind = "", int seconds = 170, string? root = null)
     {
         Laboratory.Need();
         root ??= MachineTests.Image("net-root");
@@ -171,7 +167,7 @@ public sealed class MachineNetworkTests
             grep -q '^0 packets dropped by kernel' dumped || cat dumped >&2
             (echo '['; cat said; echo ',' ; cat result; echo ']') >&2
             cat capture
-            """, 560, MachineRoot.With("net-bulk", iperf));
+            """, seconds: 560, root: MachineRoot.With("net-bulk", iperf));
         Assert.True(outcome.Status == 0, outcome.ToString());
         using JsonDocument document = JsonDocument.Parse(outcome.ErrorText[outcome.ErrorText.IndexOf('[')..]);
         JsonElement[] said = [.. document.RootElement.EnumerateArray()];

@@ -32,31 +32,24 @@ public sealed class MachineTests
     }
 
     /// <summary>An initramfs of busybox and a script, in the lab host.</summary>
-<<<<<<< HEAD
     /// <param name="modules">Of the lab's kernel, in /modules, behind what they need.</param>
-    static string Initramfs(string name, string script, params string[] modules)
-=======
     /// <param name="programs">Files of this machine that it has beside busybox, in bin.</param>
-    static string Initramfs(string name, string script, params string[] programs)
->>>>>>> labproof-v2
+    static string Initramfs(string name, string script, string[]? modules = null, string[]? programs = null)
     {
         Laboratory.Need();
         string folder = Path.Combine(Laboratory.Root, "build/test/machine", name);
         foreach (string part in new[] { "bin", "dev", "proc" })
             Directory.CreateDirectory(Path.Combine(folder, part));
         File.Copy("/bin/busybox", Path.Combine(folder, "bin/busybox"), overwrite: true);
-<<<<<<< HEAD
-        foreach (string module in modules)
+        foreach (string module in modules ?? [])
             Assert.True(Laboratory.Made(out string failed, "sh", "-c",
                 $"""
                 mkdir -p '{folder}/modules'
                 file=$(find '{Path.Combine(Laboratory.Root, "build/lab/kernel")}' -name '{module}.ko*' -print -quit)
                 case $file in *.xz) xz -dc "$file" ;; *) cat "$file" ;; esac >'{folder}/modules/{module}.ko'
                 """), failed);
-=======
-        foreach (string program in programs)
+        foreach (string program in programs ?? [])
             File.Copy(program, Path.Combine(folder, "bin", Path.GetFileName(program)), overwrite: true);
->>>>>>> labproof-v2
         string init = Path.Combine(folder, "init");
         File.WriteAllText(init, $"#!/bin/busybox sh\n/bin/busybox --install /bin\nmount -t proc proc /proc\n{script}\n");
         File.SetUnixFileMode(init, (UnixFileMode)0b111_101_101);
@@ -135,7 +128,7 @@ public sealed class MachineTests
             yes 0123456789abcde | head -c {{Flood}}
             echo "the end"
             poweroff -f
-            """, "virtio", "virtio_ring", "virtio_mmio", "virtio_console");
+            """, ["virtio", "virtio_ring", "virtio_mmio", "virtio_console"]);
         byte[] flood = System.Text.Encoding.ASCII.GetBytes(
             string.Concat(Enumerable.Range(0, Flood / 64).Select(number => $"{number,63}\n")));
         Outcome outcome = Run(
@@ -205,7 +198,7 @@ public sealed class MachineTests
     {
         Laboratory.Need();
         Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
-        string initrd = Initramfs("killed", "sleep 2; exec /bin/faulty", Laboratory.Compiled("faulty"));
+        string initrd = Initramfs("killed", "sleep 2; exec /bin/faulty", programs: [Laboratory.Compiled("faulty")]);
         Outcome outcome = Run(["--kernel", Kernel, "--initrd", initrd, "--memory", "256M", "--append", Sane], seconds: 170);
         Says(outcome, 121, "sandbox: the guest's kernel panicked");
         Assert.Contains("Attempted to kill init! exitcode=0x0000000b", outcome.Text, StringComparison.Ordinal);
