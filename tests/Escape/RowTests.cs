@@ -44,6 +44,7 @@ public sealed class RowTests
         TraceReport report = new();
         report.Read(Record("sockets", "all"));
         report.Read(Record("pipes", "streams"));
+        report.Read(Record("terminal", "streams"));
         Assert.Empty(report.Forbidden);
         Rule[] rows = [.. RuleTable.All.Where(row => (row.Needs & GuestNeeds.Machine) == 0)];
         Assert.Empty(s_unseen.Except(rows.Select(row => row.Reason)));

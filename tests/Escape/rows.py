@@ -1,12 +1,13 @@
 """What a VMM's filters allow is what guests need: all of it, at once. See RowTests.
 
-rows.py host sockets|pipes COMMAND... runs COMMAND in a network of its own, with these for its streams, beside servers that the
+rows.py host sockets|pipes|terminal COMMAND... runs COMMAND in a network of its own, with these for its streams, beside servers that the
 guest reaches. rows.py guest all|streams, in the guest, in a host folder that it may write to, asks for what a guest can ask
 for."""
 import ctypes
 import fcntl
 import mmap
 import os
+import pty
 import select
 import signal
 import socket
@@ -16,9 +17,17 @@ import sys
 import termios
 import threading
 import time
+import tty
 
 HOST = "192.0.2.1"
 SERVED, LISTENED, DATAGRAMS = 8000, 8001, 8002
+
+
+def hear(output):
+    try:
+        return os.read(output, 65536)
+    except OSError:  # a terminal that nobody has open any more
+        return b""
 
 
 def host(kind, command):
@@ -57,12 +66,18 @@ def host(kind, command):
         child = subprocess.Popen(command, stdin=theirs, stdout=theirs)
         theirs.close()
         output = given = ours.fileno()
+    elif kind == "terminal":
+        output, theirs = pty.openpty()
+        given = output
+        tty.setraw(theirs)
+        child = subprocess.Popen(command, stdin=theirs, stdout=theirs)
+        os.close(theirs)
     else:
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         output, given = child.stdout.fileno(), child.stdin.fileno()
     heard = b""
     asked = False
-    while data := os.read(output, 65536):
+    while data := hear(output):
         heard += data
         if b"go on\n" in heard and not asked:
             # Late, so that the guest waits for it; then nothing is taken for a moment.
@@ -174,7 +189,10 @@ def processes():
 def streams():
     print("go on", flush=True)
     select.select([0], [], [])
-    fcntl.ioctl(0, termios.FIONREAD, struct.pack("i", 0))
+    try:
+        fcntl.ioctl(0, termios.FIONREAD, struct.pack("i", 0))
+    except OSError:
+        pass  # a terminal that is the caller's alone
     os.read(0, 100)
     os.write(1, b"o" * 1_000_000)
     os.write(2, b"")

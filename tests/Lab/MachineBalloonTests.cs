@@ -8,7 +8,7 @@ public sealed class MachineBalloonTests
 {
     /// <summary>
     /// In the lab host. The guest reads a disk whenever it gets SIGUSR1: what it keeps of that is no free memory, which it
-    /// would report by itself. The VMM's resident memory, in MiB, is told after each step.
+    /// would report by itself; the disk stays open, since the last who closes it gives all of that up. The VMM's resident memory, in MiB, is told after each step.
     /// </summary>
     const string Here =
         """
@@ -20,12 +20,12 @@ public sealed class MachineBalloonTests
           - {device: block, from: $PWD/disk, because: a test}
         END
         id=$($sandbox run --detach --kernel $kernel --root $root --memory 256M --timeout 400s --policy policy.yaml --append noxsave \
-            -- sh -c 'trap "cat /dev/vdb >/dev/null; echo read" USR1; echo ready; while :; do sleep 0.2; done')
+            -- sh -c 'exec 3</dev/vdb; trap "cat /dev/vdb >/dev/null; echo read" USR1; echo awake; while :; do sleep 0.2; done')
         await() { until [ "$($sandbox logs $id | grep -c $1)" = $2 ]; do sleep 0.5; done; }
         of() { $sandbox inspect --metrics $id | sed -n "s/^sandbox_balloon_$1{.*} //p"; }
         vmm=$($sandbox inspect $id | sed -n 's/.*VMM \([0-9]*\) .*/\1/p')
         resident() { awk '/^VmRSS/ { print int($2 / 1024) }' /proc/$vmm/status; }
-        await ready 1
+        await awake 1
         $sandbox kill --signal USR1 $id; await read 1
         resident
         $sandbox balloon $id 160M

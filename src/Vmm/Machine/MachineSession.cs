@@ -22,7 +22,7 @@ sealed class MachineSession
     private const ulong GuestCid = 3;
 
     /// <summary>What a vCPU still does at the end is over in microseconds, unless the host is in trouble.</summary>
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_patience = TimeSpan.FromMilliseconds(100);
 
     private readonly LaunchPlan _plan;
     private readonly FileDescriptor[] _descriptors;

@@ -178,7 +178,12 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
                 break;
             case BalloonDevice balloon:
                 balloon.SetTarget((ulong)number << 8);
-                balloon.RequestStatistics();
+                if ((number & 1) == 0)
+                    balloon.RequestStatistics();
+                else
+                    balloon.RefreshStatistics(milliseconds: 0);
+                BalloonRecord known = default;
+                balloon.Write(ref known);
                 break;
             case VsockDevice vsock when number == uint.MaxValue:
                 vsock.EndGuest();
