@@ -8,6 +8,8 @@ public class RequestTests
 {
     [Theory]
     [InlineData("open /b for read", "open /b for read")]
+    [InlineData("open /a\t for read", "open /a\t for read")]
+    [InlineData("open /a  for read", "open /a  for read")]
     [InlineData("open ~/x for create", "open /home/alice/x for create")]
     [InlineData("connect tcp A.example.:443", "connect tcp a.example:443")]
     [InlineData("connect udp [::1]:53", "connect udp [::1]:53")]

@@ -56,7 +56,8 @@ public abstract record Request
         {
             case ["open", .., "for", _]:
                 int end = text.LastIndexOf(" for ", StringComparison.Ordinal);
-                return ParseOpen(text[5..end].Trim(), words[^1], home, out problem);
+                // A path may end in anything, also in what looks like nothing.
+                return ParseOpen(text[5..end].TrimStart(), words[^1], home, out problem);
             case ["connect" or "listen", "tcp" or "udp", string target]:
                 return ParseAddress(words[0], (NetworkProtocol)Array.IndexOf(NetworkWords.Protocols, words[1]), target, out problem);
             case ["resolve", string name]:
@@ -74,7 +75,7 @@ public abstract record Request
     {
         problem = $"{Quote.Value(kind)} is not one of {string.Join(", ", DeviceKinds.Names)}";
         int index = Array.IndexOf(DeviceKinds.Names, kind), from = text.IndexOf(" from ", StringComparison.Ordinal);
-        return index < 0 ? null : new Device((DeviceKind)index, from < 0 ? null : text[(from + 6)..].Trim());
+        return index < 0 ? null : new Device((DeviceKind)index, from < 0 ? null : text[(from + 6)..].TrimStart());
     }
 
     static Open? ParseOpen(string path, string access, string home, out string problem)
