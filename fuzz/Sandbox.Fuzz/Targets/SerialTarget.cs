@@ -82,6 +82,11 @@ sealed class SerialTarget : FuzzTarget, IInterruptLine
                     break;
             }
         }
+        queue.Close();
+        while (queue.Take(_buffer) is > 0 and int left)
+            for (int i = 0; i < left; i++)
+                OracleException.Check(sent.TryDequeue(out byte last) && _buffer[i] == last, "another byte is left than was sent");
+        OracleException.Check(sent.Count == 0, "what was sent does not arrive in the end");
         OracleException.Check(port.Lost == lost, "bytes are lost that were not counted, or counted that were not lost");
         return true;
     }

@@ -151,7 +151,7 @@ static class DeviceSeeds
         script.Add(Configure, 0, 2, 0, 7).Add(Move).Add(Request, 3, open, 0, 0).Add(Outside, 3, number: 0x8000_0000);
         script.Add(Request, 0, 63, 0, 100).Add(Request, 1, 0, 0, 0x20_0000).Add(Request, 2, 63).Add(Request, 2, 63);
         return script.Add(Raw, 3, 0, 0, 4).Add(Request, 0, 63, 0, 100).Add(Raw, 0, 0, 0, 4).Add(Outside, 0, 0, 0, 0x300)
-            .Add(Raw, 2, 0, 0, 4).Add(Tell, number: 5).Bytes;
+            .Add(Raw, 2, 0, 0, 4).Add(Tell, number: 5).Add(Tell, number: uint.MaxValue).Bytes;
     }
 
     private static byte[] Net(byte options, byte without)
@@ -195,7 +195,7 @@ static class DeviceSeeds
         for (byte i = 0; i < 9; i++)
             script.Add(Request, 0, i, (byte)(i & 3), 0x55 * (uint)i).Add(Request, 1, i, 0, i);
         script.Add(Request, 2, 4, 0, 1000).Add(Tell, number: 0x10).Add(Request, 2, 99, 0, 1000)
-            .Add(Tell, number: 0x1000).Add(Request, 3, 0, 1, 5).Add(Request, 2, 0, 1, 5).Add(Raw, 0, 0, 0, 40)
+            .Add(Tell, number: 0x1001).Add(Request, 3, 0, 1, 5).Add(Request, 2, 0, 1, 5).Add(Raw, 0, 0, 0, 40)
             .Add(Raw, 0, 1, 0, uint.MaxValue)
             .Add(Configure, 0, 1, 0, 5).Add(Configure, 0, 2, 0, 5).Add(Rest).Add(Move).Add(Tell, number: 7);
         return script.Add(Request, 2, 1).Add(Request, 2, 1).Add(Request, 2, 1).Add(Request, 0, 4, 0, 3).Bytes;

@@ -173,6 +173,9 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
     {
         switch (Driver.Device)
         {
+            case ConsoleDevice console when number == uint.MaxValue:
+                console.EndGuest();
+                break;
             case ConsoleDevice console:
                 console.Resize((ushort)number, (ushort)(number >> 16));
                 break;

@@ -10,7 +10,7 @@ namespace Sandbox.Policy.Language;
 /// <remarks>Numbers from 0 are nodes; below are ends, of which <see cref="End"/> makes the one for a value.</remarks>
 sealed class DecisionDiagram
 {
-    const int MaximumNodes = 400_000;
+    const int MaximumNodes = 150_000;
 
     /// <summary>Pairs of nodes that are combined: half a second of them.</summary>
     const int MaximumSteps = 8_000_000;
