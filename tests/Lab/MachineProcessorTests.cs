@@ -16,19 +16,30 @@ public sealed class MachineProcessorTests
         "dmesg | grep -E 'WARNING|BUG:|Oops|Call Trace|unchecked MSR|hung task|self-detected stall'";
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(4)]
-    public void A_kernel_boots_to_its_program_on_each_number_of_processors(int processors)
+    [InlineData("6.1", 1)]
+    [InlineData("6.1", 2)]
+    [InlineData("6.1", 4)]
+    [InlineData("cloud", 1)]
+    [InlineData("cloud", 2)]
+    [InlineData("cloud", 4)]
+    [InlineData("minimal", 1)]
+    [InlineData("minimal", 2)]
+    [InlineData("minimal", 4)]
+    public void Each_kernel_boots_to_its_program_on_each_number_of_processors(string kernel, int processors)
     {
         Laboratory.Need();
         Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        string file = kernel switch
+        {
+            "6.1" => MachineTests.PackagedKernel,
+            "cloud" => MachineKernel.Cloud,
+            _ => MachineKernel.Minimal,
+        };
         string program = Laboratory.Compiled("processors");
-        string root = MachineRoot.With($"processors-{processors}", program);
+        string root = MachineRoot.With($"processors-{kernel}-{processors}", program);
         Outcome outcome = Laboratory.MachineHost.Run(
             [
-                Laboratory.SandboxInLab, "run", "--kernel", MachineTests.PackagedKernel, "--root", root,
-                "--memory", "256M", "--cpus", $"{processors}",
+                Laboratory.SandboxInLab, "run", "--kernel", file, "--root", root, "--memory", "256M", "--cpus", $"{processors}",
                 "--append", Patient, "--", "sh", "-c", $"nproc; {program} 200; {Complaints}; exit 5",
             ],
             limit: TimeSpan.FromSeconds(280));

@@ -32,13 +32,16 @@ public sealed class MachineTests
     }
 
     /// <summary>An initramfs of busybox and a script, in the lab host.</summary>
-    static string Initramfs(string name, string script)
+    /// <param name="programs">Files of this machine that it has beside busybox, in bin.</param>
+    static string Initramfs(string name, string script, params string[] programs)
     {
         Laboratory.Need();
         string folder = Path.Combine(Laboratory.Root, "build/test/machine", name);
         foreach (string part in new[] { "bin", "dev", "proc" })
             Directory.CreateDirectory(Path.Combine(folder, part));
         File.Copy("/bin/busybox", Path.Combine(folder, "bin/busybox"), overwrite: true);
+        foreach (string program in programs)
+            File.Copy(program, Path.Combine(folder, "bin", Path.GetFileName(program)), overwrite: true);
         string init = Path.Combine(folder, "init");
         File.WriteAllText(init, $"#!/bin/busybox sh\n/bin/busybox --install /bin\nmount -t proc proc /proc\n{script}\n");
         File.SetUnixFileMode(init, (UnixFileMode)0b111_101_101);
@@ -143,6 +146,18 @@ public sealed class MachineTests
         Says(outcome, 120, "sandbox: the guest reset itself");
     }
 
+    /// <summary>By a fault of its own: from within, no signal reaches the first process.</summary>
+    [Fact]
+    public void A_first_process_that_is_killed_is_a_panic()
+    {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        string initrd = Initramfs("killed", "sleep 2; exec /bin/faulty", Laboratory.Compiled("faulty"));
+        Outcome outcome = Run(["--kernel", Kernel, "--initrd", initrd, "--memory", "256M", "--append", Sane], seconds: 170);
+        Says(outcome, 121, "sandbox: the guest's kernel panicked");
+        Assert.Contains("Attempted to kill init! exitcode=0x0000000b", outcome.Text, StringComparison.Ordinal);
+    }
+
     /// <summary>A file system of busybox and a few folders, in the lab host.</summary>
     internal static string Image(string name)
     {
@@ -222,11 +237,10 @@ public sealed class MachineTests
     {
         Laboratory.Need();
         Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
-        Assert.True(Laboratory.Made(out string said, Path.Combine(Laboratory.Root, "tests/Lab/image.sh"), Laboratory.Image, "cloud"), said);
         string sandbox = Laboratory.SandboxInLab;
         Outcome outcome = Laboratory.MachineHost.Run(
             ["sh", "-c", $"""
-            mount -t tmpfs tmpfs /var/lib && {sandbox} kernel add --name cloud {LabHost.Repository}/build/lab/cloud &&
+            mount -t tmpfs tmpfs /var/lib && {sandbox} kernel add --name cloud {MachineKernel.CloudPackage} &&
                 {sandbox} kernel check cloud &&
                 {sandbox} run --kernel cloud --root {Image("cloud")} --memory 256M -- \
                     sh -c 'uname -r; exit 42'
