@@ -28,6 +28,7 @@ public sealed class MachineRandomTests
               output: none
               tmp-size: 0
             devices:
+              - {device: console, because: every guest has one}
               - {device: random, rate: {{Rate}}, because: a test}
             """);
         Outcome outcome = Laboratory.MachineHost.Run(["sh", "-c",

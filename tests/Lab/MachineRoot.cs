@@ -1,14 +1,23 @@
+using System.Collections.Concurrent;
+
 namespace Sandbox.Lab;
 
 /// <summary>Roots of machine guests: busybox with all its names, and programs of this machine with their libraries.</summary>
 static class MachineRoot
 {
-    /// <summary>Packs a root as a squashfs that is not compressed, once.</summary>
-    /// <param name="programs">Absolute paths.</param>
+    static readonly ConcurrentDictionary<string, Lazy<string>> s_packed = new();
+
+    /// <summary>Packs a root as a squashfs that is not compressed, once: tests run beside each other.</summary>
+    /// <param name="programs">Absolute paths; the same for the same name.</param>
     /// <returns>The image, in the lab host.</returns>
     public static string With(string name, params string[] programs)
     {
         Laboratory.Need();
+        return s_packed.GetOrAdd(name, its => new Lazy<string>(() => Pack(its, programs))).Value;
+    }
+
+    static string Pack(string name, string[] programs)
+    {
         string image = $"build/test/machine/{name}.squashfs";
         string file = Path.Combine(Laboratory.Root, image);
         Directory.CreateDirectory(Path.GetDirectoryName(file)!);
