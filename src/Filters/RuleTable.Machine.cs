@@ -29,7 +29,7 @@ static partial class RuleTable
                 [Null(1), Null(2), Int(3, SOCK_CLOEXEC | SOCK_NONBLOCK)]),
             Rule.Allow(Device, SYS_recvfrom, "which port it wants", [Int(3, MSG_DONTWAIT, MSG_DONTWAIT | MSG_PEEK), Null(4)]),
             Rule.Allow(Device, SYS_shutdown, "the guest writes no more to a socket", [Int(1, SHUT_WR)]),
-            Rule.Allow(Device, SYS_epoll_ctl, "sockets come and go", [Int(1, EPOLL_CTL_ADD, EPOLL_CTL_DEL)]),
+            Rule.Allow(Device, SYS_epoll_ctl, "sockets come and go", [Int(1, EPOLL_CTL_ADD)]),
             Rule.Allow(Device, SYS_getrandom, "random bytes for the guest", [Int(2, 0)]),
             Rule.Allow(Device, SYS_io_uring_enter, "requests to a disk are begun; its ring was made before this filter",
                 [Int(2, 0), Int(3, 0), Null(4)]),

@@ -23,7 +23,6 @@ public sealed unsafe class DeviceWorker : IDisposable
     private readonly Lock _gate = new();
     private readonly FileDescriptor _epoll;
     private readonly FileDescriptor _wakeUp;
-    private readonly Dictionary<int, FileDescriptor> _sources = [];
     private WorkThread? _thread;
     private int _suspended = 1;
     private int _suspending;
@@ -57,29 +56,15 @@ public sealed unsafe class DeviceWorker : IDisposable
     /// <summary>Whether something comes in a moment: what has just been served may be followed by more.</summary>
     internal bool LookFor(int queue) => _window?.Look(_device, queue, this) == true;
 
-    /// <summary>Waits for a host descriptor too; only changes are told (EPOLLET). Not for regular files.</summary>
+    /// <summary>
+    /// Waits for a host descriptor too, until it is closed; only changes are told (EPOLLET). Not for regular files. Where
+    /// another process has it open as well, one more change may be told after that.
+    /// </summary>
     /// <param name="source">What the device calls it: not negative.</param>
     /// <param name="events">EPOLLIN, EPOLLOUT.</param>
     /// <exception cref="HostException">epoll_ctl failed.</exception>
-    internal void Add(int source, FileDescriptor file, int events)
-    {
-        lock (_sources)
-        {
-            Register(file, SourceToken + (uint)source, events | unchecked((int)EPOLLET));
-            _sources.Add(source, file);
-        }
-    }
-
-    /// <summary>Before the descriptor is closed.</summary>
-    internal void Remove(int source)
-    {
-        lock (_sources)
-        {
-            if (_sources.Remove(source, out FileDescriptor? file)
-                && epoll_ctl(_epoll.Value, EPOLL_CTL_DEL, file.Value, null) != 0)
-                throw HostException.Last("epoll_ctl", "EPOLL_CTL_DEL");
-        }
-    }
+    internal void Add(int source, FileDescriptor file, int events) =>
+        Register(file, SourceToken + (uint)source, events | unchecked((int)EPOLLET));
 
     /// <summary>Looks at all queues when the time has come; the earliest counts. For the worker's own thread.</summary>
     /// <param name="nanoseconds">Of the monotonic clock.</param>

@@ -87,7 +87,6 @@ sealed class VsockConnections(DeviceWorker worker)
         if (connection.Stage != VsockStage.Greeting)
             _byPorts.Remove((connection.HostPort, connection.GuestPort));
         _slots[connection.Slot] = null;
-        worker.Remove(connection.Slot);
         connection.Stream.Dispose();
         Count--;
     }
