@@ -100,7 +100,14 @@ public sealed class ConsoleDevice : RequestDevice
     protected override RequestResult Serve(int queue, DescriptorChain chain)
     {
         if (queue == ControlTransmit)
-            return _control.Take(chain);
+        {
+            RequestResult result = _control.Take(chain);
+            // What came before the guest listened has been told, and is not told again.
+            for (int i = 0; i < _streams.Length; i++)
+                if (_streams[i].HasInput)
+                    Signal(NotifyFile(QueueOf(i)));
+            return result;
+        }
         ConsoleStream stream = _streams[PortOf(queue)];
         return stream.TryWrite(chain) ? RequestResult.Done(0) : RequestResult.Blocked;
     }
