@@ -1,4 +1,4 @@
-"""In the lab host: starts guests of the sandbox and of QEMU's microvm in turns, and prints what they took as JSON."""
+"""In the lab host: starts guests of the sandbox and of QEMU in turns, and prints what they took as JSON."""
 
 import json
 import os
@@ -13,21 +13,42 @@ POLICY = """version: 1
 extends: builtin:machine-default.yaml
 devices:
   - {device: block, from: DISK, writable: true, because: a measurement}
+  - {device: network, because: a measurement}
 """
+FIRMWARE = ("/usr/share/qemu", "/usr/share/seabios")
+TAP = "tap,id=net,ifname=tap0,script=no,downscript=no,vhost=off"
 
 
 def command(vmm, work):
-    """The same kernel, initramfs and disk for both, a serial port as console, and nothing else that QEMU can leave out."""
+    """The same kernel, initramfs, disk and TAP device for all, a serial port as console, and nothing else that QEMU can
+    leave out; qemu-e1000 is the machine that has an emulated network card, and nothing but that is measured of it."""
     kernel, initrd, disk = (os.path.join(work, name) for name in ("kernel", "initrd", "disk"))
     append = "quiet noxsave"
     if vmm == "sandbox":
         return [SANDBOX, "run", "--policy", os.path.join(work, "policy.yaml"), "--kernel", kernel, "--initrd", initrd,
-                "--memory", MEMORY + "M", "--append", append, "--"]
-    return ["qemu-system-x86_64", "-M", "microvm,x-option-roms=off,pit=off,pic=off,rtc=off", "-accel", "kvm", "-cpu", "host",
-            "-m", MEMORY, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
-            "-drive", f"id=disk,file={disk},format=raw,if=none,cache=writeback,aio=threads",
-            "-device", "virtio-blk-device,drive=disk", "-kernel", kernel, "-initrd", initrd,
-            "-append", f"console=ttyS0 panic=-1 reboot=t {append}"]
+                "--tap", "tap0,address=10.9.0.2/24", "--memory", MEMORY + "M", "--append", append, "--"]
+    machine = ["-M", "pc", "-device", "e1000,netdev=net,romfile="] if vmm == "qemu-e1000" else [
+        "-M", "microvm,x-option-roms=off,pit=off,pic=off,rtc=off",
+        "-drive", f"id=disk,file={disk},format=raw,if=none,cache=writeback,aio=threads",
+        "-device", "virtio-blk-device,drive=disk", "-device", "virtio-net-device,netdev=net"]
+    only = " bench.only=net" if vmm == "qemu-e1000" else ""
+    return ["qemu-system-x86_64", *machine, "-accel", "kvm", "-cpu", "host", "-m", MEMORY, "-nodefaults",
+            "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio", "-netdev", TAP,
+            "-kernel", kernel, "-initrd", initrd, "-append", f"console=ttyS0 panic=-1 reboot=t {append}{only}"]
+
+
+def into_memory(paths):
+    """Puts copies in memory over files and folders that come from the machine outside: reading those would be measured."""
+    for number, path in enumerate(sorted(set(paths))):
+        copy = os.path.join(os.getcwd(), f"copy-{number}")
+        subprocess.run(["cp", "-a", path, copy], check=True)
+        subprocess.run(["mount", "--bind", copy, path], check=True)
+
+
+def mapped(pid):
+    """The files that a process has mapped."""
+    with open(f"/proc/{pid}/maps") as file:
+        return [words[5] for words in map(str.split, file) if len(words) == 6 and words[5].startswith("/usr/")]
 
 
 def lines_of(process, mark):
@@ -59,7 +80,7 @@ def vmm_of(process, vmm):
 
 
 def measure(vmm, work, record):
-    """One guest that says when it runs, is looked at while it idles, and then measures its disk."""
+    """One guest that says when it runs, is looked at while it idles, and then measures its disk and its network."""
     began = time.monotonic()
     process = subprocess.Popen(command(vmm, work), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
@@ -69,6 +90,7 @@ def measure(vmm, work, record):
     for words in lines_of(process, "bench:"):
         if words[0] == "payload":
             keep("boot", time.monotonic() - began)
+            files = mapped(process.pid)
         elif words[0] == "idle":
             without, everything = private(vmm_of(process, vmm))
             keep("memory", without / 1024)
@@ -81,6 +103,7 @@ def measure(vmm, work, record):
         sys.exit(f"{vmm} ended: {process.stderr.read()}")
     process.terminate()
     process.wait()
+    return files
 
 
 def main():
@@ -92,11 +115,19 @@ def main():
         file.truncate(32 << 20)
     with open("policy.yaml", "w") as file:
         file.write(POLICY.replace("DISK", os.path.join(work, "disk")))
+    for words in ("tuntap add dev tap0 mode tap", "address add 10.9.0.1/24 dev tap0", "link set tap0 up", "link set lo up"):
+        subprocess.run(["ip", *words.split()], check=True)
+    server = subprocess.Popen([f"{REPOSITORY}/build/bench/net", "serve", "9000"])
+    vmms = ("sandbox", "qemu", "qemu-e1000")
+    # The first round does not count: it tells which files they use.
+    files = [file for vmm in vmms for file in measure(vmm, work, {})]
+    into_memory([*files, os.path.dirname(SANDBOX), "/etc", *filter(os.path.isdir, FIRMWARE)])
     record = {}
-    # What the first round reads comes from the machine outside: it does not count.
-    for counted in [{}] + [record] * runs:
-        for vmm in ("sandbox", "qemu"):
-            measure(vmm, work, counted)
+    for _ in range(runs):
+        for vmm in vmms:
+            measure(vmm, work, record)
+    server.kill()
+    server.wait()
     json.dump(record, sys.stdout)
 
 

@@ -167,7 +167,7 @@ public sealed class MachineNetworkTests
             {iperf} -s --forceflush >served &
             server=$!
             until grep -q listening served; do sleep 0.2; done
-            $run --append {MachineTests.Sane} --tap tap0,address={Guest}/24,gateway={Here} --json result -- sh -c '
+            $run --append '{MachineTests.Sane} ipv6.disable=1' --tap tap0,address={Guest}/24,gateway={Here} --json result -- sh -c '
                 measure="{iperf} -c {Here} -P {Streams} -n 64M -J"
                 $measure >/tmp/up && $measure -R >/tmp/down
                 cat /tmp/up; echo; echo ,; cat /tmp/down' >said
