@@ -101,13 +101,6 @@ public sealed class BalloonDevice : RequestDevice
             Signal(NotifyFile(queue));
     }
 
-    /// <summary>What the guest said last, by VIRTIO_BALLOON_S_*; it may lie.</summary>
-    public ulong[] Statistics()
-    {
-        lock (_lock)
-            return [.. _statistics];
-    }
-
     /// <summary>What a snapshot keeps.</summary>
     public BalloonState Save() =>
         new(_target, (uint)(ActualBytes >> VIRTIO_BALLOON_PFN_SHIFT), _holdsStatistics, _statisticsHead);
