@@ -16,22 +16,24 @@ devices:
   - {device: network, because: a measurement}
 """
 FIRMWARE = ("/usr/share/qemu", "/usr/share/seabios")
+EMULATED = ("qemu-e1000", "qemu-rtl8139")
 TAP = "tap,id=net,ifname=tap0,script=no,downscript=no,vhost=off"
 
 
 def command(vmm, work):
     """The same kernel, initramfs, disk and TAP device for all, a serial port as console, and nothing else that QEMU can
-    leave out; qemu-e1000 is the machine that has an emulated network card, and nothing but that is measured of it."""
+    leave out; qemu-CARD is the machine that has an emulated network card, and nothing but that is measured of it."""
     kernel, initrd, disk = (os.path.join(work, name) for name in ("kernel", "initrd", "disk"))
     append = "quiet noxsave"
     if vmm == "sandbox":
         return [SANDBOX, "run", "--policy", os.path.join(work, "policy.yaml"), "--kernel", kernel, "--initrd", initrd,
                 "--tap", "tap0,address=10.9.0.2/24", "--memory", MEMORY + "M", "--append", append, "--"]
-    machine = ["-M", "pc", "-device", "e1000,netdev=net,romfile="] if vmm == "qemu-e1000" else [
+    card = vmm.removeprefix("qemu-")
+    machine = ["-M", "pc", "-device", f"{card},netdev=net,romfile="] if vmm in EMULATED else [
         "-M", "microvm,x-option-roms=off,pit=off,pic=off,rtc=off",
         "-drive", f"id=disk,file={disk},format=raw,if=none,cache=writeback,aio=threads",
         "-device", "virtio-blk-device,drive=disk", "-device", "virtio-net-device,netdev=net"]
-    only = " bench.only=net" if vmm == "qemu-e1000" else ""
+    only = " bench.only=net" if vmm in EMULATED else ""
     return ["qemu-system-x86_64", *machine, "-accel", "kvm", "-cpu", "host", "-m", MEMORY, "-nodefaults",
             "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio", "-netdev", TAP,
             "-kernel", kernel, "-initrd", initrd, "-append", f"console=ttyS0 panic=-1 reboot=t {append}{only}"]
@@ -118,7 +120,7 @@ def main():
     for words in ("tuntap add dev tap0 mode tap", "address add 10.9.0.1/24 dev tap0", "link set tap0 up", "link set lo up"):
         subprocess.run(["ip", *words.split()], check=True)
     server = subprocess.Popen([f"{REPOSITORY}/build/bench/net", "serve", "9000"])
-    vmms = ("sandbox", "qemu", "qemu-e1000")
+    vmms = ("sandbox", "qemu", *EMULATED)
     # The first round does not count: it tells which files they use.
     files = [file for vmm in vmms for file in measure(vmm, work, {})]
     into_memory([*files, os.path.dirname(SANDBOX), "/etc", *filter(os.path.isdir, FIRMWARE)])

@@ -14,7 +14,6 @@ static partial class RuleTable
         Allow(Guest, SYS_openat2, "a file beneath a granted folder", [Long(3, OpenHowSize)]),
         Allow(Guest, SYS_statx, "status of files", [Int(2, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, AT_EMPTY_PATH)]),
         Allow(Guest, SYS_fstat, "status of streams and mapped files"),
-        Allow(Guest, SYS_newfstatat, "fstat(2), as the C library makes it", [Int(3, AT_EMPTY_PATH)]),
         Allow(Guest, SYS_fstatfs, "statfs(2) of the guest"),
         Allow(Guest, SYS_readlinkat, "symbolic links"),
         Allow(Guest, SYS_getdents64, "lists of folders"),
@@ -44,7 +43,6 @@ static partial class RuleTable
         Change(SYS_symlinkat, "new symbolic links"),
         Change(SYS_linkat, "new names", [Int(4, 0)]),
         Change(SYS_unlinkat, "names that go", [Int(2, 0, AT_REMOVEDIR)]),
-        Change(SYS_renameat, "names that move: the C library's renameat2(2) without flags"),
         Change(SYS_renameat2, "names that move", [Int(4, RENAME_NOREPLACE, RENAME_EXCHANGE)]),
     ];
 

@@ -18,9 +18,7 @@ static partial class RuleTable
         [
             Int(0, StartDescriptors.Channel), Long(2, ChannelMessage.Size), Int(3, MSG_NOSIGNAL | MSG_DONTWAIT), Null(4),
         ]),
-        Allow(Main | Personality, SYS_sendmsg, "started, stopped, counted, ended",
-            [Int(0, StartDescriptors.Channel), Int(2, MSG_NOSIGNAL)]),
-        Allow(Main | Personality, SYS_sendto, "records of decisions",
+        Allow(Main | Personality, SYS_sendto, "started, stopped, counted, ended; records of decisions",
             [Int(3, MSG_NOSIGNAL, MSG_NOSIGNAL | MSG_DONTWAIT), Null(4)]),
         Allow(Channel, SYS_recvmsg, "signals, window sizes, questions",
             [Int(0, StartDescriptors.Channel), Int(2, MSG_CMSG_CLOEXEC)]),
@@ -43,7 +41,6 @@ static partial class RuleTable
             [Self(0), Long(5, 0)]),
         Allow(Guest, SYS_process_vm_writev, "the same", [Self(0), Long(5, 0)]),
         Allow(Guest, SYS_getrandom, "random bytes for the guest", [Int(2, 0)]),
-        Allow(Guest, SYS_clock_getres, "the guest asks for a clock's resolution"),
     ];
 
     private static readonly Rule[] s_streams =

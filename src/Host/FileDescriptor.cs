@@ -44,24 +44,53 @@ public sealed unsafe class FileDescriptor : SafeHandle
         }
     }
 
-    /// <summary>Opens a host path; O_CLOEXEC is always added.</summary>
-    /// <exception cref="HostException">open failed.</exception>
+    /// <summary>
+    /// Opens a host path: openat2(2) with RESOLVE_NO_MAGICLINKS, so that no link of /proc leads past every name to what some
+    /// process has open (ELOOP). O_CLOEXEC is always added.
+    /// </summary>
+    /// <exception cref="HostException">openat2 failed.</exception>
     public static FileDescriptor Open(string path, int flags, uint mode = 0, string? advice = null)
     {
-        var result = TryOpenAt(AT_FDCWD, path, flags, mode, out var file);
+        var result = TryOpen(path, flags, mode, out var file);
         return result == 0 ? file! : throw new HostException(-result, "open", path, advice);
     }
 
-    /// <summary>Opens a host path; O_CLOEXEC is always added. Answers 0 or a negative error number.</summary>
+    /// <summary><see cref="Open"/>, which answers 0 or a negative error number.</summary>
     public static int TryOpen(string path, int flags, uint mode, out FileDescriptor? file) =>
-        TryOpenAt(AT_FDCWD, path, flags, mode, out file);
+        TryOpenAt(AT_FDCWD, ZeroEnded(path), flags, mode, RESOLVE_NO_MAGICLINKS, out file);
 
-    /// <summary>Opens a path from a directory on; O_CLOEXEC is always added: 0 or a negative error number.</summary>
+    /// <summary>
+    /// Opens what is beneath a directory: openat2(2) with RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS, so that neither the path
+    /// nor a link leaves it (EXDEV, ELOOP). O_CLOEXEC is always added. Answers 0 or a negative error number.
+    /// </summary>
     public static int TryOpenAt(
-        FileDescriptor directory, string path, int flags, uint mode, out FileDescriptor? file)
+        FileDescriptor directory, string path, int flags, uint mode, out FileDescriptor? file) =>
+        TryOpenAt(directory, ZeroEnded(path), flags, mode, out file);
+
+    /// <inheritdoc cref="TryOpenAt(FileDescriptor, string, int, uint, out FileDescriptor?)"/>
+    /// <param name="path">Ended by a zero byte.</param>
+    public static int TryOpenAt(
+        FileDescriptor directory, ReadOnlySpan<byte> path, int flags, uint mode, out FileDescriptor? file)
     {
         using var hold = new Hold(directory);
-        return TryOpenAt(hold.Number, path, flags, mode, out file);
+        return TryOpenAt(hold.Number, path, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, out file);
+    }
+
+    /// <summary>
+    /// Opens what a link of /proc leads to, past every name: proc_pid_fd(5), proc_pid_ns(5). For paths that no caller
+    /// chooses. O_CLOEXEC is always added. Answers 0 or a negative error number.
+    /// </summary>
+    public static int TryOpenMagicLink(string path, int flags, out FileDescriptor? file) =>
+        TryOpenAt(AT_FDCWD, ZeroEnded(path), flags, 0, 0, out file);
+
+    /// <summary>
+    /// Opens the same file anew, with a position and flags of its own; what O_PATH has only found becomes readable. Answers
+    /// 0 or a negative error number.
+    /// </summary>
+    public int TryReopen(int flags, out FileDescriptor? file)
+    {
+        using var hold = new Hold(this);
+        return TryOpenMagicLink($"/proc/self/fd/{hold.Number}", flags, out file);
     }
 
     /// <summary>An anonymous file in memory (memfd_create), closed on exec.</summary>
@@ -210,13 +239,20 @@ public sealed unsafe class FileDescriptor : SafeHandle
         return bytes;
     }
 
-    private static int TryOpenAt(int directory, string path, int flags, uint mode, out FileDescriptor? file)
+    private static int TryOpenAt(
+        int directory, ReadOnlySpan<byte> path, int flags, uint mode, ulong resolve, out FileDescriptor? file)
     {
         file = null;
         var handle = new FileDescriptor();
-        fixed (byte* text = ZeroEnded(path))
+        // openat2 takes a mode with a new file only.
+        const int makes = O_CREAT | (O_TMPFILE & ~O_DIRECTORY);
+        open_how how = new()
         {
-            var fd = openat(directory, text, flags | O_CLOEXEC, mode);
+            flags = (uint)(flags | O_CLOEXEC), mode = (flags & makes) != 0 ? mode : 0, resolve = resolve,
+        };
+        fixed (byte* text = path)
+        {
+            var fd = openat2(directory, text, &how, (nuint)sizeof(open_how));
             if (fd < 0)
                 return -errno;
             handle.Adopt(fd);

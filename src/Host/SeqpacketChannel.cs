@@ -26,7 +26,7 @@ public sealed unsafe class SeqpacketChannel : IDisposable
     public static (FileDescriptor First, FileDescriptor Second) CreatePair() => FileDescriptor.CreatePair(SOCK_SEQPACKET);
 
     /// <summary>Sends one structure; waits while the peer's queue is full. Never raises SIGPIPE.</summary>
-    /// <exception cref="HostException">sendmsg failed; EPIPE when the peer has gone.</exception>
+    /// <exception cref="HostException">The host refused; EPIPE when the peer has gone.</exception>
     public void Send<T>(in T message, params ReadOnlySpan<FileDescriptor> descriptors)
         where T : unmanaged
     {
@@ -36,7 +36,7 @@ public sealed unsafe class SeqpacketChannel : IDisposable
 
     /// <summary>Sends one structure if the peer's queue has room for it.</summary>
     /// <returns>False when there is none: the peer does not read what it is sent.</returns>
-    /// <exception cref="HostException">sendmsg failed; EPIPE when the peer has gone.</exception>
+    /// <exception cref="HostException">The host refused; EPIPE when the peer has gone.</exception>
     public bool SendUnlessFull<T>(in T message, params ReadOnlySpan<FileDescriptor> descriptors)
         where T : unmanaged => Send(message, wait: false, descriptors);
 
@@ -44,19 +44,23 @@ public sealed unsafe class SeqpacketChannel : IDisposable
         where T : unmanaged
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, MaxDescriptors, nameof(descriptors));
-        var controlLength = descriptors.IsEmpty ? 0 : CMSG_SPACE((nuint)(descriptors.Length * sizeof(int)));
+        if (descriptors.IsEmpty)
+            return TrySend(message, wait) switch
+            {
+                0 => true,
+                -EAGAIN => false,
+                int error => throw new HostException(-error, "send", "channel"),
+            };
+        var controlLength = CMSG_SPACE((nuint)(descriptors.Length * sizeof(int)));
         // Eight bytes each: ancillary data is aligned like a size_t.
         var control = stackalloc ulong[(int)(controlLength / sizeof(ulong))];
-        if (!descriptors.IsEmpty)
-        {
-            var header = (cmsghdr*)control;
-            header->cmsg_len = CMSG_LEN((nuint)(descriptors.Length * sizeof(int)));
-            header->cmsg_level = SOL_SOCKET;
-            header->cmsg_type = SCM_RIGHTS;
-            var numbers = (int*)(header + 1);
-            for (var i = 0; i < descriptors.Length; i++)
-                numbers[i] = descriptors[i].Value;
-        }
+        var header = (cmsghdr*)control;
+        header->cmsg_len = CMSG_LEN((nuint)(descriptors.Length * sizeof(int)));
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        var numbers = (int*)(header + 1);
+        for (var i = 0; i < descriptors.Length; i++)
+            numbers[i] = descriptors[i].Value;
         fixed (T* data = &message)
         {
             using var hold = new FileDescriptor.Hold(_socket);
@@ -65,7 +69,7 @@ public sealed unsafe class SeqpacketChannel : IDisposable
             {
                 msg_iov = &part,
                 msg_iovlen = 1,
-                msg_control = descriptors.IsEmpty ? null : control,
+                msg_control = control,
                 msg_controllen = controlLength,
             };
             nint sent;

@@ -205,6 +205,42 @@ public sealed class FlagTests
         Assert.Contains("exit_group(0)", outcome.ErrorText);
     }
 
+    /// <summary>One of them a pipe that is not written to at once.</summary>
+    [Fact]
+    public void What_the_caller_has_open_is_named_as_shells_name_it()
+    {
+        SandboxRun.Need();
+        string folder = Case.NewFolder("given");
+        File.WriteAllText(Path.Combine(folder, "policy.yaml"), "version: 1\nextends: builtin:default.yaml\n");
+        Native.Run(["bash", "-c", """
+            (sleep 0.3; cat policy.yaml) | "$0" run --policy /dev/stdin --trace=/dev/fd/3 --json /proc/self/fd/4 -- true 3>trace 4>record
+            """, Ring.Sandbox], folder).Ended(0);
+        Assert.Contains("exit_group(0)", File.ReadAllText(Path.Combine(folder, "trace")));
+        Assert.Contains("\"status\"", File.ReadAllText(Path.Combine(folder, "record")));
+        Native.Run(["bash", "-c", "exec \"$0\" policy check <(sleep 0.3; cat policy.yaml)", Ring.Sandbox], folder).Ended(0);
+    }
+
+    [Theory]
+    [InlineData("--trace=/dev/fd/77")]
+    [InlineData("--trace=/dev/stdin")]
+    [InlineData("--json /dev/fd/77")]
+    [InlineData("--policy /dev/stdout")]
+    public void What_is_not_open_or_open_the_other_way_is_refused(string flag)
+    {
+        SandboxRun.Need();
+        Native.Run(["bash", "-c", $"exec \"$0\" run {flag} -- true </dev/null >/dev/null", Ring.Sandbox], "/").Ended(125)
+            .Says(flag.Split(' ', '=')[0], "Bad file descriptor");
+    }
+
+    /// <summary>Links of /proc lead past every name, to files that another process was given.</summary>
+    [Theory]
+    [InlineData("--trace=/proc/self/cwd/trace")]
+    [InlineData("--mount", "/proc/self/root/etc:/mnt")]
+    [InlineData("--mount", "/proc/self/fd/0:/mnt")]
+    [InlineData("--policy", "/proc/self/root/etc/hostname")]
+    public void Links_of_proc_are_not_followed(params string[] flags) =>
+        SandboxRun.Run(flags, ["true"]).Ended(125).Says(flags[0].Split('=')[0], "Too many levels of symbolic links", "leads through /proc");
+
     [Theory]
     [InlineData("on")]
     [InlineData("off")]

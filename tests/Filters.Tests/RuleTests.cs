@@ -153,10 +153,10 @@ public class RuleTests
     /// thread that does nothing but run a vCPU, and than 50 for all others that answer no call of a guest's.
     /// </summary>
     [Theory]
-    [InlineData(nameof(ThreadRole.Main), 29)]
-    [InlineData(nameof(ThreadRole.Channel), 30)]
-    [InlineData(nameof(ThreadRole.Timers), 28)]
-    [InlineData(nameof(ThreadRole.Streams), 31)]
+    [InlineData(nameof(ThreadRole.Main), 28)]
+    [InlineData(nameof(ThreadRole.Channel), 29)]
+    [InlineData(nameof(ThreadRole.Timers), 27)]
+    [InlineData(nameof(ThreadRole.Streams), 30)]
     [InlineData(nameof(ThreadRole.Finalizers), 24)]
     [InlineData(nameof(ThreadRole.Vcpu), 26)]
     [InlineData(nameof(ThreadRole.Device), 44)]
@@ -164,10 +164,10 @@ public class RuleTests
         Assert.InRange(CallsOf(Named(role)), 10, most);
 
     [Theory]
-    [InlineData(nameof(GuestNeeds.None), 60)]
-    [InlineData(nameof(GuestNeeds.Writing), 71)]
-    [InlineData(nameof(GuestNeeds.Network), 63)]
-    [InlineData(nameof(GuestNeeds.All), 74)]
+    [InlineData(nameof(GuestNeeds.None), 57)]
+    [InlineData(nameof(GuestNeeds.Writing), 67)]
+    [InlineData(nameof(GuestNeeds.Network), 60)]
+    [InlineData(nameof(GuestNeeds.All), 70)]
     public void AGuestThreadHasItsGuestsCallsOnTop(string needs, int most) =>
         Assert.InRange(CallsOf(Filter.Of(Enum.Parse<GuestNeeds>(needs)), Filter.Of(ThreadRole.Guest)), 10, most);
 

@@ -130,6 +130,61 @@ public unsafe class FileDescriptorTests
     }
 
     [Fact]
+    public void What_a_directory_holds_is_opened_and_nothing_beside_it()
+    {
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("beneath");
+        File.WriteAllText(Path.Combine(folder.FullName, "file"), "inside");
+        File.CreateSymbolicLink(Path.Combine(folder.FullName, "link"), "file");
+        File.CreateSymbolicLink(Path.Combine(folder.FullName, "away"), "/");
+        using var directory = FileDescriptor.Open(folder.FullName, O_PATH | O_DIRECTORY);
+        foreach (string name in new[] { "file", "link" })
+        {
+            Assert.Equal(0, FileDescriptor.TryOpenAt(directory, name, O_RDONLY, 0x1ff, out var file));
+            file!.Dispose();
+        }
+        Assert.Equal(-ELOOP, FileDescriptor.TryOpenAt(directory, "link", O_RDONLY | O_NOFOLLOW, 0, out _));
+        Assert.Equal(-EXDEV, FileDescriptor.TryOpenAt(directory, "away/etc", O_PATH, 0, out _));
+        Assert.Equal(-EXDEV, FileDescriptor.TryOpenAt(directory, "../etc", O_PATH, 0, out _));
+        Assert.Equal(-EXDEV, FileDescriptor.TryOpenAt(directory, "/etc", O_PATH, 0, out _));
+        folder.Delete(recursive: true);
+    }
+
+    [Fact]
+    public void A_link_of_proc_to_an_open_file_is_followed_when_asked_only()
+    {
+        using var memory = FileDescriptor.CreateMemory("magic", 4);
+        Assert.Equal(4, memory.WriteAt("abcd"u8, 0));
+        string path = $"/proc/self/fd/{memory.Value}";
+        Assert.Equal(-ELOOP, FileDescriptor.TryOpen(path, O_RDONLY, 0, out var none));
+        Assert.Equal(-ELOOP, FileDescriptor.TryOpen("/proc/self/root/etc", O_PATH, 0, out none));
+        Assert.Null(none);
+        Assert.Equal(0, FileDescriptor.TryOpenMagicLink(path, O_RDONLY, out var followed));
+        followed!.Dispose();
+        Assert.Equal(0, memory.TryReopen(O_RDONLY, out var anew));
+        using (anew)
+        {
+            Assert.Equal(-EBADF, anew!.Write("x"u8));
+            Assert.Equal(4, anew.Read(new byte[8]));
+        }
+        Assert.Equal(0, memory.Seek(0, SEEK_CUR));
+    }
+
+    [Fact]
+    public void A_new_file_has_its_mode()
+    {
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("mode");
+        string path = Path.Combine(folder.FullName, "file");
+        using (var named = FileDescriptor.Open(path, O_WRONLY | O_CREAT | O_EXCL, 0x100))
+        using (var nameless = FileDescriptor.Open(folder.FullName, O_WRONLY | O_TMPFILE, 0x100))
+            Assert.All(new[] { named, nameless }, file =>
+            {
+                Assert.Equal(0, file.GetStatus(out var status));
+                Assert.Equal(0x100u, status.st_mode & 0xfff);
+            });
+        folder.Delete(recursive: true);
+    }
+
+    [Fact]
     public void A_size_that_no_file_can_have_is_a_host_exception()
     {
         var failure = Assert.Throws<HostException>(() => FileDescriptor.CreateMemory("huge", -1));

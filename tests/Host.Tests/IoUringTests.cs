@@ -102,12 +102,16 @@ public sealed unsafe class IoUringTests : IDisposable
     [InlineData(1u << 20)]
     public void A_kernel_that_makes_none_is_told(uint entries)
     {
-        int before = Directory.GetFiles("/proc/self/fd").Length;
+        int before = Rings();
         Assert.Null(IoUring.TryCreate(entries, _file, [IORING_OP_READV], out int error));
         Assert.InRange(error, -200, -1);
         // A ring is no file that a ring can hold: settling fails, after it was made.
         Assert.Null(IoUring.TryCreate(4, _file, new byte[4096], out error));
         Assert.InRange(error, -200, -1);
-        Assert.Equal(before, Directory.GetFiles("/proc/self/fd").Length);
+        Assert.Equal(before, Rings());
+
+        // Not all that is open: other tests open files meanwhile.
+        static int Rings() =>
+            Directory.GetFiles("/proc/self/fd").Count(file => new FileInfo(file).LinkTarget?.Contains("io_uring") == true);
     }
 }

@@ -56,10 +56,11 @@ if [[ ${2-} == cloud ]]; then
     fetch_kernel "$meta" cloud './boot/vmlinuz-*' './lib/modules/*'
     exit 0
 fi
-compgen -G "$folder/kernel/boot/vmlinuz-*" >/dev/null && [[ -n $(find_module vsock) && -n $(find_module e1000) ]] \
+compgen -G "$folder/kernel/boot/vmlinuz-*" >/dev/null && [[ -n $(find_module vsock) && -n $(find_module 8139cp) ]] \
     || fetch_kernel linux-image-amd64 kernel './boot/vmlinuz-*' '*/kernel/arch/x86/*' '*/kernel/crypto/*' \
         '*/kernel/drivers/block/*' '*/kernel/drivers/char/*' '*/kernel/drivers/crypto/*' '*/kernel/drivers/net/tun.ko*' \
-        '*/kernel/drivers/net/virtio_net.ko*' '*/kernel/drivers/net/net_failover.ko*' '*/net/ethernet/intel/e1000/*' '*/kernel/drivers/virtio/*' \
+        '*/kernel/drivers/net/virtio_net.ko*' '*/kernel/drivers/net/net_failover.ko*' '*/net/ethernet/intel/e1000/*' \
+        '*/net/ethernet/realtek/8139cp.ko*' '*/kernel/drivers/net/mii.ko*' '*/kernel/drivers/virtio/*' \
         '*/kernel/fs/*' '*/kernel/lib/*' '*/kernel/net/9p/*' '*/kernel/net/core/failover.ko*' '*/kernel/net/vmw_vsock/*' \
         '*/kernel/virt/*'
 root=$(mktemp -d)

@@ -54,6 +54,7 @@ public static unsafe partial class Libc
     [LibraryImport(Library, SetLastError = true)]
     public static partial int renameat(int oldDirfd, byte* oldPath, int newDirfd, byte* newPath);
 
-    [LibraryImport(Library, SetLastError = true)]
-    public static partial int renameat2(int oldDirfd, byte* oldPath, int newDirfd, byte* newPath, uint flags);
+    /// <summary>The call itself: some C libraries make renameat(2) of it, which a filter would have to know.</summary>
+    public static int renameat2(int oldDirfd, byte* oldPath, int newDirfd, byte* newPath, uint flags) =>
+        (int)syscall(SYS_renameat2, oldDirfd, (nint)oldPath, newDirfd, (nint)newPath, (nint)flags);
 }

@@ -68,8 +68,8 @@ public unsafe struct statx
 /// <summary>File attributes: sys/stat.h.</summary>
 public static unsafe partial class Libc
 {
-    [LibraryImport(Library, SetLastError = true)]
-    public static partial int fstat(int fd, stat* buffer);
+    /// <summary>The call itself: some C libraries make another one of it, which a filter would have to know.</summary>
+    public static int fstat(int fd, stat* buffer) => (int)syscall(SYS_fstat, fd, (nint)buffer);
 
     [LibraryImport(Library, SetLastError = true)]
     public static partial int stat(byte* path, stat* buffer);

@@ -98,7 +98,7 @@ static class AuditTool
 
     static FileDescriptor? OpenForReading(string path)
     {
-        int error = FileDescriptor.TryOpen(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? file);
+        int error = CallerFile.TryOpen(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? file);
         if (error is -ENOENT or -ENOTDIR)
             return null;
         if (error != 0)

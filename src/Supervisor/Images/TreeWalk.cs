@@ -83,10 +83,9 @@ static unsafe class TreeWalk
     /// <exception cref="UsageException">It cannot be read.</exception>
     public static FileDescriptor Open(FileDescriptor folder, ReadOnlySpan<byte> name, int flags, ReadOnlySpan<byte> path)
     {
-        int number;
-        fixed (byte* text = name)
-            number = openat(folder.Value, text, flags | O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
-        return number >= 0 ? new FileDescriptor(number) : throw Unreadable(path, errno);
+        int error = FileDescriptor.TryOpenAt(
+            folder, name, flags | O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, out FileDescriptor? file);
+        return error == 0 ? file! : throw Unreadable(path, -error);
     }
 
     public static UsageException Unreadable(ReadOnlySpan<byte> path, int error) =>

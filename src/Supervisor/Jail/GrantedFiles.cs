@@ -53,7 +53,7 @@ sealed class GrantedFiles : IDisposable
         if (!isFolder)
         {
             int access = file.Writable ? O_RDWR : O_RDONLY;
-            error = FileDescriptor.TryOpen($"/proc/self/fd/{copy!.Value}", access | O_NOCTTY, 0, out copy);
+            error = copy!.TryReopen(access | O_NOCTTY, out copy);
             if (error != 0)
                 return error;
             _owned.Add(copy!);

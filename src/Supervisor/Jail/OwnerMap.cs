@@ -47,7 +47,7 @@ static class OwnerMap
             if (error == 0)
                 error = NamespaceMaps.TryWrite(pid, "gid_map", Text(group, vmm));
             if (error == 0)
-                error = FileDescriptor.TryOpen($"/proc/{pid}/ns/user", O_RDONLY, 0, out space);
+                error = FileDescriptor.TryOpenMagicLink($"/proc/{pid}/ns/user", O_RDONLY, out space);
             pidfd_send_signal(pidfd!.Value, SIGKILL);
             script.WaitUntilGone();
             HostProcess.Reap(pid);

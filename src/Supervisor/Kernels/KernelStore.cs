@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Images;
+using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Machine;
 using static Sandbox.Host.Libc;
 
@@ -103,7 +104,7 @@ sealed class KernelStore(string folder)
         // A pipe would make opening wait.
         int error = FileDescriptor.TryOpen(path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? file);
         if (error != 0)
-            throw new UsageException($"{who}: {Quote.Value(path)} cannot be read: {Errno.Describe(-error)}");
+            throw new UsageException($"{who}: {Quote.Value(path)} cannot be read: {CallerFile.Why(error)}");
         if (file!.GetStatus(out stat status) == 0 && S_ISREG(status.st_mode))
             return file;
         file.Dispose();

@@ -23,7 +23,7 @@ static class MountOpener
         {
             int error = FileDescriptor.TryOpen(mount.Host, O_PATH, 0, out path);
             if (error != 0)
-                throw Mistake(mount, $"cannot be opened: {Errno.Describe(-error)}");
+                throw Mistake(mount, $"cannot be opened: {CallerFile.Why(error)}");
             string real = HostTree.PathOf(path!) ?? throw Mistake(mount, "has no path; is /proc mounted?");
             bool directory = Kind(mount, path!) == HostEntryKind.Directory;
             MountRules.Check(mount, path!, real, directory, KernelFileSystems.MountedOnThisHost);
@@ -63,11 +63,11 @@ static class MountOpener
         return S_ISSOCK(mode) ? "socket" : "pipe";
     }
 
-    // O_PATH descriptors of files cannot be read; /proc/self/fd reopens exactly the file that was examined.
+    // O_PATH descriptors of files cannot be read; this reopens exactly the file that was examined.
     static FileDescriptor Reopen(MountArgument mount, FileDescriptor path)
     {
         int flags = (mount.Writable ? O_RDWR : O_RDONLY) | O_NOCTTY;
-        int error = FileDescriptor.TryOpen($"/proc/self/fd/{path.Value}", flags, 0, out FileDescriptor? file);
+        int error = path.TryReopen(flags, out FileDescriptor? file);
         return error == 0
             ? file!
             : throw Mistake(mount, $"cannot be opened for {(mount.Writable ? "writing" : "reading")}: {Errno.Describe(-error)}");

@@ -115,10 +115,10 @@ sealed class OpenedGrants : IDisposable
     static FileDescriptor OpenTrace(string path)
     {
         if (path == RunOptions.TraceToStderr)
-            return Copy(STDERR_FILENO);
-        int error = FileDescriptor.TryOpen(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOCTTY, 0x1b6, out FileDescriptor? file);
+            return CallerFile.Copy(STDERR_FILENO);
+        int error = CallerFile.TryOpen(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOCTTY, 0x1b6, out FileDescriptor? file);
         return error == 0 ? file! : throw new UsageException(
-            $"--trace: {Quote.Value(path)} cannot be written: {Errno.Describe(-error)}; name a file in a folder you may write to");
+            $"--trace: {Quote.Value(path)} cannot be written: {CallerFile.Why(error)}; name a file in a folder you may write to");
     }
 
     static FileDescriptor OpenBootFile(Grant.BootFile boot)
@@ -129,7 +129,7 @@ sealed class OpenedGrants : IDisposable
                 $"{boot.Flag}: {Quote.Value(boot.Path)} is a directory, of which the guest gets an image that it cannot change; leave out :rw");
         int error = FileDescriptor.TryOpen(boot.Path, (boot.Writable ? O_RDWR : O_RDONLY) | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? file);
         if (error != 0)
-            throw new UsageException($"{boot.Flag}: {Quote.Value(boot.Path)} cannot be {(boot.Writable ? "written" : "read")}: {Errno.Describe(-error)}");
+            throw new UsageException($"{boot.Flag}: {Quote.Value(boot.Path)} cannot be {(boot.Writable ? "written" : "read")}: {CallerFile.Why(error)}");
         error = file!.GetStatus(out stat status);
         if (error == 0 && boot.Flag == "--root" && S_ISDIR(status.st_mode))
             using (file)
@@ -147,16 +147,13 @@ sealed class OpenedGrants : IDisposable
     /// </summary>
     static FileDescriptor OpenStream(int number)
     {
+        FileDescriptor copy = CallerFile.Copy(number);
         if (isatty(number) == 0)
-            return Copy(number);
+            return copy;
         int access = fcntl(number, F_GETFL, 0) & O_ACCMODE;
-        int error = FileDescriptor.TryOpen($"/proc/self/fd/{number}", access | O_NONBLOCK | O_NOCTTY, 0, out FileDescriptor? file);
-        return error == 0 ? file! : Copy(number);
-    }
-
-    static FileDescriptor Copy(int number)
-    {
-        int copy = fcntl(number, F_DUPFD_CLOEXEC, 3);
-        return copy >= 0 ? new FileDescriptor(copy) : throw HostException.Last("fcntl", $"descriptor {number}");
+        if (copy.TryReopen(access | O_NONBLOCK | O_NOCTTY, out FileDescriptor? terminal) != 0)
+            return copy;
+        copy.Dispose();
+        return terminal!;
     }
 }

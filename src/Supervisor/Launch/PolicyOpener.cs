@@ -26,10 +26,10 @@ sealed class PolicyOpener : IPolicyFiles
         }
 
         // Not blocking: a pipe that nobody writes to is no policy.
-        int error = FileDescriptor.TryOpen(name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? opened);
+        int error = CallerFile.TryOpen(name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? opened);
         if (error != 0)
         {
-            problem = $"cannot be read: {Errno.Describe(-error)}";
+            problem = $"cannot be read: {CallerFile.Why(error)}";
             return null;
         }
 

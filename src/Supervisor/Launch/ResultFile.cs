@@ -102,12 +102,12 @@ sealed unsafe class ResultFile : IDisposable
 
     static FileDescriptor OpenDirectly(string path, int flags)
     {
-        int error = FileDescriptor.TryOpen(path, O_WRONLY | O_NOCTTY | flags, Mode, out FileDescriptor? file);
+        int error = CallerFile.TryOpen(path, O_WRONLY | O_NOCTTY | flags, Mode, out FileDescriptor? file);
         return error == 0 ? file! : throw Mistake(path, error);
     }
 
     static byte[] Bytes(string text) => Encoding.UTF8.GetBytes(text + '\0');
 
     static UsageException Mistake(string path, int error) =>
-        new($"{Flag}: {Quote.Value(path)} cannot be written: {Errno.Describe(-error)}; name a file in a folder you may write to");
+        new($"{Flag}: {Quote.Value(path)} cannot be written: {CallerFile.Why(error)}; name a file in a folder you may write to");
 }

@@ -80,7 +80,7 @@ static partial class TimeCalls
     {
         if (!TryReadClock(thread, a.Int0, out _))
             return -EINVAL;
-        long resolution = GuestClock.IsTimeOfDay(a.Int0) ? GuestClock.Resolution(a.Int0) : 1;
+        long resolution = GuestClock.IsTimeOfDay(a.Int0) ? thread.Personality.Clock.Resolution(a.Int0) : 1;
         return a.A1 == 0 || thread.Memory.TryWrite(new VirtualAddress(a.A1), GuestClock.ToTimespec(resolution))
             ? 0 : -EFAULT;
     }

@@ -11,6 +11,19 @@ public sealed unsafe class GuestClock
     /// <summary>USER_HZ is 100: times(2), /proc/PID/stat.</summary>
     public const long NanosecondsPerTick = 10_000_000;
 
+    // Asked once, while that is still allowed.
+    private readonly long[] _resolutions = new long[CLOCK_TAI + 1];
+
+    public GuestClock()
+    {
+        for (int clock = 0; clock < _resolutions.Length; clock++)
+        {
+            timespec time;
+            if (IsTimeOfDay(clock) && clock_getres(clock, &time) == 0)
+                _resolutions[clock] = time.tv_sec * NanosecondsPerSecond + time.tv_nsec;
+        }
+    }
+
     /// <summary>CLOCK_MONOTONIC, in nanoseconds.</summary>
     public long Monotonic => Read(CLOCK_MONOTONIC);
 
@@ -33,12 +46,8 @@ public sealed unsafe class GuestClock
         or CLOCK_REALTIME_COARSE or CLOCK_MONOTONIC_COARSE or CLOCK_BOOTTIME or CLOCK_REALTIME_ALARM
         or CLOCK_BOOTTIME_ALARM or CLOCK_TAI;
 
-    public static long Resolution(int clock)
-    {
-        timespec time;
-        clock_getres(clock, &time);
-        return time.tv_sec * NanosecondsPerSecond + time.tv_nsec;
-    }
+    /// <summary>clock_getres(2) of one that tells the time, in nanoseconds.</summary>
+    public long Resolution(int clock) => _resolutions[clock];
 
     /// <summary>
     /// The CLOCK_MONOTONIC time at which another clock will show a value. A realtime clock that is set meanwhile is
