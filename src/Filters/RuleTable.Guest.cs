@@ -41,6 +41,7 @@ static partial class RuleTable
             [Self(0), Long(5, 0)]),
         Allow(Guest, SYS_process_vm_writev, "the same", [Self(0), Long(5, 0)]),
         Allow(Guest, SYS_getrandom, "random bytes for the guest", [Int(2, 0)]),
+        Allow(None, SYS_clock_getres, "resolutions of clocks, asked once"),
     ];
 
     private static readonly Rule[] s_streams =
