@@ -43,7 +43,7 @@ static class CallerFile
     /// <summary>Why a path that the caller named could not be opened.</summary>
     /// <param name="error">A negative error number.</param>
     public static string Why(int error) => error == -ELOOP
-        ? $"{Errno.Describe(ELOOP)}, or one that leads through /proc to an open file, which is not followed"
+        ? $"{Errno.Describe(ELOOP)}, or a link of /proc to what a process has open, which is not followed: name that by its own path"
         : Errno.Describe(-error);
 
     static int? Descriptor(string path)
