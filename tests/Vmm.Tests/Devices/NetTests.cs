@@ -166,6 +166,48 @@ public sealed unsafe class NetTests : IDisposable
         Assert.Equal(1, _memory.At<ushort>(Inbox + 0x3000 + 10));
     }
 
+    /// <summary>As long as the one before, longer, and shorter: each is read into other buffers than it needs.</summary>
+    [Fact]
+    public void Packets_of_all_lengths_come_in_one_after_the_other()
+    {
+        Start();
+        int first = 0;
+        foreach (int length in (int[])[60, 3000, 3000, 8900, 14, 8900, 13, 2962, 988, 989, 60])
+        {
+            OfferRoom(0, 10, 1000);
+            byte[] frame = Frame(length, (byte)length);
+            HostSends(frame);
+            int count = (length + 12 + 999) / 1000;
+            Assert.Equal((ushort)(first + count), Driver.Queues[0].UsedIndex);
+            byte[] got = [.. Enumerable.Range(first, count).SelectMany(i =>
+                _memory.Bytes(Inbox + ((ulong)i % 64 * 0x1000), (int)Driver.Queues[0].UsedElement(i).len).ToArray())];
+            Assert.Equal(count, got[10]);
+            Assert.Equal(frame, got[12..]);
+            first += count;
+            // The rest of the room stays for the next.
+            Driver.Queues[0].AvailableIndex = (ushort)first;
+        }
+    }
+
+    /// <summary>What was read into buffers is kept when there are too few, or spoiled by none but the guest.</summary>
+    [Fact]
+    public void A_packet_that_was_half_in_its_room_waits_whole()
+    {
+        Start();
+        OfferRoom(0, 3, 1000);
+        HostSends(Frame(2900));
+        OfferRoom(0, 2, 1000);
+        byte[] frame = Frame(2800, first: 77);
+        HostSends(frame);
+        Assert.Equal(3, Driver.Queues[0].UsedIndex);
+        _memory.Bytes(Inbox + 0x3000, 0x2000).Clear();
+        OfferRoom(0, 1, 1000);
+        Assert.Equal(6, Driver.Queues[0].UsedIndex);
+        byte[] got = [.. Enumerable.Range(3, 3).SelectMany(i =>
+            _memory.Bytes(Inbox + ((ulong)i * 0x1000), (int)Driver.Queues[0].UsedElement(i).len).ToArray())];
+        Assert.Equal(frame, got[12..]);
+    }
+
     [Requirement("5.1.6.3.2b")]
     [Requirement("5.1.6.4.1a")]
     [Fact]

@@ -17,13 +17,16 @@ public unsafe class PacketLink(FileDescriptor file) : IDisposable
     public virtual int Configure(uint offloads, bool isUsed) => 0;
 
     /// <summary>The next packet: bytes, or a negative error number, -EAGAIN when there is none.</summary>
-    internal nint Receive(Span<byte> packet)
+    internal nint Receive(ReadOnlySpan<iovec> pieces)
     {
-        nint count;
-        do
-            count = file.Read(packet);
-        while (count == -EINTR);
-        return count;
+        fixed (iovec* vector = pieces)
+        {
+            nint count;
+            do
+                count = readv(file.Value, vector, pieces.Length);
+            while (count < 0 && errno == EINTR);
+            return count < 0 ? -errno : count;
+        }
     }
 
     /// <summary>Sends one packet: bytes, or a negative error number.</summary>
