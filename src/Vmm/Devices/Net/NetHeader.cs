@@ -47,7 +47,8 @@ static class NetHeader
             return false;
         header.flags &= (byte)(mayLackChecksum ? VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID : 0);
         if (header.gso_type == VIRTIO_NET_HDR_GSO_NONE)
-            return !Has(features, VIRTIO_NET_F_MTU) || Fits(head[(int)NetSender.HeaderBytes..], length - (int)NetSender.HeaderBytes, mtu);
+            return !Has(features, VIRTIO_NET_F_MTU)
+                || Fits(head[(int)NetSender.HeaderBytes..], length - (int)NetSender.HeaderBytes, mtu);
         return needsChecksum && header.gso_size != 0 && IsSegment(
             header, features, VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_TSO6, VIRTIO_NET_F_GUEST_ECN);
     }

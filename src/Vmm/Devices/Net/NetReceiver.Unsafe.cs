@@ -22,7 +22,8 @@ sealed unsafe class NetReceiver(PacketLink link, RateLimiter limiter, NetMetrics
     private const int CountOffset = 10;
 
     /// <summary>A packet, but for what of it is in the guest's buffers already.</summary>
-    private readonly byte[] _packet = GC.AllocateArray<byte>((int)(NetSender.HeaderBytes + NetSender.MaximumFrame), pinned: true);
+    private readonly byte[] _packet =
+        GC.AllocateArray<byte>((int)(NetSender.HeaderBytes + NetSender.MaximumFrame), pinned: true);
 
     private readonly DescriptorChain _first = new(queue.MaximumSize);
     private readonly DescriptorChain _next = new(queue.MaximumSize);
@@ -127,7 +128,9 @@ sealed unsafe class NetReceiver(PacketLink link, RateLimiter limiter, NetMetrics
         return Delivery.Delivered;
     }
 
-    /// <summary>Takes buffers for a packet like the one before, as far as there are any: room for its head at least, or none.</summary>
+    /// <summary>
+    /// Takes buffers for a packet like the one before, as far as there are any: room for its head at least, or none.
+    /// </summary>
     /// <param name="pieces">What is in them behind the head, from the second of <see cref="_pieces"/> on.</param>
     /// <returns>False when a buffer is none.</returns>
     private bool TryTakeBuffers(bool mayMerge, out int count, out int room, out int pieces)
