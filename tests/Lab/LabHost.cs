@@ -27,12 +27,14 @@ sealed class LabHost : IDisposable
     readonly TaskCompletionSource _ready = new();
     readonly Thread _qemu;
     readonly Process _process;
+    readonly SemaphoreSlim _free;
     int _cases;
 
     /// <exception cref="InvalidOperationException">It does not start; the message holds what it said.</exception>
     public LabHost(LabHostOptions options)
     {
         _folder = Path.Combine(Laboratory.Logs, options.Name);
+        _free = new SemaphoreSlim(options.CasesAtOnce);
         if (Directory.Exists(_folder))
             Directory.Delete(_folder, recursive: true);
         Directory.CreateDirectory(Path.Combine(_folder, "cases"));
@@ -54,6 +56,19 @@ sealed class LabHost : IDisposable
     /// <summary>Runs a command as root, in an empty folder of its own.</summary>
     /// <param name="limit">After this the command is killed, and the outcome says so.</param>
     public Outcome Run(IReadOnlyList<string> command, byte[]? input = null, TimeSpan? limit = null)
+    {
+        _free.Wait();
+        try
+        {
+            return RunNow(command, input, limit);
+        }
+        finally
+        {
+            _free.Release();
+        }
+    }
+
+    Outcome RunNow(IReadOnlyList<string> command, byte[]? input, TimeSpan? limit)
     {
         int seconds = (int)(limit ?? TimeSpan.FromSeconds(100)).TotalSeconds;
         int number = Interlocked.Increment(ref _cases);
@@ -92,6 +107,7 @@ sealed class LabHost : IDisposable
             _process.Kill();
         _qemu.Join();
         _process.Dispose();
+        _free.Dispose();
     }
 
     /// <summary>

@@ -3,6 +3,7 @@ using Sandbox.EndToEnd.Harness;
 namespace Sandbox.Lab;
 
 /// <summary>A machine guest under load, on a kernel that checks the order of its locks.</summary>
+[Collection(nameof(Alone))]
 public sealed class MachineStressTests
 {
     /// <summary>In the guest: vdb is a disk that is written, and /tmp is in memory.</summary>

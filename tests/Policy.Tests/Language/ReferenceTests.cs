@@ -53,7 +53,7 @@ public class ReferenceTests
             "network" => $"{policy}network: [{{{(key is "allow" or "deny" ? $"{key}: connect" : example)}{rest("to: 192.0.2.1")}{(key is "allow" or "deny" ? "" : ", deny: connect")}}}]\n",
             "syscalls" => $"{policy}syscalls: [{{{example}{(key is "allow" or "deny" ? "" : ", deny: ptrace")}}}]\n",
             "syscalls.when" => $"{policy}syscalls: [{{deny: ptrace, when: {{{example}{rest("argument: 0", "as: long", "is: '>='", "value: 0x5401")}}}}}]\n",
-            "devices" when key == "operations" => $"{policy}devices: [{{device: block, from: /a, {example}}}]\n",
+            "devices" when key is "operations" or "rate" or "writable" or "from" => $"{policy}devices: [{{device: block, from: /a, {example}}}]\n",
             "devices" => $"{policy}devices: [{{{example}{(key == "deny" ? "" : rest("device: console"))}}}]\n",
             "audit" => $"{policy}audit: {{{example}{rest("record: denials", "to: /l", "when-full: stop")}}}\n",
             _ => throw new ArgumentOutOfRangeException(nameof(section), section),

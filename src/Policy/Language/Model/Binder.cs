@@ -267,10 +267,23 @@ sealed partial class Binder
             Add(DiagnosticKind.BadValue, map["from"]!.Span, $"{Quote.Value(from)} must be an absolute path of this host", "begin it with /");
         if (from is not null && kind == DeviceKind.Network)
             Add(DiagnosticKind.BadValue, map["from"]!.Span, "a network device is no file of the host's", "name its TAP device with --tap");
-        if (kind is not (DeviceKind.Block or DeviceKind.Network) && map["operations"] is YamlNode operations)
-            Add(DiagnosticKind.Conflict, operations.Span, "operations is for block and network devices only", "leave it out");
+        else
+            OnlyFor("from", DeviceKind.Block, DeviceKind.Vsock);
+        OnlyFor("writable", DeviceKind.Block);
+        OnlyFor("rate", DeviceKind.Block, DeviceKind.Network, DeviceKind.Random);
+        OnlyFor("operations", DeviceKind.Block, DeviceKind.Network);
         return new DeviceRule(map.Span, Text(map["because"]), kind, from, Flag(map["writable"]), rate,
             Number(map["operations"]));
+
+        // What would do nothing reads as if it did something.
+        void OnlyFor(string key, params ReadOnlySpan<DeviceKind> kinds)
+        {
+            if (map[key] is not YamlNode value || kinds.Contains(kind))
+                return;
+            string[] names = [.. kinds.ToArray().Select(one => DeviceKinds.Names[(int)one])];
+            string all = names.Length == 1 ? names[0] : $"{string.Join(", ", names[..^1])} and {names[^1]}";
+            Add(DiagnosticKind.Conflict, value.Span, $"{key} is for {all} devices only", "leave it out");
+        }
     }
 
     /// <summary>A whole number that the schema has checked; null without.</summary>
