@@ -412,6 +412,7 @@ public sealed class BackgroundTests : IDisposable
         Assert.Equal(0, kill((int)before["supervisorPid"]!, SIGKILL));
         Assert.True(SpinWait.SpinUntil(() =>
         {
+            // Gone before anybody could see it.
             Sandbox("run", "--", "true").Ended(0);
             return !Directory.Exists($"{s_place}/{id}") && !groups.Any(Directory.Exists);
         }, 60_000), "it is still there");

@@ -155,6 +155,16 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
         }
 
         Control?.End(status);
+        if (_place is null)
+            RemoveLeftovers();
+    }
+
+    /// <summary>For one that was gone before it could be seen: those that are seen do so when they begin.</summary>
+    void RemoveLeftovers()
+    {
+        if (StatePlace.TryOpen(_path, out FileDescriptor? place) == 0)
+            using (place)
+                Leftovers.RemoveSome(_path, place!, Id);
     }
 
     /// <summary>The sandbox is not to be seen any more, unless its end has been recorded.</summary>
