@@ -27,14 +27,15 @@ sealed class LabHost : IDisposable
     readonly TaskCompletionSource _ready = new();
     readonly Thread _qemu;
     readonly Process _process;
-    readonly SemaphoreSlim _free;
+    readonly bool _oneAtATime;
+    Task _lastTurn = Task.CompletedTask;
     int _cases;
 
     /// <exception cref="InvalidOperationException">It does not start; the message holds what it said.</exception>
     public LabHost(LabHostOptions options)
     {
         _folder = Path.Combine(Laboratory.Logs, options.Name);
-        _free = new SemaphoreSlim(options.CasesAtOnce);
+        _oneAtATime = options.OneAtATime;
         if (Directory.Exists(_folder))
             Directory.Delete(_folder, recursive: true);
         Directory.CreateDirectory(Path.Combine(_folder, "cases"));
@@ -57,14 +58,18 @@ sealed class LabHost : IDisposable
     /// <param name="limit">After this the command is killed, and the outcome says so.</param>
     public Outcome Run(IReadOnlyList<string> command, byte[]? input = null, TimeSpan? limit = null)
     {
-        _free.Wait();
+        if (!_oneAtATime)
+            return RunNow(command, input, limit);
+        // Who came first is first.
+        TaskCompletionSource turn = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        Interlocked.Exchange(ref _lastTurn, turn.Task).Wait();
         try
         {
             return RunNow(command, input, limit);
         }
         finally
         {
-            _free.Release();
+            turn.SetResult();
         }
     }
 
@@ -107,7 +112,6 @@ sealed class LabHost : IDisposable
             _process.Kill();
         _qemu.Join();
         _process.Dispose();
-        _free.Dispose();
     }
 
     /// <summary>

@@ -11,7 +11,7 @@ public sealed class Laboratory : IDisposable
 {
     static readonly Lazy<LabHost> s_host = new(() => new LabHost(new LabHostOptions { Name = "lab" }));
     static readonly Lazy<LabHost> s_machineHost =
-        new(() => new LabHost(new LabHostOptions { Name = "machines", CasesAtOnce = 1 }));
+        new(() => new LabHost(new LabHostOptions { Name = "machines", OneAtATime = true }));
 
     static string? s_missing;
 

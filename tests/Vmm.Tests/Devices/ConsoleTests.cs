@@ -124,6 +124,19 @@ public sealed unsafe class ConsoleTests : IDisposable
         Assert.Null(Told());
     }
 
+    /// <summary>As when a pause ends just after the guest has.</summary>
+    [Fact]
+    public void A_device_that_goes_on_after_its_guest_s_end_writes_nothing()
+    {
+        StartWithPorts();
+        _device.EndGuest();
+        _driver.Transport.Resume();
+        Say(1, "too late"u8);
+        Assert.Equal(1, _driver.Queues[1].UsedIndex);
+        Assert.Empty(HostReads(0));
+        _device.EndGuest();
+    }
+
     [Fact]
     public void A_driver_without_ports_has_the_first_one()
     {

@@ -57,7 +57,7 @@ public sealed class ConsoleDevice : RequestDevice
     {
         Pause();
         foreach (ConsoleStream stream in _streams)
-            stream.Port.Output?.Dispose();
+            stream.EndOutput();
     }
 
     /// <summary>What a snapshot keeps.</summary>

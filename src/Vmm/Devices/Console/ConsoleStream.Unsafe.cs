@@ -9,6 +9,7 @@ namespace Sandbox.Vmm.Devices.Console;
 sealed unsafe class ConsoleStream(ConsolePort port, ConsoleMetrics metrics)
 {
     private readonly iovec[] _buffers = new iovec[ConsoleDevice.QueueSize];
+    private FileDescriptor? _output = port.Output;
     private uint _written;
     private bool _hasEnded;
     private bool _isAnnounced;
@@ -51,7 +52,7 @@ sealed unsafe class ConsoleStream(ConsolePort port, ConsoleMetrics metrics)
     /// </summary>
     public bool TryWrite(DescriptorChain chain)
     {
-        while (_written < chain.ReadableBytes && port.Output is { } output)
+        while (_written < chain.ReadableBytes && _output is { } output)
         {
             int count = chain.MapReadable(_written, chain.ReadableBytes - _written, _buffers);
             nint moved;
@@ -69,6 +70,13 @@ sealed unsafe class ConsoleStream(ConsolePort port, ConsoleMetrics metrics)
         }
         _written = 0;
         return true;
+    }
+
+    /// <summary>Nothing is written to the host any more. While the device's thread stands still.</summary>
+    public void EndOutput()
+    {
+        _output?.Dispose();
+        _output = null;
     }
 
     /// <summary>Reads from the host into a chain of the guest's: bytes, or 0 when there is nothing now.</summary>
