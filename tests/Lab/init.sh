@@ -25,6 +25,10 @@ mount --bind /dev /host/dev
 mkdir -p /host/dev/pts /host/dev/shm
 mount -t devpts devpts /host/dev/pts
 mount -t tmpfs tmpfs /host/dev/shm
+ln -s /proc/self/fd /host/dev/fd
+for number in 0:stdin 1:stdout 2:stderr; do
+    ln -s "/proc/self/fd/${number%:*}" "/host/dev/${number#*:}"
+done
 
 run_case() {
     work=/tmp/run-$1
