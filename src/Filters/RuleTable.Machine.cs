@@ -41,7 +41,7 @@ static partial class RuleTable
             Rule.Allow(Device, SYS_fallocate, "parts of a disk are given back"),
             Rule.Allow(Device, SYS_fdatasync, "a disk is flushed"),
             Rule.Allow(Device, SYS_writev, "a packet is sent through a TAP device, or what the guest wrote to its console"),
-            Rule.Allow(Device, SYS_readv, "a packet comes from a TAP device, or input for the guest's console"),
+            Rule.Allow(Device, SYS_readv, "input for the guest's console"),
             Rule.Allow(Vcpu | Device, SYS_ioctl, "a driver says which packets its guest understands, and from which queues",
                 [Int(1, TUNSETOFFLOAD, TUNSETQUEUE)]),
             Rule.Allow(None, SYS_ioctl, "the length of a packet's header on a TAP device", [Int(1, TUNSETVNETHDRSZ)]),

@@ -16,9 +16,6 @@ public sealed class RateLimiter(RateLimit limit)
     private readonly TokenBucket? _operations = Bucket(limit.OperationsPerSecond);
     private long _throttled;
 
-    /// <summary>Whether there is a bound at all.</summary>
-    public bool IsLimited => _bytes is not null || _operations is not null;
-
     /// <summary>Requests that had to wait, counted each time.</summary>
     public long Throttled => Volatile.Read(ref _throttled);
 
@@ -27,7 +24,7 @@ public sealed class RateLimiter(RateLimit limit)
     public bool TryPass(long bytes, out long readyAt)
     {
         readyAt = 0;
-        if (!IsLimited)
+        if (_bytes is null && _operations is null)
             return true;
         lock (_lock)
         {

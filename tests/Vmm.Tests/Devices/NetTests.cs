@@ -166,7 +166,7 @@ public sealed unsafe class NetTests : IDisposable
         Assert.Equal(1, _memory.At<ushort>(Inbox + 0x3000 + 10));
     }
 
-    /// <summary>As long as the one before, longer, and shorter: each is read into other buffers than it needs.</summary>
+    /// <summary>As long as the one before, longer, and shorter.</summary>
     [Fact]
     public void Packets_of_all_lengths_come_in_one_after_the_other()
     {
@@ -189,9 +189,8 @@ public sealed unsafe class NetTests : IDisposable
         }
     }
 
-    /// <summary>What was read into buffers is kept when there are too few, or spoiled by none but the guest.</summary>
     [Fact]
-    public void A_packet_that_was_half_in_its_room_waits_whole()
+    public void A_packet_with_room_for_half_of_it_waits_whole()
     {
         Start();
         OfferRoom(0, 3, 1000);

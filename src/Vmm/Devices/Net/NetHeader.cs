@@ -36,19 +36,17 @@ static class NetHeader
     }
 
     /// <summary>Makes a header of the link's one for the guest. False when the guest cannot have the packet.</summary>
-    /// <param name="head">The packet's, with its Ethernet header.</param>
-    /// <param name="length">Of all of it: longer than its header.</param>
-    public static bool TryAdmit(Span<byte> head, int length, ulong features, ushort mtu)
+    /// <param name="packet">With its header: longer than that.</param>
+    public static bool TryAdmit(Span<byte> packet, ulong features, ushort mtu)
     {
-        ref virtio_net_hdr_v1 header = ref MemoryMarshal.AsRef<virtio_net_hdr_v1>(head);
+        ref virtio_net_hdr_v1 header = ref MemoryMarshal.AsRef<virtio_net_hdr_v1>(packet);
         bool needsChecksum = (header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0;
         bool mayLackChecksum = Has(features, VIRTIO_NET_F_GUEST_CSUM);
         if (needsChecksum && !mayLackChecksum)
             return false;
         header.flags &= (byte)(mayLackChecksum ? VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID : 0);
         if (header.gso_type == VIRTIO_NET_HDR_GSO_NONE)
-            return !Has(features, VIRTIO_NET_F_MTU)
-                || Fits(head[(int)NetSender.HeaderBytes..], length - (int)NetSender.HeaderBytes, mtu);
+            return !Has(features, VIRTIO_NET_F_MTU) || Fits(packet[(int)NetSender.HeaderBytes..], mtu);
         return needsChecksum && header.gso_size != 0 && IsSegment(
             header, features, VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_TSO6, VIRTIO_NET_F_GUEST_ECN);
     }
@@ -65,12 +63,12 @@ static class NetHeader
         };
     }
 
-    private static bool Fits(ReadOnlySpan<byte> head, int length, ushort mtu)
+    private static bool Fits(ReadOnlySpan<byte> frame, ushort mtu)
     {
-        if (length <= SourceFilter.EthernetBytes + mtu)
+        if (frame.Length <= SourceFilter.EthernetBytes + mtu)
             return true;
-        return BinaryPrimitives.ReadUInt16BigEndian(head[TypeOffset..]) is Tagged or TaggedTwice
-            && length <= SourceFilter.EthernetBytes + TagBytes + mtu;
+        return BinaryPrimitives.ReadUInt16BigEndian(frame[TypeOffset..]) is Tagged or TaggedTwice
+            && frame.Length <= SourceFilter.EthernetBytes + TagBytes + mtu;
     }
 
     private static bool Has(ulong features, int feature) => (features & (1UL << feature)) != 0;

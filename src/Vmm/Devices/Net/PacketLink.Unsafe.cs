@@ -17,16 +17,13 @@ public unsafe class PacketLink(FileDescriptor file) : IDisposable
     public virtual int Configure(uint offloads, bool isUsed) => 0;
 
     /// <summary>The next packet: bytes, or a negative error number, -EAGAIN when there is none.</summary>
-    internal nint Receive(ReadOnlySpan<iovec> pieces)
+    internal nint Receive(Span<byte> packet)
     {
-        fixed (iovec* vector = pieces)
-        {
-            nint count;
-            do
-                count = readv(file.Value, vector, pieces.Length);
-            while (count < 0 && errno == EINTR);
-            return count < 0 ? -errno : count;
-        }
+        nint count;
+        do
+            count = file.Read(packet);
+        while (count == -EINTR);
+        return count;
     }
 
     /// <summary>Sends one packet: bytes, or a negative error number.</summary>
