@@ -43,7 +43,7 @@ static partial class RuleTable
         Change(SYS_symlinkat, "new symbolic links"),
         Change(SYS_linkat, "new names", [Int(4, 0)]),
         Change(SYS_unlinkat, "names that go", [Int(2, 0, AT_REMOVEDIR)]),
-        Change(SYS_renameat2, "names that move", [Int(4, RENAME_NOREPLACE, RENAME_EXCHANGE)]),
+        Change(SYS_renameat2, "names that move", [Int(4, 0, RENAME_NOREPLACE, RENAME_EXCHANGE)]),
     ];
 
     private const ulong OpenHowSize = 24;
