@@ -25,7 +25,7 @@ sealed class PolicyOpener : IPolicyFiles
             return builtin;
         }
 
-        // Not blocking: a pipe that nobody writes to is no policy.
+        // Not blocking: a pipe with a name that nobody writes to is no policy. One that the caller gave is waited for.
         int error = CallerFile.TryOpen(name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? opened);
         if (error != 0)
         {
