@@ -110,12 +110,12 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
         _driver.NotifyAndRun(1);
     }
 
-    private void OfferRoom(int count)
+    private void OfferRoom(int count, uint bytes = InboxBytes)
     {
         for (int i = 0; i < count; i++)
         {
             uint slot = (uint)_driver.Queues[0].AvailableIndex % 64;
-            _driver.Queues[0].Send(new Piece(Inbox + (slot * InboxBytes), InboxBytes, true));
+            _driver.Queues[0].Send(new Piece(Inbox + (slot * InboxBytes), bytes, true));
         }
         _driver.NotifyAndRun(0);
     }
@@ -389,6 +389,17 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
         Assert.Equal(InboxBytes - 44, (uint)Receive().Data.Length);
         Assert.Equal(5000 - (InboxBytes - 44), (uint)Receive().Data.Length);
         AssertNext(VIRTIO_VSOCK_OP_SHUTDOWN, 77);
+    }
+
+    /// <summary>The device's thread once looked at such a buffer for ever.</summary>
+    [Fact]
+    public void Room_for_a_head_alone_goes_back_with_one()
+    {
+        Open();
+        OfferRoom(1, bytes: 44);
+        Host.Write("data"u8);
+        AssertNext(VIRTIO_VSOCK_OP_CREDIT_UPDATE, 77);
+        Assert.Equal("data"u8.ToArray(), Receive().Data);
     }
 
     [Requirement("5.10.6.3.2a")]

@@ -354,8 +354,12 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
         if (!connection.MaySend)
             return 0;
         uint room = Math.Min(Math.Min(chain.WritableBytes - HeadBytes, PacketBytes), connection.Credit);
+        // A buffer for a head alone would stay the next one for ever: it goes back with what is never wrong to say.
         if (room == 0)
-            return 0;
+        {
+            chain.TryWrite(0, connection.Head(guestCid, VIRTIO_VSOCK_OP_CREDIT_UPDATE));
+            return HeadBytes;
+        }
         int read = connection.Stream.Read(chain, HeadBytes, room, _buffers);
         if (read <= 0)
         {
