@@ -26,6 +26,7 @@ public sealed record KvmRequirement(int Capability, string Name, int Bits, strin
         new(KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP", 0, "interrupts of machine guests"),
         new(KVM_CAP_IRQFD, "KVM_CAP_IRQFD", 0, "interrupts of machine guests"),
         new(KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD", 0, "devices of machine guests"),
+        new(KVM_CAP_READONLY_MEM, "KVM_CAP_READONLY_MEM", 0, "devices of machine guests"),
         new(KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR", 0, "memory of machine guests"),
         new(KVM_CAP_SET_IDENTITY_MAP_ADDR, "KVM_CAP_SET_IDENTITY_MAP_ADDR", 0, "memory of machine guests"),
         new(KVM_CAP_X86_USER_SPACE_MSR, "KVM_CAP_X86_USER_SPACE_MSR", 0, "registers of machine guests"),

@@ -34,6 +34,13 @@ public sealed unsafe class KvmVm : IMemorySlots, IDisposable
             SetSlot(_nextSlot++, start.Value, host, bytes);
     }
 
+    /// <summary>The same, but the guest's writes are exits (KVM_MEM_READONLY).</summary>
+    public void AddReadOnly(PhysicalAddress start, byte* host, ulong bytes)
+    {
+        lock (_lock)
+            SetSlot(_nextSlot++, start.Value, host, bytes, KVM_MEM_READONLY);
+    }
+
     public void ForgetTranslations()
     {
         lock (_lock)
@@ -43,11 +50,12 @@ public sealed unsafe class KvmVm : IMemorySlots, IDisposable
         }
     }
 
-    private void SetSlot(uint slot, ulong start, byte* host, ulong bytes)
+    private void SetSlot(uint slot, ulong start, byte* host, ulong bytes, uint flags = 0)
     {
         kvm_userspace_memory_region region = new()
         {
             slot = slot,
+            flags = flags,
             guest_phys_addr = start,
             memory_size = bytes,
             userspace_addr = (ulong)host,

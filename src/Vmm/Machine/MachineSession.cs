@@ -111,6 +111,7 @@ sealed class MachineSession
         ulong address = MachineLayout.VirtioAddress(number);
         MmioTransport transport = new(device, Machine.CreateLine(MachineLayout.VirtioInterrupt + (uint)number));
         Machine.Registers.Add(address, MmioTransport.Length, transport);
+        Machine.Show(device.Registers, address);
         for (int queue = 0; queue < transport.QueueCount; queue++)
             Machine.SignalOnWrite(transport.NotifyFile(queue), address + VirtioAbi.VIRTIO_MMIO_QUEUE_NOTIFY, (uint)queue);
         _devices.Add(transport);

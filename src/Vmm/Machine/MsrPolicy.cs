@@ -34,6 +34,7 @@ static class MsrPolicy
         (0x6e0, 0x6e0), // IA32_TSC_DEADLINE
         (0xda0, 0xda0), // IA32_XSS
         (0x11, 0x12), (0x4b56_4d00, 0x4b56_4d01), // KVM's clock, in its old and its new place
+        (0x4b56_4d04, 0x4b56_4d04), // KVM's ends of interrupts
         (0xc000_0080, 0xc000_0084), // EFER, STAR, LSTAR, CSTAR, FMASK
         (0xc000_00e7, 0xc000_00e8), // MPERF and APERF, read-only copies
         (0xc000_0100, 0xc000_0103), // FS.base, GS.base, KernelGSbase, TSC_AUX

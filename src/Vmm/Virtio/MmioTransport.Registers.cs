@@ -5,50 +5,16 @@ namespace Sandbox.Vmm.Virtio;
 // The registers one by one: virtio 1.2, 4.2.2.
 public sealed partial class MmioTransport
 {
-    private bool TryReadRegister(int register, out uint value)
+    /// <summary>Of the half that the driver selected.</summary>
+    private void ShowFeatures() =>
+        _registers[VIRTIO_MMIO_DEVICE_FEATURES] = _deviceFeaturesSelector > 1
+            ? 0 : (int)(_device.Features >> (int)(32 * _deviceFeaturesSelector));
+
+    /// <summary>Of the queue that the driver selected.</summary>
+    private void ShowQueue()
     {
-        switch (register)
-        {
-            case VIRTIO_MMIO_MAGIC_VALUE:
-                value = Magic;
-                return true;
-            case VIRTIO_MMIO_VERSION:
-                value = LayoutVersion;
-                return true;
-            case VIRTIO_MMIO_DEVICE_ID:
-                value = (uint)_device.Type;
-                return true;
-            case VIRTIO_MMIO_VENDOR_ID:
-                value = Vendor;
-                return true;
-            case VIRTIO_MMIO_DEVICE_FEATURES:
-                value = _deviceFeaturesSelector > 1
-                    ? 0 : (uint)(_device.Features >> (int)(32 * _deviceFeaturesSelector));
-                return true;
-            case VIRTIO_MMIO_QUEUE_NUM_MAX:
-                value = SelectedQueue?.MaximumSize ?? 0u;
-                return true;
-            case VIRTIO_MMIO_QUEUE_READY:
-                value = SelectedQueue is { IsReady: true } ? 1u : 0u;
-                return true;
-            case VIRTIO_MMIO_INTERRUPT_STATUS:
-                value = (uint)Volatile.Read(ref _interruptStatus);
-                return true;
-            case VIRTIO_MMIO_STATUS:
-                value = (uint)Volatile.Read(ref _status);
-                return true;
-            // No shared memory: regions that do not exist are this long, and there (4.2.2).
-            case VIRTIO_MMIO_SHM_LEN_LOW or VIRTIO_MMIO_SHM_LEN_HIGH
-                or VIRTIO_MMIO_SHM_BASE_LOW or VIRTIO_MMIO_SHM_BASE_HIGH:
-                value = uint.MaxValue;
-                return true;
-            case VIRTIO_MMIO_CONFIG_GENERATION:
-                value = _device.Generation;
-                return true;
-            default:
-                value = 0;
-                return false;
-        }
+        _registers[VIRTIO_MMIO_QUEUE_NUM_MAX] = SelectedQueue?.MaximumSize ?? 0;
+        _registers[VIRTIO_MMIO_QUEUE_READY] = SelectedQueue is { IsReady: true } ? 1 : 0;
     }
 
     private void WriteRegister(int register, uint value)
@@ -57,6 +23,7 @@ public sealed partial class MmioTransport
         {
             case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
                 _deviceFeaturesSelector = value;
+                ShowFeatures();
                 break;
             case VIRTIO_MMIO_DRIVER_FEATURES_SEL:
                 _driverFeaturesSelector = value;
@@ -66,6 +33,7 @@ public sealed partial class MmioTransport
                 break;
             case VIRTIO_MMIO_QUEUE_SEL:
                 _queueSelector = value;
+                ShowQueue();
                 break;
             case VIRTIO_MMIO_QUEUE_NUM or VIRTIO_MMIO_QUEUE_READY
                 or VIRTIO_MMIO_QUEUE_DESC_LOW or VIRTIO_MMIO_QUEUE_DESC_HIGH
@@ -77,7 +45,7 @@ public sealed partial class MmioTransport
                 Notify(value);
                 break;
             case VIRTIO_MMIO_INTERRUPT_ACK:
-                Interlocked.And(ref _interruptStatus, ~(int)value);
+                Interlocked.And(ref InterruptStatus, ~(int)value);
                 break;
             case VIRTIO_MMIO_STATUS:
                 WriteStatus(value);
@@ -96,7 +64,7 @@ public sealed partial class MmioTransport
 
     private void WriteFeatures(uint value)
     {
-        if (_status != Driven)
+        if (Status != Driven)
         {
             Refuse(RegisterFault.Frozen);
             return;
@@ -119,7 +87,7 @@ public sealed partial class MmioTransport
             Refuse(RegisterFault.Queue);
             return;
         }
-        if (_status != Agreed || (queue.IsReady && register != VIRTIO_MMIO_QUEUE_READY))
+        if (Status != Agreed || (queue.IsReady && register != VIRTIO_MMIO_QUEUE_READY))
         {
             // Taking back what was not handed over changes nothing: drivers do so when they clean up.
             if (register != VIRTIO_MMIO_QUEUE_READY || value != 0 || queue.IsReady)
@@ -163,6 +131,7 @@ public sealed partial class MmioTransport
         else if (value != 1 || registers.Size > queue.MaximumSize || (!queue.IsReady
             && !queue.TryEnable((ushort)registers.Size, registers.Descriptors, registers.Available, registers.Used)))
             Refuse(RegisterFault.Queue);
+        ShowQueue();
     }
 
     private static void SetLow(ref ulong address, uint value) => address = (address & ~(ulong)uint.MaxValue) | value;
@@ -171,7 +140,7 @@ public sealed partial class MmioTransport
 
     private void Notify(uint queue)
     {
-        bool isRunning = (_status & ~VIRTIO_CONFIG_S_NEEDS_RESET) == Running;
+        bool isRunning = (Status & ~VIRTIO_CONFIG_S_NEEDS_RESET) == Running;
         if (!isRunning || queue >= (uint)_queues.Length || !_device.Queues[(int)queue].IsReady)
             Refuse(RegisterFault.Notify);
         else

@@ -12,8 +12,8 @@ public sealed partial class MmioTransport
         {
             return new TransportState
             {
-                Status = _status,
-                InterruptStatus = _interruptStatus,
+                Status = Status,
+                InterruptStatus = InterruptStatus,
                 DriverFeatures = _driverFeatures,
                 DeviceFeaturesSelector = _deviceFeaturesSelector,
                 DriverFeaturesSelector = _driverFeaturesSelector,
@@ -56,12 +56,14 @@ public sealed partial class MmioTransport
                     Used = queue.Used,
                 };
             }
-            _status = state.Status;
-            _interruptStatus = state.InterruptStatus;
+            Status = state.Status;
+            InterruptStatus = state.InterruptStatus;
             _driverFeatures = state.DriverFeatures;
             _deviceFeaturesSelector = state.DeviceFeaturesSelector;
             _driverFeaturesSelector = state.DriverFeaturesSelector;
             _queueSelector = state.QueueSelector;
+            ShowFeatures();
+            ShowQueue();
             if (step == Running && (state.Status & VIRTIO_CONFIG_S_NEEDS_RESET) == 0)
                 _device.Activate(_driverFeatures);
             return true;

@@ -15,11 +15,11 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
     /// <summary>Bytes of registers; a multiple of this is a good base.</summary>
     public const ulong Length = 0x200;
 
-    private const uint Magic = 0x74726976;
-    private const uint LayoutVersion = 2;
+    private const int Magic = 0x74726976;
+    private const int LayoutVersion = 2;
 
     /// <summary>"SBOX": any number will do (4.2.2).</summary>
-    private const uint Vendor = 0x584f4253;
+    private const int Vendor = 0x584f4253;
 
     private const int Known = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK
         | VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FAILED;
@@ -33,8 +33,7 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
     private readonly VirtioDevice _device;
     private readonly IInterruptLine _line;
     private readonly QueueRegisters[] _queues;
-    private int _status;
-    private int _interruptStatus;
+    private readonly RegisterPage _registers;
     private uint _deviceFeaturesSelector;
     private uint _driverFeaturesSelector;
     private uint _queueSelector;
@@ -45,7 +44,17 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
     {
         _device = device;
         _line = line;
+        _registers = device.Registers;
         _queues = new QueueRegisters[device.Queues.Count];
+        _registers[VIRTIO_MMIO_MAGIC_VALUE] = Magic;
+        _registers[VIRTIO_MMIO_VERSION] = LayoutVersion;
+        _registers[VIRTIO_MMIO_DEVICE_ID] = device.Type;
+        _registers[VIRTIO_MMIO_VENDOR_ID] = Vendor;
+        // No shared memory: regions that do not exist are this long, and there (4.2.2).
+        _registers[VIRTIO_MMIO_SHM_LEN_LOW] = _registers[VIRTIO_MMIO_SHM_LEN_HIGH] = -1;
+        _registers[VIRTIO_MMIO_SHM_BASE_LOW] = _registers[VIRTIO_MMIO_SHM_BASE_HIGH] = -1;
+        ShowFeatures();
+        ShowQueue();
         device.Attach(this);
     }
 
@@ -59,6 +68,10 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
     }
 
     public VirtioDevice Device => _device;
+
+    private ref int Status => ref _registers[VIRTIO_MMIO_STATUS];
+
+    private ref int InterruptStatus => ref _registers[VIRTIO_MMIO_INTERRUPT_STATUS];
 
     public int QueueCount => _queues.Length;
 
@@ -85,24 +98,8 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
             _device.Resume();
     }
 
-    public void Read(ulong offset, Span<byte> data)
-    {
-        if (offset >= VIRTIO_MMIO_CONFIG)
-        {
-            _device.ReadConfiguration((uint)Math.Min(offset - VIRTIO_MMIO_CONFIG, Length), data);
-            return;
-        }
-        data.Clear();
-        if (!IsRegister(offset, data.Length))
-            return;
-        lock (_lock)
-        {
-            if (TryReadRegister((int)offset, out uint value))
-                BinaryPrimitives.WriteUInt32LittleEndian(data, value);
-            else
-                Refuse(RegisterFault.Access);
-        }
-    }
+    /// <summary>What <see cref="RegisterPage"/> holds, for a driver that does not see the page itself.</summary>
+    public void Read(ulong offset, Span<byte> data) => _registers.Read(offset, data);
 
     public void Write(ulong offset, ReadOnlySpan<byte> data)
     {
@@ -120,19 +117,19 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
     void IVirtioTransport.InterruptConfiguration()
     {
         // A driver that is not ready reads the configuration when it is.
-        if ((Volatile.Read(ref _status) & VIRTIO_CONFIG_S_DRIVER_OK) != 0)
+        if ((Volatile.Read(ref Status) & VIRTIO_CONFIG_S_DRIVER_OK) != 0)
             Interrupt(VIRTIO_MMIO_INT_CONFIG);
     }
 
     void IVirtioTransport.NeedReset()
     {
-        Interlocked.Or(ref _status, VIRTIO_CONFIG_S_NEEDS_RESET);
+        Interlocked.Or(ref Status, VIRTIO_CONFIG_S_NEEDS_RESET);
         Interrupt(VIRTIO_MMIO_INT_CONFIG);
     }
 
     private void Interrupt(int reason)
     {
-        Interlocked.Or(ref _interruptStatus, reason);
+        Interlocked.Or(ref InterruptStatus, reason);
         _line.Raise();
     }
 
@@ -154,7 +151,7 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
             Reset();
             return;
         }
-        int before = Volatile.Read(ref _status) & ~VIRTIO_CONFIG_S_NEEDS_RESET;
+        int before = Volatile.Read(ref Status) & ~VIRTIO_CONFIG_S_NEEDS_RESET;
         int after = (int)value & ~VIRTIO_CONFIG_S_NEEDS_RESET;
         if ((after & ~Known) != 0 || (before & ~after) != 0)
         {
@@ -169,17 +166,17 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
             case (_, VIRTIO_CONFIG_S_FAILED):
             case (0, VIRTIO_CONFIG_S_ACKNOWLEDGE):
             case (Acknowledged, VIRTIO_CONFIG_S_DRIVER):
-                Interlocked.Or(ref _status, added);
+                Interlocked.Or(ref Status, added);
                 break;
             case (Driven, VIRTIO_CONFIG_S_FEATURES_OK):
                 // The driver reads the bit back, and sees that it was not taken (3.1.1).
                 if (MayAgree(_driverFeatures))
-                    Interlocked.Or(ref _status, added);
+                    Interlocked.Or(ref Status, added);
                 else
                     Refuse(RegisterFault.Features);
                 break;
             case (Agreed, VIRTIO_CONFIG_S_DRIVER_OK):
-                Interlocked.Or(ref _status, added);
+                Interlocked.Or(ref Status, added);
                 _device.Activate(_driverFeatures);
                 break;
             default:
@@ -199,13 +196,15 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
         Array.Clear(_queues);
         _driverFeatures = 0;
         _deviceFeaturesSelector = _driverFeaturesSelector = _queueSelector = 0;
-        Volatile.Write(ref _interruptStatus, 0);
-        Volatile.Write(ref _status, 0);
+        ShowFeatures();
+        ShowQueue();
+        Volatile.Write(ref InterruptStatus, 0);
+        Volatile.Write(ref Status, 0);
     }
 
     private void WriteConfiguration(ulong offset, ReadOnlySpan<byte> data)
     {
-        bool isDriven = (_status & (VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FAILED)) == VIRTIO_CONFIG_S_DRIVER;
+        bool isDriven = (Status & (VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FAILED)) == VIRTIO_CONFIG_S_DRIVER;
         if (!isDriven || !_device.TryWriteConfiguration((uint)Math.Min(offset - VIRTIO_MMIO_CONFIG, Length), data))
             Refuse(RegisterFault.Frozen);
     }

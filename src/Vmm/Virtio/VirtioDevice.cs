@@ -22,9 +22,7 @@ public abstract class VirtioDevice : IDisposable
     private readonly FileDescriptor[] _notifyFiles;
     private readonly List<DeviceWorker> _workers = [];
     private readonly Lock _configurationLock = new();
-    private readonly byte[] _configuration;
     private IVirtioTransport? _transport;
-    private uint _generation;
     private bool _isActive;
     private bool _isPaused;
     private volatile bool _isBroken;
@@ -32,7 +30,7 @@ public abstract class VirtioDevice : IDisposable
     /// <param name="name">In metrics and names of threads: short, lower case.</param>
     /// <param name="type">VIRTIO_ID_*.</param>
     /// <param name="features">Of this kind of device; those of queues are added.</param>
-    /// <param name="configurationBytes">Length of the device's configuration.</param>
+    /// <param name="configurationBytes">Length of the device's configuration: up to <see cref="RegisterPage.MaximumConfiguration"/>.</param>
     /// <param name="queueSizes">The most descriptors of each queue: powers of two.</param>
     protected VirtioDevice(
         string name, int type, ulong features, int configurationBytes, GuestRam ram, DeviceMetrics metrics,
@@ -43,7 +41,7 @@ public abstract class VirtioDevice : IDisposable
         Features = features | CommonFeatures;
         Metrics = metrics;
         Ram = ram;
-        _configuration = new byte[configurationBytes];
+        Registers = new RegisterPage(configurationBytes);
         _queues = new SplitQueue[queueSizes.Length];
         _notifyFiles = new FileDescriptor[queueSizes.Length];
         for (int i = 0; i < queueSizes.Length; i++)
@@ -66,8 +64,8 @@ public abstract class VirtioDevice : IDisposable
     /// <summary>The device's queues, by number.</summary>
     public IReadOnlyList<SplitQueue> Queues => _queues;
 
-    /// <summary>Changes whenever the configuration did, except by the driver.</summary>
-    public uint Generation => Volatile.Read(ref _generation);
+    /// <summary>What the driver reads; the transport's and, behind it, the configuration.</summary>
+    public RegisterPage Registers { get; }
 
     /// <summary>What both sides agreed on, while the device is active.</summary>
     protected ulong Negotiated { get; private set; }
@@ -131,16 +129,19 @@ public abstract class VirtioDevice : IDisposable
     /// <summary>Sets configuration before anybody can read it.</summary>
     protected void InitialiseConfiguration<T>(T value)
         where T : unmanaged =>
-        MemoryMarshal.Write(_configuration, value);
+        MemoryMarshal.Write(Registers.Configuration, value);
 
-    /// <summary>Changes configuration, and tells the driver.</summary>
-    protected void ChangeConfiguration<T>(int offset, T value)
-        where T : unmanaged
+    /// <summary>
+    /// Changes configuration, and tells the driver, which may be reading it meanwhile: in one piece, and with another
+    /// generation (virtio 1.2, 2.5.2).
+    /// </summary>
+    /// <param name="offset">A multiple of 4.</param>
+    protected void ChangeConfiguration(int offset, uint value)
     {
         lock (_configurationLock)
         {
-            MemoryMarshal.Write(_configuration.AsSpan(offset), value);
-            Volatile.Write(ref _generation, _generation + 1);
+            Volatile.Write(ref Registers[VIRTIO_MMIO_CONFIG + offset], (int)value);
+            Volatile.Write(ref Registers[VIRTIO_MMIO_CONFIG_GENERATION], Registers[VIRTIO_MMIO_CONFIG_GENERATION] + 1);
         }
         _transport?.InterruptConfiguration();
     }
@@ -149,7 +150,7 @@ public abstract class VirtioDevice : IDisposable
     protected void StoreConfiguration(uint offset, ReadOnlySpan<byte> data)
     {
         lock (_configurationLock)
-            data.CopyTo(_configuration.AsSpan((int)offset));
+            data.CopyTo(Registers.Configuration[(int)offset..]);
     }
 
     /// <summary>Shows the driver what was pushed, and interrupts it when it wants that.</summary>
@@ -182,20 +183,6 @@ public abstract class VirtioDevice : IDisposable
     {
         foreach (DeviceWorker worker in _workers)
             worker.Start(Name);
-    }
-
-    /// <summary>Copies configuration; what lies behind it reads as zero.</summary>
-    internal void ReadConfiguration(uint offset, Span<byte> data)
-    {
-        data.Clear();
-        lock (_configurationLock)
-        {
-            if (offset < _configuration.Length)
-            {
-                ReadOnlySpan<byte> rest = _configuration.AsSpan((int)offset);
-                rest[..Math.Min(data.Length, rest.Length)].CopyTo(data);
-            }
-        }
     }
 
     /// <summary>DRIVER_OK. The transport's lock is held, as it is for all that follows.</summary>
@@ -276,6 +263,7 @@ public abstract class VirtioDevice : IDisposable
             worker.Dispose();
         foreach (FileDescriptor file in _notifyFiles)
             file.Dispose();
+        Registers.Dispose();
         GC.SuppressFinalize(this);
     }
 

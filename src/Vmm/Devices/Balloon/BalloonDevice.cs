@@ -41,15 +41,8 @@ public sealed class BalloonDevice : RequestDevice
     }
 
     /// <summary>What the guest says is in the balloon, in bytes. It may lie.</summary>
-    public ulong ActualBytes
-    {
-        get
-        {
-            Span<byte> actual = stackalloc byte[sizeof(uint)];
-            ReadConfiguration(ActualOffset, actual);
-            return (ulong)BitConverter.ToUInt32(actual) << VIRTIO_BALLOON_PFN_SHIFT;
-        }
-    }
+    public ulong ActualBytes =>
+        (ulong)(uint)Volatile.Read(ref Registers[VIRTIO_MMIO_CONFIG + ActualOffset]) << VIRTIO_BALLOON_PFN_SHIFT;
 
     /// <summary>Asks the guest to have this much in the balloon. Rounded down to pages; at most what it has.</summary>
     public void SetTarget(ulong bytes)
