@@ -36,9 +36,13 @@ public sealed unsafe class RegisterPage : IDisposable
     /// <param name="register">Its offset, VIRTIO_MMIO_*.</param>
     internal ref int this[int register] => ref *(int*)(Address + register);
 
-    /// <param name="offset">Up to <see cref="MmioTransport.Length"/>.</param>
-    /// <param name="data">Up to 8 bytes.</param>
-    internal void Read(ulong offset, Span<byte> data) => new ReadOnlySpan<byte>(Address + offset, data.Length).CopyTo(data);
+    /// <summary>As a guest that does not see the page reads it; behind its end there are zeroes.</summary>
+    internal void Read(ulong offset, Span<byte> data)
+    {
+        data.Clear();
+        ReadOnlySpan<byte> rest = new(Address + Math.Min(offset, Page.Size), (int)(Page.Size - Math.Min(offset, Page.Size)));
+        rest[..Math.Min(data.Length, rest.Length)].CopyTo(data);
+    }
 
     public void Dispose() => _page.Dispose();
 }

@@ -132,16 +132,18 @@ public abstract class VirtioDevice : IDisposable
         MemoryMarshal.Write(Registers.Configuration, value);
 
     /// <summary>
-    /// Changes configuration, and tells the driver, which may be reading it meanwhile: in one piece, and with another
-    /// generation (virtio 1.2, 2.5.2).
+    /// Changes configuration, and tells the driver. One that is reading meanwhile sees another generation, before or
+    /// after: the change is one store between two of the generation's (virtio 1.2, 2.5.2).
     /// </summary>
     /// <param name="offset">A multiple of 4.</param>
     protected void ChangeConfiguration(int offset, uint value)
     {
+        ref int generation = ref Registers[VIRTIO_MMIO_CONFIG_GENERATION];
         lock (_configurationLock)
         {
+            Interlocked.Increment(ref generation);
             Volatile.Write(ref Registers[VIRTIO_MMIO_CONFIG + offset], (int)value);
-            Volatile.Write(ref Registers[VIRTIO_MMIO_CONFIG_GENERATION], Registers[VIRTIO_MMIO_CONFIG_GENERATION] + 1);
+            Interlocked.Increment(ref generation);
         }
         _transport?.InterruptConfiguration();
     }
