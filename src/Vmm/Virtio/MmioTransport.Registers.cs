@@ -64,7 +64,7 @@ public sealed partial class MmioTransport
 
     private void WriteFeatures(uint value)
     {
-        if (Status != Driven)
+        if (_status != Driven)
         {
             Refuse(RegisterFault.Frozen);
             return;
@@ -87,7 +87,7 @@ public sealed partial class MmioTransport
             Refuse(RegisterFault.Queue);
             return;
         }
-        if (Status != Agreed || (queue.IsReady && register != VIRTIO_MMIO_QUEUE_READY))
+        if (_status != Agreed || (queue.IsReady && register != VIRTIO_MMIO_QUEUE_READY))
         {
             // Taking back what was not handed over changes nothing: drivers do so when they clean up.
             if (register != VIRTIO_MMIO_QUEUE_READY || value != 0 || queue.IsReady)
@@ -140,7 +140,7 @@ public sealed partial class MmioTransport
 
     private void Notify(uint queue)
     {
-        bool isRunning = (Status & ~VIRTIO_CONFIG_S_NEEDS_RESET) == Running;
+        bool isRunning = (_status & ~VIRTIO_CONFIG_S_NEEDS_RESET) == Running;
         if (!isRunning || queue >= (uint)_queues.Length || !_device.Queues[(int)queue].IsReady)
             Refuse(RegisterFault.Notify);
         else

@@ -12,7 +12,7 @@ public sealed partial class MmioTransport
         {
             return new TransportState
             {
-                Status = Status,
+                Status = _status,
                 InterruptStatus = InterruptStatus,
                 DriverFeatures = _driverFeatures,
                 DeviceFeaturesSelector = _deviceFeaturesSelector,
@@ -56,7 +56,7 @@ public sealed partial class MmioTransport
                     Used = queue.Used,
                 };
             }
-            Status = state.Status;
+            AddStatus(state.Status);
             InterruptStatus = state.InterruptStatus;
             _driverFeatures = state.DriverFeatures;
             _deviceFeaturesSelector = state.DeviceFeaturesSelector;

@@ -34,6 +34,7 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
     private readonly IInterruptLine _line;
     private readonly QueueRegisters[] _queues;
     private readonly RegisterPage _registers;
+    private int _status;
     private uint _deviceFeaturesSelector;
     private uint _driverFeaturesSelector;
     private uint _queueSelector;
@@ -68,8 +69,6 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
     }
 
     public VirtioDevice Device => _device;
-
-    private ref int Status => ref _registers[VIRTIO_MMIO_STATUS];
 
     private ref int InterruptStatus => ref _registers[VIRTIO_MMIO_INTERRUPT_STATUS];
 
@@ -117,14 +116,20 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
     void IVirtioTransport.InterruptConfiguration()
     {
         // A driver that is not ready reads the configuration when it is.
-        if ((Volatile.Read(ref Status) & VIRTIO_CONFIG_S_DRIVER_OK) != 0)
+        if ((Volatile.Read(ref _status) & VIRTIO_CONFIG_S_DRIVER_OK) != 0)
             Interrupt(VIRTIO_MMIO_INT_CONFIG);
     }
 
     void IVirtioTransport.NeedReset()
     {
-        Interlocked.Or(ref Status, VIRTIO_CONFIG_S_NEEDS_RESET);
+        AddStatus(VIRTIO_CONFIG_S_NEEDS_RESET);
         Interrupt(VIRTIO_MMIO_INT_CONFIG);
+    }
+
+    private void AddStatus(int bits)
+    {
+        Interlocked.Or(ref _status, bits);
+        Interlocked.Or(ref _registers[VIRTIO_MMIO_STATUS], bits);
     }
 
     private void Interrupt(int reason)
@@ -151,7 +156,7 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
             Reset();
             return;
         }
-        int before = Volatile.Read(ref Status) & ~VIRTIO_CONFIG_S_NEEDS_RESET;
+        int before = Volatile.Read(ref _status) & ~VIRTIO_CONFIG_S_NEEDS_RESET;
         int after = (int)value & ~VIRTIO_CONFIG_S_NEEDS_RESET;
         if ((after & ~Known) != 0 || (before & ~after) != 0)
         {
@@ -166,17 +171,17 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
             case (_, VIRTIO_CONFIG_S_FAILED):
             case (0, VIRTIO_CONFIG_S_ACKNOWLEDGE):
             case (Acknowledged, VIRTIO_CONFIG_S_DRIVER):
-                Interlocked.Or(ref Status, added);
+                AddStatus(added);
                 break;
             case (Driven, VIRTIO_CONFIG_S_FEATURES_OK):
                 // The driver reads the bit back, and sees that it was not taken (3.1.1).
                 if (MayAgree(_driverFeatures))
-                    Interlocked.Or(ref Status, added);
+                    AddStatus(added);
                 else
                     Refuse(RegisterFault.Features);
                 break;
             case (Agreed, VIRTIO_CONFIG_S_DRIVER_OK):
-                Interlocked.Or(ref Status, added);
+                AddStatus(added);
                 _device.Activate(_driverFeatures);
                 break;
             default:
@@ -199,12 +204,13 @@ public sealed partial class MmioTransport : IBusDevice, IVirtioTransport
         ShowFeatures();
         ShowQueue();
         Volatile.Write(ref InterruptStatus, 0);
-        Volatile.Write(ref Status, 0);
+        Volatile.Write(ref _status, 0);
+        Volatile.Write(ref _registers[VIRTIO_MMIO_STATUS], 0);
     }
 
     private void WriteConfiguration(ulong offset, ReadOnlySpan<byte> data)
     {
-        bool isDriven = (Status & (VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FAILED)) == VIRTIO_CONFIG_S_DRIVER;
+        bool isDriven = (_status & (VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FAILED)) == VIRTIO_CONFIG_S_DRIVER;
         if (!isDriven || !_device.TryWriteConfiguration((uint)Math.Min(offset - VIRTIO_MMIO_CONFIG, Length), data))
             Refuse(RegisterFault.Frozen);
     }

@@ -7,7 +7,7 @@ namespace Sandbox.Vmm.Virtio;
 /// <summary>
 /// A page that holds what a driver reads of a virtio device's registers (virtio 1.2, 4.2.2), up to date at all times: a
 /// machine shows it to its guest as memory that cannot be written, so that reading costs no exit. Registers that are
-/// only written read as 0.
+/// only written read as 0. Nothing that a device does depends on what is in the page.
 /// </summary>
 public sealed unsafe class RegisterPage : IDisposable
 {
