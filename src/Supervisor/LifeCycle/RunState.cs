@@ -162,6 +162,8 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
     /// <summary>For one that was gone before it could be seen: those that are seen do so when they begin.</summary>
     void RemoveLeftovers()
     {
+        if (StatePlace.LooksEmpty(_path))
+            return;
         if (StatePlace.TryOpen(_path, out FileDescriptor? place) == 0)
             using (place)
                 Leftovers.RemoveSome(_path, place!, Id);

@@ -44,6 +44,17 @@ static unsafe class StatePlace
             return fstatat(AT_FDCWD, name, &status, 0) == 0 && S_ISDIR(status.st_mode) && status.st_uid == user;
     }
 
+    /// <summary>
+    /// Whether no sandbox has a folder in it, or it is not there, as far as one call can tell. A folder's links are its name,
+    /// its own "." and the ".." of each folder in it; file systems that do not count those say 1.
+    /// </summary>
+    public static bool LooksEmpty(string path)
+    {
+        stat status;
+        fixed (byte* name = Encoding.UTF8.GetBytes(path + '\0'))
+            return fstatat(AT_FDCWD, name, &status, AT_SYMLINK_NOFOLLOW) != 0 || status.st_nlink == 2;
+    }
+
     /// <summary>Opens the folder, and makes it if it is not there.</summary>
     /// <returns>0 or a negative error number; -EPERM when somebody else can write to it.</returns>
     public static int TryMake(string path, out FileDescriptor? place)
