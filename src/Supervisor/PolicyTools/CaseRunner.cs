@@ -57,7 +57,10 @@ static class CaseRunner
             return null;
         }
 
-        if (PolicyTool.TryLoad(Path.Combine(Path.GetDirectoryName(file) ?? "", cases.Policy)) is not CompiledPolicy policy)
+        string named = Path.Combine(Path.GetDirectoryName(file) ?? "", cases.Policy);
+        SourceText tested = opener.Read(named, out problem)
+            ?? throw new UsageException($"policy: {Quote.Value(named)} {problem}");
+        if (PolicyTool.TryLoad(tested, opener) is not CompiledPolicy policy)
             return null;
         cases = CaseFile.Read(source, CompiledPolicy.UserOf(policy.Model).Home, diagnostics)!;
         IReadOnlyList<CaseResult> results = cases.Run(policy);

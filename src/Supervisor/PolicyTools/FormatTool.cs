@@ -16,7 +16,8 @@ static class FormatTool
         foreach (string file in files)
         {
             var diagnostics = new Diagnostics();
-            SourceText source = new PolicyOpener().Read(file, out string problem) ?? throw new UsageException($"policy: {Quote.Value(file)} {problem}");
+            SourceText source = new PolicyOpener().ReadGiven(file, out string problem)
+                ?? throw new UsageException($"policy: {Quote.Value(file)} {problem}");
             if (PolicyFormat.Format(source, diagnostics) is not string text)
             {
                 StandardStreams.WriteText(DiagnosticReports.Human(diagnostics.List, diagnostics.Dropped));

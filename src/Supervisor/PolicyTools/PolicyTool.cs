@@ -50,7 +50,8 @@ static class PolicyTool
         foreach (string file in files)
         {
             var diagnostics = new Diagnostics();
-            if (Load(file, new PolicyOpener(), diagnostics) is CompiledPolicy policy)
+            var opener = new PolicyOpener();
+            if (CompiledPolicy.Load(Read(file, opener), opener, diagnostics) is CompiledPolicy policy)
                 Lint.Check(policy, diagnostics);
             findings.AddRange(diagnostics.List);
             dropped += diagnostics.Dropped;
@@ -118,20 +119,20 @@ static class PolicyTool
     public static CompiledPolicy? TryLoad(string file) => TryLoad(file, new PolicyOpener());
 
     /// <summary>Null after its findings were written to stderr.</summary>
-    public static CompiledPolicy? TryLoad(string file, IPolicyFiles files)
+    public static CompiledPolicy? TryLoad(string file, IPolicyFiles files) => TryLoad(Read(file, files), files);
+
+    /// <summary>Null after its findings were written to stderr.</summary>
+    public static CompiledPolicy? TryLoad(SourceText source, IPolicyFiles files)
     {
         var diagnostics = new Diagnostics();
-        CompiledPolicy? policy = Load(file, files, diagnostics);
+        CompiledPolicy? policy = CompiledPolicy.Load(source, files, diagnostics);
         if (policy is null)
             StandardStreams.WriteText(DiagnosticReports.Human(diagnostics.List, diagnostics.Dropped));
         return policy;
     }
 
-    static CompiledPolicy? Load(string file, IPolicyFiles files, Diagnostics diagnostics)
-    {
-        SourceText source = files.Read(file, out string problem) ?? throw new UsageException($"policy: {Quote.Value(file)} {problem}");
-        return CompiledPolicy.Load(source, files, diagnostics);
-    }
+    static SourceText Read(string file, IPolicyFiles files) =>
+        files.ReadGiven(file, out string problem) ?? throw new UsageException($"policy: {Quote.Value(file)} {problem}");
 
     public static int Print(string text, int status) => StandardStreams.WriteOutput(text) ? status : Sandbox.Policy.Contract.ExitStatus.SandboxFailed;
 }

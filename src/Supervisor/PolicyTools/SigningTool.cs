@@ -87,7 +87,7 @@ static class SigningTool
             + string.Concat(statement.Files.Select(one => $"  {one.Digest} {one.Name}\n")), 0);
     }
 
-    static string Read(string file) => new PolicyOpener().Read(file, out string problem)?.Content
+    static string Read(string file) => new PolicyOpener().ReadGiven(file, out string problem)?.Content
         ?? throw new UsageException($"policy: {Quote.Value(file)} {problem}");
 
     static DateTimeOffset? Moment(string flag, string? text) => text is null

@@ -46,10 +46,11 @@ sealed record TrustedPolicy(string TrustFile, uint Owner, Func<DateTimeOffset> N
     public (PolicyModel Policy, SignatureStatement Statement) Verify(string file, string signature, IReadOnlyList<PolicyKey> keys)
     {
         var opener = new PolicyOpener();
-        SourceText text = opener.Read(signature, out string problem) ?? throw Unsigned(file, signature, problem);
+        SourceText text = opener.ReadGiven(signature, out string problem) ?? throw Unsigned(file, signature, problem);
         SignatureStatement statement = SignatureFile.Verify(text.Content, keys, Now(), out problem) ?? throw Unsigned(file, signature, problem);
         var files = new SignedFiles(opener, statement);
-        SourceText source = files.Read(file, out problem) ?? throw Unsigned(file, signature, $"says otherwise: it {problem}");
+        SourceText source = files.ReadGiven(file, out problem)
+            ?? throw Unsigned(file, signature, $"says otherwise: it {problem}");
         PolicyModel policy;
         try
         {

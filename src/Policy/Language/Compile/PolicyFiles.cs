@@ -6,6 +6,9 @@ public interface IPolicyFiles
     /// <summary>A file's text, or null with what is wrong, as in "cannot be read: permission denied".</summary>
     SourceText? Read(string name, out string problem);
 
+    /// <summary>The same of a name that no file has, but that the caller gave: it may mean what he has open.</summary>
+    SourceText? ReadGiven(string name, out string problem) => Read(name, out problem);
+
     /// <summary>What a built-in file says by itself, if that has been read before; null to have it read.</summary>
     /// <param name="name">With the prefix.</param>
     PolicyModel? Known(string name) => null;

@@ -29,9 +29,14 @@ public sealed class SignedFiles : IPolicyFiles
 
     public PolicyModel? Known(string name) => _files.Known(name);
 
-    public SourceText? Read(string name, out string problem)
+    public SourceText? Read(string name, out string problem) =>
+        Checked(_files.Read(name, out problem), name, ref problem);
+
+    public SourceText? ReadGiven(string name, out string problem) =>
+        Checked(_files.ReadGiven(name, out problem), name, ref problem);
+
+    SourceText? Checked(SourceText? source, string name, ref string problem)
     {
-        SourceText? source = _files.Read(name, out problem);
         if (source is null || source.Name.StartsWith(BuiltinPolicies.Prefix, StringComparison.Ordinal))
             return source;
         if (_read.Count == 0)
