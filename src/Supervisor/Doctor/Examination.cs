@@ -14,7 +14,14 @@ static class Examination
 
     public static int Run()
     {
-        Finding[] findings = [.. Host(), .. KvmDiagnosis.Of(KvmFacts.Ask()), Vmm(), .. Jail()];
+        // Where nothing can be opened, nothing else can be asked.
+        Finding[] findings = FileDescriptor.OpeningRefused() is HostException refused
+            ?
+            [
+                Kernel(),
+                new("opening files", Verdict.Missing, $"openat2: {Errno.Describe(refused.Errno)}", refused.Advice),
+            ]
+            : [Kernel(), .. Host(), .. KvmDiagnosis.Of(KvmFacts.Ask()), Vmm(), .. Jail()];
         bool healthy = Array.TrueForAll(findings, finding => finding.Verdict != Verdict.Missing);
         StandardStreams.WriteOutput(Report(findings));
         return healthy ? 0 : 1;
@@ -66,17 +73,16 @@ static class Examination
 
     static IEnumerable<Finding> Host() =>
     [
-        new("kernel", Verdict.Ok, Kernel()),
         new("CPUs and memory", Verdict.Ok, $"{HostThread.AvailableProcessors} CPUs, {HostQuestions.Ask(terminal: false).Memory >> 20} MiB"),
         new("cgroups", Verdict.Ok, Cgroups()),
     ];
 
-    static unsafe string Kernel()
+    static unsafe Finding Kernel()
     {
         utsname names;
-        return uname(&names) == 0
+        return new Finding("kernel", Verdict.Ok, uname(&names) == 0
             ? $"{Text(names.sysname)} {Text(names.release)} {Text(names.machine)}"
-            : Errno.Describe(errno);
+            : Errno.Describe(errno));
 
         static string Text(byte* field) => Encoding.UTF8.GetString(field, new ReadOnlySpan<byte>(field, 65).IndexOf((byte)0));
     }
