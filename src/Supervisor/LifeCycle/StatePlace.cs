@@ -45,8 +45,8 @@ static unsafe class StatePlace
     }
 
     /// <summary>
-    /// Whether no sandbox has a folder in it, or it is not there, as far as one call can tell. A folder's links are its name,
-    /// its own "." and the ".." of each folder in it; file systems that do not count those say 1.
+    /// Whether no sandbox has a folder in it, or it is not there, as far as one call can tell. A folder's links are its
+    /// name, its own "." and the ".." of each folder in it; file systems that do not count those say 1.
     /// </summary>
     public static bool LooksEmpty(string path)
     {
