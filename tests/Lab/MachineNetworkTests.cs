@@ -5,6 +5,7 @@ using Sandbox.EndToEnd.Harness;
 namespace Sandbox.Lab;
 
 /// <summary>Machine guests with a TAP device, in a network namespace of the lab host.</summary>
+[Collection(nameof(OnMachineHost))]
 public sealed class MachineNetworkTests
 {
     const string Here = "10.9.0.1", Guest = "10.9.0.2";
