@@ -115,7 +115,8 @@ sealed class PolicyOpener : IPolicyFiles
     {
         foreach (ShownFile shown in policy.Shown)
         {
-            if (shown.Kind != ShownKind.Host || shown.Span.Text.Name.StartsWith(BuiltinPolicies.Prefix, StringComparison.Ordinal))
+            if (shown.Kind != ShownKind.Host
+                || shown.Span.Text.Name.StartsWith(BuiltinPolicies.Prefix, StringComparison.Ordinal))
                 continue;
             if (shown.Optional && host.Follow(shown.Content!).Kind == HostEntryKind.Missing)
                 continue;
