@@ -16,8 +16,8 @@ static unsafe class StatePlace
     const uint OthersWrite = 0x12;
 
     /// <summary>
-    /// /run/sandbox for root, $XDG_RUNTIME_DIR/sandbox for others; /tmp/sandbox-UID where the folder above is not there,
-    /// or not the user's own.
+    /// /run/sandbox for root, $XDG_RUNTIME_DIR/sandbox for others; /tmp/sandbox-UID where the folder above is not
+    /// there, or not the user's own.
     /// </summary>
     public static string Path { get; } = Choose(geteuid(), Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR"));
 
@@ -31,7 +31,8 @@ static unsafe class StatePlace
     }
 
     /// <summary>
-    /// Where another user's may be, as most hosts have it: $XDG_RUNTIME_DIR is in his environment, which nobody else knows.
+    /// Where another user's may be, as most hosts have it: $XDG_RUNTIME_DIR is in his environment, which nobody else
+    /// knows.
     /// </summary>
     public static string[] Of(uint user) => [$"/run/user/{user}/sandbox", Substitute(user)];
 
