@@ -3,7 +3,9 @@ using Sandbox.Supervisor.Launch;
 
 namespace Sandbox.Supervisor.PolicyTools;
 
-/// <summary><c>sandbox policy fmt</c>: prints files in canonical layout, says what would change, or changes them.</summary>
+/// <summary>
+/// <c>sandbox policy fmt</c>: prints files in canonical layout, says what would change, or changes them.
+/// </summary>
 static class FormatTool
 {
     /// <param name="check">Change nothing, and fail if anything would change.</param>
