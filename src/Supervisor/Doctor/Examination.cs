@@ -39,7 +39,9 @@ static class Examination
         }
 
         int missing = findings.Count(finding => finding.Verdict == Verdict.Missing);
-        return text.Append(missing == 0 ? "Guests can run here.\n" : "Guests cannot run here until what is MISSING is fixed.\n").ToString();
+        return text.Append(missing == 0
+            ? "Guests can run here.\n"
+            : "Guests cannot run here until what is MISSING is fixed.\n").ToString();
     }
 
     /// <summary>Builds one, as a guest would get it.</summary>
@@ -56,7 +58,9 @@ static class Examination
                 ? new Finding(subject, Verdict.Ok, vmm.Jail.ToString())
                 : new Finding(subject, Verdict.Note, vmm.Jail.ToString(), vmm.Jail.Missing == JailWalls.CgroupLimits
                     ? null
-                    : "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or a kernel with Landlock and seccomp filters");
+                    : "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, "
+                        + "kernel.apparmor_restrict_unprivileged_userns), or a kernel with Landlock and seccomp "
+                        + "filters");
             bool isRoot = geteuid() == 0;
             Finding group = CgroupDiagnosis.Of(vmm.Group, vmm.Jail, isRoot);
             string? lacks = vmm.Group is null ? "no control group" : vmm.Group.LimitDisks([], vmm.Pid);
@@ -73,7 +77,8 @@ static class Examination
 
     static IEnumerable<Finding> Host() =>
     [
-        new("CPUs and memory", Verdict.Ok, $"{HostThread.AvailableProcessors} CPUs, {HostQuestions.Ask(terminal: false).Memory >> 20} MiB"),
+        new("CPUs and memory", Verdict.Ok,
+            $"{HostThread.AvailableProcessors} CPUs, {HostQuestions.Ask(terminal: false).Memory >> 20} MiB"),
         new("cgroups", Verdict.Ok, Cgroups()),
     ];
 
@@ -84,7 +89,8 @@ static class Examination
             ? $"{Text(names.sysname)} {Text(names.release)} {Text(names.machine)}"
             : Errno.Describe(errno));
 
-        static string Text(byte* field) => Encoding.UTF8.GetString(field, new ReadOnlySpan<byte>(field, 65).IndexOf((byte)0));
+        static string Text(byte* field) =>
+            Encoding.UTF8.GetString(field, new ReadOnlySpan<byte>(field, 65).IndexOf((byte)0));
     }
 
     static unsafe string Cgroups()
@@ -108,6 +114,7 @@ static class Examination
         string program = EarlyVmm.ProgramPath;
         return File.Exists(program)
             ? new Finding("sandbox-vmm", Verdict.Ok, program)
-            : new Finding("sandbox-vmm", Verdict.Missing, $"not at {program}", "build it with ./sandbox, or install it beside sandbox");
+            : new Finding("sandbox-vmm", Verdict.Missing, $"not at {program}",
+                "build it with ./sandbox, or install it beside sandbox");
     }
 }
