@@ -16,7 +16,7 @@ static class ExitReport
         Outcome.HostMemoryLimit limit => (ExitStatus.MemoryLimit, HostMemory(plan, limit.Bytes)),
         Outcome.VmmDied { ProcessLimit: int processes } died => Failed(
             $"the VMM ended unexpectedly ({Describe(died.WaitStatus)}) after its control group had refused it more "
-                + "than "
+            + "than "
             + $"{processes} threads (--processes {plan.Limits.Processes}); "
             + "this is a bug in sandbox or an attack by the guest, please report it"),
         Outcome.VmmDied died => Failed(
@@ -91,7 +91,7 @@ static class ExitReport
 
     static string HostMemory(LaunchPlan plan, ulong bytes) =>
         $"the memory limit of {ByteSize.Format(plan.Limits.MemoryBytes)} (--memory) was reached by guest and VMM "
-            + "together: "
+        + "together: "
         + $"the host's kernel stopped them at their control group's limit of {bytes >> 20} MiB";
 
     static string NotFound(LaunchPlan plan, Outcome.Ended ended)

@@ -93,7 +93,7 @@ static class SigningTool
         string until = statement.Expires is DateTimeOffset end ? $"until {MomentText.Format(end)}" : "without an end";
         return PolicyTool.Print(
             $"good: revision {statement.Revision} of {statement.Policy}, valid from "
-                + $"{MomentText.Format(statement.NotBefore)} {until}, by key {statement.Key}\n"
+            + $"{MomentText.Format(statement.NotBefore)} {until}, by key {statement.Key}\n"
             + string.Concat(statement.Files.Select(one => $"  {one.Digest} {one.Name}\n")), 0);
     }
 
