@@ -39,7 +39,9 @@ public static class BuiltinPolicies
     /// <summary>What is wrong with the name of one that is not there.</summary>
     /// <param name="name">Without the prefix.</param>
     public static string Missing(string name) => "is not a built-in policy; "
-        + (Closest.Name(name, Names) is string meant ? $"did you mean {Prefix}{meant}?" : $"it is one of {string.Join(", ", Names)}");
+        + (Closest.Name(name, Names) is string meant
+            ? $"did you mean {Prefix}{meant}?"
+            : $"it is one of {string.Join(", ", Names)}");
 
     /// <param name="name">With the prefix, of a policy that is there.</param>
     public static string TextOf(string name) => Read(name[Prefix.Length..])!.Content;

@@ -41,7 +41,9 @@ public sealed class SignedFiles : IPolicyFiles
             return source;
         if (_read.Count == 0)
             _folder = name[..(name.LastIndexOf('/') + 1)];
-        string shown = _folder.Length > 0 && name.StartsWith(_folder, StringComparison.Ordinal) ? name[_folder.Length..] : name;
+        string shown = _folder.Length > 0 && name.StartsWith(_folder, StringComparison.Ordinal)
+            ? name[_folder.Length..]
+            : name;
         // Text that was read as UTF-8 and is written as UTF-8 is the bytes of the file: others are refused as text.
         var file = new SignedFile(DigestText.Of(Encoding.UTF8.GetBytes(source.Content)), shown);
         _read.Add(file);
