@@ -45,8 +45,8 @@ public sealed unsafe class FileDescriptor : SafeHandle
     }
 
     /// <summary>
-    /// Opens a host path: openat2(2) with RESOLVE_NO_MAGICLINKS, so that no link of /proc leads past every name to what some
-    /// process has open (ELOOP). O_CLOEXEC is always added.
+    /// Opens a host path: openat2(2) with RESOLVE_NO_MAGICLINKS, so that no link of /proc leads past every name to what
+    /// some process has open (ELOOP). O_CLOEXEC is always added.
     /// </summary>
     /// <exception cref="HostException">openat2 failed.</exception>
     public static FileDescriptor Open(string path, int flags, uint mode = 0, string? advice = null)
@@ -60,8 +60,8 @@ public sealed unsafe class FileDescriptor : SafeHandle
         TryOpenAt(AT_FDCWD, ZeroEnded(path), flags, mode, RESOLVE_NO_MAGICLINKS, out file);
 
     /// <summary>
-    /// Opens what is beneath a directory: openat2(2) with RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS, so that neither the path
-    /// nor a link leaves it (EXDEV, ELOOP). O_CLOEXEC is always added. Answers 0 or a negative error number.
+    /// Opens what is beneath a directory: openat2(2) with RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS, so that neither
+    /// the path nor a link leaves it (EXDEV, ELOOP). O_CLOEXEC is always added. Answers 0 or a negative error number.
     /// </summary>
     public static int TryOpenAt(
         FileDescriptor directory, string path, int flags, uint mode, out FileDescriptor? file) =>
@@ -91,8 +91,8 @@ public sealed unsafe class FileDescriptor : SafeHandle
     public static HostException? OpeningRefused() => OpeningRefused(AT_FDCWD);
 
     /// <summary>
-    /// Opens the same file anew, with a position and flags of its own; what O_PATH has only found becomes readable. Answers
-    /// 0 or a negative error number.
+    /// Opens the same file anew, with a position and flags of its own; what O_PATH has only found becomes readable.
+    /// Answers 0 or a negative error number.
     /// </summary>
     public int TryReopen(int flags, out FileDescriptor? file)
     {
