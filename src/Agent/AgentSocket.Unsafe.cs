@@ -32,7 +32,8 @@ sealed unsafe class AgentSocket : IDisposable
         return new AgentSocket(file);
     }
 
-    private static int Connect(int fd, sockaddr_vm host) => connect(fd, &host, (uint)sizeof(sockaddr_vm)) == 0 ? 0 : errno;
+    private static int Connect(int fd, sockaddr_vm host) =>
+        connect(fd, &host, (uint)sizeof(sockaddr_vm)) == 0 ? 0 : errno;
 
     public FileDescriptor File { get; }
 
@@ -80,8 +81,8 @@ sealed unsafe class AgentSocket : IDisposable
     }
 
     /// <summary>
-    /// Waits until the VMM has heard the last frame. It ends the machine then, or the connection; what was sent would be
-    /// lost with a machine that is turned off at once.
+    /// Waits until the VMM has heard the last frame. It ends the machine then, or the connection; what was sent would
+    /// be lost with a machine that is turned off at once.
     /// </summary>
     public void WaitUntilHeard()
     {

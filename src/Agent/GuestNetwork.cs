@@ -5,7 +5,9 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Agent;
 
-/// <summary>Brings up the loopback and the interfaces that the order names, with their addresses and gateways.</summary>
+/// <summary>
+/// Brings up the loopback and the interfaces that the order names, with their addresses and gateways.
+/// </summary>
 static class GuestNetwork
 {
     private const string Interfaces = "/sys/class/net";
@@ -30,7 +32,8 @@ static class GuestNetwork
     }
 
     private static void BringUp(RouteSocket socket, int index) =>
-        socket.Begin(RTM_NEWLINK, 0, new ifinfomsg { ifi_index = index, ifi_flags = IFF_UP, ifi_change = IFF_UP }).Send();
+        socket.Begin(RTM_NEWLINK, 0, new ifinfomsg { ifi_index = index, ifi_flags = IFF_UP, ifi_change = IFF_UP })
+            .Send();
 
     private static void AddAddress(RouteSocket socket, int index, AgentInterface one)
     {

@@ -53,7 +53,9 @@ static unsafe class GuestRoot
         }
     }
 
-    /// <summary>Makes the disk's file system the root of this process, with the kernel's own file systems in it.</summary>
+    /// <summary>
+    /// Makes the disk's file system the root of this process, with the kernel's own file systems in it.
+    /// </summary>
     public static void Enter(AgentOrder order)
     {
         MountDisk(order.WritableRoot);
@@ -101,7 +103,8 @@ static unsafe class GuestRoot
         MakeFolder("/upper/files");
         MakeFolder("/upper/work");
         MakeFolder("/new");
-        int error = TryMount("overlay", "/new", "overlay", 0, "lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work");
+        int error =
+            TryMount("overlay", "/new", "overlay", 0, "lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work");
         return error == 0 ? "/new" : throw new AgentException(AgentStep.Mount, error);
     }
 
@@ -117,7 +120,8 @@ static unsafe class GuestRoot
     /// <returns>0 or an errno.</returns>
     private static int TryMount(string source, string target, string? type, int flags, string? data)
     {
-        fixed (byte* from = ZeroEnded(source), to = ZeroEnded(target), kind = ZeroEnded(type), options = ZeroEnded(data))
+        fixed (byte* from = ZeroEnded(source), to = ZeroEnded(target), kind = ZeroEnded(type),
+            options = ZeroEnded(data))
             return mount(from, to, kind, (nuint)flags, options) == 0 ? 0 : errno;
     }
 

@@ -55,7 +55,8 @@ sealed unsafe class Payload : IDisposable
         ulong* none = script.Place(0UL);
         script.Add("rt_sigprocmask", SYS_rt_sigprocmask, SIG_SETMASK, (nint)none, 0, sizeof(ulong));
         // The runtime ignores it, and so would the program.
-        script.Add("rt_sigaction", SYS_rt_sigaction, SIGPIPE, (nint)script.PlaceAll<ulong>([0, 0, 0, 0]), 0, sizeof(ulong));
+        script.Add(
+            "rt_sigaction", SYS_rt_sigaction, SIGPIPE, (nint)script.PlaceAll<ulong>([0, 0, 0, 0]), 0, sizeof(ulong));
         script.Add("chdir", SYS_chdir, script.PlaceText(order.WorkingDirectory));
         script.Add("execve", SYS_execve, script.PlaceText(program), List(script, order.Arguments),
             List(script, order.Environment));

@@ -4,7 +4,9 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Agent;
 
-/// <summary>One side's ends of a program's standard streams. With a terminal, one descriptor is input and output.</summary>
+/// <summary>
+/// One side's ends of a program's standard streams. With a terminal, one descriptor is input and output.
+/// </summary>
 sealed unsafe class PayloadStreams : IDisposable
 {
     private PayloadStreams(FileDescriptor input, FileDescriptor output, FileDescriptor? error)
@@ -32,7 +34,8 @@ sealed unsafe class PayloadStreams : IDisposable
         (FileDescriptor errorRead, FileDescriptor errorWrite) = Pipe();
         foreach (FileDescriptor mine in (FileDescriptor[])[inputWrite, outputRead, errorRead])
             _ = fcntl(mine.Value, F_SETFL, O_NONBLOCK);
-        return (new PayloadStreams(inputWrite, outputRead, errorRead), new PayloadStreams(inputRead, outputWrite, errorWrite));
+        return (new PayloadStreams(inputWrite, outputRead, errorRead),
+            new PayloadStreams(inputRead, outputWrite, errorWrite));
     }
 
     public static void Resize(FileDescriptor terminal, ushort rows, ushort columns)

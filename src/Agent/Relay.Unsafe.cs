@@ -81,7 +81,8 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
         }
     }
 
-    private static pollfd Watch(FileDescriptor? file, short events) => new() { fd = file?.Value ?? -1, events = events };
+    private static pollfd Watch(FileDescriptor? file, short events) =>
+        new() { fd = file?.Value ?? -1, events = events };
 
     /// <returns>The program's status, once it has ended.</returns>
     private int? Bury()

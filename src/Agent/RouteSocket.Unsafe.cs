@@ -5,7 +5,9 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Agent;
 
-/// <summary>Asks the guest's kernel to change interfaces, addresses and routes: rtnetlink(7), one request at a time.</summary>
+/// <summary>
+/// Asks the guest's kernel to change interfaces, addresses and routes: rtnetlink(7), one request at a time.
+/// </summary>
 sealed unsafe class RouteSocket : IDisposable
 {
     /// <summary>A request's head, its structure, and two attributes with an IPv6 address each, and more.</summary>

@@ -4,8 +4,8 @@ using static Iced.Intel.AssemblerRegisters;
 namespace Sandbox.Gate;
 
 /// <summary>
-/// long clone_script(struct step *start, struct step *list): makes one call, clone3(2) or clone(2), for a child that shares
-/// the caller's memory and makes a list of system calls, and nothing else, until one of them is an execve.
+/// long clone_script(struct step *start, struct step *list): makes one call, clone3(2) or clone(2), for a child that
+/// shares the caller's memory and makes a list of system calls, and nothing else, until one of them is an execve.
 /// </summary>
 /// <remarks>
 /// A managed program has threads from its start, so that a forked child can run none of its code: a lock or the garbage

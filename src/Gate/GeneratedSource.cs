@@ -10,9 +10,11 @@ sealed class GeneratedSource
     /// <param name="bytes">None for a class of constants only.</param>
     /// <param name="constants">Offsets and sizes that go with the bytes.</param>
     public void Add(
-        string space, string name, string summary, ReadOnlySpan<byte> bytes, params (string Name, long Value)[] constants)
+        string space, string name, string summary, ReadOnlySpan<byte> bytes,
+        params (string Name, long Value)[] constants)
     {
-        _text.Append($"\nnamespace {space}\n{{\n    /// <summary>{summary}</summary>\n    static class {name}\n    {{\n");
+        _text.Append(
+            $"\nnamespace {space}\n{{\n    /// <summary>{summary}</summary>\n    static class {name}\n    {{\n");
         foreach ((string constant, long value) in constants)
             _text.Append($"        public const int {constant} = {value};\n");
         if (!bytes.IsEmpty)

@@ -21,7 +21,9 @@ static class HandoffCode
     public const int Call = 0x40;
     public const int StackPointer = 0x80, Flags = 0x88;
 
-    /// <summary>Values of <see cref="Request"/>: nothing, a call waits, its answer is there, leave the guest for it.</summary>
+    /// <summary>
+    /// Values of <see cref="Request"/>: nothing, a call waits, its answer is there, leave the guest for it.
+    /// </summary>
     public const int None = 0, Waiting = 1, Answered = 2, Leave = 3;
 
     /// <summary>
@@ -78,7 +80,8 @@ static class HandoffCode
         c.nop();
 
         using MemoryStream code = new();
-        AssemblerResult result = c.Assemble(new StreamCodeWriter(code), 0, BlockEncoderOptions.ReturnNewInstructionOffsets);
+        AssemblerResult result =
+            c.Assemble(new StreamCodeWriter(code), 0, BlockEncoderOptions.ReturnNewInstructionOffsets);
         int OffsetOf(Label label) => (int)result.GetLabelRIP(label);
         offsets = new Offsets(OffsetOf(requested), OffsetOf(leave), OffsetOf(left), OffsetOf(answered), OffsetOf(end));
         return code.ToArray();

@@ -125,7 +125,9 @@ static class VdsoCode
         SystemCall(c, SysTime);
     }
 
-    /// <summary>int getcpu(unsigned *rdi, unsigned *rsi, void *rdx); the pointers may be null, the third is unused.</summary>
+    /// <summary>
+    /// int getcpu(unsigned *rdi, unsigned *rsi, void *rdx); the pointers may be null, the third is unused.
+    /// </summary>
     private static void Getcpu(Assembler c)
     {
         Label useSystemCall = c.CreateLabel();

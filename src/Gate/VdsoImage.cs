@@ -236,7 +236,9 @@ sealed class VdsoImage
         }
     }
 
-    /// <summary>DT_GNU_HASH: header, a Bloom filter of one word, buckets, hash values; symbols sorted by bucket.</summary>
+    /// <summary>
+    /// DT_GNU_HASH: header, a Bloom filter of one word, buckets, hash values; symbols sorted by bucket.
+    /// </summary>
     private static void WriteGnuHash(Span<byte> table, Symbol[] symbols)
     {
         const int bloomShift = 6;

@@ -8,8 +8,8 @@ namespace Sandbox.Host;
 /// <summary>
 /// A child process that makes a list of system calls, the last of which is an execve. Between clone and execve(2)
 /// it runs no code but the loop that makes them (sandbox-gate's clone_script): a managed program has other threads from
-/// its start, and what they hold is held for ever in a forked child. The list, and all that its arguments point to, lies
-/// in memory that the garbage collector does not know, and which the child shares until its execve.
+/// its start, and what they hold is held for ever in a forked child. The list, and all that its arguments point to,
+/// lies in memory that the garbage collector does not know, and which the child shares until its execve.
 /// </summary>
 /// <remarks>One thread builds and starts a script, once.</remarks>
 public sealed unsafe class ChildScript : IDisposable
@@ -161,8 +161,8 @@ public sealed unsafe class ChildScript : IDisposable
     }
 
     /// <summary>
-    /// By clone(2), which cannot clear the caller's signal handlers: the child has them, and every signal blocked, until its
-    /// list says otherwise.
+    /// By clone(2), which cannot clear the caller's signal handlers: the child has them, and every signal blocked,
+    /// until its list says otherwise.
     /// </summary>
     private long CloneAsBefore(long flags, int* number)
     {
@@ -185,7 +185,9 @@ public sealed unsafe class ChildScript : IDisposable
             futex((uint*)_alive, FUTEX_WAIT, 1, null, null, 0);
     }
 
-    /// <summary>The step that failed and its error number; null when the execve was made. Ask once the child is gone.</summary>
+    /// <summary>
+    /// The step that failed and its error number; null when the execve was made. Ask once the child is gone.
+    /// </summary>
     public (string Name, int Errno)? Failure
     {
         get

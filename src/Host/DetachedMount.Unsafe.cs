@@ -6,11 +6,14 @@ namespace Sandbox.Host;
 public static unsafe class DetachedMount
 {
     /// <summary>
-    /// Copies the mount of a folder with all that is mounted in it. Set-user-ID programs and devices have no effect in it.
+    /// Copies the mount of a folder with all that is mounted in it. Set-user-ID programs and devices have no effect in
+    /// it.
     /// </summary>
     /// <param name="folder">An open folder; the caller has CAP_SYS_ADMIN where it is mounted.</param>
     /// <param name="writable">False: nothing can be changed through it.</param>
-    /// <param name="owners">A user namespace that says who owns what: mount_setattr(2), ID-mapped mounts. Null: as it is.</param>
+    /// <param name="owners">
+    /// A user namespace that says who owns what: mount_setattr(2), ID-mapped mounts. Null: as it is.
+    /// </param>
     /// <returns>0 or a negative error number.</returns>
     public static int TryCopy(FileDescriptor folder, bool writable, FileDescriptor? owners, out FileDescriptor? copy)
     {

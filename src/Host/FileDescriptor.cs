@@ -45,8 +45,8 @@ public sealed unsafe class FileDescriptor : SafeHandle
     }
 
     /// <summary>
-    /// Opens a host path: openat2(2) with RESOLVE_NO_MAGICLINKS, so that no link of /proc leads past every name to what some
-    /// process has open (ELOOP). O_CLOEXEC is always added.
+    /// Opens a host path: openat2(2) with RESOLVE_NO_MAGICLINKS, so that no link of /proc leads past every name to what
+    /// some process has open (ELOOP). O_CLOEXEC is always added.
     /// </summary>
     /// <exception cref="HostException">openat2 failed.</exception>
     public static FileDescriptor Open(string path, int flags, uint mode = 0, string? advice = null)
@@ -60,8 +60,8 @@ public sealed unsafe class FileDescriptor : SafeHandle
         TryOpenAt(AT_FDCWD, ZeroEnded(path), flags, mode, RESOLVE_NO_MAGICLINKS, out file);
 
     /// <summary>
-    /// Opens what is beneath a directory: openat2(2) with RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS, so that neither the path
-    /// nor a link leaves it (EXDEV, ELOOP). O_CLOEXEC is always added. Answers 0 or a negative error number.
+    /// Opens what is beneath a directory: openat2(2) with RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS, so that neither
+    /// the path nor a link leaves it (EXDEV, ELOOP). O_CLOEXEC is always added. Answers 0 or a negative error number.
     /// </summary>
     public static int TryOpenAt(
         FileDescriptor directory, string path, int flags, uint mode, out FileDescriptor? file) =>
@@ -84,8 +84,15 @@ public sealed unsafe class FileDescriptor : SafeHandle
         TryOpenAt(AT_FDCWD, ZeroEnded(path), flags, 0, 0, out file);
 
     /// <summary>
-    /// Opens the same file anew, with a position and flags of its own; what O_PATH has only found becomes readable. Answers
-    /// 0 or a negative error number.
+    /// Why nothing can be opened on this host, whatever the path: openat2(2) is in Linux from 5.6 on, and the seccomp
+    /// profiles of older container runtimes refuse it. Null where it is there. Other methods throw this instead of
+    /// answering -ENOSYS or -EPERM for a path.
+    /// </summary>
+    public static HostException? OpeningRefused() => OpeningRefused(AT_FDCWD);
+
+    /// <summary>
+    /// Opens the same file anew, with a position and flags of its own; what O_PATH has only found becomes readable.
+    /// Answers 0 or a negative error number.
     /// </summary>
     public int TryReopen(int flags, out FileDescriptor? file)
     {
@@ -254,11 +261,30 @@ public sealed unsafe class FileDescriptor : SafeHandle
         {
             var fd = openat2(directory, text, &how, (nuint)sizeof(open_how));
             if (fd < 0)
-                return -errno;
+            {
+                var error = errno;
+                return error is ENOSYS or EPERM && OpeningRefused(directory) is HostException refused
+                    ? throw refused
+                    : -error;
+            }
             handle.Adopt(fd);
         }
         file = handle;
         return 0;
+    }
+
+    /// <param name="directory">One that this thread's filter lets it use.</param>
+    private static HostException? OpeningRefused(int directory)
+    {
+        // Flags that there are not: the kernel looks at them before it looks at a path.
+        open_how how = new() { flags = ulong.MaxValue };
+        fixed (byte* nowhere = "\0"u8)
+            return openat2(directory, nowhere, &how, (nuint)sizeof(open_how)) < 0 && errno is ENOSYS or EPERM
+                ? HostException.Last("openat2", advice:
+                    "this kernel is older than 5.6, or this container's seccomp profile refuses the call; update the "
+                    + "kernel or the container runtime (Docker: 20.10 or later), or run with a profile that allows "
+                    + "openat2")
+                : null;
     }
 
     private static nint Answer(nint result) => result >= 0 ? result : -errno;

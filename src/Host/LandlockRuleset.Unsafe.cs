@@ -3,7 +3,8 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Host;
 
 /// <summary>
-/// A Landlock ruleset: what a thread that is restricted by it may still do, of the things that it handles. See landlock(7).
+/// A Landlock ruleset: what a thread that is restricted by it may still do, of the things that it handles. See
+/// landlock(7).
 /// </summary>
 public sealed unsafe class LandlockRuleset : IDisposable
 {
@@ -16,7 +17,8 @@ public sealed unsafe class LandlockRuleset : IDisposable
     }
 
     /// <summary>Of the host's Landlock; 0 without.</summary>
-    public static int HostVersion { get; } = Math.Max(landlock_create_ruleset(null, 0, LANDLOCK_CREATE_RULESET_VERSION), 0);
+    public static int HostVersion { get; } =
+        Math.Max(landlock_create_ruleset(null, 0, LANDLOCK_CREATE_RULESET_VERSION), 0);
 
     /// <summary>
     /// False where LANDLOCK_SCOPE_SIGNAL also stops signals between threads of one process that were restricted one by

@@ -23,7 +23,8 @@ public sealed unsafe class SeqpacketChannel : IDisposable
 
     /// <summary>Two connected sockets, closed on exec.</summary>
     /// <exception cref="HostException">socketpair failed.</exception>
-    public static (FileDescriptor First, FileDescriptor Second) CreatePair() => FileDescriptor.CreatePair(SOCK_SEQPACKET);
+    public static (FileDescriptor First, FileDescriptor Second) CreatePair() =>
+        FileDescriptor.CreatePair(SOCK_SEQPACKET);
 
     /// <summary>Sends one structure; waits while the peer's queue is full. Never raises SIGPIPE.</summary>
     /// <exception cref="HostException">The host refused; EPIPE when the peer has gone.</exception>

@@ -37,7 +37,9 @@ public static unsafe class TapDevice
 {
     private const string Driver = "/dev/net/tun";
 
-    /// <summary>Attaches to a device of this network namespace: packets of one queue, each behind a virtio header.</summary>
+    /// <summary>
+    /// Attaches to a device of this network namespace: packets of one queue, each behind a virtio header.
+    /// </summary>
     /// <param name="name">ASCII, shorter than <see cref="Libc.IFNAMSIZ"/>.</param>
     /// <param name="isOneOfSeveral">The device has IFF_MULTI_QUEUE: each call attaches to one more queue.</param>
     /// <param name="file">Does not wait (O_NONBLOCK). Closing it detaches.</param>

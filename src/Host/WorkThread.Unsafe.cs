@@ -6,8 +6,9 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Host;
 
 /// <summary>
-/// A thread of the C library's that runs managed code and does not keep the process alive. The runtime's own are no other,
-/// but whoever starts one of those waits until it runs: a tenth of a millisecond, or a time slice where no CPU is free.
+/// A thread of the C library's that runs managed code and does not keep the process alive. The runtime's own are no
+/// other, but whoever starts one of those waits until it runs: a tenth of a millisecond, or a time slice where no CPU
+/// is free.
 /// </summary>
 public sealed unsafe class WorkThread
 {

@@ -43,7 +43,8 @@ static class Program
         catch (OutOfMemoryException)
         {
             // The project file's bound. Nothing is held any more of what reached it.
-            StandardStreams.WriteError("this takes more than the 80 MiB of memory that a command may use; make the policies smaller");
+            StandardStreams.WriteError(
+                "this takes more than the 80 MiB of memory that a command may use; make the policies smaller");
             return ExitStatus.SandboxFailed;
         }
     }
@@ -56,7 +57,8 @@ static class Program
         {
             if (argument == "--" || argument.StartsWith("--kernel", StringComparison.Ordinal))
                 return true;
-            if (argument is "--help" or "-h" || (!isDetached && argument is RunCommand.DetachFlag or RunCommand.DetachLetter))
+            if (argument is "--help" or "-h"
+                || (!isDetached && argument is RunCommand.DetachFlag or RunCommand.DetachLetter))
                 return false;
         }
 
@@ -106,10 +108,12 @@ static class Program
     static int Learn(CommandModel model, ParseResult parsed, string[]? program)
     {
         if (program is null or [] or ["", ..])
-            throw new UsageException("policy learn: no program given; write it after --, as in: sandbox policy learn --out new.yaml -- ls -l");
+            throw new UsageException("policy learn: no program given; write it after --, as in: sandbox policy learn "
+                + "--out new.yaml -- ls -l");
         const int mostRuns = 1000;
         var options = new LearnOptions(
-            RunCommand.Count(parsed, model.Policy.Runs, mostRuns) ?? 1, RunCommand.FileName(parsed, model.Policy.NewPolicy),
+            RunCommand.Count(parsed, model.Policy.Runs, mostRuns) ?? 1,
+            RunCommand.FileName(parsed, model.Policy.NewPolicy),
             RunCommand.FileName(parsed, model.Policy.Append));
         return Learner.Run(options, model.Run.Read(parsed, program, Environment.GetEnvironmentVariable));
     }
@@ -125,6 +129,7 @@ static class Program
             return;
         byte[] raw = File.ReadAllBytes("/proc/self/cmdline");
         if (!System.Text.Unicode.Utf8.IsValid(raw))
-            throw new UsageException("an argument is not valid UTF-8 text; file names in other encodings cannot be passed on, so rename the file");
+            throw new UsageException("an argument is not valid UTF-8 text; file names in other encodings cannot be "
+                + "passed on, so rename the file");
     }
 }

@@ -220,6 +220,31 @@ public sealed class FlagTests
         Native.Run(["bash", "-c", "exec \"$0\" policy check <(sleep 0.3; cat policy.yaml)", Ring.Sandbox], folder).Ended(0);
     }
 
+    /// <summary>Only the caller himself can name what he has open, here a policy, not a file that he names.</summary>
+    [Theory]
+    [InlineData("/dev/stdin")]
+    [InlineData("/dev/fd/0")]
+    [InlineData("/proc/self/fd/0")]
+    public void A_policy_file_does_not_name_what_the_caller_has_open(string name)
+    {
+        SandboxRun.Need();
+        string folder = Case.NewFolder("naming");
+        File.WriteAllText(Path.Combine(folder, "policy.yaml"), $"version: 1\nextends: {name}\n");
+        File.WriteAllText(Path.Combine(Directory.CreateDirectory(Path.Combine(folder, "cases")).FullName, "cases.yaml"),
+            $"policy: {name}\ncases:\n  - request: open /usr for read\n    expect: allow\n");
+        const string policy = "version: 1\nextends: builtin:default.yaml\n";
+        Outcome With(string command) =>
+            Native.Run(["bash", "-c", $"printf %s \"$1\" | \"$0\" {command}", Ring.Sandbox, policy], folder);
+        string[] why =
+        [
+            $"'{name}' cannot be read",
+            "a link of /proc to what a process has open, which is not followed: name that by its own path",
+        ];
+        With("run --policy policy.yaml -- true").Ended(125).Says(["policy.yaml:2:10", .. why]);
+        Assert.All(why, part => Assert.Contains(part, With("policy check policy.yaml").Ended(3).Text));
+        With("policy test cases").Ended(125).Says(why);
+    }
+
     [Theory]
     [InlineData("--trace=/dev/fd/77")]
     [InlineData("--trace=/dev/stdin")]

@@ -1,4 +1,5 @@
 using Sandbox.EndToEnd.Harness;
+using Sandbox.Host;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.EndToEnd;
@@ -21,6 +22,29 @@ public sealed class StrangeHostTests
         Outcome refused = Run("--policy", StrangeHost.Requiring("landlock")).Ended(125);
         refused.Says("walls.yaml:3:13: the policy requires the wall landlock", "this kernel has no Landlock");
         Assert.Equal("", refused.Text);
+    }
+
+    /// <summary>
+    /// A kernel before 5.6, and containers whose runtime knows less than the kernel: every path would be to blame.
+    /// </summary>
+    [Theory]
+    [InlineData(ENOSYS)]
+    [InlineData(EPERM)]
+    public void Without_openat2_that_is_told_with_the_remedy(int error)
+    {
+        SandboxRun.Need();
+        string refusing = StrangeHost.Refusing();
+        Outcome Run(params string[] words) =>
+            Native.Run([refusing, $"{SYS_openat2}={error}", "--", Ring.Sandbox, .. words], "/");
+        string[] why =
+            [Errno.Describe(error), "older than 5.6", "seccomp profile", "update", "a profile that allows openat2"];
+        Outcome refused = Run("run", "--", "echo", "hello").Ended(125).Says(["sandbox: openat2: ", .. why]);
+        Assert.Equal("", refused.Text);
+        Run("policy", "check", "policy.yaml").Ended(125).Says(["sandbox: openat2: ", .. why]);
+        Outcome examined = Run("doctor").Ended(1);
+        Assert.All(why, part => Assert.Contains(part, examined.Text));
+        Assert.Contains("MISSING  opening files", examined.Text);
+        Assert.Single(examined.Text.Split("MISSING  ")[1..]);
     }
 
     [Fact]

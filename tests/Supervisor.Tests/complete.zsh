@@ -1,4 +1,5 @@
-# zsh -f try.zsh SCRIPT LINE: prints what zsh offers at the end of LINE once SCRIPT is loaded, one to a line.
+# zsh -f complete.zsh SCRIPT LINE...: prints what zsh offers at the end of each LINE once SCRIPT is loaded, one to a line, and
+# behind those of each a line with >.
 zmodload zsh/zpty || exit 2
 rc=$(mktemp) || exit 2
 cat >$rc <<'RC'
@@ -17,20 +18,26 @@ compadd() {
     (( $#hits )) && print -rl -- "<"${^hits}">"
     builtin compadd "$@"
 }
-offer() { _main_complete; print; print THE-END; exit }
+# Nothing is put into the line, and no list is shown.
+offer() { _main_complete; compstate[insert]= compstate[list]=; print; print THE-END }
 zle -C offer complete-word offer
-bindkey '^X' offer
+# A key with which no longer sequence begins: zsh would wait for the rest.
+bindkey '^T' offer
 print READY
 RC
 zpty z "zsh -f -i"
 zpty -w z "source $rc; source $1; print LOADED"
 while zpty -r z chunk; do [[ $chunk == *LOADED* && $chunk != *print* ]] && break; done
-zpty -w -n z "$2"$'\C-X'
-out=
-while zpty -r z chunk; do
-    out+=$chunk
-    [[ $chunk == *THE-END* ]] && break
+for line in "${@:2}"; do
+    # Instead of the line before.
+    zpty -w -n z $'\C-U'"$line"$'\C-T'
+    out=
+    while zpty -r z chunk; do
+        out+=$chunk
+        [[ $chunk == *THE-END* ]] && break
+    done
+    print -r -- $out | tr -d '\r' | grep -o '<[^<>]*>' | tr -d '<>'
+    print -r -- '>'
 done
-print -r -- $out | tr -d '\r' | grep -o '<[^<>]*>' | tr -d '<>'
 zpty -d z
 rm -f $rc

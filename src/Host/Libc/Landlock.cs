@@ -32,8 +32,8 @@ public static unsafe partial class Libc
     public const ulong LANDLOCK_ACCESS_FS_MAKE_SYM = 1 << 12;
 
     /// <param name="attributes">
-    /// struct landlock_ruleset_attr, which grows: handled_access_fs, handled_access_net (version 4), scoped (version 6).
-    /// Null to ask for the version.
+    /// struct landlock_ruleset_attr, which grows: handled_access_fs, handled_access_net (version 4), scoped (version
+    /// 6). Null to ask for the version.
     /// </param>
     public static int landlock_create_ruleset(ulong* attributes, nuint size, uint flags) =>
         (int)syscall(SYS_landlock_create_ruleset, (nint)attributes, (nint)size, (nint)flags);

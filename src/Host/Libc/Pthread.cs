@@ -26,7 +26,9 @@ public static unsafe partial class Libc
     [LibraryImport(Library)]
     public static partial int pthread_attr_setstacksize(pthread_attr_t* attr, nuint stacksize);
 
-    /// <param name="start_routine">A function of the C library's calling convention that takes and returns a pointer.</param>
+    /// <param name="start_routine">
+    /// A function of the C library's calling convention that takes and returns a pointer.
+    /// </param>
     [LibraryImport(Library)]
     public static partial int pthread_create(nuint* thread, pthread_attr_t* attr, void* start_routine, void* arg);
 }

@@ -100,7 +100,8 @@ public static unsafe partial class Libc
     public static partial nint recv(int fd, void* buffer, nuint length, int flags);
 
     [LibraryImport(Library, SetLastError = true)]
-    public static partial nint recvfrom(int fd, void* buffer, nuint length, int flags, void* address, uint* addressLength);
+    public static partial nint recvfrom(
+        int fd, void* buffer, nuint length, int flags, void* address, uint* addressLength);
 
     [LibraryImport(Library, SetLastError = true)]
     public static partial int bind(int fd, void* address, uint length);

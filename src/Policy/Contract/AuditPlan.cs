@@ -16,7 +16,9 @@ public enum WhenFull
 /// <summary>Which decisions the VMM tells the supervisor.</summary>
 public sealed record AuditPlan
 {
-    /// <summary>Index into the descriptors: an AF_UNIX SOCK_SEQPACKET socket for <see cref="DecisionMessage"/>s.</summary>
+    /// <summary>
+    /// Index into the descriptors: an AF_UNIX SOCK_SEQPACKET socket for <see cref="DecisionMessage"/>s.
+    /// </summary>
     public required int Descriptor { get; init; }
 
     /// <summary>Every decision; else what was refused alone.</summary>

@@ -3,7 +3,9 @@ using System.Runtime.InteropServices;
 
 namespace Sandbox.Policy.Contract;
 
-/// <summary>What a machine guest's balloon holds, and what the guest says of its memory. All but the target may be a lie.</summary>
+/// <summary>
+/// What a machine guest's balloon holds, and what the guest says of its memory. All but the target may be a lie.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct BalloonRecord
 {

@@ -20,7 +20,9 @@ public enum BootProblem : uint
     /// <summary>A bzImage without the 64-bit entry: older than Linux 3.8, or not for x86-64.</summary>
     NoLinuxEntry,
 
-    /// <summary>Headers that contradict themselves: segments that wrap or overlap, or an entry outside of them.</summary>
+    /// <summary>
+    /// Headers that contradict themselves: segments that wrap or overlap, or an entry outside of them.
+    /// </summary>
     BadSegments,
 
     /// <summary>The guest's memory does not hold it.</summary>

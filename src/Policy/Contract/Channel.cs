@@ -13,7 +13,9 @@ public enum MessageKind : uint
     /// </summary>
     Start = 1,
 
-    /// <summary>Supervisor to VMM: deliver signal <see cref="ChannelMessage.Value"/> to the guest's first process.</summary>
+    /// <summary>
+    /// Supervisor to VMM: deliver signal <see cref="ChannelMessage.Value"/> to the guest's first process.
+    /// </summary>
     Signal = 2,
 
     /// <summary>Supervisor to VMM: the terminal is now Value rows by Detail columns.</summary>
@@ -106,7 +108,9 @@ public enum EndCause : uint
     OutputLimit = 6,
     /// <summary>The program is not in the guest's file tree; Value is the errno.</summary>
     NotFound = 7,
-    /// <summary>The program exists but cannot be executed; Value is the errno, Detail an <see cref="ExecFailure"/>.</summary>
+    /// <summary>
+    /// The program exists but cannot be executed; Value is the errno, Detail an <see cref="ExecFailure"/>.
+    /// </summary>
     NotExecutable = 8,
     /// <summary>The VMM could not do its work; Value is an errno, Detail a <see cref="VmmFailure"/>.</summary>
     Failed = 9,

@@ -50,7 +50,9 @@ public struct DecisionMessage
     /// <summary>0 when the request was allowed, else the errno that the guest got, or <see cref="Killed"/>.</summary>
     public int Result;
 
-    /// <summary>The deciding rule's index in the plan's rules; <see cref="Verdict.NoRule"/> when none matched.</summary>
+    /// <summary>
+    /// The deciding rule's index in the plan's rules; <see cref="Verdict.NoRule"/> when none matched.
+    /// </summary>
     public int Rule;
 
     /// <summary>For <see cref="DecisionKind.Path"/>: exactly one.</summary>

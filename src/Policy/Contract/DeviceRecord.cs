@@ -15,7 +15,9 @@ public enum VirtioKind : ulong
     Balloon,
 }
 
-/// <summary>What a device of a machine guest has counted. What each place means is in <see cref="DeviceCounters"/>.</summary>
+/// <summary>
+/// What a device of a machine guest has counted. What each place means is in <see cref="DeviceCounters"/>.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct DeviceRecord
 {

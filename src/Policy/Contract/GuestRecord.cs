@@ -17,8 +17,9 @@ public enum StartPhase
 }
 
 /// <summary>
-/// What a VMM has counted of its guest, in one piece of numbers: it writes it whenever it is asked, and at the end. A VMM
-/// that has fallen may write any numbers; there is nothing to parse, and <see cref="GuestRecordRules"/> says which may be.
+/// What a VMM has counted of its guest, in one piece of numbers: it writes it whenever it is asked, and at the end. A
+/// VMM that has fallen may write any numbers; there is nothing to parse, and <see cref="GuestRecordRules"/> says which
+/// may be.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct GuestRecord
@@ -65,7 +66,9 @@ public struct GuestRecord
 
     public ExitCounts Exits;
 
-    /// <summary>From the exit to its answer, what the guest waits for included. Calls served without an exit are not timed.</summary>
+    /// <summary>
+    /// From the exit to its answer, what the guest waits for included. Calls served without an exit are not timed.
+    /// </summary>
     public ExitLatencies ExitTimes;
 
     /// <summary>System calls by number, those that nothing serves included.</summary>
@@ -74,7 +77,9 @@ public struct GuestRecord
     /// <summary>Calls that were answered with ENOSYS because nothing serves them.</summary>
     public CallCounts CallsNotServed;
 
-    /// <summary>Of a machine guest, to which the counts of calls and exits above do not apply; 0 for a process guest.</summary>
+    /// <summary>
+    /// Of a machine guest, to which the counts of calls and exits above do not apply; 0 for a process guest.
+    /// </summary>
     public ulong Vcpus;
 
     /// <summary>Bytes that a machine guest sent although its serial port had told it to wait.</summary>
@@ -87,7 +92,9 @@ public struct GuestRecord
     public ulong StrayReads;
     public ulong StrayWrites;
 
-    /// <summary>By KVM_EXIT_*, of all vCPUs, from the exit to its answer. One that is being answered is not among them.</summary>
+    /// <summary>
+    /// By KVM_EXIT_*, of all vCPUs, from the exit to its answer. One that is being answered is not among them.
+    /// </summary>
     public MachineExitLatencies MachineExitTimes;
 
     /// <summary>Of a machine guest: how many of <see cref="Devices"/> there are.</summary>

@@ -9,7 +9,9 @@ public sealed record GuestTap
     /// </summary>
     public required int[] Descriptors { get; init; }
 
-    /// <summary>The guest's MAC address: 6 bytes, neither of a group nor all zero. It cannot send from another.</summary>
+    /// <summary>
+    /// The guest's MAC address: 6 bytes, neither of a group nor all zero. It cannot send from another.
+    /// </summary>
     public required byte[] Mac { get; init; }
 
     /// <summary>

@@ -18,7 +18,9 @@ public struct LatencyRecord
     {
         if (other.Count == 0)
             return;
-        MinimumNanoseconds = Count == 0 ? other.MinimumNanoseconds : Math.Min(MinimumNanoseconds, other.MinimumNanoseconds);
+        MinimumNanoseconds = Count == 0
+            ? other.MinimumNanoseconds
+            : Math.Min(MinimumNanoseconds, other.MinimumNanoseconds);
         MaximumNanoseconds = Math.Max(MaximumNanoseconds, other.MaximumNanoseconds);
         SumNanoseconds += other.SumNanoseconds;
         Count += other.Count;

@@ -15,7 +15,9 @@ public sealed record LaunchPlan
 
     public required int Version { get; init; }
 
-    /// <summary>The program and its arguments. The first is looked up in the guest's PATH when it has no slash.</summary>
+    /// <summary>
+    /// The program and its arguments. The first is looked up in the guest's PATH when it has no slash.
+    /// </summary>
     public required string[] Arguments { get; init; }
 
     /// <summary>The whole environment, as NAME=value.</summary>
@@ -146,9 +148,9 @@ public sealed record GuestFile
     public uint Mode { get; init; }
 
     /// <summary>
-    /// For <see cref="GuestFileKind.Temporary"/>: bytes that it may hold, of those that all such folders share; at least
-    /// a page, or 0 for no bound of its own. For a writable <see cref="GuestFileKind.Host"/>: bytes that the guest may
-    /// add to it; at least a page, or 0 for what the host has room for. Else 0.
+    /// For <see cref="GuestFileKind.Temporary"/>: bytes that it may hold, of those that all such folders share; at
+    /// least a page, or 0 for no bound of its own. For a writable <see cref="GuestFileKind.Host"/>: bytes that the
+    /// guest may add to it; at least a page, or 0 for what the host has room for. Else 0.
     /// </summary>
     public ulong Bytes { get; init; }
 }

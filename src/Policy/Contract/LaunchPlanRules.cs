@@ -72,7 +72,9 @@ static class LaunchPlanRules
         CheckStreams(plan.Streams);
         Require(plan.Network is null || IsDescriptor(plan.Network.Broker), "network descriptor");
         if (plan.Audit is not null)
-            Require(IsDescriptor(plan.Audit.Descriptor) && plan.Audit.WhenFull is >= WhenFull.Block and <= WhenFull.Stop, "audit");
+            Require(
+                IsDescriptor(plan.Audit.Descriptor) && plan.Audit.WhenFull is >= WhenFull.Block and <= WhenFull.Stop,
+                "audit");
         if (plan.Machine is not null)
             CheckMachine(plan, plan.Machine);
     }
@@ -109,7 +111,8 @@ static class LaunchPlanRules
             bool host = file.Kind == GuestFileKind.Host;
             Require(host ? IsDescriptor(file.Descriptor) : file.Descriptor == -1, "file descriptor");
             bool bounded = file.Kind == GuestFileKind.Temporary || (host && file.Writable);
-            Require(file.Bytes == 0 || (bounded && file.Bytes is >= PageBytes and <= long.MaxValue), "size of a folder");
+            Require(
+                file.Bytes == 0 || (bounded && file.Bytes is >= PageBytes and <= long.MaxValue), "size of a folder");
             bool content = file.Kind is GuestFileKind.Text or GuestFileKind.Symlink;
             Require(content == file.Content is not null, "file content");
             if (file.Kind == GuestFileKind.Symlink)
@@ -119,7 +122,8 @@ static class LaunchPlanRules
                     "symlink length");
             }
 
-            Require(!file.Writable || file.Kind is GuestFileKind.Host or GuestFileKind.Temporary, "a writable file of this kind");
+            Require(!file.Writable || file.Kind is GuestFileKind.Host or GuestFileKind.Temporary,
+                "a writable file of this kind");
         }
 
         CheckOrder(files);
@@ -140,7 +144,8 @@ static class LaunchPlanRules
 
     static void CheckStreams(GuestStreams streams)
     {
-        foreach (int stream in (ReadOnlySpan<int>)[streams.Stdin, streams.Stdout, streams.Stderr, streams.Result, streams.Trace])
+        foreach (int stream in (ReadOnlySpan<int>)[streams.Stdin, streams.Stdout, streams.Stderr, streams.Result,
+            streams.Trace])
             Require(stream == -1 || IsDescriptor(stream), "stream descriptor");
         Require(!streams.Terminal || (streams.Stdin >= 0 && streams.Stdout >= 0), "a terminal without streams");
     }
@@ -154,7 +159,8 @@ static class LaunchPlanRules
         Require(plan.Limits.Cpus <= MaximumMachineCpus, "cpus of a machine guest");
         Require(plan.Limits.MemoryBytes >= MinimumMachineMemory && plan.Limits.MemoryBytes % PageBytes == 0,
             "memory of a machine guest");
-        Require(IsDescriptor(machine.Kernel) && (machine.Initrd == -1 || IsDescriptor(machine.Initrd)), "kernel descriptor");
+        Require(IsDescriptor(machine.Kernel) && (machine.Initrd == -1 || IsDescriptor(machine.Initrd)),
+            "kernel descriptor");
         Require(machine.CommandLine.Length <= MaximumCommandLine
             && machine.CommandLine.AsSpan().IndexOfAnyExceptInRange(' ', '~') < 0, "kernel command line");
         Require(machine.Disks.Length <= MaximumDisks, "disks");

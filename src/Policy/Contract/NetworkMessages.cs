@@ -15,7 +15,9 @@ public static class NetworkChannel
     /// <summary>Requests of a VMM that have no answer yet, lookups included.</summary>
     public const int MaximumRequests = 64;
 
-    /// <summary>Requests a second that are served in the long run, and at once after a pause; more answer EAGAIN.</summary>
+    /// <summary>
+    /// Requests a second that are served in the long run, and at once after a pause; more answer EAGAIN.
+    /// </summary>
     public const int RequestsPerSecond = 2000;
 
     /// <summary>Addresses in one answer.</summary>
@@ -32,7 +34,9 @@ public enum NetworkRequestFlags : uint
     None = 0,
     /// <summary>SO_REUSEADDR of a listening stream socket.</summary>
     ReuseAddress = 1,
-    /// <summary>IPV6_V6ONLY; without it, listening on :: is listening on 0.0.0.0 where the rules allow that too.</summary>
+    /// <summary>
+    /// IPV6_V6ONLY; without it, listening on :: is listening on 0.0.0.0 where the rules allow that too.
+    /// </summary>
     SixOnly = 2,
     All = ReuseAddress | SixOnly,
 }
@@ -89,7 +93,9 @@ public struct NetworkRequest
     public uint Protocol;
     /// <summary>Connect: where to. Listen: where. Resolve: zeros.</summary>
     public NetworkEndpoint Endpoint;
-    /// <summary>Connect over UDP: the port to send from, which the rules must let the guest listen on; 0 for any.</summary>
+    /// <summary>
+    /// Connect over UDP: the port to send from, which the rules must let the guest listen on; 0 for any.
+    /// </summary>
     public NetworkEndpoint From;
     /// <summary>Resolve: bytes in <see cref="Name"/>, 1 to <see cref="NetworkChannel.MaximumName"/>; else 0.</summary>
     public uint NameLength;

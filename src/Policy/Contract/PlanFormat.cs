@@ -14,7 +14,8 @@ static class PlanFormat
     static ReadOnlySpan<byte> Magic => "sandbox\0"u8;
 
     /// <summary>A kind, an empty path, a descriptor, two flags, a mode and a size.</summary>
-    const int LeastFileBytes = sizeof(byte) + sizeof(int) + sizeof(int) + 2 * sizeof(byte) + sizeof(uint) + sizeof(ulong);
+    const int LeastFileBytes =
+        sizeof(byte) + sizeof(int) + sizeof(int) + 2 * sizeof(byte) + sizeof(uint) + sizeof(ulong);
 
     /// <exception cref="PlanException">A text holds half a surrogate pair.</exception>
     public static byte[] Write(LaunchPlan plan)

@@ -1,8 +1,8 @@
 using Sandbox.Policy.Language;
 using Sandbox.Policy.Precompile;
 
-// sandbox-policy-precompile OUTPUT.cs: writes the built-in policies as C# source, read, and the one that applies without
-// --policy composed too, so that of them nothing is parsed when the program runs.
+// sandbox-policy-precompile OUTPUT.cs: writes the built-in policies as C# source, read, and the one that applies
+// without --policy composed too, so that of them nothing is parsed when the program runs.
 if (args.Length != 1)
 {
     Console.Error.WriteLine("usage: sandbox-policy-precompile OUTPUT.cs");

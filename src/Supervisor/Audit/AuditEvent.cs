@@ -21,7 +21,8 @@ sealed class AuditEvent
     static readonly MessageTemplate s_end = Template("{Sandbox} ends: {Cause}");
     static readonly MessageTemplate s_dropped = Template("{Sandbox}: {Count} records were dropped");
     static readonly MessageTemplate s_misbehaved = Template("{Sandbox}: {Fault}");
-    static readonly MessageTemplate s_repaired = Template("a writer was interrupted: {Recovered} lines kept, {Missing} missing");
+    static readonly MessageTemplate s_repaired =
+        Template("a writer was interrupted: {Recovered} lines kept, {Missing} missing");
 
     readonly MessageTemplate _template;
     readonly LogEventLevel _level;
@@ -38,7 +39,8 @@ sealed class AuditEvent
     /// <param name="sequence">Of the decision in its sandbox, from 1.</param>
     public static AuditEvent Of(DecisionRecord decision, AuditedRun run, long sequence)
     {
-        AuditEvent line = new("decision", s_decision, decision.Allowed ? LogEventLevel.Information : LogEventLevel.Warning);
+        AuditEvent line =
+            new("decision", s_decision, decision.Allowed ? LogEventLevel.Information : LogEventLevel.Warning);
         line.AddRun(run);
         line.Add("Id", string.Create(CultureInfo.InvariantCulture, $"{run.Sandbox}-{sequence}"));
         line.Add("Request", decision.Request);
@@ -65,7 +67,8 @@ sealed class AuditEvent
         line.AddRun(run);
         line.Add("Program", string.Join(' ', plan.Arguments));
         line.Add("Version", BuildVersion.Text);
-        line.Add("User", string.Create(CultureInfo.InvariantCulture, $"{plan.User.Name} ({plan.User.Uid}:{plan.User.Gid})"));
+        line.Add(
+            "User", string.Create(CultureInfo.InvariantCulture, $"{plan.User.Name} ({plan.User.Uid}:{plan.User.Gid})"));
         line.Add("MemoryBytes", plan.Limits.MemoryBytes);
         line.Add("Cpus", plan.Limits.Cpus);
         line.Add("WallMilliseconds", plan.Limits.WallMilliseconds);
@@ -81,13 +84,15 @@ sealed class AuditEvent
     public static AuditEvent Walls(AuditedRun run, IReadOnlyList<FactLine> lines)
     {
         int holding = lines.Count(fact => fact.Verdict == FactVerdict.Holds);
-        AuditEvent line = new("walls", s_walls, holding == lines.Count ? LogEventLevel.Information : LogEventLevel.Warning);
+        AuditEvent line =
+            new("walls", s_walls, holding == lines.Count ? LogEventLevel.Information : LogEventLevel.Warning);
         line.AddRun(run);
         line.Add("Holding", holding);
         line.Add("Checked", lines.Count);
         line._properties.Add(new LogEventProperty("Walls", new SequenceValue(lines.Select(fact => new StructureValue(
         [
-            Text("Wall", fact.Name), Text("Expected", fact.Expected), Text("Found", fact.Found), Text("Verdict", FactReport.WordOf(fact.Verdict)),
+            Text("Wall", fact.Name), Text("Expected", fact.Expected), Text("Found", fact.Found),
+            Text("Verdict", FactReport.WordOf(fact.Verdict)),
             Text("Source", FactReport.WordOf(fact.Source)),
         ])))));
         return line;

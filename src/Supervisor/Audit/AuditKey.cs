@@ -54,9 +54,11 @@ sealed unsafe class AuditKey
             return key;
         PrivateFile.MakeFolderOf(path);
         string temporary = string.Create(CultureInfo.InvariantCulture, $"{path}.{Environment.ProcessId}");
-        using (FileDescriptor file = FileDescriptor.Open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, PrivateFile.Mode))
+        using (FileDescriptor file = FileDescriptor.Open(
+            temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, PrivateFile.Mode))
         {
-            byte[] text = Encoding.ASCII.GetBytes(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(Length)) + '\n');
+            byte[] text =
+                Encoding.ASCII.GetBytes(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(Length)) + '\n');
             int error = PrivateFile.WriteAt(file, text, 0);
             if (error == 0 && fsync(file.Value) != 0)
                 error = -errno;
@@ -75,5 +77,6 @@ sealed unsafe class AuditKey
         return Load(path) ?? throw new HostException(ENOENT, "open", path);
     }
 
-    static UsageException Mistake(string path, string what) => new($"audit: the key {Sandbox.Policy.Language.Quote.Value(path)} {what}");
+    static UsageException Mistake(string path, string what) =>
+        new($"audit: the key {Sandbox.Policy.Language.Quote.Value(path)} {what}");
 }

@@ -37,9 +37,11 @@ sealed class AuditLog : IAuditLog
         FileDescriptor file = PrivateFile.Open(path, O_RDWR | O_CREAT)!;
         try
         {
-            string real = HostTree.PathOf(file) ?? throw new HostException(ENOENT, "readlink", path, "is /proc mounted?");
+            string real = HostTree.PathOf(file)
+                ?? throw new HostException(ENOENT, "readlink", path, "is /proc mounted?");
             if (Path.GetDirectoryName(real) == Path.GetDirectoryName(AuditPlaces.Key))
-                throw new UsageException($"audit: {Quote.Value(path)} lies beside the key; keep the log in another folder");
+                throw new UsageException(
+                    $"audit: {Quote.Value(path)} lies beside the key; keep the log in another folder");
             return Open(file, real, AuditPlaces.HeadOf(real), key);
         }
         catch
@@ -56,7 +58,9 @@ sealed class AuditLog : IAuditLog
         return new AuditLog(path, headPath, file, PrivateFile.Open(headPath, O_RDWR | O_CREAT)!, key);
     }
 
-    /// <summary>Adds lines and waits until they are on the disk. Repairs what an interrupted process left, and says so.</summary>
+    /// <summary>
+    /// Adds lines and waits until they are on the disk. Repairs what an interrupted process left, and says so.
+    /// </summary>
     /// <exception cref="UsageException">The log is not what its head says: somebody changed it.</exception>
     /// <exception cref="HostException">They cannot be written; then none of them is in the log.</exception>
     public void Append(IReadOnlyList<AuditEvent> events)
@@ -68,7 +72,8 @@ sealed class AuditLog : IAuditLog
             LogTail tail = Tail(head);
             if (tail.Torn > 0 && ftruncate(_file.Value, tail.Extent.Bytes) != 0)
                 throw HostException.Last("ftruncate", _path);
-            Write(head with { Committed = tail.Extent, Pending = null }, tail.WasInterrupted ? [AuditEvent.Repaired(tail), .. events] : events);
+            Write(head with { Committed = tail.Extent, Pending = null },
+                tail.WasInterrupted ? [AuditEvent.Repaired(tail), .. events] : events);
         }
         finally
         {
@@ -113,7 +118,8 @@ sealed class AuditLog : IAuditLog
         var text = new MemoryStream();
         for (int i = 0; i < events.Count; i++)
             text.Write(chain.Seal(events[i].Write(from.Lines + i + 1)));
-        var to = new LogExtent(from.Lines + events.Count, from.Bytes + text.Length, Convert.ToHexStringLower(chain.Value));
+        var to =
+            new LogExtent(from.Lines + events.Count, from.Bytes + text.Length, Convert.ToHexStringLower(chain.Value));
         WriteHead(head with { Pending = to });
         int error = PrivateFile.WriteAt(_file, text.GetBuffer().AsSpan(0, (int)text.Length), from.Bytes);
         // Lines first: a head that knows of lines which are not there would be a truncated log.
@@ -151,5 +157,6 @@ sealed class AuditLog : IAuditLog
     }
 
     UsageException Fault(string what) => new(
-        $"audit: the log {Quote.Value(_path)} cannot be continued: {what}; see sandbox audit verify, keep both files, and name a new log");
+        $"audit: the log {Quote.Value(_path)} cannot be continued: {what}; see sandbox audit verify, keep both files, "
+            + "and name a new log");
 }

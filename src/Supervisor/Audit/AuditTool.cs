@@ -10,7 +10,9 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Audit;
 
-/// <summary>The verbs of <c>sandbox audit</c>. Exit status: 0 good, 1 a fault was found, 3 the log cannot be checked.</summary>
+/// <summary>
+/// The verbs of <c>sandbox audit</c>. Exit status: 0 good, 1 a fault was found, 3 the log cannot be checked.
+/// </summary>
 static class AuditTool
 {
     const int Faulty = 1;
@@ -23,7 +25,8 @@ static class AuditTool
     {
         if (parsed.CommandResult.Command == model.Running)
             return SandboxAudit.Run(
-                StateOwner.Named(parsed.GetValue(model.User)), parsed.GetRequiredValue(model.Id), parsed.GetValue(model.Json));
+                StateOwner.Named(parsed.GetValue(model.User)), parsed.GetRequiredValue(model.Id),
+                parsed.GetValue(model.Json));
         string log = parsed.GetRequiredValue(model.Log);
         return parsed.CommandResult.Command == model.Verify
             ? Verify(log, parsed.GetValue(model.Key) ?? AuditPlaces.Key, parsed.GetValue(model.Head))
@@ -33,14 +36,16 @@ static class AuditTool
     static int Verify(string log, string keyPath, string? headPath)
     {
         if (AuditKey.Load(keyPath) is not AuditKey key)
-            return Say(Unknown, $"{Quote.Value(log)}: cannot be checked: there is no key {Quote.Value(keyPath)}; name it with --key");
+            return Say(Unknown,
+                $"{Quote.Value(log)}: cannot be checked: there is no key {Quote.Value(keyPath)}; name it with --key");
         using FileDescriptor? file = OpenForReading(log);
         headPath ??= AuditPlaces.HeadOf(file is null ? Path.GetFullPath(log) : HostTree.PathOf(file)!);
         using FileDescriptor? headFile = OpenForReading(headPath);
         if (headFile is null)
             return file is null
                 ? throw new UsageException($"audit verify: {Quote.Value(log)} is not there, and has no head")
-                : Say(Unknown, $"{Quote.Value(log)}: cannot be checked: its head {Quote.Value(headPath)} is not there; name it with --head");
+                : Say(Unknown, $"{Quote.Value(log)}: cannot be checked: its head {Quote.Value(headPath)} is not there; "
+                    + "name it with --head");
         // Read together, while nobody writes.
         while (flock(headFile.Value, LOCK_SH) != 0)
             if (errno != EINTR)
@@ -54,18 +59,21 @@ static class AuditTool
             return Say(0, $"{Quote.Value(log)}: good, and empty");
         LogHead? head = LogHead.Read(text.AsSpan(0, length), key, out string problem, out bool isForeign);
         if (head is null)
-            return Say(isForeign ? Unknown : Faulty, $"{Quote.Value(log)}:0: its head {Quote.Value(headPath)} {problem}");
+            return Say(
+                isForeign ? Unknown : Faulty, $"{Quote.Value(log)}:0: its head {Quote.Value(headPath)} {problem}");
         LogReport report = file is null
             ? new LogReport(0, 1, $"the log is gone; its head knows of {head.Committed.Lines} lines", null)
             : LogVerifier.Verify(file, log, status.st_size, head, key);
         if (report.Fault is not null)
             return Say(Faulty, $"{Quote.Value(log)}:{report.FaultLine}: {report.Fault}");
-        return Say(0, $"{Quote.Value(log)}: good, {report.Lines} lines{(report.Note is null ? "" : "\n" + report.Note)}");
+        return Say(
+            0, $"{Quote.Value(log)}: good, {report.Lines} lines{(report.Note is null ? "" : "\n" + report.Note)}");
     }
 
     static int Show(string log, Filter filter, bool json)
     {
-        using FileDescriptor file = OpenForReading(log) ?? throw new UsageException($"audit show: {Quote.Value(log)} is not there");
+        using FileDescriptor file = OpenForReading(log)
+            ?? throw new UsageException($"audit show: {Quote.Value(log)} is not there");
         var lines = new LogLines(file, log, 0, long.MaxValue);
         var text = new StringBuilder();
         long number = 0, bad = 0;
@@ -76,7 +84,8 @@ static class AuditTool
             if (LogEntry.Read(line) is not LogEntry entry)
             {
                 if (bad++ == 0)
-                    StandardStreams.WriteError($"audit show: {Quote.Value(log)}:{number}: not a log's line; see sandbox audit verify");
+                    StandardStreams.WriteError(
+                        $"audit show: {Quote.Value(log)}:{number}: not a log's line; see sandbox audit verify");
                 continue;
             }
 
@@ -90,7 +99,8 @@ static class AuditTool
         }
 
         if (kind != LogLineKind.End)
-            StandardStreams.WriteError($"audit show: {Quote.Value(log)}:{number + 1}: no whole line; what follows is not shown");
+            StandardStreams.WriteError(
+                $"audit show: {Quote.Value(log)}:{number + 1}: no whole line; what follows is not shown");
         if (!StandardStreams.WriteOutput(text.ToString()))
             return ExitStatus.SandboxFailed;
         return bad > 0 || kind != LogLineKind.End ? Faulty : 0;
@@ -129,9 +139,11 @@ static class AuditTool
                 return null;
             if (DurationText.TryParse(text, out long milliseconds, out _))
                 return DateTimeOffset.UtcNow - TimeSpan.FromMilliseconds(milliseconds);
-            return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset time)
+            return DateTimeOffset.TryParse(
+                text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset time)
                 ? time
-                : throw new UsageException($"--since: {Quote.Value(text)} is neither a time, as 2026-01-31T12:00:00Z, nor a span, as 10m");
+                : throw new UsageException(
+                    $"--since: {Quote.Value(text)} is neither a time, as 2026-01-31T12:00:00Z, nor a span, as 10m");
         }
     }
 }

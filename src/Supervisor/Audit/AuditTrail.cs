@@ -10,7 +10,9 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Audit;
 
-/// <summary>Everything that is recorded of one sandbox: its start and end, what its VMM decides, what the supervisor does.</summary>
+/// <summary>
+/// Everything that is recorded of one sandbox: its start and end, what its VMM decides, what the supervisor does.
+/// </summary>
 sealed unsafe class AuditTrail : IDecisionSink, IDisposable
 {
     readonly AuditSection _section;
@@ -56,7 +58,8 @@ sealed unsafe class AuditTrail : IDecisionSink, IDisposable
     }
 
     /// <param name="log">Taken over.</param>
-    public static AuditTrail Open(AuditSection section, AuditedRun run, IAuditLog log, ObservationCollector? learned = null) =>
+    public static AuditTrail Open(
+        AuditSection section, AuditedRun run, IAuditLog log, ObservationCollector? learned = null) =>
         new(section, run, log, learned);
 
     /// <summary>The VMM's end of the socket; null when no decisions are recorded.</summary>

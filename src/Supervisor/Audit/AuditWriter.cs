@@ -9,8 +9,11 @@ namespace Sandbox.Supervisor.Audit;
 /// Writes events to a log on a thread of its own, many at a time, and does what the policy says when they come faster
 /// than they can be written, or cannot be written.
 /// </summary>
-/// <param name="stop">Ends the guest because of a log that cannot be written; from any thread, perhaps more than once.</param>
-sealed class AuditWriter(IAuditLog log, WhenFull whenFull, Func<long, AuditEvent> droppedEvent, Action stop) : IDisposable
+/// <param name="stop">
+/// Ends the guest because of a log that cannot be written; from any thread, perhaps more than once.
+/// </param>
+sealed class AuditWriter(IAuditLog log, WhenFull whenFull, Func<long, AuditEvent> droppedEvent, Action stop)
+    : IDisposable
 {
     /// <summary>Events that wait at most.</summary>
     public const int Capacity = 8192;

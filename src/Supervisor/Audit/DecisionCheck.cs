@@ -85,16 +85,22 @@ sealed class DecisionCheck
 
     bool IsGoodMove(in DecisionMessage message)
     {
-        if (_paths is null || !IsDecision(message, 0) || message.Result == DecisionMessage.Killed || message.Access != 0)
+        if (_paths is null
+            || !IsDecision(message, 0)
+            || message.Result == DecisionMessage.Killed
+            || message.Access != 0)
             return false;
         ReadOnlySpan<byte> request = Request(message);
         int end = request.IndexOf((byte)0);
-        return end >= 0 && IsPath(request[..end], message.Truncated != 0) && IsPath(request[(end + 1)..], message.Truncated != 0);
+        return end >= 0
+            && IsPath(request[..end], message.Truncated != 0)
+            && IsPath(request[(end + 1)..], message.Truncated != 0);
     }
 
     bool IsGoodCall(in DecisionMessage message) =>
         _calls is not null && IsDecision(message, _callRuleList.Count) && message.Access == 0 && message.Truncated == 0
-        && message.Length == 7 * sizeof(ulong) && BinaryPrimitives.ReadUInt64LittleEndian(Request(message)) <= uint.MaxValue;
+        && message.Length == 7 * sizeof(ulong)
+        && BinaryPrimitives.ReadUInt64LittleEndian(Request(message)) <= uint.MaxValue;
 
     // The end of a path that is too long need not begin with a slash.
     static bool IsPath(ReadOnlySpan<byte> path, bool isCut) =>

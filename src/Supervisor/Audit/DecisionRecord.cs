@@ -19,6 +19,9 @@ interface IDecisionSink
     bool HasRoom { get; }
 
     /// <summary>Records a decision, without waiting.</summary>
-    /// <returns>False when the decision must not take effect: it could not be recorded, and the policy says to wait or to stop then.</returns>
+    /// <returns>
+    /// False when the decision must not take effect: it could not be recorded, and the policy says to wait or to stop
+    /// then.
+    /// </returns>
     bool Record(DecisionRecord decision);
 }

@@ -59,6 +59,7 @@ sealed class DecisionSocket : IDisposable
         }
 
         if (++_taken > MaximumPerSecond)
-            Thread.Sleep((int)((HostClock.NanosecondsPerSecond - now % HostClock.NanosecondsPerSecond) / 1_000_000) + 1);
+            Thread.Sleep(
+                (int)((HostClock.NanosecondsPerSecond - now % HostClock.NanosecondsPerSecond) / 1_000_000) + 1);
     }
 }

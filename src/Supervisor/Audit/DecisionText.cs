@@ -11,7 +11,8 @@ static class DecisionText
 {
     /// <summary>By number: "syscall" and the name.</summary>
     static readonly string[] s_calls =
-        [.. Enumerable.Range(0, SystemCallTables.Limit).Select(number => new Request.SystemCall(number, []).ToString())];
+        [.. Enumerable.Range(0, SystemCallTables.Limit)
+            .Select(number => new Request.SystemCall(number, []).ToString())];
 
     /// <param name="message">Checked.</param>
     public static DecisionRecord Of(in DecisionMessage message, IRule? rule)
@@ -30,7 +31,8 @@ static class DecisionText
             DecisionMessage.Killed => "denied, the guest is ended",
             int error => $"denied {Errno.Name(error)}",
         };
-        return new DecisionRecord(text, message.Result == 0, result, rule, message.Process, message.Nanoseconds, message.Truncated != 0);
+        return new DecisionRecord(
+            text, message.Result == 0, result, rule, message.Process, message.Nanoseconds, message.Truncated != 0);
     }
 
     static string Move(ReadOnlySpan<byte> request)

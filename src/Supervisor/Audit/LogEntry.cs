@@ -33,30 +33,36 @@ sealed record LogEntry(DateTimeOffset At, string Kind, string Sandbox, bool? All
     static LogEntry? Read(JsonElement line)
     {
         if (line.ValueKind != JsonValueKind.Object || Get(line, "@t") is not string time
-            || !DateTimeOffset.TryParse(time, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset at))
+            || !DateTimeOffset.TryParse(
+                time, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset at))
             return null;
         string kind = Get(line, "Kind") ?? "";
         bool? allowed = kind == "decision" && line.TryGetProperty(nameof(Allowed), out JsonElement value)
             ? value.ValueKind == JsonValueKind.True
             : null;
-        return new LogEntry(at, Quote.Printable(kind), Quote.Printable(Get(line, "Sandbox") ?? ""), allowed, Quote.Printable(Describe(kind, line)));
+        return new LogEntry(at, Quote.Printable(kind), Quote.Printable(Get(line, "Sandbox") ?? ""), allowed,
+            Quote.Printable(Describe(kind, line)));
     }
 
     static string Describe(string kind, JsonElement line) => kind switch
     {
         "decision" => $"{Get(line, "Result"),-14}  {Get(line, "Request")}{Rule(line)}",
-        "start" => $"{"start",-14}  {Get(line, "Program")} under {Get(line, "Policy")}{(line.TryGetProperty("Learning", out _) ? ", learning" : "")}",
+        "start" => $"{"start",-14}  {Get(line, "Program")} under "
+            + $"{Get(line, "Policy")}{(line.TryGetProperty("Learning", out _) ? ", learning" : "")}",
         "end" => $"{"end",-14}  {Get(line, "Cause")} (status {Get(line, "Status")}, {Get(line, "Decisions")} decisions"
             + $"{(Get(line, "Complete") == "true" ? "" : ", incomplete")})",
         "walls" => $"{"walls",-14}  {Get(line, "Holding")} of {Get(line, "Checked")} hold{Faults(line)}",
         "dropped" => $"{"dropped",-14}  {Get(line, "Count")} records",
         "misbehaved" => $"{"misbehaved",-14}  the VMM {Get(line, "Fault")}",
-        "repaired" => $"{"repaired",-14}  {Get(line, "Recovered")} lines kept, {Get(line, "Missing")} missing, {Get(line, "TornBytes")} bytes cut off",
+        "repaired" => $"{"repaired",-14}  {Get(line, "Recovered")} lines kept, {Get(line, "Missing")} missing, "
+            + $"{Get(line, "TornBytes")} bytes cut off",
         _ => kind,
     };
 
-    static string Faults(JsonElement line) => line.TryGetProperty("Walls", out JsonElement walls) && walls.ValueKind == JsonValueKind.Array
-        ? string.Concat(walls.EnumerateArray().Where(wall => wall.ValueKind == JsonValueKind.Object && Get(wall, "Verdict") != "holds")
+    static string Faults(JsonElement line) =>
+        line.TryGetProperty("Walls", out JsonElement walls) && walls.ValueKind == JsonValueKind.Array
+        ? string.Concat(walls.EnumerateArray()
+            .Where(wall => wall.ValueKind == JsonValueKind.Object && Get(wall, "Verdict") != "holds")
             .Select(wall => $"; {Get(wall, "Wall")} {Get(wall, "Verdict")}"))
         : "";
 

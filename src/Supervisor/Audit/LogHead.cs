@@ -24,7 +24,8 @@ sealed record LogHead(string KeyId, string Log, LogExtent Committed, LogExtent? 
 
     public byte[] Write(AuditKey key)
     {
-        string text = $"{Title}\nkey {KeyId}\nlog {Log}\n{Line("committed", Committed)}{(Pending is null ? "" : Line("pending", Pending))}";
+        string text = $"{Title}\nkey {KeyId}\nlog "
+            + $"{Log}\n{Line("committed", Committed)}{(Pending is null ? "" : Line("pending", Pending))}";
         byte[] file = new byte[Size];
         file.AsSpan().Fill((byte)' ');
         Encoding.ASCII.GetBytes($"{text}mac {Mac(key, text)}\n", file);
@@ -48,7 +49,8 @@ sealed record LogHead(string KeyId, string Log, LogExtent Committed, LogExtent? 
         int seal = text.LastIndexOf("\nmac ", StringComparison.Ordinal) + 1;
         string[] lines = text[..Math.Max(seal, 0)].Split('\n');
         if (lines is not [Title, { Length: > 4 } keyLine, { Length: > 4 } logLine, var committedLine, ..]
-            || !keyLine.StartsWith("key ", StringComparison.Ordinal) || !logLine.StartsWith("log ", StringComparison.Ordinal))
+            || !keyLine.StartsWith("key ", StringComparison.Ordinal)
+            || !logLine.StartsWith("log ", StringComparison.Ordinal))
             return null;
         problem = $"is made with another key ({keyLine[4..]}) than this one ({key.Id})";
         isForeign = keyLine[4..] != key.Id;

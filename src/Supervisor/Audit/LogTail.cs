@@ -13,7 +13,8 @@ namespace Sandbox.Supervisor.Audit;
 sealed record LogTail(LogExtent Extent, long Recovered, long Missing, long Torn)
 {
     /// <summary>What is wrong with a line that is no interrupted write.</summary>
-    public static string Fault(long line) => $"line {line}, behind the last line that the head knows of, is not this program's";
+    public static string Fault(long line) =>
+        $"line {line}, behind the last line that the head knows of, is not this program's";
 
     /// <summary>Whether anything was interrupted.</summary>
     public bool WasInterrupted => Recovered + Missing + Torn > 0;
@@ -21,7 +22,8 @@ sealed record LogTail(LogExtent Extent, long Recovered, long Missing, long Torn)
     /// <param name="size">Of the log, in bytes, not below the committed ones.</param>
     /// <param name="faultLine">Which line shows that this is no interrupted write, when null is returned.</param>
     /// <exception cref="HostException">The log cannot be read.</exception>
-    public static LogTail? Examine(FileDescriptor file, string path, long size, LogHead head, AuditKey key, out long faultLine)
+    public static LogTail? Examine(
+        FileDescriptor file, string path, long size, LogHead head, AuditKey key, out long faultLine)
     {
         faultLine = 0;
         LogExtent committed = head.Committed;

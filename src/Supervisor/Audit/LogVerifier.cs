@@ -36,7 +36,8 @@ static class LogVerifier
             return new LogReport(count, count + 1,
                 $"the log ends after line {count}, but its head knows of {committed.Lines}: it was truncated", null);
         if (count != committed.Lines || Convert.ToHexStringLower(chain.Value) != committed.Chain)
-            return new LogReport(count, count, $"the log has {count} lines that its head does not know in this way", null);
+            return new LogReport(
+                count, count, $"the log has {count} lines that its head does not know in this way", null);
         if (LogTail.Examine(file, path, size, head, key, out long faultLine) is not LogTail tail)
             return new LogReport(faultLine - 1, faultLine, LogTail.Fault(faultLine), null);
         return new LogReport(tail.Extent.Lines, 0, null, tail.WasInterrupted ? NoteOf(tail) : null);
@@ -55,21 +56,31 @@ static class LogVerifier
         return PlaceOf(line) switch
         {
             null => $"line {number} was changed: it does not say its place",
-            long place when place > number => $"line {number} is missing here, or was moved: what stands here is line {place}",
-            long place when place < number => $"line {number} is missing here: line {place} stands here again, copied or moved",
+            long place when place > number =>
+                $"line {number} is missing here, or was moved: what stands here is line {place}",
+            long place when place < number =>
+                $"line {number} is missing here: line {place} stands here again, copied or moved",
             _ => $"line {number} was changed, or was not written with this key",
         };
     }
 
-    /// <summary>What the line itself says about its place in the log. Good enough to describe a fault, and no proof.</summary>
+    /// <summary>
+    /// What the line itself says about its place in the log. Good enough to describe a fault, and no proof.
+    /// </summary>
     static long? PlaceOf(ReadOnlySpan<byte> line)
     {
         try
         {
             var reader = new Utf8JsonReader(line);
             while (reader.Read())
-                if (reader.CurrentDepth == 1 && reader.TokenType == JsonTokenType.PropertyName && reader.ValueTextEquals("Line"u8))
-                    return reader.Read() && reader.TokenType == JsonTokenType.Number && reader.TryGetInt64(out long place) ? place : null;
+                if (reader.CurrentDepth == 1
+                    && reader.TokenType == JsonTokenType.PropertyName
+                    && reader.ValueTextEquals("Line"u8))
+                    return reader.Read()
+                        && reader.TokenType == JsonTokenType.Number
+                        && reader.TryGetInt64(out long place)
+                        ? place
+                        : null;
             return null;
         }
         catch (JsonException)

@@ -9,7 +9,8 @@ namespace Sandbox.Supervisor.Audit;
 /// <param name="rules">What the indexes of verdicts stand for.</param>
 /// <param name="learned">In a learning run; else null.</param>
 sealed class NetworkRecorder(
-    NetworkGrant grant, IReadOnlyList<NetworkRule> rules, IDecisionSink sink, ObservationCollector? learned) : INetworkDecisions
+    NetworkGrant grant, IReadOnlyList<NetworkRule> rules, IDecisionSink sink, ObservationCollector? learned)
+        : INetworkDecisions
 {
     public bool HasRoom => sink.HasRoom;
 
@@ -22,7 +23,9 @@ sealed class NetworkRecorder(
             RequestOf(question, null).ToString(), verdict.Allowed, result, rule, Process: 0, nanoseconds));
     }
 
-    /// <param name="rule">Where it names the host that an address belongs to, so does the request; null for addresses only.</param>
+    /// <param name="rule">
+    /// Where it names the host that an address belongs to, so does the request; null for addresses only.
+    /// </param>
     Request RequestOf(in NetworkQuestion question, NetworkRule? rule)
     {
         if (question.Action == NetworkAction.Resolve)
@@ -31,7 +34,9 @@ sealed class NetworkRecorder(
             return new Request.Listen(question.Protocol, question.Address!, question.Port);
         string host = $"{question.Address}";
         foreach (NetworkTarget target in rule?.Targets ?? [])
-            if (target.Name is string name && grant.Pins.TryGetValue(name, out var addresses) && addresses.Contains(question.Address!))
+            if (target.Name is string name
+                && grant.Pins.TryGetValue(name, out var addresses)
+                && addresses.Contains(question.Address!))
                 host = name;
         return new Request.Connect(question.Protocol, host, question.Address, question.Port);
     }

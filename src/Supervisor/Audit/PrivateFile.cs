@@ -20,7 +20,8 @@ static unsafe class PrivateFile
     /// <exception cref="HostException">The host refused.</exception>
     public static FileDescriptor? Open(string path, int flags)
     {
-        int error = FileDescriptor.TryOpen(path, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, Mode, out FileDescriptor? file);
+        int error =
+            FileDescriptor.TryOpen(path, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, Mode, out FileDescriptor? file);
         if (error == -ENOENT)
             return null;
         if (error != 0)

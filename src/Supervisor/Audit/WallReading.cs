@@ -31,7 +31,8 @@ static class WallReading
         ProcessFiles? vmm = null, supervisor = null;
         try
         {
-            if (ProcessFiles.TryOpen(record.Vmm, out vmm) != 0 || ProcessFiles.TryOpen(record.Supervisor, out supervisor) != 0)
+            if (ProcessFiles.TryOpen(record.Vmm, out vmm) != 0
+                || ProcessFiles.TryOpen(record.Supervisor, out supervisor) != 0)
                 problem = "it has ended";
             else if (!sandbox.Owner.IsOwn)
             {
@@ -60,7 +61,8 @@ static class WallReading
     /// What another user has written down of his jail, with all in its place that root knows himself. What remains his
     /// word: what was granted, and which limits its control group was given.
     /// </summary>
-    static JailExpectation AsRootKnows(JailExpectation expected, SandboxRecord record, uint user, ProcessFiles supervisor)
+    static JailExpectation AsRootKnows(
+        JailExpectation expected, SandboxRecord record, uint user, ProcessFiles supervisor)
     {
         if (ProcessFiles.TryOpen(Environment.ProcessId, out ProcessFiles? self) != 0)
             throw new UsageException("audit sandbox: /proc is needed, and is not mounted");

@@ -6,7 +6,9 @@ namespace Sandbox.Supervisor.CommandLine;
 static class ByteSize
 {
     public static ulong Parse(string flag, string text) =>
-        SizeText.TryParse(text, out ulong bytes, out string problem) ? bytes : throw new UsageException($"{flag}: {problem}");
+        SizeText.TryParse(text, out ulong bytes, out string problem)
+            ? bytes
+            : throw new UsageException($"{flag}: {problem}");
 
     public static string Format(ulong bytes) => SizeText.Format(bytes);
 }

@@ -20,7 +20,8 @@ sealed class CommandModel
         {
             Run.Command, Help, VersionFlag,
         };
-        foreach (Command command in (Command[])[.. LifeCycle.Commands, Policy.Command, Audit.Command, Kernels.Command, Doctor, Version, Completion])
+        foreach (Command command in (Command[])[.. LifeCycle.Commands, Policy.Command, Audit.Command, Kernels.Command,
+            Doctor, Version, Completion])
             Root.Add(command);
     }
 
@@ -35,7 +36,8 @@ sealed class CommandModel
     public Command Completion { get; }
     public Argument<string> Shell { get; }
     public HelpOption Help { get; } = new("--help", "-h") { Description = "Show help for a command", Recursive = true };
-    public Option<bool> VersionFlag { get; } = new("--version") { Description = "Print the version", Arity = ArgumentArity.Zero };
+    public Option<bool> VersionFlag { get; } = new("--version")
+        { Description = "Print the version", Arity = ArgumentArity.Zero };
 
     /// <summary>
     /// No response files (an argument that begins with @ is a file name here) and no bundling of short flags.
@@ -57,7 +59,8 @@ sealed class CommandModel
     {
         "--append" when option.HelpName == "TEXT" => FlagValue.Text,
         "--json" when option.Arity.MaximumNumberOfValues == 0 => FlagValue.None,
-        "--mount" or "--json" or "--policy" or "--junit" or "--key" or "--out" or "--signature" or "--trust" or "--head" or "--append" or "--kernel" or "--initrd" or "--root" =>
+        "--mount" or "--json" or "--policy" or "--junit" or "--key" or "--out" or "--signature" or "--trust" or "--head"
+            or "--append" or "--kernel" or "--initrd" or "--root" =>
             FlagValue.File,
         "--trace" => FlagValue.OptionalFile,
         "--handoff" or "--format" => FlagValue.Choice,
@@ -83,7 +86,8 @@ sealed class CommandModel
         option.Name == "--handoff" ? ["on", "off"] : PolicyCommand.ReportFormats;
 
     /// <summary>Commands that do something, with the words that name them.</summary>
-    public IEnumerable<(string Path, Command Command)> Leaves => Root.Subcommands.SelectMany(command => command.Subcommands.Count == 0
+    public IEnumerable<(string Path, Command Command)> Leaves =>
+        Root.Subcommands.SelectMany(command => command.Subcommands.Count == 0
         ? [(command.Name, command)]
         : command.Subcommands.Select(verb => ($"{command.Name} {verb.Name}", verb)));
 

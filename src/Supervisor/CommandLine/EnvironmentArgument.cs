@@ -16,7 +16,8 @@ static class EnvironmentArgument
         string value = equals >= 0
             ? text[(equals + 1)..]
             : callers(name) ?? throw new UsageException(
-                $"{Flag}: {Quote.Value(name)} is not set here, so it cannot be passed on; set it or write {name}=VALUE");
+                $"{Flag}: {Quote.Value(name)} is not set here, so it cannot be passed on; set it or write "
+                    + $"{name}=VALUE");
         return KeyValuePair.Create(name, value);
     }
 }

@@ -36,9 +36,11 @@ static class HelpText
         if (command == model.Policy.Learn)
             return "sandbox policy learn [FLAGS] -- PROGRAM [ARGUMENTS]";
         if (model.GroupOf(command) is Command group)
-            return string.Join(' ', new[] { "sandbox", group.Name, command.Name, "[FLAGS]" }.Concat(command.Arguments.Select(argument => argument.Name)));
+            return string.Join(' ', new[] { "sandbox", group.Name, command.Name, "[FLAGS]" }.Concat(
+                command.Arguments.Select(argument => argument.Name)));
         if (model.LifeCycle.Commands.Contains(command))
-            return string.Join(' ', new[] { "sandbox", command.Name }.Concat(command.Options.Count > 0 ? ["[FLAGS]"] : [])
+            return string.Join(
+                ' ', new[] { "sandbox", command.Name }.Concat(command.Options.Count > 0 ? ["[FLAGS]"] : [])
                 .Concat(command.Arguments.Select(argument => argument.Name)));
         return command == model.Completion ? "sandbox completion SHELL" : $"sandbox {command.Name}";
     }

@@ -8,7 +8,8 @@ sealed class LifeCycleCommands
     public LifeCycleCommands()
     {
         Ps = new Command("ps", "List the sandboxes that run") { All, Json, User };
-        Inspect = new Command("inspect", "Say what is known of a sandbox: policy, walls, limits, usage") { Sandbox, Json, Metrics, User };
+        Inspect = new Command("inspect", "Say what is known of a sandbox: policy, walls, limits, usage")
+            { Sandbox, Json, Metrics, User };
         Logs = new Command("logs", "Print what a detached sandbox wrote") { Sandbox, Follow, Raw };
         Stop = new Command("stop", "Ask a sandbox to end, and end it if it does not") { Sandboxes, Time };
         Kill = new Command("kill", "End a sandbox at once, or send its program a signal") { Sandboxes, Signal };
@@ -45,15 +46,22 @@ sealed class LifeCycleCommands
     /// <summary>Of the balloon, in all.</summary>
     public Argument<string> Size { get; } = new("SIZE") { Arity = ArgumentArity.ExactlyOne };
 
-    public Option<bool> All { get; } = new("--all", "-a") { Description = "those too that have ended", Arity = ArgumentArity.Zero };
+    public Option<bool> All { get; } = new("--all", "-a")
+        { Description = "those too that have ended", Arity = ArgumentArity.Zero };
     public Option<bool> Images { get; } =
-        new("--images") { Description = "the images, too, that directories were packed into (run --root)", Arity = ArgumentArity.Zero };
+        new("--images") { Description = "the images, too, that directories were packed into (run --root)",
+            Arity = ArgumentArity.Zero };
     public Option<bool> Json { get; } = new("--json") { Description = "print JSON", Arity = ArgumentArity.Zero };
-    public Option<bool> Metrics { get; } = new("--metrics") { Description = "print what is counted, as OpenMetrics text", Arity = ArgumentArity.Zero };
+    public Option<bool> Metrics { get; } = new("--metrics")
+        { Description = "print what is counted, as OpenMetrics text", Arity = ArgumentArity.Zero };
     public Option<string> User { get; } =
         new("--user", "-u") { HelpName = "USER", Description = "root: the sandboxes of this user, by name or number" };
-    public Option<bool> Follow { get; } = new("--follow", "-f") { Description = "go on until the sandbox ends", Arity = ArgumentArity.Zero };
-    public Option<bool> Raw { get; } = new("--raw") { Description = "control characters to a terminal, too, as they are", Arity = ArgumentArity.Zero };
-    public Option<string> Time { get; } = new("--time", "-t") { HelpName = "TIME", Description = "how long to wait before it is ended (default 10s)" };
-    public Option<string> Signal { get; } = new("--signal", "-s") { HelpName = "SIGNAL", Description = "a name or a number (default KILL, which ends it for certain)" };
+    public Option<bool> Follow { get; } = new("--follow", "-f")
+        { Description = "go on until the sandbox ends", Arity = ArgumentArity.Zero };
+    public Option<bool> Raw { get; } = new("--raw")
+        { Description = "control characters to a terminal, too, as they are", Arity = ArgumentArity.Zero };
+    public Option<string> Time { get; } = new("--time", "-t")
+        { HelpName = "TIME", Description = "how long to wait before it is ended (default 10s)" };
+    public Option<string> Signal { get; } = new("--signal", "-s")
+        { HelpName = "SIGNAL", Description = "a name or a number (default KILL, which ends it for certain)" };
 }

@@ -26,8 +26,8 @@ sealed record MachineOptions
     public string? Initrd { get; init; }
 
     /// <summary>
-    /// An image with the file system in which the program runs, over an initrd that this program makes; null for a guest
-    /// that is on its own.
+    /// An image with the file system in which the program runs, over an initrd that this program makes; null for a
+    /// guest that is on its own.
     /// </summary>
     public string? Root { get; init; }
 

@@ -44,15 +44,18 @@ sealed record MountArgument(string Host, string? Guest, bool Writable)
         if (parts[0].Length == 0)
             throw new UsageException($"{Flag}: {Quote.Value(text)} names no host path; write {Form}");
         if (parts.Count == 2 && parts[1].Length == 0)
-            throw new UsageException($"{Flag}: {Quote.Value(text)} has an empty guest path; leave out its colon for the same path");
-        return new MountArgument(parts[0], parts.Count == 2 ? PathArgument.Normalize(Flag, parts[1]) : null, writable) { Quota = quota };
+            throw new UsageException(
+                $"{Flag}: {Quote.Value(text)} has an empty guest path; leave out its colon for the same path");
+        return new MountArgument(parts[0], parts.Count == 2 ? PathArgument.Normalize(Flag, parts[1]) : null, writable)
+            { Quota = quota };
     }
 
     static ulong ParseQuota(string text)
     {
         if (ByteSize.Parse(Flag, text) is ulong quota and >= MinimumQuota)
             return quota;
-        throw new UsageException($"{Flag}: a quota of {Quote.Value(text)} is too little; give at least {ByteSize.Format(MinimumQuota)}");
+        throw new UsageException(
+            $"{Flag}: a quota of {Quote.Value(text)} is too little; give at least {ByteSize.Format(MinimumQuota)}");
     }
 
     static List<string> Split(string text)

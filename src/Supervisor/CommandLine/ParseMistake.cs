@@ -28,7 +28,9 @@ static class ParseMistake
         if (model.Groups.Contains(command))
             return new UsageException($"{command.Name}: no command given; see {help}");
         if (model.GroupOf(command) is Command group)
-            return new UsageException($"{group.Name} {command.Name}: name {string.Join(" and ", command.Arguments.Select(argument => argument.Name))}; see sandbox {group.Name} --help");
+            return new UsageException($"{group.Name} {command.Name}: name "
+                + $"{string.Join(" and ", command.Arguments.Select(argument => argument.Name))}; see sandbox "
+                + $"{group.Name} --help");
         if (model.LifeCycle.Commands.Contains(command) && command.Arguments.Count > 0)
         {
             string size = command == model.LifeCycle.Balloon ? ", and SIZE, as in 256M" : "";
@@ -48,16 +50,22 @@ static class ParseMistake
         IEnumerable<string> known = flag
             ? model.FlagsOf(command).SelectMany(option => option.Aliases.Append(option.Name))
             : command.Subcommands.Select(child => child.Name);
-        string name = flag && token.IndexOf('=', StringComparison.Ordinal) is > 0 and int equals ? token[..equals] : token;
-        string advice = Closest.Name(name, known) is string closest ? $"did you mean {closest}? See {help}" : $"see {help}";
+        string name = flag && token.IndexOf('=', StringComparison.Ordinal) is > 0 and int equals
+            ? token[..equals]
+            : token;
+        string advice = Closest.Name(name, known) is string closest
+            ? $"did you mean {closest}? See {help}"
+            : $"see {help}";
         if (flag)
             return $"unknown flag {Quote.Value(name)}; {advice}";
         if (command.Subcommands.Count > 0)
             return $"unknown command {Quote.Value(token)}; {advice}";
         if (command == model.Run.Command)
             return $"run: {Quote.Value(token)} is not a flag; put -- before the program, as in: sandbox run -- ls -l";
-        return $"{(model.GroupOf(command) is Command group ? $"{group.Name} " : "")}{command.Name}: unexpected argument {Quote.Value(token)}; {advice}";
+        return $"{(model.GroupOf(command) is Command group ? $"{group.Name} " : "")}{command.Name}: unexpected "
+            + $"argument {Quote.Value(token)}; {advice}";
     }
 
-    static string OneLine(string message) => string.Join(' ', message.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries)).TrimEnd('.');
+    static string OneLine(string message) =>
+        string.Join(' ', message.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries)).TrimEnd('.');
 }

@@ -18,33 +18,45 @@ sealed class RunCommand
     readonly Option<string> _timeout = Value("--timeout", "TIME", "wall-clock limit, or none (default 1h)");
     readonly Option<string> _cpuTime = Value("--cpu-time", "TIME", "CPU time limit over all threads (default none)");
     readonly Option<string> _processes = Value("--processes", "N", "processes and threads alive at once (default 256)");
-    readonly Option<string> _output = Value("--output-limit", "SIZE", "bytes to stdout and stderr together (default none)");
-    readonly Option<string> _tmp = Value("--tmp-size", "SIZE", "bytes in /tmp, /dev/shm and home (default half of memory)");
-    readonly Option<string[]> _environment = Repeated("--env", "NAME[=VALUE]", "set a variable, or pass the caller's on");
+    readonly Option<string> _output =
+        Value("--output-limit", "SIZE", "bytes to stdout and stderr together (default none)");
+    readonly Option<string> _tmp =
+        Value("--tmp-size", "SIZE", "bytes in /tmp, /dev/shm and home (default half of memory)");
+    readonly Option<string[]> _environment =
+        Repeated("--env", "NAME[=VALUE]", "set a variable, or pass the caller's on");
     readonly Option<string> _workdir = Value("--workdir", "DIR", "guest directory to start in (default: see below)");
     readonly Option<string> _hostname = Value("--hostname", "NAME", "host name in the guest (default sandbox)");
     readonly Option<string> _user = Value("--user", "USER", "guest user as NAME, UID or UID:GID (default sandbox)");
-    readonly Option<string[]> _mounts = Repeated("--mount", MountArgument.Form, "show a host file or folder (default read-only)");
+    readonly Option<string[]> _mounts =
+        Repeated("--mount", MountArgument.Form, "show a host file or folder (default read-only)");
     readonly Option<string> _json = Value("--json", "FILE", "write what happened as JSON");
     readonly Option<string> _trace = Value("--trace", "FILE", "print system calls (default to stderr)");
     readonly Option<string> _kernel = Value("--kernel", "FILE", "boot this Linux kernel, or the one kept by this name");
     readonly Option<string> _initrd = Value("--initrd", "FILE", "initial RAM disk of --kernel");
-    readonly Option<string> _root = Value("--root", "IMAGE[:rw]", "with --kernel: the image or directory in which PROGRAM runs");
-    readonly Option<string> _modules = Value("--modules", "DIR", "the kernel's modules (default: where its package has them)");
+    readonly Option<string> _root =
+        Value("--root", "IMAGE[:rw]", "with --kernel: the image or directory in which PROGRAM runs");
+    readonly Option<string> _modules =
+        Value("--modules", "DIR", "the kernel's modules (default: where its package has them)");
     readonly Option<string> _append = Value("--append", "TEXT", "more of the kernel's command line");
-    readonly Option<string[]> _taps = Repeated(TapArgument.Flag, TapArgument.Form, "with --kernel: a network interface on a TAP");
-    readonly Option<bool> _tty = new("--tty", "-t") { Description = "give the guest a terminal", Arity = ArgumentArity.Zero };
-    readonly Option<string> _handoff = Value("--handoff", "on|off", "answer system calls over shared memory where exits are expensive");
+    readonly Option<string[]> _taps =
+        Repeated(TapArgument.Flag, TapArgument.Form, "with --kernel: a network interface on a TAP");
+    readonly Option<bool> _tty = new("--tty", "-t")
+        { Description = "give the guest a terminal", Arity = ArgumentArity.Zero };
+    readonly Option<string> _handoff =
+        Value("--handoff", "on|off", "answer system calls over shared memory where exits are expensive");
 
     readonly Option<string> _name = Value(SandboxName.Flag, "NAME", "what other commands may call it, beside its ID");
-    readonly Option<bool> _remove = new("--rm") { Description = "with --detach: keep no record and no output after the end", Arity = ArgumentArity.Zero };
+    readonly Option<bool> _remove = new("--rm")
+        { Description = "with --detach: keep no record and no output after the end", Arity = ArgumentArity.Zero };
 
     public RunCommand()
     {
         Command = new Command("run", "Run a program in a virtual machine of its own")
         {
-            _policy, ShowPolicy, _memory, _cpus, _timeout, _cpuTime, _processes, _output, _tmp, _environment, _workdir, _hostname, _user,
-            _mounts, _json, _trace, _tty, _handoff, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append, _taps,
+            _policy, ShowPolicy, _memory, _cpus, _timeout, _cpuTime, _processes, _output, _tmp, _environment, _workdir,
+            _hostname, _user,
+            _mounts, _json, _trace, _tty, _handoff, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append,
+            _taps,
         };
     }
 
@@ -56,12 +68,15 @@ sealed class RunCommand
 
     /// <summary>Leaves the guest running.</summary>
     public Option<bool> Detach { get; } =
-        new(DetachFlag, DetachLetter) { Description = "print the sandbox's ID and return once the guest has started", Arity = ArgumentArity.Zero };
+        new(DetachFlag, DetachLetter) { Description = "print the sandbox's ID and return once the guest has started",
+            Arity = ArgumentArity.Zero };
 
     public const string DetachFlag = "--detach";
     public const string DetachLetter = "-d";
 
-    /// <summary>Flags that say nothing about what the guest may do, and make no sense where runs are only watched.</summary>
+    /// <summary>
+    /// Flags that say nothing about what the guest may do, and make no sense where runs are only watched.
+    /// </summary>
     public IEnumerable<Option> OwnFlags =>
         [ShowPolicy, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append, _taps];
 
@@ -87,17 +102,21 @@ sealed class RunCommand
         if (machine is null or { Root: not null } && program is null or [])
             throw new UsageException("run: no program given; write it after --, as in: sandbox run -- ls -l");
         if (program is ["", ..])
-            throw new UsageException("run: the program's name is empty; write it after --, as in: sandbox run -- ls -l");
+            throw new UsageException(
+                "run: the program's name is empty; write it after --, as in: sandbox run -- ls -l");
 
         ulong? memory = Size(flags, _memory);
         if (memory < RunOptions.MinimumMemory)
-            throw new UsageException($"--memory: {ByteSize.Format(memory.Value)} is too little; give at least {ByteSize.Format(RunOptions.MinimumMemory)}");
+            throw new UsageException($"--memory: {ByteSize.Format(memory.Value)} is too little; give at least "
+                + $"{ByteSize.Format(RunOptions.MinimumMemory)}");
         bool detach = flags.GetValue(Detach), terminal = flags.GetValue(_tty);
         if (detach && terminal)
-            throw new UsageException("--detach: a guest that is left alone has no terminal; leave out --detach or --tty");
+            throw new UsageException(
+                "--detach: a guest that is left alone has no terminal; leave out --detach or --tty");
         ulong? output = Size(flags, _output);
         if (output == 0)
-            throw new UsageException("--output-limit: zero bytes would end the guest at its first word; leave the flag out for no limit");
+            throw new UsageException(
+                "--output-limit: zero bytes would end the guest at its first word; leave the flag out for no limit");
 
         return new RunOptions
         {
@@ -112,8 +131,11 @@ sealed class RunCommand
             Processes = Count(flags, _processes, RunOptions.MaximumProcesses),
             OutputLimit = (long?)output,
             TmpSize = Size(flags, _tmp),
-            Environment = [.. (flags.GetValue(_environment) ?? []).Select(text => EnvironmentArgument.Parse(text, callersEnvironment))],
-            WorkingDirectory = flags.GetValue(_workdir) is string directory ? PathArgument.Normalize("--workdir", directory) : null,
+            Environment = [.. (flags.GetValue(_environment) ?? [])
+                .Select(text => EnvironmentArgument.Parse(text, callersEnvironment))],
+            WorkingDirectory = flags.GetValue(_workdir) is string directory
+                ? PathArgument.Normalize("--workdir", directory)
+                : null,
             Hostname = flags.GetValue(_hostname) is string hostname ? HostnameArgument.Parse(hostname) : null,
             User = flags.GetValue(_user) is string user ? UserArgument.Parse(user) : null,
             Mounts = Mounts(flags),
@@ -144,7 +166,8 @@ sealed class RunCommand
         {
             Refuse(flags, [_environment, _workdir, _hostname, _modules], "with --kernel this needs --root");
             if (program is { Length: > 0 })
-                throw new UsageException("run: with --kernel and no --root the initrd's own first process runs; leave out what follows --");
+                throw new UsageException(
+                    "run: with --kernel and no --root the initrd's own first process runs; leave out what follows --");
         }
         else
         {
@@ -152,7 +175,8 @@ sealed class RunCommand
         }
 
         if (Size(flags, _memory) < MachineOptions.MinimumMemory)
-            throw new UsageException($"--memory: too little for a kernel; give at least {ByteSize.Format(MachineOptions.MinimumMemory)}");
+            throw new UsageException(
+                $"--memory: too little for a kernel; give at least {ByteSize.Format(MachineOptions.MinimumMemory)}");
         return new MachineOptions
         {
             Kernel = KernelStore.PathOf(kernel),
@@ -171,7 +195,8 @@ sealed class RunCommand
         if (taps.Length > MachineOptions.MaximumTaps)
             throw new UsageException($"--tap: {taps.Length} are too many; {MachineOptions.MaximumTaps} is the most");
         if (!hasAgent && taps.Any(tap => tap.Gateway is not null))
-            throw new UsageException("--tap: with an initrd of its own the guest sets its gateway itself; leave out gateway=, or give --root");
+            throw new UsageException("--tap: with an initrd of its own the guest sets its gateway itself; leave out "
+                + "gateway=, or give --root");
         if (taps.DistinctBy(tap => tap.Name).Count() < taps.Length)
             throw new UsageException("--tap: a TAP device is given twice; each has one guest interface");
         if (taps.DistinctBy(tap => Convert.ToHexString(tap.Mac)).Count() < taps.Length)
@@ -203,7 +228,8 @@ sealed class RunCommand
         string commandLine = MachineOptions.BaseCommandLine + more + (append is null or "" ? "" : $" {append}");
         int length = MachineOptions.VirtioConsole.Length + 1 + commandLine.Length;
         if (length > MachineOptions.MaximumCommandLine)
-            throw new UsageException($"--append: the command line has {length} bytes; kernels take {MachineOptions.MaximumCommandLine}");
+            throw new UsageException(
+                $"--append: the command line has {length} bytes; kernels take {MachineOptions.MaximumCommandLine}");
         return commandLine;
     }
 
@@ -211,7 +237,8 @@ sealed class RunCommand
     {
         string[] texts = flags.GetValue(_mounts) ?? [];
         if (texts.Length > RunOptions.MaximumMounts)
-            throw new UsageException($"--mount: {texts.Length} mounts are too many; {RunOptions.MaximumMounts} is the most, so mount a folder above them");
+            throw new UsageException($"--mount: {texts.Length} mounts are too many; {RunOptions.MaximumMounts} is the "
+                + "most, so mount a folder above them");
         return Array.ConvertAll(texts, MountArgument.Parse);
     }
 
@@ -225,7 +252,9 @@ sealed class RunCommand
     {
         if (flags.GetValue(option) is not string text)
             return null;
-        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int count) && count >= 1 && count <= maximum
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int count)
+            && count >= 1
+            && count <= maximum
             ? count
             : throw new UsageException($"{option.Name}: {Quote.Value(text)} is not a whole number from 1 to {maximum}");
     }

@@ -53,8 +53,11 @@ sealed record TapArgument(
     static string CheckName(string name)
     {
         if (name.Length > MaximumName)
-            throw Mistake($"{Quote.Value(name)} is too long for an interface; names have {MaximumName} letters at most");
-        if (name is "" or "." or ".." || name.AsSpan().IndexOfAnyExceptInRange('!', '~') >= 0 || name.AsSpan().ContainsAny("/:%"))
+            throw Mistake(
+                $"{Quote.Value(name)} is too long for an interface; names have {MaximumName} letters at most");
+        if (name is "" or "." or ".."
+            || name.AsSpan().IndexOfAnyExceptInRange('!', '~') >= 0
+            || name.AsSpan().ContainsAny("/:%"))
             throw Mistake($"{Quote.Value(name)} is no name of an interface; write {Form}");
         return name;
     }
@@ -65,9 +68,11 @@ sealed record TapArgument(
         if (slash < 0 || !NetworkText.TryAddress(text[..slash], out IPAddress? address)
             || !int.TryParse(text.AsSpan(slash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int bits)
             || bits < 1 || bits > Bits(address))
-            throw Mistake($"{Quote.Value(text)} is no address with its network's bits; write one as in 192.0.2.2/24 or 2001:db8::2/64");
+            throw Mistake($"{Quote.Value(text)} is no address with its network's bits; write one as in 192.0.2.2/24 or "
+                + "2001:db8::2/64");
         if (!IsOneHosts(address))
-            throw Mistake($"{Quote.Value(text)} is no address that a guest can have; give it one of the TAP device's network");
+            throw Mistake(
+                $"{Quote.Value(text)} is no address that a guest can have; give it one of the TAP device's network");
         return (address, bits);
     }
 
@@ -104,7 +109,8 @@ sealed record TapArgument(
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int queues)
             && queues is >= 1 and <= MachineOptions.MaximumTapQueues
             ? queues
-            : throw Mistake($"{Quote.Value(text)} is no number of queues; write 1 to {MachineOptions.MaximumTapQueues}");
+            : throw Mistake(
+                $"{Quote.Value(text)} is no number of queues; write 1 to {MachineOptions.MaximumTapQueues}");
 
     static byte[] ParseMac(string text)
     {
@@ -117,7 +123,8 @@ sealed record TapArgument(
         if (!good || !mac.AsSpan().ContainsAnyExcept((byte)0))
             throw Mistake($"{Quote.Value(text)} is no MAC address; write one as in 02:00:00:00:00:01");
         if ((mac[0] & 1) != 0)
-            throw Mistake($"{Quote.Value(text)} is the MAC address of a group; the first byte of one interface's is even");
+            throw Mistake(
+                $"{Quote.Value(text)} is the MAC address of a group; the first byte of one interface's is even");
         return mac;
     }
 

@@ -7,5 +7,7 @@ namespace Sandbox.Supervisor.CommandLine;
 static class UserArgument
 {
     public static GuestUser Parse(string text) =>
-        UserText.TryParse(text, out GuestUser user, out string problem) ? user : throw new UsageException($"--user: {problem}");
+        UserText.TryParse(text, out GuestUser user, out string problem)
+            ? user
+            : throw new UsageException($"--user: {problem}");
 }

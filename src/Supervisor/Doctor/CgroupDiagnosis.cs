@@ -23,7 +23,8 @@ static class CgroupDiagnosis
         const string subject = "rates of disks";
         return lacks is null
             ? new Finding(subject, Verdict.Ok, "the control group can hold a guest to the rates of its policy")
-            : new Finding(subject, Verdict.Note, $"no control group holds a guest to a rate of its policy: {lacks}", Remedy(isRoot));
+            : new Finding(subject, Verdict.Note, $"no control group holds a guest to a rate of its policy: {lacks}",
+                Remedy(isRoot));
     }
 
     static string Remedy(bool isRoot) =>

@@ -14,7 +14,14 @@ static class Examination
 
     public static int Run()
     {
-        Finding[] findings = [.. Host(), .. KvmDiagnosis.Of(KvmFacts.Ask()), Vmm(), .. Jail()];
+        // Where nothing can be opened, nothing else can be asked.
+        Finding[] findings = FileDescriptor.OpeningRefused() is HostException refused
+            ?
+            [
+                Kernel(),
+                new("opening files", Verdict.Missing, $"openat2: {Errno.Describe(refused.Errno)}", refused.Advice),
+            ]
+            : [Kernel(), .. Host(), .. KvmDiagnosis.Of(KvmFacts.Ask()), Vmm(), .. Jail()];
         bool healthy = Array.TrueForAll(findings, finding => finding.Verdict != Verdict.Missing);
         StandardStreams.WriteOutput(Report(findings));
         return healthy ? 0 : 1;
@@ -32,7 +39,9 @@ static class Examination
         }
 
         int missing = findings.Count(finding => finding.Verdict == Verdict.Missing);
-        return text.Append(missing == 0 ? "Guests can run here.\n" : "Guests cannot run here until what is MISSING is fixed.\n").ToString();
+        return text.Append(missing == 0
+            ? "Guests can run here.\n"
+            : "Guests cannot run here until what is MISSING is fixed.\n").ToString();
     }
 
     /// <summary>Builds one, as a guest would get it.</summary>
@@ -49,7 +58,9 @@ static class Examination
                 ? new Finding(subject, Verdict.Ok, vmm.Jail.ToString())
                 : new Finding(subject, Verdict.Note, vmm.Jail.ToString(), vmm.Jail.Missing == JailWalls.CgroupLimits
                     ? null
-                    : "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or a kernel with Landlock and seccomp filters");
+                    : "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, "
+                        + "kernel.apparmor_restrict_unprivileged_userns), or a kernel with Landlock and seccomp "
+                        + "filters");
             bool isRoot = geteuid() == 0;
             Finding group = CgroupDiagnosis.Of(vmm.Group, vmm.Jail, isRoot);
             string? lacks = vmm.Group is null ? "no control group" : vmm.Group.LimitDisks([], vmm.Pid);
@@ -66,19 +77,20 @@ static class Examination
 
     static IEnumerable<Finding> Host() =>
     [
-        new("kernel", Verdict.Ok, Kernel()),
-        new("CPUs and memory", Verdict.Ok, $"{HostThread.AvailableProcessors} CPUs, {HostQuestions.Ask(terminal: false).Memory >> 20} MiB"),
+        new("CPUs and memory", Verdict.Ok,
+            $"{HostThread.AvailableProcessors} CPUs, {HostQuestions.Ask(terminal: false).Memory >> 20} MiB"),
         new("cgroups", Verdict.Ok, Cgroups()),
     ];
 
-    static unsafe string Kernel()
+    static unsafe Finding Kernel()
     {
         utsname names;
-        return uname(&names) == 0
+        return new Finding("kernel", Verdict.Ok, uname(&names) == 0
             ? $"{Text(names.sysname)} {Text(names.release)} {Text(names.machine)}"
-            : Errno.Describe(errno);
+            : Errno.Describe(errno));
 
-        static string Text(byte* field) => Encoding.UTF8.GetString(field, new ReadOnlySpan<byte>(field, 65).IndexOf((byte)0));
+        static string Text(byte* field) =>
+            Encoding.UTF8.GetString(field, new ReadOnlySpan<byte>(field, 65).IndexOf((byte)0));
     }
 
     static unsafe string Cgroups()
@@ -102,6 +114,7 @@ static class Examination
         string program = EarlyVmm.ProgramPath;
         return File.Exists(program)
             ? new Finding("sandbox-vmm", Verdict.Ok, program)
-            : new Finding("sandbox-vmm", Verdict.Missing, $"not at {program}", "build it with ./sandbox, or install it beside sandbox");
+            : new Finding("sandbox-vmm", Verdict.Missing, $"not at {program}",
+                "build it with ./sandbox, or install it beside sandbox");
     }
 }

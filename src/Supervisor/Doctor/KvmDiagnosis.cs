@@ -11,7 +11,8 @@ static class KvmDiagnosis
         yield return Kind(facts);
         if (facts.OpenError != 0)
         {
-            yield return new Finding(KvmFacts.Device, Verdict.Missing, Errno.Describe(facts.OpenError), HowToOpen(facts));
+            yield return new Finding(
+                KvmFacts.Device, Verdict.Missing, Errno.Describe(facts.OpenError), HowToOpen(facts));
             yield break;
         }
 
@@ -28,7 +29,8 @@ static class KvmDiagnosis
 
         yield return facts.CreateError == 0
             ? new Finding("creating a VM", Verdict.Ok, "works")
-            : new Finding("creating a VM", Verdict.Missing, Errno.Describe(facts.CreateError), HowToCreate(facts.CreateError));
+            : new Finding(
+                "creating a VM", Verdict.Missing, Errno.Describe(facts.CreateError), HowToCreate(facts.CreateError));
     }
 
     /// <summary>Told by what the CPU shows, never by the name of a module.</summary>
@@ -45,11 +47,14 @@ static class KvmDiagnosis
     static string HowToOpen(KvmFacts facts) => facts.OpenError switch
     {
         ENOENT or ENODEV or ENXIO when facts.Vmx || facts.Svm =>
-            $"load the module: sudo modprobe {(facts.Vmx ? "kvm_intel" : "kvm_amd")}; if that is refused, switch virtualization on in the BIOS; in a container, pass the device in (--device {KvmFacts.Device})",
+            $"load the module: sudo modprobe {(facts.Vmx ? "kvm_intel" : "kvm_amd")}; if that is refused, switch "
+                + $"virtualization on in the BIOS; in a container, pass the device in (--device {KvmFacts.Device})",
         ENOENT or ENODEV or ENXIO when facts.UnderHypervisor =>
-            $"this is a virtual machine that offers no virtualization: switch on nested virtualization for it, or use a kernel with paravirtual KVM; in a container, pass the device in (--device {KvmFacts.Device})",
+            "this is a virtual machine that offers no virtualization: switch on nested virtualization for it, or use "
+                + $"a kernel with paravirtual KVM; in a container, pass the device in (--device {KvmFacts.Device})",
         ENOENT or ENODEV or ENXIO =>
-            "switch virtualization (Intel VT-x or AMD-V, also called SVM) on in the BIOS, then: sudo modprobe kvm_intel or kvm_amd",
+            "switch virtualization (Intel VT-x or AMD-V, also called SVM) on in the BIOS, then: sudo modprobe "
+                + "kvm_intel or kvm_amd",
         EACCES or EPERM => HowToBeLetIn(facts.Node),
         EBUSY => "another hypervisor holds the CPU's virtualization: stop it",
         _ => "look at the kernel's log: sudo dmesg | grep -i kvm",

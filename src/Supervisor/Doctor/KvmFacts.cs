@@ -56,7 +56,8 @@ sealed record KvmFacts
             return facts with
             {
                 ApiVersion = device.Control(KVM_GET_API_VERSION),
-                Answers = [.. KvmRequirement.All.Select(need => device.Control(KVM_CHECK_EXTENSION, (void*)need.Capability))],
+                Answers =
+                    [.. KvmRequirement.All.Select(need => device.Control(KVM_CHECK_EXTENSION, (void*)need.Capability))],
                 CreateError = Math.Max(-vm, 0),
             };
         }

@@ -9,10 +9,13 @@ namespace Sandbox.Supervisor.Images;
 /// <summary>Where what can be made again is kept between runs: a folder that only this user may write to.</summary>
 static class CachePlace
 {
-    /// <summary>/var/lib/sandbox/NAME for root; for others $XDG_CACHE_HOME/sandbox/NAME, or ~/.cache/sandbox/NAME.</summary>
+    /// <summary>
+    /// /var/lib/sandbox/NAME for root; for others $XDG_CACHE_HOME/sandbox/NAME, or ~/.cache/sandbox/NAME.
+    /// </summary>
     /// <exception cref="UsageException">There is no such place.</exception>
     public static string Of(string name) => Of(
-        name, geteuid(), Environment.GetEnvironmentVariable("XDG_CACHE_HOME"), Environment.GetEnvironmentVariable("HOME"));
+        name, geteuid(), Environment.GetEnvironmentVariable("XDG_CACHE_HOME"),
+        Environment.GetEnvironmentVariable("HOME"));
 
     internal static string Of(string name, uint user, string? cache, string? home) => (user, cache, home) switch
     {
@@ -32,7 +35,8 @@ static class CachePlace
         return error switch
         {
             0 => place!,
-            -EPERM => throw new UsageException($"{Quote.Value(folder)} belongs to another user, or others can write to it (chmod go-w)"),
+            -EPERM => throw new UsageException(
+                $"{Quote.Value(folder)} belongs to another user, or others can write to it (chmod go-w)"),
             _ => throw new HostException(-error, "open", folder),
         };
     }

@@ -19,8 +19,8 @@ sealed unsafe class ImageCache(string folder)
     const uint FileMode = 0x180; // rw-------
 
     /// <summary>
-    /// A change so soon before the tree was looked at may be followed by one with the same time: the clock of files ticks
-    /// every few milliseconds, that of some file systems every second.
+    /// A change so soon before the tree was looked at may be followed by one with the same time: the clock of files
+    /// ticks every few milliseconds, that of some file systems every second.
     /// </summary>
     const int SettledSeconds = 3;
 
@@ -67,7 +67,8 @@ sealed unsafe class ImageCache(string folder)
         return RemoveBeyond(place, null, 0);
     }
 
-    FileDescriptor Pack(FileDescriptor tree, FileDescriptor place, string image, string fingerprint, in stat own, string name)
+    FileDescriptor Pack(
+        FileDescriptor tree, FileDescriptor place, string image, string fingerprint, in stat own, string name)
     {
         string unfinished = image + NewEnd;
         try
@@ -106,7 +107,8 @@ sealed unsafe class ImageCache(string folder)
 
     static FileDescriptor TakeLock(FileDescriptor place)
     {
-        int error = FileDescriptor.TryOpenAt(place, Lock, O_RDWR | O_CREAT | O_NOFOLLOW, FileMode, out FileDescriptor? file);
+        int error =
+            FileDescriptor.TryOpenAt(place, Lock, O_RDWR | O_CREAT | O_NOFOLLOW, FileMode, out FileDescriptor? file);
         if (error != 0)
             throw new HostException(-error, "open", Lock);
         while (flock(file!.Value, LOCK_EX) != 0)
@@ -148,7 +150,8 @@ sealed unsafe class ImageCache(string folder)
     /// <returns>Bytes of what was removed.</returns>
     internal long RemoveBeyond(FileDescriptor place, string? kept, long most)
     {
-        FileInfo[] images = [.. new DirectoryInfo(folder).GetFiles("*" + ImageEnd).OrderByDescending(image => image.Name == kept)
+        FileInfo[] images =
+            [.. new DirectoryInfo(folder).GetFiles("*" + ImageEnd).OrderByDescending(image => image.Name == kept)
             .ThenByDescending(image => image.LastAccessTimeUtc)];
         long sum = 0, removed = 0;
         foreach (FileInfo image in images)

@@ -29,7 +29,8 @@ static unsafe class ImagePacker
     public static void Pack(FileDescriptor tree, string image, string name, string program = Program)
     {
         if (!File.Exists(program))
-            throw new UsageException($"--root: a directory is packed by {program}, which is not there; install the package squashfs-tools");
+            throw new UsageException(
+                $"--root: a directory is packed by {program}, which is not there; install the package squashfs-tools");
         using FileDescriptor said = FileDescriptor.CreateMemory("mksquashfs", 0);
         using FileDescriptor nothing = FileDescriptor.Open("/dev/null", O_RDWR);
         using var script = new ChildScript();
@@ -40,7 +41,8 @@ static unsafe class ImagePacker
         script.Add("dup3", SYS_dup3, said.Value, STDERR_FILENO);
         nint file = script.PlaceText(program);
         string[] words = [program, ".", image, .. s_flags];
-        script.Add("execve", SYS_execve, file, script.PlaceList(Array.ConvertAll(words, script.PlaceText)), script.PlaceList());
+        script.Add("execve", SYS_execve, file, script.PlaceList(Array.ConvertAll(words, script.PlaceText)),
+            script.PlaceList());
         int error = script.Start(0, -1, out int pid, out FileDescriptor? pidfd);
         if (error != 0)
             throw new HostException(-error, "clone3", program);
@@ -58,7 +60,8 @@ static unsafe class ImagePacker
         byte[] text = new byte[SaidBytes];
         long end = said.Seek(0, SEEK_END);
         nint count = said.ReadAt(text, Math.Max(end - SaidBytes, 0));
-        string[] lines = Encoding.UTF8.GetString(text, 0, (int)Math.Max(count, 0)).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        string[] lines = Encoding.UTF8.GetString(text, 0, (int)Math.Max(count, 0))
+            .Split('\n', StringSplitOptions.RemoveEmptyEntries);
         return lines.Length == 0 ? "mksquashfs did not say why" : lines[^1];
     }
 }

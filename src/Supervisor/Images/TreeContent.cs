@@ -54,7 +54,8 @@ sealed unsafe class TreeContent : ITreeVisitor
         if (!_linked.TryAdd(inode, number))
             number = _linked[inode];
         else if (number > MaximumLinked)
-            throw new UsageException($"--root: it holds more than {MaximumLinked} files with several names; make an image of it yourself");
+            throw new UsageException(
+                $"--root: it holds more than {MaximumLinked} files with several names; make an image of it yourself");
         else
             number = 0;
         _hash.Numbers((ulong)number);
@@ -94,7 +95,9 @@ sealed unsafe class TreeContent : ITreeVisitor
         _hash.Bytes(_buffer.AsSpan(0, (int)length));
     }
 
-    /// <summary>Those that an image keeps. There is no call that takes a folder and a name, so /proc leads there.</summary>
+    /// <summary>
+    /// Those that an image keeps. There is no call that takes a folder and a name, so /proc leads there.
+    /// </summary>
     void AddAttributes(in TreeEntry entry)
     {
         string folder = string.Create(CultureInfo.InvariantCulture, $"/proc/self/fd/{entry.Folder.Value}/");

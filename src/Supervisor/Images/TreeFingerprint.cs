@@ -36,12 +36,14 @@ sealed class TreeFingerprint : ITreeVisitor
     {
         ref readonly statx status = ref entry.Status;
         if ((status.stx_dev_major, status.stx_dev_minor, status.stx_ino) == _forbidden)
-            throw new UsageException("--root: it holds the folder in which its image would be kept; name a folder without it");
+            throw new UsageException(
+                "--root: it holds the folder in which its image would be kept; name a folder without it");
         Newest = Math.Max(Newest, status.stx_ctime.tv_sec);
         _hash.Raw(entry.Path);
         _hash.Numbers(
             status.stx_mode, status.stx_uid, status.stx_gid, status.stx_nlink, status.stx_size, status.stx_ino,
             status.stx_dev_major, status.stx_dev_minor, status.stx_rdev_major, status.stx_rdev_minor,
-            (ulong)status.stx_mtime.tv_sec, status.stx_mtime.tv_nsec, (ulong)status.stx_ctime.tv_sec, status.stx_ctime.tv_nsec);
+            (ulong)status.stx_mtime.tv_sec, status.stx_mtime.tv_nsec, (ulong)status.stx_ctime.tv_sec,
+            status.stx_ctime.tv_nsec);
     }
 }

@@ -81,7 +81,8 @@ static unsafe class TreeWalk
     /// <param name="name">Ended by a zero byte.</param>
     /// <param name="path">For the message.</param>
     /// <exception cref="UsageException">It cannot be read.</exception>
-    public static FileDescriptor Open(FileDescriptor folder, ReadOnlySpan<byte> name, int flags, ReadOnlySpan<byte> path)
+    public static FileDescriptor Open(
+        FileDescriptor folder, ReadOnlySpan<byte> name, int flags, ReadOnlySpan<byte> path)
     {
         int error = FileDescriptor.TryOpenAt(
             folder, name, flags | O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, out FileDescriptor? file);
@@ -91,7 +92,8 @@ static unsafe class TreeWalk
     public static UsageException Unreadable(ReadOnlySpan<byte> path, int error) =>
         new($"--root: {Quoted(path)} in it cannot be read: {Errno.Describe(error)}");
 
-    public static string Quoted(ReadOnlySpan<byte> path) => Quote.Value(path.IsEmpty ? "." : Encoding.UTF8.GetString(path));
+    public static string Quoted(ReadOnlySpan<byte> path) =>
+        Quote.Value(path.IsEmpty ? "." : Encoding.UTF8.GetString(path));
 
     static statx Look(FileDescriptor folder, ReadOnlySpan<byte> name, ReadOnlySpan<byte> path)
     {
@@ -103,7 +105,8 @@ static unsafe class TreeWalk
             throw Unreadable(path, errno);
         // The root may be one: it was named.
         if (!path.IsEmpty && (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0)
-            throw new UsageException($"--root: {Quoted(path)} in it is a mount point; unmount it, or name a folder without one");
+            throw new UsageException(
+                $"--root: {Quoted(path)} in it is a mount point; unmount it, or name a folder without one");
         return status;
     }
 
@@ -124,12 +127,14 @@ static unsafe class TreeWalk
                 for (nint at = 0, length; at < count; at += length)
                 {
                     length = ((linux_dirent64*)(entries + at))->d_reclen;
-                    ReadOnlySpan<byte> name = new(entries + at + sizeof(linux_dirent64), (int)length - sizeof(linux_dirent64));
+                    ReadOnlySpan<byte> name =
+                        new(entries + at + sizeof(linux_dirent64), (int)length - sizeof(linux_dirent64));
                     name = name[..(name.IndexOf((byte)0) + 1)];
                     if (name.SequenceEqual(".\0"u8) || name.SequenceEqual("..\0"u8))
                         continue;
                     if (left-- == 0)
-                        throw new UsageException($"--root: it holds more than {MaximumEntries} files; make an image of it yourself");
+                        throw new UsageException(
+                            $"--root: it holds more than {MaximumEntries} files; make an image of it yourself");
                     names.Add(name.ToArray());
                 }
             }

@@ -35,5 +35,6 @@ sealed record BuiltJail(JailWalls Walls, JailWalls Missing, string? Reason)
 
     public override string ToString() => Missing == JailWalls.None
         ? "every wall of the jail stands"
-        : $"the jail around the VMM lacks walls ({WallNames.Of(Missing)}), since this host refused {Reason}; see sandbox doctor";
+        : $"the jail around the VMM lacks walls ({WallNames.Of(Missing)}), since this host refused {Reason}; see "
+            + "sandbox doctor";
 }

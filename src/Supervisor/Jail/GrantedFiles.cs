@@ -5,8 +5,8 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Supervisor.Jail;
 
 /// <summary>
-/// Granted folders and files as a VMM with a user of its own gets them: each a mount that is attached nowhere, so that nothing
-/// is above it, which the kernel itself keeps read-only, and in which its owner and the VMM are one.
+/// Granted folders and files as a VMM with a user of its own gets them: each a mount that is attached nowhere, so that
+/// nothing is above it, which the kernel itself keeps read-only, and in which its owner and the VMM are one.
 /// </summary>
 sealed class GrantedFiles : IDisposable
 {
@@ -20,7 +20,9 @@ sealed class GrantedFiles : IDisposable
     public string? Failure { get; private set; }
 
     /// <param name="descriptors">In the plan's order; they stay the caller's.</param>
-    /// <param name="isSystem">Whether a descriptor is of the host's system, where root owns everything and the VMM nothing.</param>
+    /// <param name="isSystem">
+    /// Whether a descriptor is of the host's system, where root owns everything and the VMM nothing.
+    /// </param>
     public GrantedFiles(LaunchPlan plan, FileDescriptor[] descriptors, Func<int, bool> isSystem, uint vmm)
     {
         Descriptors = [.. descriptors];

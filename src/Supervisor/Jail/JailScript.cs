@@ -34,11 +34,13 @@ static unsafe class JailScript
         | (group?.Into is null ? 0L : CLONE_INTO_CGROUP);
 
     /// <param name="wanted">
-    /// Where capabilities are among these alone, the bounding set cannot be emptied; those that the process has go all the same.
+    /// Where capabilities are among these alone, the bounding set cannot be emptied; those that the process has go all
+    /// the same.
     /// </param>
     /// <param name="descriptors">All numbers above those that they get in the VMM.</param>
     public static void Write(
-        ChildScript script, JailWalls walls, JailWalls wanted, in JailDescriptors descriptors, string program, GuestGroup? group)
+        ChildScript script, JailWalls walls, JailWalls wanted, in JailDescriptors descriptors, string program,
+        GuestGroup? group)
     {
         // The supervisor's death is the VMM's end, from here on.
         script.Add("prctl PR_SET_PDEATHSIG", SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
@@ -74,8 +76,8 @@ static unsafe class JailScript
             script.Add(EnterGroupStep, SYS_write, entry.Value, itself, 1);
     }
 
-    // A process has its login session's keys in its credentials: tickets, keys of disks. Namespaces do not change that, an
-    // empty keyring of its own does. Where a kernel or a container has no such calls, nobody in it can use a key.
+    // A process has its login session's keys in its credentials: tickets, keys of disks. Namespaces do not change that,
+    // an empty keyring of its own does. Where a kernel or a container has no such calls, nobody in it can use a key.
     public static bool HostHasKeys =>
         syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_THREAD_KEYRING, 0) >= 0 || errno is not (ENOSYS or EPERM);
 
@@ -174,7 +176,8 @@ static unsafe class JailScript
         nint arguments = script.PlaceList(name), environment = script.PlaceList();
         // No path leads to it any more from an empty root.
         if (walls.HasFlag(JailWalls.Root))
-            script.Add(ExecuteStep, SYS_execveat, ProgramDescriptor, script.PlaceText(""), arguments, environment, AT_EMPTY_PATH);
+            script.Add(ExecuteStep, SYS_execveat, ProgramDescriptor, script.PlaceText(""), arguments, environment,
+                AT_EMPTY_PATH);
         else
             script.Add(ExecuteStep, SYS_execve, script.PlaceText(program), arguments, environment);
     }

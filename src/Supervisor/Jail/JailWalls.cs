@@ -1,6 +1,8 @@
 namespace Sandbox.Supervisor.Jail;
 
-/// <summary>What stands between a VMM that its guest has taken over and the host. See SECURITY.md for what each stops.</summary>
+/// <summary>
+/// What stands between a VMM that its guest has taken over and the host. See SECURITY.md for what each stops.
+/// </summary>
 [Flags]
 enum JailWalls
 {
@@ -15,7 +17,9 @@ enum JailWalls
     /// <summary>An empty, read-only root: no path leads anywhere.</summary>
     Root = 1 << 2,
 
-    /// <summary>No interface, not even loopback that is up, and no abstract socket of others: network_namespaces(7).</summary>
+    /// <summary>
+    /// No interface, not even loopback that is up, and no abstract socket of others: network_namespaces(7).
+    /// </summary>
     Network = 1 << 3,
 
     /// <summary>No System V object and no message queue of others: ipc_namespaces(7).</summary>
@@ -42,10 +46,14 @@ enum JailWalls
     /// <summary>No core dump, no message queue, no locked memory: setrlimit(2).</summary>
     Limits = 1 << 10,
 
-    /// <summary>Nothing is opened beyond what was granted, and by nobody else's socket or signal: landlock(7).</summary>
+    /// <summary>
+    /// Nothing is opened beyond what was granted, and by nobody else's socket or signal: landlock(7).
+    /// </summary>
     Landlock = 1 << 11,
 
-    /// <summary>On the host it is a user that owns nothing; only root can give it one. See <see cref="VmmUser"/>.</summary>
+    /// <summary>
+    /// On the host it is a user that owns nothing; only root can give it one. See <see cref="VmmUser"/>.
+    /// </summary>
     OwnUser = 1 << 12,
 
     /// <summary>Memory, CPU time, processes and threads of the host: cgroups(7).</summary>
@@ -54,10 +62,13 @@ enum JailWalls
     /// <summary>No system call but those that a VMM makes: seccomp(2). It puts the filters on with its plan.</summary>
     Seccomp = 1 << 14,
 
-    /// <summary>Rates of the host's disks, where the policy gives any: the controllers io and blkio of cgroups(7).</summary>
+    /// <summary>
+    /// Rates of the host's disks, where the policy gives any: the controllers io and blkio of cgroups(7).
+    /// </summary>
     DiskRates = 1 << 15,
 
     Namespaces = User | Pid | Root | Network | Ipc | Uts | Cgroup | Time,
 
-    All = Namespaces | Capabilities | NoNewPrivileges | Limits | Landlock | OwnUser | CgroupLimits | DiskRates | Seccomp,
+    All =
+        Namespaces | Capabilities | NoNewPrivileges | Limits | Landlock | OwnUser | CgroupLimits | DiskRates | Seccomp,
 }

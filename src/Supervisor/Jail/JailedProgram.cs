@@ -6,8 +6,8 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Supervisor.Jail;
 
 /// <summary>
-/// A program in the best jail that this host lets the caller build. What a host refuses is left out as a whole group, and
-/// said: whether that will do is for the policy to decide, before the program gets anything.
+/// A program in the best jail that this host lets the caller build. What a host refuses is left out as a whole group,
+/// and said: whether that will do is for the policy to decide, before the program gets anything.
 /// </summary>
 sealed class JailedProgram : IDisposable
 {
@@ -69,12 +69,13 @@ sealed class JailedProgram : IDisposable
     /// whose policy gives some.
     /// </summary>
     public static JailWalls Offered(bool isRoot) => (isRoot ? JailWalls.All : JailWalls.All & ~JailWalls.OwnUser)
-        & ~JailWalls.DiskRates & (Environment.OSVersion.Version < s_timeNamespaceByExecve ? ~JailWalls.Time : JailWalls.All);
+        & ~JailWalls.DiskRates
+        & (Environment.OSVersion.Version < s_timeNamespaceByExecve ? ~JailWalls.Time : JailWalls.All);
 
     /// <summary>
     /// What to try, best first. Root of a container has no other users to give. Without user namespaces root can build
-    /// everything else, unless a container keeps the rights to that; nobody else can build any namespace, nor lock what he
-    /// does not have.
+    /// everything else, unless a container keeps the rights to that; nobody else can build any namespace, nor lock what
+    /// he does not have.
     /// </summary>
     public static IEnumerable<JailWalls> Ladder(JailWalls wanted, bool isRoot)
     {
@@ -82,7 +83,8 @@ sealed class JailedProgram : IDisposable
         JailWalls[] steps = isRoot
             ?
             [
-                wanted, wanted & ~JailWalls.OwnUser, wanted & ~JailWalls.User, wanted & ~(JailWalls.User | JailWalls.OwnUser), bare,
+                wanted, wanted & ~JailWalls.OwnUser, wanted & ~JailWalls.User,
+                wanted & ~(JailWalls.User | JailWalls.OwnUser), bare,
                 bare & ~JailWalls.Capabilities,
             ]
             : [wanted & ~JailWalls.OwnUser, bare & ~JailWalls.Capabilities];
@@ -91,7 +93,9 @@ sealed class JailedProgram : IDisposable
 
     /// <param name="channel">What becomes descriptor 3; copied.</param>
     /// <param name="kvm">What becomes descriptor 4; copied.</param>
-    /// <exception cref="HostException">The program is missing, or the host has no process or descriptor left.</exception>
+    /// <exception cref="HostException">
+    /// The program is missing, or the host has no process or descriptor left.
+    /// </exception>
     public static JailedProgram Start(string program, FileDescriptor channel, FileDescriptor kvm, JailWalls walls)
     {
         List<FileDescriptor> held = [];
@@ -161,9 +165,13 @@ sealed class JailedProgram : IDisposable
             throw new HostException(errno, step, _program, AdviceFor(errno));
     }
 
-    /// <summary>Whether it was the group that could not be entered. clone3 fails for namespaces with other errors.</summary>
+    /// <summary>
+    /// Whether it was the group that could not be entered. clone3 fails for namespaces with other errors.
+    /// </summary>
     bool IsOfGroup(string step, int errno) => step is JailScript.EnterGroupStep
-        || (step is CloneStep && _group!.Into is not null && errno is EACCES or EBUSY or EOPNOTSUPP or ENODEV or ENOENT or ENOSYS);
+        || (step is CloneStep
+            && _group!.Into is not null
+            && errno is EACCES or EBUSY or EOPNOTSUPP or ENODEV or ENOENT or ENOSYS);
 
     static string? AdviceFor(int error) => error switch
     {

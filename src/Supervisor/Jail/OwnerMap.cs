@@ -5,8 +5,8 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Supervisor.Jail;
 
 /// <summary>
-/// Makes the owner of a granted folder and the VMM's user one: what the owner has in it, the VMM may use as its own, and
-/// what it makes there is the owner's. Everybody else stays who they are.
+/// Makes the owner of a granted folder and the VMM's user one: what the owner has in it, the VMM may use as its own,
+/// and what it makes there is the owner's. Everybody else stays who they are.
 /// </summary>
 static class OwnerMap
 {

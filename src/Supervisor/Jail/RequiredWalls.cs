@@ -25,9 +25,11 @@ static class RequiredWalls
     public static void Check(IEnumerable<Sourced<Wall>> required, BuiltJail jail)
     {
         foreach (Sourced<Wall> wall in required)
-            if ((For(wall.Value) & ~jail.Walls) != JailWalls.None || (AlsoFor(wall.Value) & jail.Missing) != JailWalls.None)
+            if ((For(wall.Value) & ~jail.Walls) != JailWalls.None
+                || (AlsoFor(wall.Value) & jail.Missing) != JailWalls.None)
                 throw new UsageException(
-                    $"{wall.Span}: the policy requires the wall {Walls.Names[(int)wall.Value]}, which this host does not let the caller build ({jail.Reason}); see sandbox doctor");
+                    $"{wall.Span}: the policy requires the wall {Walls.Names[(int)wall.Value]}, which this host does "
+                        + $"not let the caller build ({jail.Reason}); see sandbox doctor");
     }
 
     /// <summary>Holds what was read back to them: what cannot be read does not stand.</summary>
@@ -38,14 +40,18 @@ static class RequiredWalls
         {
             JailWalls needed = For(wall.Value) ?? JailWalls.None;
             JailWalls looked = needed | AlsoFor(wall.Value);
-            FactLine? fault = lines.FirstOrDefault(line => (line.Wall & looked) != 0 && line.Verdict != FactVerdict.Holds);
+            FactLine? fault =
+                lines.FirstOrDefault(line => (line.Wall & looked) != 0 && line.Verdict != FactVerdict.Holds);
             JailWalls shown = lines.Aggregate(JailWalls.None, (all, line) => all | line.Wall);
             if (fault is null && (needed & ~shown) == JailWalls.None)
                 continue;
             string what = fault is null
                 ? $"{WallNames.Of(needed & ~shown)}: nothing was read"
-                : $"{fault.Name}: {(fault.Verdict == FactVerdict.CannotBeRead ? $"cannot be read, {fault.Advice}" : fault.Found)}, expected {fault.Expected}";
-            return $"{wall.Span}: the policy requires the wall {Walls.Names[(int)wall.Value]}, which does not stand as the kernel shows it ({what}); "
+                : $"{fault.Name}: "
+                    + (fault.Verdict == FactVerdict.CannotBeRead ? $"cannot be read, {fault.Advice}" : fault.Found)
+                    + $", expected {fault.Expected}";
+            return $"{wall.Span}: the policy requires the wall {Walls.Names[(int)wall.Value]}, which does not stand as "
+                + $"the kernel shows it ({what}); "
                 + "the guest was stopped before its first instruction";
         }
 

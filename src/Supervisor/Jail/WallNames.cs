@@ -8,8 +8,10 @@ static class WallNames
     [
         (JailWalls.User, "user namespace"), (JailWalls.Pid, "PID namespace"), (JailWalls.Root, "empty root"),
         (JailWalls.Network, "network namespace"), (JailWalls.Ipc, "IPC namespace"), (JailWalls.Uts, "UTS namespace"),
-        (JailWalls.Cgroup, "cgroup namespace"), (JailWalls.Time, "time namespace"), (JailWalls.Capabilities, "capabilities"),
-        (JailWalls.NoNewPrivileges, "no new privileges"), (JailWalls.Limits, "limits"), (JailWalls.Landlock, "Landlock"),
+        (JailWalls.Cgroup, "cgroup namespace"), (JailWalls.Time, "time namespace"),
+        (JailWalls.Capabilities, "capabilities"),
+        (JailWalls.NoNewPrivileges, "no new privileges"), (JailWalls.Limits, "limits"),
+        (JailWalls.Landlock, "Landlock"),
         (JailWalls.OwnUser, "a user of its own"),
         (JailWalls.CgroupLimits, "control group"),
         (JailWalls.DiskRates, "rates of disks"),

@@ -8,10 +8,12 @@ sealed class KernelCommand
     public KernelCommand()
     {
         List = new Command("list", "List the kernels of this host, and those that are kept") { Json };
-        Check = new Command("check", "Say what kernel a file is, and whether a guest can start from it") { Files, Json };
+        Check = new Command("check", "Say what kernel a file is, and whether a guest can start from it")
+            { Files, Json };
         Add = new Command("add", "Keep a copy of a kernel, with the modules that guests need") { Source, KeptName };
         Remove = new Command("remove", "Forget a kernel that was kept") { Kept };
-        Command = new Command("kernel", "Look at the kernels that guests can have, and keep some") { List, Check, Add, Remove };
+        Command = new Command("kernel", "Look at the kernels that guests can have, and keep some")
+            { List, Check, Add, Remove };
     }
 
     public Command Command { get; }

@@ -15,8 +15,8 @@ enum KernelFormat
 }
 
 /// <summary>
-/// What a file says that it is, as far as it matters for whether a machine guest can start from it. The VMM, which loads
-/// it, looks more closely; here nothing is followed but what these answers need. The file may hold anything.
+/// What a file says that it is, as far as it matters for whether a machine guest can start from it. The VMM, which
+/// loads it, looks more closely; here nothing is followed but what these answers need. The file may hold anything.
 /// </summary>
 /// <param name="Version">Such as 6.1.0-56-amd64; null when it does not say.</param>
 /// <param name="Problem">Why no guest can start from it; null when nothing speaks against it.</param>
@@ -35,7 +35,8 @@ sealed record KernelFile(KernelFormat Format, string? Version, string? Problem)
         byte[] head = new byte[HeadBytes];
         int length = Read(file, head, 0);
         if (length >= 0x206 && head.AsSpan(0x202, 4).SequenceEqual("HdrS"u8))
-            return new KernelFile(KernelFormat.BzImage, KernelVersion.Of(file), BzImageProblem(file, head.AsSpan(0, length)));
+            return new KernelFile(
+                KernelFormat.BzImage, KernelVersion.Of(file), BzImageProblem(file, head.AsSpan(0, length)));
         if (length >= 4 && head.AsSpan(0, 4).SequenceEqual("\u007fELF"u8))
             return new KernelFile(KernelFormat.Elf, KernelVersion.Of(file), ElfProblem(file, head.AsSpan(0, length)));
         return new KernelFile(KernelFormat.None, null,
@@ -74,7 +75,9 @@ sealed record KernelFile(KernelFormat Format, string? Version, string? Problem)
         {
             ulong end = segment.p_offset + segment.p_filesz;
             // Segments of no memory are not loaded: where they would be in the file means nothing.
-            if (segment.p_type == PT_LOAD && segment.p_memsz != 0 && (end < segment.p_offset || end > (ulong)Length(file)))
+            if (segment.p_type == PT_LOAD
+                && segment.p_memsz != 0
+                && (end < segment.p_offset || end > (ulong)Length(file)))
                 return "the file is cut off";
             if (segment.p_type != PT_NOTE || hasEntry)
                 continue;
@@ -89,13 +92,16 @@ sealed record KernelFile(KernelFormat Format, string? Version, string? Problem)
         return hasEntry ? null : "the ELF kernel has no PVH entry";
     }
 
-    /// <summary>Notes are three words (sizes of name and value, type), the name and the value, each padded to a word.</summary>
+    /// <summary>
+    /// Notes are three words (sizes of name and value, type), the name and the value, each padded to a word.
+    /// </summary>
     static bool HasEntry(ReadOnlySpan<byte> notes)
     {
         const int head = 3 * sizeof(uint);
         while (notes.Length >= head)
         {
-            ulong name = BinaryPrimitives.ReadUInt32LittleEndian(notes), value = BinaryPrimitives.ReadUInt32LittleEndian(notes[4..]);
+            ulong name = BinaryPrimitives.ReadUInt32LittleEndian(notes),
+            value = BinaryPrimitives.ReadUInt32LittleEndian(notes[4..]);
             ulong next = head + ((name + 3) & ~3UL) + ((value + 3) & ~3UL);
             if (next > (ulong)notes.Length)
                 return false;
@@ -113,7 +119,8 @@ sealed record KernelFile(KernelFormat Format, string? Version, string? Problem)
     static bool TryRead(FileDescriptor file, Span<byte> bytes, ulong offset) =>
         offset <= long.MaxValue - (ulong)bytes.Length && Read(file, bytes, (long)offset) == bytes.Length;
 
-    static int Read(FileDescriptor file, Span<byte> bytes, long offset) => Audit.PrivateFile.ReadAt(file, bytes, offset, "kernel");
+    static int Read(FileDescriptor file, Span<byte> bytes, long offset) =>
+        Audit.PrivateFile.ReadAt(file, bytes, offset, "kernel");
 
     static ushort Word(ReadOnlySpan<byte> head, int offset) => BinaryPrimitives.ReadUInt16LittleEndian(head[offset..]);
 }

@@ -12,7 +12,8 @@ namespace Sandbox.Supervisor.Kernels;
 /// <param name="Modules">The folder of its modules; null when there is none, or none that can be read.</param>
 /// <param name="Needed">The modules that guests with --root need, with where the kernel has them.</param>
 sealed record KernelReport(
-    string Path, string? Name, KernelFile Kernel, string? Modules, IReadOnlyList<(string Name, ModuleState State)> Needed)
+    string Path, string? Name, KernelFile Kernel, string? Modules,
+    IReadOnlyList<(string Name, ModuleState State)> Needed)
 {
     /// <summary>No guest can start from it.</summary>
     public bool IsWrong => Kernel.Problem is not null;
@@ -29,7 +30,8 @@ sealed record KernelReport(
             return new KernelReport(path, name, kernel, null, []);
         var modules = new KernelModules(folder);
         return new KernelReport(
-            path, name, kernel, folder, [.. AgentInitramfs.ModuleNames.Select(module => (module, modules.StateOf(module)))]);
+            path, name, kernel, folder,
+            [.. AgentInitramfs.ModuleNames.Select(module => (module, modules.StateOf(module)))]);
     }
 
     public string Human()
@@ -39,8 +41,10 @@ sealed record KernelReport(
         if (Kernel.Problem is string problem)
             return text.Append(problem).Append('\n').ToString();
         text.Append(Kernel.Format == KernelFormat.Elf ? "ELF with a PVH entry, " : "bzImage with a 64-bit entry, ");
-        text.Append(Kernel.Version is null ? "does not say which version" : $"Linux {Kernel.Version}").Append("\n  modules: ");
-        text.Append(Modules is null ? "not found; --modules names their folder" : Quote.Printable(Modules)).Append('\n');
+        text.Append(Kernel.Version is null ? "does not say which version" : $"Linux {Kernel.Version}")
+            .Append("\n  modules: ");
+        text.Append(Modules is null ? "not found; --modules names their folder" : Quote.Printable(Modules))
+            .Append('\n');
         foreach ((string name, ModuleState state) in Needed)
             text.Append("  ").Append(name.PadRight(18)).Append(Word(state)).Append('\n');
         return text.ToString();
@@ -52,7 +56,8 @@ sealed record KernelReport(
         json.WriteString("path", Path);
         if (Name is not null)
             json.WriteString("name", Name);
-        json.WriteString("format", Kernel.Format switch { KernelFormat.BzImage => "bzImage", KernelFormat.Elf => "elf", _ => "none" });
+        json.WriteString("format", Kernel.Format switch
+            { KernelFormat.BzImage => "bzImage", KernelFormat.Elf => "elf", _ => "none" });
         json.WriteString("version", Kernel.Version);
         json.WriteBoolean("boots", !IsWrong);
         json.WriteString("problem", Kernel.Problem);

@@ -8,8 +8,8 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Supervisor.Kernels;
 
 /// <summary>
-/// Kernels that are kept, each in a folder of its name, which looks as an unpacked package does: boot/vmlinuz-VERSION and
-/// lib/modules/VERSION. A folder is made under another name, and gets its own when it is whole.
+/// Kernels that are kept, each in a folder of its name, which looks as an unpacked package does: boot/vmlinuz-VERSION
+/// and lib/modules/VERSION. A folder is made under another name, and gets its own when it is whole.
 /// </summary>
 sealed class KernelStore(string folder)
 {
@@ -25,12 +25,15 @@ sealed class KernelStore(string folder)
 
     /// <summary>Names, in order.</summary>
     public IReadOnlyList<string> Names => Directory.Exists(folder)
-        ? [.. Directory.GetDirectories(folder).Select(kernel => Path.GetFileName(kernel)!).Where(IsName).Order(StringComparer.Ordinal)]
+        ? [.. Directory.GetDirectories(folder).Select(kernel => Path.GetFileName(kernel)!).Where(IsName)
+            .Order(StringComparer.Ordinal)]
         : [];
 
     /// <summary>What --kernel names: a file, or else a kernel that is kept.</summary>
     public static string PathOf(string kernel) =>
-        kernel.Contains('/', StringComparison.Ordinal) || File.Exists(kernel) || !IsName(kernel) ? kernel : Own.FileOf(kernel) ?? kernel;
+        kernel.Contains('/', StringComparison.Ordinal) || File.Exists(kernel) || !IsName(kernel)
+            ? kernel
+            : Own.FileOf(kernel) ?? kernel;
 
     /// <summary>The kernel's file; null when there is no such kernel.</summary>
     public string? FileOf(string name) => IsName(name) ? KernelIn(Path.Combine(folder, name)) : null;
@@ -52,21 +55,26 @@ sealed class KernelStore(string folder)
     {
         string kernel = !Directory.Exists(source) ? source : KernelIn(source)
             ?? throw new UsageException(
-                $"kernel add: {Quote.Value(source)} does not hold exactly one boot/vmlinuz-VERSION; name the kernel's file");
+                $"kernel add: {Quote.Value(source)} does not hold exactly one boot/vmlinuz-VERSION; name the kernel's "
+                    + "file");
         using FileDescriptor file = OpenKernel("kernel add", kernel);
         KernelFile found = KernelFile.Examine(file);
         if (found.Problem is string problem)
             throw new UsageException($"kernel add: {Quote.Value(kernel)}: {problem}");
         string version = found.Version
             ?? throw new UsageException(
-                $"kernel add: {Quote.Value(kernel)} does not say which version it is, which names the folder of its modules");
+                $"kernel add: {Quote.Value(kernel)} does not say which version it is, which names the folder of its "
+                    + "modules");
         name ??= version;
         if (!IsName(name))
-            throw new UsageException($"kernel add: {Quote.Value(name)} cannot be a name; take letters, digits and . _ + - with --name");
+            throw new UsageException(
+                $"kernel add: {Quote.Value(name)} cannot be a name; take letters, digits and . _ + - with --name");
         using FileDescriptor place = CachePlace.Make(folder);
-        string made = Path.Combine(folder, name), unfinished = Path.Combine(folder, $"{name}.{Environment.ProcessId}{Unfinished}");
+        string made = Path.Combine(folder, name),
+        unfinished = Path.Combine(folder, $"{name}.{Environment.ProcessId}{Unfinished}");
         if (Directory.Exists(made))
-            throw new UsageException($"kernel add: there is a kernel {Quote.Value(name)} already; sandbox kernel remove {name} forgets it");
+            throw new UsageException(
+                $"kernel add: there is a kernel {Quote.Value(name)} already; sandbox kernel remove {name} forgets it");
         try
         {
             CopyTo(unfinished, file, version, ModulesFolder.Of(version, kernel));
@@ -74,7 +82,8 @@ sealed class KernelStore(string folder)
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            throw new UsageException($"kernel add: {Quote.Value(made)} cannot be written: {Quote.Printable(failure.Message)}");
+            throw new UsageException(
+                $"kernel add: {Quote.Value(made)} cannot be written: {Quote.Printable(failure.Message)}");
         }
         finally
         {
@@ -136,6 +145,8 @@ sealed class KernelStore(string folder)
     }
 
     static bool IsName(string name) =>
-        name.Length is > 0 and <= MaximumName && char.IsAsciiLetterOrDigit(name[0]) && !name.EndsWith(Unfinished, StringComparison.Ordinal)
+        name.Length is > 0 and <= MaximumName
+            && char.IsAsciiLetterOrDigit(name[0])
+            && !name.EndsWith(Unfinished, StringComparison.Ordinal)
         && name.All(static letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '_' or '+' or '-');
 }

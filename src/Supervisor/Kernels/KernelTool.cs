@@ -27,7 +27,8 @@ static class KernelTool
         if (verb == model.List)
             return List(KernelStore.Own, Installed, parsed.GetValue(model.Json));
         if (verb == model.Add)
-            return PolicyTool.Print($"{KernelStore.Own.Add(parsed.GetRequiredValue(model.Source), parsed.GetValue(model.KeptName))}\n", 0);
+            return PolicyTool.Print(
+                $"{KernelStore.Own.Add(parsed.GetRequiredValue(model.Source), parsed.GetValue(model.KeptName))}\n", 0);
         KernelStore.Own.Remove(parsed.GetRequiredValue(model.Kept));
         return 0;
     }
@@ -80,18 +81,21 @@ static class KernelTool
         int[] widths = [.. Enumerable.Range(0, rows[0].Length).Select(column => rows.Max(row => row[column].Length))];
         var text = new StringBuilder();
         foreach (string[] row in rows)
-            text.Append(string.Join("  ", row.Select((cell, column) => cell.PadRight(widths[column]))).TrimEnd()).Append('\n');
+            text.Append(string.Join("  ", row.Select((cell, column) => cell.PadRight(widths[column]))).TrimEnd())
+                .Append('\n');
         return text.ToString();
     }
 
     static string[] Row(KernelReport report) =>
     [
         report.Name ?? Quote.Printable(report.Path), report.Kernel.Version ?? "-",
-        report.Kernel.Problem ?? (report.IsGood ? "good" : report.Modules is null ? "no modules found" : $"without {Missing(report)}"),
+        report.Kernel.Problem
+            ?? (report.IsGood ? "good" : report.Modules is null ? "no modules found" : $"without {Missing(report)}"),
     ];
 
     static string Missing(KernelReport report) =>
-        string.Join(", ", report.Needed.Where(module => module.State == Machine.ModuleState.Missing).Select(module => module.Name));
+        string.Join(", ",
+            report.Needed.Where(module => module.State == Machine.ModuleState.Missing).Select(module => module.Name));
 
     static string Json(List<KernelReport> reports)
     {

@@ -5,7 +5,8 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Supervisor.Launch;
 
 /// <summary>
-/// Files that the caller names: by a path, or as one of the descriptors that he gave this process, which shells write as
+/// Files that the caller names: by a path, or as one of the descriptors that he gave this process, which shells write
+/// as
 /// <c>/dev/stdin</c> or, for <c>&lt;(command)</c>, <c>/dev/fd/63</c>.
 /// </summary>
 static class CallerFile
@@ -15,8 +16,12 @@ static class CallerFile
 
     static readonly string[] s_folders = ["/dev/fd/", "/proc/self/fd/"];
 
-    /// <summary>Opens a path. A descriptor is copied: the file stays open as the caller opened it, whatever its flags.</summary>
-    /// <returns>0 or a negative error number; -EBADF for a descriptor that is not the caller's, or open the other way.</returns>
+    /// <summary>
+    /// Opens a path. A descriptor is copied: the file stays open as the caller opened it, whatever its flags.
+    /// </summary>
+    /// <returns>
+    /// 0 or a negative error number; -EBADF for a descriptor that is not the caller's, or open the other way.
+    /// </returns>
     public static int TryOpen(string path, int flags, uint mode, out FileDescriptor? file)
     {
         if (Descriptor(path) is not int number)
@@ -43,7 +48,8 @@ static class CallerFile
     /// <summary>Why a path that the caller named could not be opened.</summary>
     /// <param name="error">A negative error number.</param>
     public static string Why(int error) => error == -ELOOP
-        ? $"{Errno.Describe(ELOOP)}, or a link of /proc to what a process has open, which is not followed: name that by its own path"
+        ? $"{Errno.Describe(ELOOP)}, or a link of /proc to what a process has open, which is not followed: name that "
+            + "by its own path"
         : Errno.Describe(-error);
 
     static int? Descriptor(string path)
@@ -53,7 +59,8 @@ static class CallerFile
                 return number;
         foreach (string folder in s_folders)
             if (path.StartsWith(folder, StringComparison.Ordinal)
-                && int.TryParse(path.AsSpan(folder.Length), NumberStyles.None, CultureInfo.InvariantCulture, out int number))
+                && int.TryParse(
+                    path.AsSpan(folder.Length), NumberStyles.None, CultureInfo.InvariantCulture, out int number))
                 return number;
         return null;
     }

@@ -10,10 +10,13 @@ static class Ceiling
     /// <summary>Where the operator keeps it.</summary>
     public const string File = "/etc/sandbox/ceiling.yaml";
 
-    /// <param name="isLearning">The policy's rules refuse nothing in this run: what mounts allow must not exceed it.</param>
+    /// <param name="isLearning">
+    /// The policy's rules refuse nothing in this run: what mounts allow must not exceed it.
+    /// </param>
     /// <param name="owner">Who must own it.</param>
     /// <exception cref="UsageException">
-    /// The policy allows something that the ceiling does not, or cannot be compared; or others could change the ceiling.
+    /// The policy allows something that the ceiling does not, or cannot be compared; or others could change the
+    /// ceiling.
     /// </exception>
     public static void Check(PolicyModel policy, bool isLearning, string file = File, uint owner = OperatorFile.Root)
     {
@@ -21,7 +24,8 @@ static class Ceiling
             return;
         PolicyModel ceiling = PolicyOpener.Load(source, new PolicyOpener());
         PolicyModel obeyed = isLearning
-            ? LearningPolicy.Extent(policy, shown => PlanRules.IsWritable(policy, shown, CompiledPolicy.UserOf(policy).Home))
+            ? LearningPolicy.Extent(
+                policy, shown => PlanRules.IsWritable(policy, shown, CompiledPolicy.UserOf(policy).Home))
             : policy;
         PolicyComparison comparison = PolicyComparer.Compare(Compile(ceiling), Compile(obeyed));
         if (comparison.IsNoWider)
@@ -29,7 +33,8 @@ static class Ceiling
         Difference? beyond = comparison.Differences.FirstOrDefault(difference => difference.Change != Change.Denied);
         throw new UsageException(beyond is null
             ? $"the policy {policy.Source.Name} cannot be compared with this host's ceiling, {file}; simplify its rules"
-            : $"this host's ceiling, {file}, does not allow what {(isLearning ? "a learning run" : "the policy")} gives{(beyond.NewRule is SourceSpan span ? $" at {span}" : "")}: {beyond.Witness}");
+            : $"this host's ceiling, {file}, does not allow what {(isLearning ? "a learning run" : "the policy")} "
+                + $"gives{(beyond.NewRule is SourceSpan span ? $" at {span}" : "")}: {beyond.Witness}");
     }
 
     static CompiledPolicy Compile(PolicyModel model)

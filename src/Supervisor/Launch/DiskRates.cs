@@ -9,14 +9,16 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Supervisor.Launch;
 
 /// <summary>
-/// The rates of a policy, on the disks of the host behind what it grants. A machine's disk is held to its rates by its VMM
-/// as well; those of a folder or file are in the control group alone.
+/// The rates of a policy, on the disks of the host behind what it grants. A machine's disk is held to its rates by its
+/// VMM as well; those of a folder or file are in the control group alone.
 /// </summary>
 /// <param name="Rates">One for each disk of the host: the sum of what lies there. None where something lacks.</param>
 /// <param name="Lacks">What lies on no disk that can be told, for people; null for nothing.</param>
 sealed record DiskRates(IReadOnlyList<DiskRate> Rates, string? Lacks)
 {
-    /// <summary>What nothing but these rates holds to what the policy gives it, and the policy's place; null without.</summary>
+    /// <summary>
+    /// What nothing but these rates holds to what the policy gives it, and the policy's place; null without.
+    /// </summary>
     public (string Origin, string Name)? Only { get; private init; }
 
     /// <param name="Name">For people.</param>
@@ -82,7 +84,8 @@ sealed record DiskRates(IReadOnlyList<DiskRate> Rates, string? Lacks)
             OperationsPerSecond = freeOfOperations.Contains(rate.Disk) ? 0 : rate.OperationsPerSecond,
         });
         return new DiskRates(
-            lacks is not null ? [] : [.. kept.Where(rate => (rate.BytesPerSecond | rate.OperationsPerSecond) != 0)], lacks);
+            lacks is not null ? [] : [.. kept.Where(rate => (rate.BytesPerSecond | rate.OperationsPerSecond) != 0)],
+            lacks);
     }
 
     static DiskRate Sum(DiskRate rate, Source source) => rate with
@@ -100,6 +103,7 @@ sealed record DiskRates(IReadOnlyList<DiskRate> Rates, string? Lacks)
     {
         if (Only is (string origin, string name) && jail.Missing.HasFlag(JailWalls.DiskRates))
             throw new UsageException($"{origin}: the policy holds {Quote.Value(name)} to a rate, "
-                + $"which this host does not let the caller build ({jail.Reason}); see sandbox doctor, or leave the rate out");
+                + $"which this host does not let the caller build ({jail.Reason}); see sandbox doctor, or leave the "
+                + "rate out");
     }
 }

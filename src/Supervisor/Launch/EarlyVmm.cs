@@ -16,8 +16,8 @@ sealed class EarlyVmm : IDisposable
     const string KvmDevice = "/dev/kvm";
 
     /// <summary>
-    /// Of runtimeconfig.json: the walls to build, as a number. Only the managed build that tests run reads such a file; the
-    /// native program has no settings that come from outside.
+    /// Of runtimeconfig.json: the walls to build, as a number. Only the managed build that tests run reads such a file;
+    /// the native program has no settings that come from outside.
     /// </summary>
     public const string WallsSetting = "Sandbox.Walls";
 
@@ -62,7 +62,9 @@ sealed class EarlyVmm : IDisposable
         }
     }
 
-    /// <summary>Another VMM in place of the first, which ends: in a jail that suits what turned out to be granted.</summary>
+    /// <summary>
+    /// Another VMM in place of the first, which ends: in a jail that suits what turned out to be granted.
+    /// </summary>
     /// <param name="without">Walls that cannot be built after all.</param>
     /// <param name="reason">Why not, for people.</param>
     /// <exception cref="HostException">It could not be started.</exception>

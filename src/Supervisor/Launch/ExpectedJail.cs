@@ -32,9 +32,11 @@ static class ExpectedJail
                 Group = isRoot ? supervisors : getegid(),
                 OomScore = files!.Read("oom_score_adj").Is(out string? score)
                     && int.TryParse(score, CultureInfo.InvariantCulture, out int adjustment) ? adjustment : 0,
-                Groups = [.. (vmm.Group?.Parts ?? []).Select(part => new ExpectedGroup(part.Folder, [.. part.Written]))],
+                Groups =
+                    [.. (vmm.Group?.Parts ?? []).Select(part => new ExpectedGroup(part.Folder, [.. part.Written]))],
                 Descriptors = [.. Given(files, vmm), .. Granted(files, launch, descriptors, own)],
-                HasNetwork = launch.Plan.Network is not null || launch.Plan.Machine is { Agent: true } or { Vsock: >= 0 },
+                HasNetwork = launch.Plan.Network is not null
+                    || launch.Plan.Machine is { Agent: true } or { Vsock: >= 0 },
                 HasKeyring = JailScript.HostHasKeys,
                 Filters = 1,
             };

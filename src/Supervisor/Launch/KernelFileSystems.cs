@@ -25,7 +25,9 @@ static unsafe class KernelFileSystems
     public static bool IsOne(FileDescriptor file)
     {
         statfs status;
-        return fstatfs(file.Value, &status) == 0 ? s_magics.Contains(status.f_type) : throw HostException.Last("fstatfs");
+        return fstatfs(file.Value, &status) == 0
+            ? s_magics.Contains(status.f_type)
+            : throw HostException.Last("fstatfs");
     }
 
     /// <summary>Every mount point of such a file system in this process's view.</summary>

@@ -21,7 +21,9 @@ namespace Sandbox.Supervisor.Launch;
 /// <param name="Policy">With the mounts of the command line.</param>
 sealed record LaunchResult(int Status, string? Line, Outcome Outcome, PlannedLaunch Launch, PolicyModel Policy);
 
-/// <summary>Carries out <c>sandbox run</c>: asks the host, plans, opens what the plan grants, and watches the guest.</summary>
+/// <summary>
+/// Carries out <c>sandbox run</c>: asks the host, plans, opens what the plan grants, and watches the guest.
+/// </summary>
 static class Launcher
 {
     /// <param name="vmm">The VMM, started beforehand; asked for only once nothing is wrong with the request.</param>
@@ -88,9 +90,13 @@ static class Launcher
         audit?.Begin(launch, () => process.Signal(SIGKILL));
         NetworkRecorder? recorder =
             network is null || audit is null ? null : new NetworkRecorder(network, policy.NetworkRules, audit, learned);
-        using NetworkBroker? broker = network is null ? null : new NetworkBroker(network, opened.TakeBroker(), recorder);
+        using NetworkBroker? broker = network is null
+            ? null
+            : new NetworkBroker(network, opened.TakeBroker(), recorder);
         VmmProcess watched = process;
-        JailInspection? inspection = isInspected ? new JailInspection(process, expected!, policy.Isolation, audit) : null;
+        JailInspection? inspection = isInspected
+            ? new JailInspection(process, expected!, policy.Isolation, audit)
+            : null;
         bool hasStarted = false;
         Outcome outcome = Watch(process, terminal, given, signals =>
             new Session(watched, launch.Plan, signals, broker, inspection)
@@ -100,7 +106,8 @@ static class Launcher
                 Services = opened.Services(audit),
                 WhenStaying = options.MustBeFound
                     ? null
-                    : () => Publish(state, options, policy, launch, watched, expected ?? ExpectedJail.Of(watched, launch, given)),
+                    : () => Publish(
+                        state, options, policy, launch, watched, expected ?? ExpectedJail.Of(watched, launch, given)),
                 WhenStarted = reported =>
                 {
                     hasStarted = true;
@@ -144,16 +151,19 @@ static class Launcher
         return null;
     }
 
-    static void Publish(RunState state, RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess process,
+    static void Publish(
+        RunState state, RunOptions options, PolicyModel policy, PlannedLaunch launch, VmmProcess process,
         JailExpectation expected)
     {
         if (state.Publish(policy, launch, process, expected) is string failure)
             StandardStreams.WriteError(options.MustBeFound
-                ? throw new UsageException($"run: other commands could not find this sandbox: {Quote.Printable(failure)}")
+                ? throw new UsageException(
+                    $"run: other commands could not find this sandbox: {Quote.Printable(failure)}")
                 : $"warning: sandbox ps will not show this sandbox: {Quote.Printable(failure)}");
         else if (options.MustBeFound && StatePlace.IsSubstitute)
             StandardStreams.WriteError(
-                $"warning: there is no XDG_RUNTIME_DIR of this user's; what is known of sandboxes is in {StatePlace.Path}");
+                "warning: there is no XDG_RUNTIME_DIR of this user's; what is known of sandboxes is in "
+                    + $"{StatePlace.Path}");
     }
 
     static Outcome Watch(

@@ -13,7 +13,9 @@ namespace Sandbox.Supervisor.Launch;
 /// </summary>
 static class MountOpener
 {
-    /// <summary>A guest path written with <c>..</c> would differ from what the kernel opened: then the real one is used.</summary>
+    /// <summary>
+    /// A guest path written with <c>..</c> would differ from what the kernel opened: then the real one is used.
+    /// </summary>
     public static (MountSource Source, FileDescriptor File) Open(MountArgument mount, string? workingDirectory)
     {
         if (!mount.Host.StartsWith('/') && workingDirectory is null)
@@ -70,7 +72,8 @@ static class MountOpener
         int error = path.TryReopen(flags, out FileDescriptor? file);
         return error == 0
             ? file!
-            : throw Mistake(mount, $"cannot be opened for {(mount.Writable ? "writing" : "reading")}: {Errno.Describe(-error)}");
+            : throw Mistake(
+                mount, $"cannot be opened for {(mount.Writable ? "writing" : "reading")}: {Errno.Describe(-error)}");
     }
 
     static string SamePath(MountArgument mount, string real, string? workingDirectory)

@@ -11,7 +11,9 @@ namespace Sandbox.Supervisor.Launch;
 /// </summary>
 static class MountRules
 {
-    /// <param name="kernelMounts">Where the host has such file systems, with their types; asked only for folders.</param>
+    /// <param name="kernelMounts">
+    /// Where the host has such file systems, with their types; asked only for folders.
+    /// </param>
     public static void Check(
         MountArgument mount, FileDescriptor source, string real, bool directory,
         Func<IEnumerable<(string Path, string Type)>> kernelMounts)
@@ -25,7 +27,8 @@ static class MountRules
             return;
         foreach ((string path, string type) in kernelMounts())
             if (GuestPath.IsWithin(path, real))
-                throw Refusal(mount, $"holds {Quote.Value(path)}, a file system of the kernel ({type}); mount the folders you need one by one");
+                throw Refusal(mount, $"holds {Quote.Value(path)}, a file system of the kernel ({type}); mount the "
+                    + "folders you need one by one");
     }
 
     static UsageException Refusal(MountArgument mount, string why) =>

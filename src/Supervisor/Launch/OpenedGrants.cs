@@ -34,7 +34,8 @@ sealed class OpenedGrants : IDisposable
 
     /// <summary>What a machine guest's connections lead to; null where its policy gives no path.</summary>
     /// <param name="decisions">Hears of each connection; null for nobody.</param>
-    public VsockServices? Services(IDecisionSink? decisions) => _vsock is null ? null : new VsockServices(_vsock.Rule, decisions);
+    public VsockServices? Services(IDecisionSink? decisions) =>
+        _vsock is null ? null : new VsockServices(_vsock.Rule, decisions);
 
     /// <summary>Where the VMM writes what it has counted, once opened.</summary>
     public FileDescriptor? Counts { get; private set; }
@@ -46,7 +47,9 @@ sealed class OpenedGrants : IDisposable
         _mountFiles.Add(mount.File);
     }
 
-    /// <param name="decisions">The VMM's end of the socket for decisions, which stays the caller's; null when there is none.</param>
+    /// <param name="decisions">
+    /// The VMM's end of the socket for decisions, which stays the caller's; null when there is none.
+    /// </param>
     /// <returns>The plan's descriptors in order; the others stay this object's.</returns>
     public FileDescriptor[] Open(IReadOnlyList<Grant> grants, RunOptions options, FileDescriptor? decisions)
     {
@@ -116,9 +119,11 @@ sealed class OpenedGrants : IDisposable
     {
         if (path == RunOptions.TraceToStderr)
             return CallerFile.Copy(STDERR_FILENO);
-        int error = CallerFile.TryOpen(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOCTTY, 0x1b6, out FileDescriptor? file);
+        int error = CallerFile.TryOpen(
+            path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOCTTY, 0x1b6, out FileDescriptor? file);
         return error == 0 ? file! : throw new UsageException(
-            $"--trace: {Quote.Value(path)} cannot be written: {CallerFile.Why(error)}; name a file in a folder you may write to");
+            $"--trace: {Quote.Value(path)} cannot be written: {CallerFile.Why(error)}; name a file in a folder you may "
+                + "write to");
     }
 
     static FileDescriptor OpenBootFile(Grant.BootFile boot)
@@ -126,10 +131,13 @@ sealed class OpenedGrants : IDisposable
         // A pipe would make opening wait.
         if (boot.Writable && Directory.Exists(boot.Path))
             throw new UsageException(
-                $"{boot.Flag}: {Quote.Value(boot.Path)} is a directory, of which the guest gets an image that it cannot change; leave out :rw");
-        int error = FileDescriptor.TryOpen(boot.Path, (boot.Writable ? O_RDWR : O_RDONLY) | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? file);
+                $"{boot.Flag}: {Quote.Value(boot.Path)} is a directory, of which the guest gets an image that it "
+                    + "cannot change; leave out :rw");
+        int error = FileDescriptor.TryOpen(
+            boot.Path, (boot.Writable ? O_RDWR : O_RDONLY) | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? file);
         if (error != 0)
-            throw new UsageException($"{boot.Flag}: {Quote.Value(boot.Path)} cannot be {(boot.Writable ? "written" : "read")}: {CallerFile.Why(error)}");
+            throw new UsageException($"{boot.Flag}: {Quote.Value(boot.Path)} cannot be "
+                + $"{(boot.Writable ? "written" : "read")}: {CallerFile.Why(error)}");
         error = file!.GetStatus(out stat status);
         if (error == 0 && boot.Flag == "--root" && S_ISDIR(status.st_mode))
             using (file)
@@ -142,8 +150,9 @@ sealed class OpenedGrants : IDisposable
     }
 
     /// <summary>
-    /// A terminal is opened anew, without waiting: a call that fills it would hold a guest's thread where no signal reaches
-    /// it, and the caller's open file is not the guest's to change. One that belongs to another user is used as it is.
+    /// A terminal is opened anew, without waiting: a call that fills it would hold a guest's thread where no signal
+    /// reaches it, and the caller's open file is not the guest's to change. One that belongs to another user is used as
+    /// it is.
     /// </summary>
     static FileDescriptor OpenStream(int number)
     {

@@ -14,7 +14,11 @@ sealed class PolicyOpener : IPolicyFiles
 
     public PolicyModel? Known(string name) => BuiltinModels.Of(name);
 
-    public SourceText? Read(string name, out string problem)
+    public SourceText? Read(string name, out string problem) => Read(name, isGiven: false, out problem);
+
+    public SourceText? ReadGiven(string name, out string problem) => Read(name, isGiven: true, out problem);
+
+    static SourceText? Read(string name, bool isGiven, out string problem)
     {
         problem = "";
         if (name.StartsWith(BuiltinPolicies.Prefix, StringComparison.Ordinal))
@@ -26,7 +30,11 @@ sealed class PolicyOpener : IPolicyFiles
         }
 
         // Not blocking: a pipe with a name that nobody writes to is no policy. One that the caller gave is waited for.
-        int error = CallerFile.TryOpen(name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, out FileDescriptor? opened);
+        // What a file says is not the caller's word: there the names of his descriptors are links of /proc like others.
+        const int flags = O_RDONLY | O_NOCTTY | O_NONBLOCK;
+        int error = isGiven
+            ? CallerFile.TryOpen(name, flags, 0, out FileDescriptor? opened)
+            : FileDescriptor.TryOpen(name, flags, 0, out opened);
         if (error != 0)
         {
             problem = $"cannot be read: {CallerFile.Why(error)}";
@@ -80,7 +88,7 @@ sealed class PolicyOpener : IPolicyFiles
         if (file is null)
             return BuiltinModels.Default;
         var opener = new PolicyOpener();
-        SourceText source = opener.Read(file, out string problem)
+        SourceText source = opener.ReadGiven(file, out string problem)
             ?? throw new UsageException($"--policy: {Quote.Value(file)} {problem}");
         return Load(source, opener);
     }
@@ -107,7 +115,8 @@ sealed class PolicyOpener : IPolicyFiles
     {
         foreach (ShownFile shown in policy.Shown)
         {
-            if (shown.Kind != ShownKind.Host || shown.Span.Text.Name.StartsWith(BuiltinPolicies.Prefix, StringComparison.Ordinal))
+            if (shown.Kind != ShownKind.Host
+                || shown.Span.Text.Name.StartsWith(BuiltinPolicies.Prefix, StringComparison.Ordinal))
                 continue;
             if (shown.Optional && host.Follow(shown.Content!).Kind == HostEntryKind.Missing)
                 continue;

@@ -55,7 +55,8 @@ sealed unsafe class ResultFile : IDisposable
         {
             nint written = File.Write(record);
             if (written is < 0 and not -EINTR)
-                return $"--json: the result record could not be written: {Errno.Describe((int)-written)}; the guest has ended, but how is not recorded";
+                return $"--json: the result record could not be written: {Errno.Describe((int)-written)}; the guest "
+                    + "has ended, but how is not recorded";
             record = record[(int)Math.Max(written, 0)..];
         }
 
@@ -109,5 +110,6 @@ sealed unsafe class ResultFile : IDisposable
     static byte[] Bytes(string text) => Encoding.UTF8.GetBytes(text + '\0');
 
     static UsageException Mistake(string path, int error) =>
-        new($"{Flag}: {Quote.Value(path)} cannot be written: {CallerFile.Why(error)}; name a file in a folder you may write to");
+        new($"{Flag}: {Quote.Value(path)} cannot be written: {CallerFile.Why(error)}; name a file in a folder you may "
+            + "write to");
 }

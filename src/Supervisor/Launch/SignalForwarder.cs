@@ -30,7 +30,9 @@ sealed class SignalForwarder : IDisposable
     /// <summary>Somebody else has the VMM stand still: nothing here lets it go on.</summary>
     public bool IsPaused { get; set; }
 
-    /// <summary>The signal of the second interruption, after which the VMM was killed; null if there was none.</summary>
+    /// <summary>
+    /// The signal of the second interruption, after which the VMM was killed; null if there was none.
+    /// </summary>
     public int? ForcedBy { get; private set; }
 
     public static SignalForwarder Start(VmmProcess vmm, CallersTerminal? terminal)
@@ -85,7 +87,8 @@ sealed class SignalForwarder : IDisposable
             registration.Dispose();
     }
 
-    void On(int signal, Action action) => _registrations.Add(PosixSignalRegistration.Create((PosixSignal)signal, context =>
+    void On(int signal, Action action) =>
+        _registrations.Add(PosixSignalRegistration.Create((PosixSignal)signal, context =>
     {
         context.Cancel = true;
         action();

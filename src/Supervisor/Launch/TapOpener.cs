@@ -19,8 +19,10 @@ static class TapOpener
             TapProblem.Down => throw Mistake($"{name} is down; bring it up: ip link set {name} up"),
             TapProblem.NoDriver => throw Mistake("the kernel has no TUN driver (/dev/net/tun); load it: modprobe tun"),
             TapProblem.NotAllowed => throw Mistake(
-                $"{name} is not this user's; its owner is named when it is made, and has to be able to open /dev/net/tun: {make}"),
-            TapProblem.InUse => throw Mistake($"{name} is in use by another process, perhaps another guest; give each a TAP device of its own"),
+                $"{name} is not this user's; its owner is named when it is made, and has to be able to open "
+                    + $"/dev/net/tun: {make}"),
+            TapProblem.InUse => throw Mistake(
+                $"{name} is in use by another process, perhaps another guest; give each a TAP device of its own"),
             TapProblem.OfAnotherKind when isOneOfSeveral =>
                 throw Mistake($"{name} is no TAP device with several queues; make one: {make}, or leave out queues="),
             TapProblem.OfAnotherKind => throw Mistake(

@@ -31,7 +31,8 @@ sealed class VmmDialogue(LaunchPlan plan, bool inspection = false)
         if (++_messages > MaximumMessages)
             return new Outcome.VmmMisbehaved("sent too many messages");
         if (message.Version != ChannelMessage.CurrentVersion)
-            return new Outcome.VmmMisbehaved($"speaks version {message.Version} of the channel instead of {ChannelMessage.CurrentVersion}");
+            return new Outcome.VmmMisbehaved(
+                $"speaks version {message.Version} of the channel instead of {ChannelMessage.CurrentVersion}");
         switch (message.Kind)
         {
             case MessageKind.Confined when inspection && Reported is null:

@@ -50,7 +50,9 @@ sealed unsafe class VmmProcess : IDisposable
     /// <summary>Starts it, and does not wait for its jail; see <see cref="Confirm"/>.</summary>
     /// <param name="kvm">/dev/kvm; the VMM gets a descriptor of its own.</param>
     /// <param name="walls">What to build as far as the host lets it.</param>
-    /// <exception cref="HostException">The program is missing, or the host has no process or descriptor left.</exception>
+    /// <exception cref="HostException">
+    /// The program is missing, or the host has no process or descriptor left.
+    /// </exception>
     public static VmmProcess Start(string program, FileDescriptor kvm, JailWalls walls = JailWalls.All)
     {
         (FileDescriptor mine, FileDescriptor theirs) = SeqpacketChannel.CreatePair();

@@ -30,7 +30,8 @@ sealed unsafe class VsockServices(DeviceRule rule, IDecisionSink? decisions = nu
         int error = _rate.TryTake(HostClock.MonotonicNanoseconds()) ? Connect(request.Detail32, out socket) : EAGAIN;
         return new ChannelMessage
         {
-            Version = ChannelMessage.CurrentVersion, Kind = MessageKind.Connected, Detail32 = (uint)error, Value = request.Value,
+            Version = ChannelMessage.CurrentVersion, Kind = MessageKind.Connected, Detail32 = (uint)error,
+            Value = request.Value,
         };
     }
 
@@ -44,15 +45,16 @@ sealed unsafe class VsockServices(DeviceRule rule, IDecisionSink? decisions = nu
         {
             string result = error == 0 ? "allowed" : $"denied {Errno.Name(error)}";
             if (decisions?.Record(new DecisionRecord(
-                $"connect vsock 2:{port}", error == 0, result, rule, Process: 0, HostClock.MonotonicNanoseconds() - began)) == false)
+                $"connect vsock 2:{port}", error == 0, result, rule, Process: 0,
+                HostClock.MonotonicNanoseconds() - began)) == false)
                 return EAGAIN;
             return error == 0 ? Connect(place!, out connected) : error;
         }
     }
 
     /// <summary>
-    /// The name is looked up once, following no link at its end, and what it then leads to is what is judged and connected
-    /// to: who can make names beside the listening socket must not lead root elsewhere.
+    /// The name is looked up once, following no link at its end, and what it then leads to is what is judged and
+    /// connected to: who can make names beside the listening socket must not lead root elsewhere.
     /// </summary>
     /// <returns>0 or an error number, for what is no permission.</returns>
     int Find(uint port, out FileDescriptor? place)
@@ -71,7 +73,8 @@ sealed unsafe class VsockServices(DeviceRule rule, IDecisionSink? decisions = nu
     {
         connected = null;
         sockaddr_un address = new() { sun_family = AF_UNIX };
-        Encoding.ASCII.GetBytes($"/proc/self/fd/{place.Value}", new Span<byte>(address.sun_path, sizeof(sockaddr_un) - sizeof(ushort)));
+        Encoding.ASCII.GetBytes(
+            $"/proc/self/fd/{place.Value}", new Span<byte>(address.sun_path, sizeof(sockaddr_un) - sizeof(ushort)));
         int number = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (number < 0)
             return errno;

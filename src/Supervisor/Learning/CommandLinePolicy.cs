@@ -30,12 +30,15 @@ static class CommandLinePolicy
         {
             Limits = limits,
             User = options.User is null ? policy.User : new Sourced<string>(UserOf(options), span, Because),
-            Hostname = options.Hostname is null ? policy.Hostname : new Sourced<string>(options.Hostname, span, Because),
+            Hostname = options.Hostname is null
+                ? policy.Hostname
+                : new Sourced<string>(options.Hostname, span, Because),
             // Values may be secrets; names say enough.
             Environment =
             [
                 .. policy.Environment.Where(variable => !passed.Contains(variable.Value.Name)),
-                .. passed.Select(name => new Sourced<EnvironmentVariable>(new EnvironmentVariable(name, null), span, Because)),
+                .. passed.Select(
+                    name => new Sourced<EnvironmentVariable>(new EnvironmentVariable(name, null), span, Because)),
             ],
         };
     }
@@ -44,7 +47,8 @@ static class CommandLinePolicy
     static ulong? Bound(long? milliseconds) => milliseconds == 0 ? Resources.Unlimited : (ulong?)milliseconds;
 
     static string UserOf(RunOptions options) =>
-        UserText.TryParse(options.User!.Name, out Sandbox.Policy.Contract.GuestUser named, out _) && named == options.User
+        UserText.TryParse(options.User!.Name, out Sandbox.Policy.Contract.GuestUser named, out _)
+            && named == options.User
             ? options.User.Name
             : $"{options.User.Uid}:{options.User.Gid}";
 }

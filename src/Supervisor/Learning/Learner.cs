@@ -29,7 +29,8 @@ static class Learner
         LaunchResult? last = null;
         for (int number = 1; number <= options.Runs; number++)
         {
-            StandardStreams.WriteError($"LEARNING, run {number} of {options.Runs}: everything is recorded, and nothing refused but what mounts refuse");
+            StandardStreams.WriteError($"LEARNING, run {number} of {options.Runs}: everything is recorded, and nothing "
+                + "refused but what mounts refuse");
             var collector = new ObservationCollector();
             using EarlyVmm vmm = EarlyVmm.Start();
             last = Launcher.Launch(run, vmm, HostClock.MonotonicNanoseconds(), collector);
@@ -38,7 +39,8 @@ static class Learner
             if (last.Outcome is not Outcome.Ended { Cause: EndCause.Exited or EndCause.Signaled })
                 return last.Status;
             if (collector.IsTooMuch || !seen.TryAdd(collector.Finish()))
-                throw new UsageException($"policy learn: the program asks for more than {Observations.MaximumRequests} different things, which no policy should list");
+                throw new UsageException($"policy learn: the program asks for more than {Observations.MaximumRequests} "
+                    + "different things, which no policy should list");
         }
 
         PolicyModel whole = CommandLinePolicy.With(last!.Policy, run);
@@ -46,7 +48,8 @@ static class Learner
         CompiledPolicy compiled = CompiledPolicy.Compile(whole, CompiledPolicy.UserOf(whole).Home, diagnostics)
             ?? throw new UsageException($"{diagnostics.List[0].Span}: {diagnostics.List[0].Message}");
         string policy = LearnedPolicy.Write(
-            compiled, last.Launch.Plan.Files, seen, Quote.Value(run.Arguments[0]), out IReadOnlyList<string> uncovered, out string problem)
+            compiled, last.Launch.Plan.Files, seen, Quote.Value(run.Arguments[0]), out IReadOnlyList<string> uncovered,
+            out string problem)
             ?? throw new UsageException($"policy learn: what was seen makes no policy: {problem}");
         foreach (string request in uncovered)
             StandardStreams.WriteError($"policy learn: not covered: {request}");
@@ -55,7 +58,8 @@ static class Learner
         if (options.Output is null)
             return StandardStreams.WriteOutput(policy) ? 0 : ExitStatus.SandboxFailed;
         Create(options.Output, policy);
-        StandardStreams.WriteError($"policy learn: wrote {Quote.Value(options.Output)}; review it, then: sandbox policy check {options.Output}");
+        StandardStreams.WriteError($"policy learn: wrote {Quote.Value(options.Output)}; review it, then: sandbox "
+            + $"policy check {options.Output}");
         return 0;
     }
 
@@ -66,7 +70,8 @@ static class Learner
     }
 
     static UsageException Exists(string output) =>
-        new($"--out: {Quote.Value(output)} exists, and learning never changes a policy; name a new file, and compare with sandbox policy diff");
+        new($"--out: {Quote.Value(output)} exists, and learning never changes a policy; name a new file, and compare "
+            + "with sandbox policy diff");
 
     static Observations? Earlier(string? file)
     {
@@ -82,15 +87,18 @@ static class Learner
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            throw new UsageException($"--append: {Quote.Value(file)} cannot be read; name a file that an earlier run wrote, or a new one");
+            throw new UsageException(
+                $"--append: {Quote.Value(file)} cannot be read; name a file that an earlier run wrote, or a new one");
         }
 
-        return ObservationText.Read(text, out string problem) ?? throw new UsageException($"--append: {Quote.Value(file)}: {problem}");
+        return ObservationText.Read(text, out string problem)
+            ?? throw new UsageException($"--append: {Quote.Value(file)}: {problem}");
     }
 
     static void Create(string path, string text)
     {
-        int error = FileDescriptor.TryOpen(path, O_WRONLY | O_CREAT | O_EXCL | O_NOCTTY, Mode, out FileDescriptor? file);
+        int error =
+            FileDescriptor.TryOpen(path, O_WRONLY | O_CREAT | O_EXCL | O_NOCTTY, Mode, out FileDescriptor? file);
         if (error == -EEXIST)
             throw Exists(path);
         if (error != 0)

@@ -34,7 +34,8 @@ sealed class ObservationCollector
                 Count(_paths, new PathRequest(message.Access, path));
                 break;
             case DecisionKind.Move when request.IndexOf((byte)0) is var end
-                && TryName(request[..end], message, out string old) && TryName(request[(end + 1)..], message, out string renamed):
+                && TryName(request[..end], message, out string old)
+                && TryName(request[(end + 1)..], message, out string renamed):
                 Count(_moves, (old, renamed));
                 break;
             default:

@@ -5,8 +5,8 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Supervisor.LifeCycle;
 
 /// <summary>
-/// The address of a control socket: through the folder's descriptor, since the path may be longer than an address holds,
-/// and since nobody can put another folder in its place.
+/// The address of a control socket: through the folder's descriptor, since the path may be longer than an address
+/// holds, and since nobody can put another folder in its place.
 /// </summary>
 static unsafe class ControlAddress
 {

@@ -49,7 +49,8 @@ sealed unsafe class ControlClient : IDisposable
         if (_channel.TrySend(ControlMessage.Of(kind, value), wait: true) != 0)
             return false;
         if (!Next(AnswerMilliseconds, out ControlMessage message))
-            throw new UsageException($"the supervisor of {_id} does not answer; if it was stopped, continue it (kill -CONT), or kill it");
+            throw new UsageException(
+                $"the supervisor of {_id} does not answer; if it was stopped, continue it (kill -CONT), or kill it");
         if (message.Kind != ControlKind.Answer || message.Value == -ESRCH)
             return false;
         return message.Value == 0

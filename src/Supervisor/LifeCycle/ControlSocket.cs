@@ -5,8 +5,8 @@ namespace Sandbox.Supervisor.LifeCycle;
 
 /// <summary>
 /// The supervisor's end of a sandbox's control socket, in its folder. Whoever may connect is this user or root, and is
-/// still not trusted to keep to the rules: who breaks them is left alone, who does not read is not waited for, and nobody
-/// is served before the VMM has been.
+/// still not trusted to keep to the rules: who breaks them is left alone, who does not read is not waited for, and
+/// nobody is served before the VMM has been.
 /// </summary>
 sealed unsafe class ControlSocket : IDisposable
 {

@@ -25,8 +25,8 @@ sealed class ControlledVmm(
     }
 
     /// <remarks>
-    /// By its control group, whole. Without one, or without a freezer there, the VMM is stopped by SIGSTOP: one process,
-    /// whose filters let it start no other.
+    /// By its control group, whole. Without one, or without a freezer there, the VMM is stopped by SIGSTOP: one
+    /// process, whose filters let it start no other.
     /// </remarks>
     public int Pause()
     {
@@ -58,8 +58,8 @@ sealed class ControlledVmm(
     public int Count() => signals.IsPaused ? -EBUSY : counts?.Ask() ?? -ENODATA;
 
     /// <returns>
-    /// 0 once the VMM has been told; -EOPNOTSUPP without a balloon, -ERANGE for more than it holds, -EBUSY during a pause,
-    /// -EAGAIN while the VMM does not read.
+    /// 0 once the VMM has been told; -EOPNOTSUPP without a balloon, -ERANGE for more than it holds, -EBUSY during a
+    /// pause, -EAGAIN while the VMM does not read.
     /// </returns>
     public int SetBalloon(long bytes)
     {

@@ -6,8 +6,8 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Supervisor.LifeCycle;
 
 /// <summary>
-/// What a VMM has counted, while its guest runs. One question at a time and not too often, whoever asks; who asks gets an
-/// answer in time, whatever the VMM does.
+/// What a VMM has counted, while its guest runs. One question at a time and not too often, whoever asks; who asks gets
+/// an answer in time, whatever the VMM does.
 /// </summary>
 /// <param name="file">Where the VMM writes its record.</param>
 /// <param name="send">Sends a message to the VMM: false when it does not read its channel.</param>
@@ -64,7 +64,9 @@ sealed class CountQuestion(FileDescriptor file, Func<ChannelMessage, bool> send,
         return error;
     }
 
-    /// <summary>Milliseconds until those who wait must not wait any longer, as poll(2) takes it; -1 when nobody does.</summary>
+    /// <summary>
+    /// Milliseconds until those who wait must not wait any longer, as poll(2) takes it; -1 when nobody does.
+    /// </summary>
     public int MillisecondsLeft =>
         _deadline == long.MaxValue ? -1 : (int)Math.Clamp(_deadline - Now(), 0, AnswerMilliseconds);
 

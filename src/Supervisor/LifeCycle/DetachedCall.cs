@@ -51,11 +51,13 @@ static unsafe class DetachedCall
         var channel = new SeqpacketChannel(mine);
         try
         {
-            using FileDescriptor nowhere = FileDescriptor.Open("/dev/null", O_RDWR), itsNowhere = CopyAbove(nowhere.Value);
+            using FileDescriptor nowhere =
+                FileDescriptor.Open("/dev/null", O_RDWR), itsNowhere = CopyAbove(nowhere.Value);
             using FileDescriptor itsError = CopyAbove(STDERR_FILENO), itsChannel = CopyAbove(theirs.Value);
             // The child has it from here until its execve: as long as the script is waited for.
             using MemoryMapping lists = PlaceLists(
-                [CommandModel.ProgramName, DetachedSupervisor.Command, .. arguments], out nint argv, out nint environment);
+                [CommandModel.ProgramName, DetachedSupervisor.Command, .. arguments], out nint argv,
+                out nint environment);
             using ChildScript script = new();
             JailScript.ResetSignals(script);
             script.Add("dup2 stdin", SYS_dup2, itsNowhere.Value, STDIN_FILENO);

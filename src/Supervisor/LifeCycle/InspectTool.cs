@@ -22,7 +22,10 @@ static class InspectTool
     {
         using OpenedSandbox sandbox = OpenedSandbox.Find(owner, name);
         SandboxRecord record = sandbox.Listed.Record
-            ?? throw new UsageException($"{sandbox.Id} {(sandbox.Listed.IsAlive ? "is starting" : "has no record that this version can read; see sandbox gc")}");
+            ?? throw new UsageException(
+                $"{sandbox.Id} " + (sandbox.Listed.IsAlive
+                    ? "is starting"
+                    : "has no record that this version can read; see sandbox gc"));
         string? digest = Digest(sandbox.Folder);
         GroupUse use = sandbox.Listed is { IsAlive: true, Doubt: null } ? Use(record) : default;
         IReadOnlyList<FactLine>? lines = WallReading.Of(sandbox, out string problem);
@@ -34,7 +37,8 @@ static class InspectTool
     }
 
     /// <summary>
-    /// Of a machine guest, the only kind with devices. The supervisor of another user's is not asked: what it told last.
+    /// Of a machine guest, the only kind with devices. The supervisor of another user's is not asked: what it told
+    /// last.
     /// </summary>
     static GuestRecord? Counts(StateOwner owner, OpenedSandbox sandbox, SandboxRecord record) =>
         !record.Descriptors.Contains(RecordText.BootFile) ? null
@@ -50,7 +54,8 @@ static class InspectTool
     }
 
     /// <summary>
-    /// What the sandbox's control group has in use, by the group's own files; where none counts CPU time, that of its VMM.
+    /// What the sandbox's control group has in use, by the group's own files; where none counts CPU time, that of its
+    /// VMM.
     /// </summary>
     internal static GroupUse Use(SandboxRecord record)
     {
@@ -59,7 +64,8 @@ static class InspectTool
             all = all.Or(group.Open(HostCgroupFiles.Instance).Use);
         return all with
         {
-            CpuMicroseconds = all.CpuMicroseconds ?? CgroupText.CpuTime(HostCgroupFiles.Instance.Read($"/proc/{record.Vmm}/stat")),
+            CpuMicroseconds = all.CpuMicroseconds
+                ?? CgroupText.CpuTime(HostCgroupFiles.Instance.Read($"/proc/{record.Vmm}/stat")),
         };
     }
 
@@ -76,7 +82,8 @@ static class InspectTool
     /// <param name="problem">Why not, for people.</param>
     /// <param name="balloon">Null where there is none, or nothing is known.</param>
     internal static string Text(
-        ListedSandbox one, SandboxRecord record, string? digest, in GroupUse use, IReadOnlyList<FactLine>? lines, string problem,
+        ListedSandbox one, SandboxRecord record, string? digest, in GroupUse use, IReadOnlyList<FactLine>? lines,
+        string problem,
         BalloonReport? balloon)
     {
         var text = new StringBuilder();
@@ -107,16 +114,20 @@ static class InspectTool
                     $"{line.Name}: {line.Found}{(line.Found.Length > 0 ? ", " : "")}expected {line.Expected}");
         }
 
-        Line("required walls", record.Required.Length == 0 ? "none" : string.Join(", ", record.Required.Select(wall => Walls.Names[(int)wall])));
-        Line("limits", $"memory {ByteSize.Format(limits.MemoryBytes)}, {limits.Cpus} CPUs, {limits.Processes} processes, wall time {Time(limits.WallMilliseconds)}, CPU time {Time(limits.CpuMilliseconds)}");
+        Line("required walls", record.Required.Length == 0 ? "none" : string.Join(
+            ", ", record.Required.Select(wall => Walls.Names[(int)wall])));
+        Line("limits", $"memory {ByteSize.Format(limits.MemoryBytes)}, {limits.Cpus} CPUs, {limits.Processes} "
+            + $"processes, wall time {Time(limits.WallMilliseconds)}, CPU time {Time(limits.CpuMilliseconds)}");
         foreach (RecordedGroup group in record.Groups)
             Line("control group", group.Folder);
         Line("memory in use", use.MemoryBytes is ulong memory ? ByteSize.Format(memory) : null);
-        Line("memory peak", (use.MemoryPeakBytes ?? record.End?.MemoryPeakBytes) is ulong peak ? ByteSize.Format(peak) : null);
+        Line("memory peak",
+            (use.MemoryPeakBytes ?? record.End?.MemoryPeakBytes) is ulong peak ? ByteSize.Format(peak) : null);
         if (balloon is not null)
             foreach ((string what, string value) in balloon.Lines())
                 Line(what, value);
-        Line("CPU time", (use.CpuMicroseconds ?? (ulong?)record.End?.CpuMicroseconds) is ulong cpu ? string.Create(CultureInfo.InvariantCulture, $"{cpu / 1e6:F3} s") : null);
+        Line("CPU time", (use.CpuMicroseconds ?? (ulong?)record.End?.CpuMicroseconds) is ulong cpu ? string.Create(
+            CultureInfo.InvariantCulture, $"{cpu / 1e6:F3} s") : null);
         Line("host threads", use.Threads?.ToString(CultureInfo.InvariantCulture));
         return text.ToString();
 
@@ -131,7 +142,9 @@ static class InspectTool
 
     /// <summary>Walls that were looked at, and of which everything holds.</summary>
     static JailWalls Standing(IReadOnlyList<FactLine> lines) => WallNames.All.Aggregate(JailWalls.None, (all, wall) =>
-        lines.Any(line => (line.Wall & wall.Wall) != 0) && WallReading.Stands(wall.Wall, lines) ? all | wall.Wall : all);
+        lines.Any(line => (line.Wall & wall.Wall) != 0) && WallReading.Stands(wall.Wall, lines)
+            ? all | wall.Wall
+            : all);
 
     /// <inheritdoc cref="Text"/>
     internal static string Json(

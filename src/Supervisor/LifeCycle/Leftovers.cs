@@ -17,7 +17,8 @@ static class Leftovers
     {
         SandboxId[] ids = [.. StateList.Ids(path).Where(id => id != own)];
         // The own ID is as good a die as any.
-        for (int i = 0, at = ids.Length == 0 ? 0 : (int)(own.Value % (ulong)ids.Length); i < Math.Min(ids.Length, LooksAtStart); i++)
+        for (int i = 0, at = ids.Length == 0 ? 0 : (int)(own.Value % (ulong)ids.Length); i < Math.Min(
+            ids.Length, LooksAtStart); i++)
             Remove(place, ids[(at + i) % ids.Length], keptToo: false);
     }
 
@@ -47,7 +48,9 @@ static class Leftovers
         }
     }
 
-    /// <summary>Removes groups where this process would make its own, of supervisors that did not get as far as a record.</summary>
+    /// <summary>
+    /// Removes groups where this process would make its own, of supervisors that did not get as far as a record.
+    /// </summary>
     public static void RemoveGroups()
     {
         foreach (Hierarchy tree in Hierarchy.Find(HostCgroupFiles.Instance))

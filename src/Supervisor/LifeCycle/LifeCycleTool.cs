@@ -30,7 +30,8 @@ static class LifeCycleTool
         if (command == model.Inspect)
             return Inspect(model, parsed);
         if (command == model.Logs)
-            return LogsTool.Run(parsed.GetRequiredValue(model.Sandbox), parsed.GetValue(model.Follow), parsed.GetValue(model.Raw));
+            return LogsTool.Run(
+                parsed.GetRequiredValue(model.Sandbox), parsed.GetValue(model.Follow), parsed.GetValue(model.Raw));
         if (command == model.Balloon)
             return SetBalloon(parsed.GetRequiredValue(model.Sandbox), parsed.GetRequiredValue(model.Size));
         if (command == model.Wait)
@@ -53,7 +54,8 @@ static class LifeCycleTool
         if (!parsed.GetValue(model.Metrics))
             return InspectTool.Run(owner, name, json);
         if (!owner.IsOwn)
-            throw new UsageException("inspect: --metrics asks a supervisor, which root does not do with another user's; "
+            throw new UsageException(
+                "inspect: --metrics asks a supervisor, which root does not do with another user's; "
                 + "leave --metrics or --user out");
         return json
             ? throw new UsageException("inspect: --json and --metrics are two forms of what is known; choose one")
@@ -64,14 +66,17 @@ static class LifeCycleTool
     {
         if (command == model.Stop)
         {
-            long time = parsed.GetValue(model.Time) is string text ? Duration.ParseMilliseconds(model.Time.Name, text) : StopMilliseconds;
+            long time = parsed.GetValue(model.Time) is string text
+                ? Duration.ParseMilliseconds(model.Time.Name, text)
+                : StopMilliseconds;
             return sandbox => Stop(sandbox, (int)Math.Min(time, int.MaxValue));
         }
 
         if (command == model.Kill)
         {
             int signal = parsed.GetValue(model.Signal) is not string name ? SIGKILL : SignalNames.Parse(name)
-                ?? throw new UsageException($"{model.Signal.Name}: {Quote.Value(name)} is no signal; write a name, as TERM, or a number from 1 to 64");
+                ?? throw new UsageException($"{model.Signal.Name}: {Quote.Value(name)} is no signal; write a name, as "
+                    + "TERM, or a number from 1 to 64");
             return sandbox => Kill(sandbox, signal);
         }
 
@@ -130,7 +135,8 @@ static class LifeCycleTool
     static void ExpectEnd(OpenedSandbox sandbox, ControlClient supervisor)
     {
         if (!supervisor.WaitForEnd(KillMilliseconds, out _))
-            throw new UsageException($"{sandbox.Id} was killed, and has not ended after {KillMilliseconds / 1000} s; is the host overloaded?");
+            throw new UsageException($"{sandbox.Id} was killed, and has not ended after {KillMilliseconds / 1000} s; "
+                + "is the host overloaded?");
     }
 
     /// <summary>One that has ended already is stopped.</summary>

@@ -4,7 +4,9 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.LifeCycle;
 
-/// <summary>Reads a <see cref="LogRing"/> while it may be written. Any process of the user may have written the file.</summary>
+/// <summary>
+/// Reads a <see cref="LogRing"/> while it may be written. Any process of the user may have written the file.
+/// </summary>
 sealed class LogReader(FileDescriptor file) : IDisposable
 {
     /// <summary>A writer that is this often faster than the reader may be none that means well.</summary>
@@ -14,7 +16,9 @@ sealed class LogReader(FileDescriptor file) : IDisposable
     ulong _lost;
     ulong _lostBefore;
 
-    /// <summary>Bytes that were not kept or written over before they were read, since the last time that this was asked.</summary>
+    /// <summary>
+    /// Bytes that were not kept or written over before they were read, since the last time that this was asked.
+    /// </summary>
     public ulong TakeLost()
     {
         ulong lost = _lost;

@@ -7,8 +7,8 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Supervisor.LifeCycle;
 
 /// <summary>
-/// <c>sandbox logs</c>: what a guest wrote to stdout goes to stdout, stderr to stderr. A file or a pipe gets it byte for
-/// byte; at a terminal, what the terminal would obey is shown instead.
+/// <c>sandbox logs</c>: what a guest wrote to stdout goes to stdout, stderr to stderr. A file or a pipe gets it byte
+/// for byte; at a terminal, what the terminal would obey is shown instead.
 /// </summary>
 static class LogsTool
 {
@@ -21,7 +21,8 @@ static class LogsTool
         using LogOutput? output = Open(sandbox.Folder, StateFolder.OutputName, STDOUT_FILENO, raw);
         using LogOutput? error = Open(sandbox.Folder, StateFolder.ErrorName, STDERR_FILENO, raw);
         if (output is null || error is null)
-            throw new UsageException($"logs: nothing is kept of what {sandbox.Id} writes: it is not detached, and writes to its caller's streams");
+            throw new UsageException($"logs: nothing is kept of what {sandbox.Id} writes: it is not detached, and "
+                + "writes to its caller's streams");
         while (true)
         {
             // Asked before the last look: what was written until its end is there then.
@@ -35,7 +36,8 @@ static class LogsTool
 
         foreach (LogOutput stream in (LogOutput[])[output, error])
             if (stream.Lost > 0)
-                StandardStreams.WriteError($"logs: {stream.Lost} earlier bytes of {stream.Name} were not kept; {LogRing.Capacity >> 20} MiB of each stream are");
+                StandardStreams.WriteError($"logs: {stream.Lost} earlier bytes of {stream.Name} were not kept; "
+                    + $"{LogRing.Capacity >> 20} MiB of each stream are");
         return 0;
     }
 
@@ -60,7 +62,8 @@ static class LogsTool
         {
             int count;
             while ((count = reader.Read(_buffer)) > 0)
-                if (!StandardStreams.Write(to, printable ? Printable(_buffer.AsSpan(0, count)) : _buffer.AsSpan(0, count)))
+                if (!StandardStreams.Write(
+                    to, printable ? Printable(_buffer.AsSpan(0, count)) : _buffer.AsSpan(0, count)))
                     return false;
             Lost += reader.TakeLost();
             return true;

@@ -30,8 +30,8 @@ static class MetricsTool
     }
 
     /// <summary>
-    /// What the VMM of a sandbox counts, or had counted when it was asked last; null, with a line on stderr, when it runs
-    /// and does not answer.
+    /// What the VMM of a sandbox counts, or had counted when it was asked last; null, with a line on stderr, when it
+    /// runs and does not answer.
     /// </summary>
     public static GuestRecord? Counts(OpenedSandbox sandbox)
     {
@@ -71,7 +71,8 @@ static class MetricsTool
 
     internal static string Problem(int error, SandboxId id) => error switch
     {
-        -ETIMEDOUT => $"warning: the VMM of {id} is unresponsive: it has not answered within {CountQuestion.AnswerMilliseconds} ms",
+        -ETIMEDOUT => $"warning: the VMM of {id} is unresponsive: it has not answered within "
+            + $"{CountQuestion.AnswerMilliseconds} ms",
         -EBADMSG => $"warning: the VMM of {id} has answered with what is no record; nothing of it is shown",
         -EBUSY => $"warning: {id} is paused; its VMM can count nothing until sandbox resume {id}",
         _ => $"warning: the VMM of {id} could not be asked: {Errno.Describe(-error)}",
@@ -80,7 +81,10 @@ static class MetricsTool
     static int Print(OpenedSandbox sandbox, GuestRecord? counted)
     {
         SandboxRecord record = sandbox.Listed.Record
-            ?? throw new UsageException($"{sandbox.Id} {(sandbox.Listed.IsAlive ? "is starting" : "has no record that this version can read; see sandbox gc")}");
+            ?? throw new UsageException(
+                $"{sandbox.Id} " + (sandbox.Listed.IsAlive
+                    ? "is starting"
+                    : "has no record that this version can read; see sandbox gc"));
         bool isAlive = sandbox.Listed.IsAlive;
         var metrics = new SandboxMetrics(
             sandbox.Listed, isAlive ? InspectTool.Use(record) : default, isAlive ? InspectTool.Usage(record) : default,

@@ -39,7 +39,8 @@ sealed unsafe class OutputKeeper
     {
         int error = LogRing.TryMake(folder, name, out LogRing? ring);
         if (error != 0)
-            throw new UsageException($"run: the guest's output cannot be kept: {Errno.Describe(-error)}; make room in {StatePlace.Path}");
+            throw new UsageException(
+                $"run: the guest's output cannot be kept: {Errno.Describe(-error)}; make room in {StatePlace.Path}");
         _thread = new Thread(() => Keep(ring!), StackBytes) { IsBackground = true, Name = name };
         _thread.Start();
     }

@@ -31,7 +31,8 @@ static class PsTool
         int[] widths = [.. Enumerable.Range(0, rows[0].Length).Select(column => rows.Max(row => row[column].Length))];
         var text = new StringBuilder();
         foreach (string[] row in rows)
-            text.Append(string.Join("  ", row.Select((cell, column) => cell.PadRight(widths[column]))).TrimEnd()).Append('\n');
+            text.Append(string.Join("  ", row.Select((cell, column) => cell.PadRight(widths[column]))).TrimEnd())
+                .Append('\n');
         return text.ToString();
     }
 
@@ -39,7 +40,9 @@ static class PsTool
     [
         one.Id.ToString(), one.Record?.Name ?? "-", State(one),
         one.Record is null ? "-" : Age(now - one.Record.StartedAt),
-        one is { IsAlive: true, Record: not null, Doubt: null } ? one.Record.Supervisor.ToString(CultureInfo.InvariantCulture) : "-",
+        one is { IsAlive: true, Record: not null, Doubt: null }
+            ? one.Record.Supervisor.ToString(CultureInfo.InvariantCulture)
+            : "-",
         one.Record is null ? "-" : Quote.Printable(string.Join(' ', one.Record.Command), CommandColumn),
     ];
 

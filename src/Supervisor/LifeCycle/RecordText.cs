@@ -75,7 +75,8 @@ static class RecordText
 
     static readonly string[] s_kinds =
     [
-        "system-folder", "system-file", "mount", "stream", "result", "network", "trace", "decisions", BootFile, "initrd",
+        "system-folder", "system-file", "mount", "stream", "result", "network", "trace", "decisions", BootFile,
+        "initrd",
         "vsock", "tap",
     ];
 

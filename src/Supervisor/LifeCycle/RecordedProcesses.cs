@@ -38,14 +38,16 @@ static class RecordedProcesses
     public static string? Doubt(
         SandboxRecord record, uint user, IProcessFiles supervisor, IProcessFiles vmm, long bootedAt)
     {
-        foreach ((int pid, IProcessFiles files) in ((int, IProcessFiles)[])[(record.Supervisor, supervisor), (record.Vmm, vmm)])
+        foreach ((int pid, IProcessFiles files) in ((int, IProcessFiles)[])[(record.Supervisor, supervisor),
+            (record.Vmm, vmm)])
         {
             if (!files.Read("status").As(ProcText.Status).Is(out ThreadStatus? status)
                 || !files.Read("stat").As(ProcText.Stat).Is(out ProcessStat? stat))
                 return $"process {pid} cannot be read";
             if (!Array.TrueForAll(status.Uids, id => id == user))
                 return $"process {pid} is not of user {user}";
-            if ((UInt128)stat.StartTime * TickMilliseconds + (ulong)Math.Max(bootedAt, 0) > (ulong)record.StartedAt + Slack)
+            if ((UInt128)stat.StartTime * TickMilliseconds + (ulong)Math.Max(bootedAt, 0)
+                > (ulong)record.StartedAt + Slack)
                 return $"process {pid} has started after the sandbox";
             if (pid == record.Vmm && stat.Parent != record.Supervisor)
                 return $"process {pid} is not a child of {record.Supervisor}";

@@ -11,7 +11,9 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.LifeCycle;
 
-/// <summary>What a supervisor tells the host's other commands about its sandbox: a folder, from its start to its end.</summary>
+/// <summary>
+/// What a supervisor tells the host's other commands about its sandbox: a folder, from its start to its end.
+/// </summary>
 /// <param name="path">Of the place; that of this user unless a test says otherwise.</param>
 sealed class RunState(RunOptions options, string? path = null) : IDisposable
 {
@@ -32,8 +34,8 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
     public ControlSocket? Control { get; private set; }
 
     /// <summary>
-    /// Lets the sandbox be seen. For most this is done once the guest has stayed for a moment, so that one which is gone at
-    /// once does not pay for it.
+    /// Lets the sandbox be seen. For most this is done once the guest has stayed for a moment, so that one which is
+    /// gone at once does not pay for it.
     /// </summary>
     /// <param name="expected">What the kernel is to tell of the VMM's jail.</param>
     /// <returns>Why it cannot be, for people; null when it is.</returns>
@@ -71,7 +73,8 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
 
         foreach (ListedSandbox other in StateList.Read(_path))
             if (other.IsAlive && other.Record?.Name == name)
-                throw new UsageException($"{SandboxName.Flag}: {other.Id} runs under the name {name}; choose another, or stop that one: sandbox stop {name}");
+                throw new UsageException($"{SandboxName.Flag}: {other.Id} runs under the name {name}; choose another, "
+                    + $"or stop that one: sandbox stop {name}");
         return 0;
     }
 
@@ -145,7 +148,8 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
         if (hasStarted && Folder is not null && _record is { IsKept: true })
         {
             var end = new RecordedEnd(
-                status, line is null ? null : RecordText.Cut(line), Now, vmm.Group?.Usage.MemoryPeakBytes, vmm.CpuMicroseconds);
+                status, line is null ? null : RecordText.Cut(line), Now, vmm.Group?.Usage.MemoryPeakBytes,
+                vmm.CpuMicroseconds);
             if (counts is GuestRecord counted)
                 Folder.WriteCounts(counted);
             Folder.Write(_record with { End = end, IsPaused = false });
@@ -162,6 +166,8 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
     /// <summary>For one that was gone before it could be seen: those that are seen do so when they begin.</summary>
     void RemoveLeftovers()
     {
+        if (StatePlace.LooksEmpty(_path))
+            return;
         if (StatePlace.TryOpen(_path, out FileDescriptor? place) == 0)
             using (place)
                 Leftovers.RemoveSome(_path, place!, Id);

@@ -12,7 +12,8 @@ static class SandboxName
     public static string Parse(string text) => IsValid(text)
         ? text
         : throw new UsageException(
-            $"{Flag}: {Quote.Value(text)} is not a name; write up to {MaximumLength} letters, digits, '-', '_' and '.', a letter or digit first, and no {SandboxId.Digits} digits that could be an ID");
+            $"{Flag}: {Quote.Value(text)} is not a name; write up to {MaximumLength} letters, digits, '-', '_' and "
+                + $"'.', a letter or digit first, and no {SandboxId.Digits} digits that could be an ID");
 
     /// <exception cref="FormatException">It is none.</exception>
     public static string Check(string text) => IsValid(text) ? text : throw new FormatException("no name");

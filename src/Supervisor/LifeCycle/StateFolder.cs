@@ -44,7 +44,8 @@ sealed unsafe class StateFolder : IDisposable
     /// <summary>All files that a folder can hold.</summary>
     static readonly string[] s_files =
         [
-            RecordName, NewRecordName, ControlName, PolicyName, JailName, CountsName, NewCountsName, OutputName, ErrorName,
+            RecordName, NewRecordName, ControlName, PolicyName, JailName, CountsName, NewCountsName, OutputName,
+            ErrorName,
         ];
 
     readonly FileDescriptor _place;
@@ -184,7 +185,9 @@ sealed unsafe class StateFolder : IDisposable
         }
     }
 
-    /// <summary>What is to be found of the jail; null when nothing is there, or nothing that this version can read.</summary>
+    /// <summary>
+    /// What is to be found of the jail; null when nothing is there, or nothing that this version can read.
+    /// </summary>
     public JailExpectation? ReadJail() =>
         Read(JailName, ExpectationText.MaximumBytes) is byte[] text ? ExpectationText.Parse(text) : null;
 
@@ -207,9 +210,12 @@ sealed unsafe class StateFolder : IDisposable
     /// <summary>Null when there is no such regular file.</summary>
     public FileDescriptor? OpenFile(string name)
     {
-        if (FileDescriptor.TryOpenAt(_folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, out FileDescriptor? file) != 0)
+        if (FileDescriptor.TryOpenAt(
+            _folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, out FileDescriptor? file) != 0)
             return null;
-        if (file!.GetStatus(out stat status) == 0 && S_ISREG(status.st_mode) && (_owner ?? status.st_uid) == status.st_uid)
+        if (file!.GetStatus(out stat status) == 0
+            && S_ISREG(status.st_mode)
+            && (_owner ?? status.st_uid) == status.st_uid)
             return file;
         file.Dispose();
         return null;

@@ -14,7 +14,8 @@ readonly record struct ListedSandbox(SandboxId Id, bool IsAlive, SandboxRecord? 
     public string Place { get; init; } = "";
 
     /// <summary>
-    /// Why the processes that another user's record names cannot be its, for people; null when nothing speaks against it.
+    /// Why the processes that another user's record names cannot be its, for people; null when nothing speaks against
+    /// it.
     /// </summary>
     public string? Doubt { get; init; }
 
@@ -39,7 +40,9 @@ enum SandboxState
     Lost,
 }
 
-/// <summary>All sandboxes of a user, by what their folders say. None of them is asked, so none can keep it waiting.</summary>
+/// <summary>
+/// All sandboxes of a user, by what their folders say. None of them is asked, so none can keep it waiting.
+/// </summary>
 static class StateList
 {
     /// <summary>Folders that are looked at in a place, and of another user's, who may have made any number.</summary>
@@ -66,7 +69,8 @@ static class StateList
         return all;
     }
 
-    static ListedSandbox Examine(ListedSandbox one, uint user) => one.Record is not SandboxRecord record ? one : one with
+    static ListedSandbox Examine(ListedSandbox one, uint user) =>
+        one.Record is not SandboxRecord record ? one : one with
     {
         Record = record with { Groups = [.. record.Groups.Where(group => Hierarchy.IsBelowRoot(group.Folder))] },
         Doubt = one.IsAlive ? RecordedProcesses.Doubt(record, user) : null,
@@ -107,7 +111,8 @@ static class StateList
     {
         0 => place,
         -ENOENT => null,
-        -EPERM => throw new UsageException($"{Quote.Value(path)} can be written by others, so nothing in it can be believed; remove it"),
+        -EPERM => throw new UsageException(
+            $"{Quote.Value(path)} can be written by others, so nothing in it can be believed; remove it"),
         int error => throw new HostException(-error, "open", path),
     };
 
@@ -130,8 +135,8 @@ static class StateList
     }
 
     /// <summary>
-    /// The sandbox that a user means: by its ID, by its name (the one that runs before those that ended, and of these the
-    /// latest), or by the beginning of its ID.
+    /// The sandbox that a user means: by its ID, by its name (the one that runs before those that ended, and of these
+    /// the latest), or by the beginning of its ID.
     /// </summary>
     /// <exception cref="UsageException">There is none, or there are several.</exception>
     public static ListedSandbox Find(string path, string text) => Find(Read(path), text);
@@ -154,7 +159,8 @@ static class StateList
         {
             1 => begun[0],
             0 => throw new UsageException($"no sandbox is called {Quote.Value(text)}; see sandbox ps --all"),
-            _ => throw new UsageException($"{begun.Length} sandboxes have IDs that begin with {Quote.Value(text)}; write more of it"),
+            _ => throw new UsageException(
+                $"{begun.Length} sandboxes have IDs that begin with {Quote.Value(text)}; write more of it"),
         };
     }
 }

@@ -26,7 +26,8 @@ sealed record StateOwner(uint User, IReadOnlyList<string> Places)
     {
         if (text is null)
             return Own;
-        uint user = Find(text) ?? throw new UsageException($"{Flag}: there is no user {Quote.Value(text)}; write a name or a number");
+        uint user = Find(text)
+            ?? throw new UsageException($"{Flag}: there is no user {Quote.Value(text)}; write a name or a number");
         if (user == geteuid())
             return Own;
         return geteuid() == 0
@@ -42,7 +43,8 @@ sealed record StateOwner(uint User, IReadOnlyList<string> Places)
         fixed (byte* name = Encoding.UTF8.GetBytes(text + '\0'))
             if (getpwnam(name) is not null and var user)
                 return user->pw_uid;
-        return uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out uint number) && number != uint.MaxValue
+        return uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out uint number)
+            && number != uint.MaxValue
             ? number
             : null;
     }

@@ -16,8 +16,8 @@ static unsafe class StatePlace
     const uint OthersWrite = 0x12;
 
     /// <summary>
-    /// /run/sandbox for root, $XDG_RUNTIME_DIR/sandbox for others; /tmp/sandbox-UID where the folder above is not there,
-    /// or not the user's own.
+    /// /run/sandbox for root, $XDG_RUNTIME_DIR/sandbox for others; /tmp/sandbox-UID where the folder above is not
+    /// there, or not the user's own.
     /// </summary>
     public static string Path { get; } = Choose(geteuid(), Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR"));
 
@@ -31,7 +31,8 @@ static unsafe class StatePlace
     }
 
     /// <summary>
-    /// Where another user's may be, as most hosts have it: $XDG_RUNTIME_DIR is in his environment, which nobody else knows.
+    /// Where another user's may be, as most hosts have it: $XDG_RUNTIME_DIR is in his environment, which nobody else
+    /// knows.
     /// </summary>
     public static string[] Of(uint user) => [$"/run/user/{user}/sandbox", Substitute(user)];
 
@@ -42,6 +43,17 @@ static unsafe class StatePlace
         stat status;
         fixed (byte* name = Encoding.UTF8.GetBytes(path + '\0'))
             return fstatat(AT_FDCWD, name, &status, 0) == 0 && S_ISDIR(status.st_mode) && status.st_uid == user;
+    }
+
+    /// <summary>
+    /// Whether no sandbox has a folder in it, or it is not there, as far as one call can tell. A folder's links are its
+    /// name, its own "." and the ".." of each folder in it; file systems that do not count those say 1.
+    /// </summary>
+    public static bool LooksEmpty(string path)
+    {
+        stat status;
+        fixed (byte* name = Encoding.UTF8.GetBytes(path + '\0'))
+            return fstatat(AT_FDCWD, name, &status, AT_SYMLINK_NOFOLLOW) != 0 || status.st_nlink == 2;
     }
 
     /// <summary>Opens the folder, and makes it if it is not there.</summary>

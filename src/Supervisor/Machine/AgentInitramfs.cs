@@ -5,7 +5,9 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Machine;
 
-/// <summary>The initramfs of a machine guest with a root image: the agent, its order, and the modules that it loads.</summary>
+/// <summary>
+/// The initramfs of a machine guest with a root image: the agent, its order, and the modules that it loads.
+/// </summary>
 static class AgentInitramfs
 {
     /// <summary>What a root image and the devices of every guest take on Debian's kernels.</summary>
@@ -35,7 +37,8 @@ static class AgentInitramfs
 
     private static string ModulesOf(FileDescriptor kernel, string path) => ModulesFolder.Of(
         KernelVersion.Of(kernel)
-            ?? throw new UsageException("--modules: the kernel does not say which version it is; name the folder of its modules"),
+            ?? throw new UsageException(
+                "--modules: the kernel does not say which version it is; name the folder of its modules"),
         path);
 
     private static byte[] ReadAgent()
@@ -47,7 +50,8 @@ static class AgentInitramfs
         }
         catch (IOException)
         {
-            throw new HostException(ENOENT, "open", program, $"{Program} belongs beside sandbox; build both with ./sandbox");
+            throw new HostException(
+                ENOENT, "open", program, $"{Program} belongs beside sandbox; build both with ./sandbox");
         }
     }
 
@@ -66,7 +70,8 @@ static class AgentInitramfs
         writer.AddFile("init", 0x1ed, agent);
         foreach ((string name, byte[] content) in loading)
             writer.AddFile($"modules/{name}", 0x1a4, content);
-        writer.AddFile(AgentOrder.Path[1..], 0x180, (order with { Modules = [.. loading.Select(module => module.Name)] }).Serialize());
+        writer.AddFile(AgentOrder.Path[1..], 0x180,
+            (order with { Modules = [.. loading.Select(module => module.Name)] }).Serialize());
         writer.End();
         return archive.ToArray();
     }

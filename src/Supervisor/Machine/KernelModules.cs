@@ -11,12 +11,14 @@ enum ModuleState
 }
 
 /// <summary>
-/// The modules of one kernel: files NAME.ko, or NAME.ko.xz, anywhere in a folder. What a module depends on it says itself, in its
-/// section .modinfo; the kernel checks the rest when it loads it.
+/// The modules of one kernel: files NAME.ko, or NAME.ko.xz, anywhere in a folder. What a module depends on it says
+/// itself, in its section .modinfo; the kernel checks the rest when it loads it.
 /// </summary>
 sealed class KernelModules
 {
-    /// <summary>The list of what could be a module and is part of the kernel: Documentation/kbuild/kbuild.rst.</summary>
+    /// <summary>
+    /// The list of what could be a module and is part of the kernel: Documentation/kbuild/kbuild.rst.
+    /// </summary>
     public const string BuiltInName = "modules.builtin";
 
     private const int MaximumFiles = 20_000;
@@ -40,7 +42,8 @@ sealed class KernelModules
     public KernelModules(string folder)
     {
         if (!Directory.Exists(folder))
-            throw new UsageException($"--modules: there is no folder {folder}; name the folder that holds the kernel's modules");
+            throw new UsageException(
+                $"--modules: there is no folder {folder}; name the folder that holds the kernel's modules");
         foreach (string file in Directory.EnumerateFiles(folder, "*.ko*", s_enumeration))
         {
             if (_files.Count == MaximumFiles)
@@ -63,13 +66,17 @@ sealed class KernelModules
     public ModuleState StateOf(string name)
     {
         name = name.Replace('-', '_');
-        return _files.ContainsKey(name) ? ModuleState.Module : _builtIn.Contains(name) ? ModuleState.BuiltIn : ModuleState.Missing;
+        return _files.ContainsKey(name)
+            ? ModuleState.Module
+            : _builtIn.Contains(name) ? ModuleState.BuiltIn : ModuleState.Missing;
     }
 
     /// <summary>What is to be loaded, each behind what it depends on.</summary>
     public List<(string Name, byte[] Content)> Loading { get; } = [];
 
-    /// <summary>Adds a module and what it depends on. What the kernel does not have as a module is built in, or missing.</summary>
+    /// <summary>
+    /// Adds a module and what it depends on. What the kernel does not have as a module is built in, or missing.
+    /// </summary>
     /// <returns>False when there is no such module.</returns>
     /// <exception cref="UsageException">It cannot be read.</exception>
     public bool TryAdd(string name) => TryAdd(name.Replace('-', '_'), 0);
@@ -112,6 +119,8 @@ sealed class KernelModules
             return [];
         module = module[(start + "\0depends="u8.Length)..];
         int end = module.IndexOf((byte)0);
-        return end <= 0 ? [] : Encoding.ASCII.GetString(module[..end]).Split(',', StringSplitOptions.RemoveEmptyEntries);
+        return end <= 0
+            ? []
+            : Encoding.ASCII.GetString(module[..end]).Split(',', StringSplitOptions.RemoveEmptyEntries);
     }
 }

@@ -5,14 +5,16 @@ using Sandbox.Host;
 namespace Sandbox.Supervisor.Machine;
 
 /// <summary>
-/// What a kernel says it is: a bzImage in its header (Documentation/arch/x86/boot.rst, kernel_version), an ELF kernel in the
-/// line that it prints first.
+/// What a kernel says it is: a bzImage in its header (Documentation/arch/x86/boot.rst, kernel_version), an ELF kernel
+/// in the line that it prints first.
 /// </summary>
 static class KernelVersion
 {
     private const int Magic = 0x202, Pointer = 0x20e, Base = 0x200, MaximumLength = 256;
 
-    /// <summary>Bytes of an ELF kernel that are searched: its code and data come before what is for debuggers.</summary>
+    /// <summary>
+    /// Bytes of an ELF kernel that are searched: its code and data come before what is for debuggers.
+    /// </summary>
     private const long MaximumSearch = 256L << 20;
 
     private const int PieceBytes = 64 << 10;
@@ -57,7 +59,9 @@ static class KernelVersion
     private static string? Name(ReadOnlySpan<byte> text)
     {
         int end = text.IndexOfAny((byte)' ', (byte)0);
-        return end <= 0 || !char.IsAsciiDigit((char)text[0]) || text[..end].ContainsAnyExceptInRange((byte)'!', (byte)'~')
+        return end <= 0
+            || !char.IsAsciiDigit((char)text[0])
+            || text[..end].ContainsAnyExceptInRange((byte)'!', (byte)'~')
             || text[..end].Contains((byte)'/')
             ? null
             : Encoding.ASCII.GetString(text[..end]);

@@ -22,7 +22,8 @@ static class ModuleFile
                 ".ko" => stored,
                 ".xz" => new XZStream(stored),
                 ".zst" => new DecompressionStream(stored),
-                _ => throw new UsageException($"--modules: {file} is compressed in a way that is not known here; unpack the modules first"),
+                _ => throw new UsageException(
+                    $"--modules: {file} is compressed in a way that is not known here; unpack the modules first"),
             };
             return Bounded(content);
         }

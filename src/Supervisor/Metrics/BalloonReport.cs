@@ -4,7 +4,9 @@ using Sandbox.Supervisor.CommandLine;
 
 namespace Sandbox.Supervisor.Metrics;
 
-/// <summary>What is known of a machine guest's balloon, for people and programs. All but the target is the guest's word.</summary>
+/// <summary>
+/// What is known of a machine guest's balloon, for people and programs. All but the target is the guest's word.
+/// </summary>
 sealed record BalloonReport(BalloonRecord Record)
 {
     /// <summary>Null for a guest without a balloon.</summary>

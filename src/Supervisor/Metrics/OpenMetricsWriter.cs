@@ -4,8 +4,8 @@ using System.Text;
 namespace Sandbox.Supervisor.Metrics;
 
 /// <summary>
-/// Text as OpenMetrics 1.0 has it (application/openmetrics-text; version=1.0.0). Numbers are exact: counts are 64 bits, and
-/// times are written from whole nanoseconds, where a library's doubles would round them.
+/// Text as OpenMetrics 1.0 has it (application/openmetrics-text; version=1.0.0). Numbers are exact: counts are 64 bits,
+/// and times are written from whole nanoseconds, where a library's doubles would round them.
 /// </summary>
 /// <param name="labels">Of every sample, in front of its own.</param>
 sealed class OpenMetricsWriter(params (string Name, string Value)[] labels)
@@ -67,7 +67,8 @@ sealed class OpenMetricsWriter(params (string Name, string Value)[] labels)
     public static string Seconds(ulong nanoseconds)
     {
         (ulong seconds, ulong rest) = Math.DivRem(nanoseconds, 1_000_000_000UL);
-        return string.Create(CultureInfo.InvariantCulture, $"{seconds}.{rest:D9}").TrimEnd('0') is var text && text.EndsWith('.')
+        return string.Create(CultureInfo.InvariantCulture, $"{seconds}.{rest:D9}").TrimEnd('0') is var text
+            && text.EndsWith('.')
             ? text + "0"
             : text;
     }

@@ -8,7 +8,9 @@ using static Sandbox.Supervisor.Metrics.OpenMetricsWriter;
 
 namespace Sandbox.Supervisor.Metrics;
 
-/// <summary>What is known of one sandbox, as metrics. Only what is known is written: a family without a sample is left out.</summary>
+/// <summary>
+/// What is known of one sandbox, as metrics. Only what is known is written: a family without a sample is left out.
+/// </summary>
 /// <param name="Listed">With a record.</param>
 /// <param name="Use">What its control group has in use; nothing after the end.</param>
 /// <param name="Usage">What that has used; nothing after the end.</param>
@@ -116,7 +118,8 @@ sealed record SandboxMetrics(ListedSandbox Listed, GroupUse Use, GroupUsage Usag
             if (isMachine && times[kind].Count == 0)
                 continue;
             string word = isMachine ? ResultRecord.MachineExit(kind) : GuestRecord.ExitNames[kind];
-            _to.Sample($"{Exits.Name}_total", Number(isMachine ? times[kind].Count : counted.Exits[kind]), ("kind", word));
+            _to.Sample(
+                $"{Exits.Name}_total", Number(isMachine ? times[kind].Count : counted.Exits[kind]), ("kind", word));
             all.Add((times[kind], [("kind", word)]));
         }
 
@@ -167,18 +170,22 @@ sealed record SandboxMetrics(ListedSandbox Listed, GroupUse Use, GroupUsage Usag
             for (int queue = 0; queue < (int)devices[number].QueueCount; queue++)
                 all.Add((devices[number].Queues[queue], [.. Labels(devices, number), ("queue", Number((ulong)queue))]));
         WriteTimes(Requests, all);
-        WriteFaults(QueueFaults, DeviceCounters.QueueFaults, devices, static device => ((ReadOnlySpan<ulong>)device.QueueFaults).ToArray());
-        WriteFaults(RegisterFaults, DeviceCounters.RegisterFaults, devices, static device => ((ReadOnlySpan<ulong>)device.RegisterFaults).ToArray());
+        WriteFaults(QueueFaults, DeviceCounters.QueueFaults, devices, static device =>
+            ((ReadOnlySpan<ulong>)device.QueueFaults).ToArray());
+        WriteFaults(RegisterFaults, DeviceCounters.RegisterFaults, devices, static device =>
+            ((ReadOnlySpan<ulong>)device.RegisterFaults).ToArray());
     }
 
-    void WriteFaults(MetricFamily family, IReadOnlyList<string> names, DeviceRecord[] devices, Func<DeviceRecord, ulong[]> counts)
+    void WriteFaults(
+        MetricFamily family, IReadOnlyList<string> names, DeviceRecord[] devices, Func<DeviceRecord, ulong[]> counts)
     {
         _to.Begin(family);
         for (int number = 0; number < devices.Length; number++)
         {
             ulong[] faults = counts(devices[number]);
             for (int fault = 0; fault < faults.Length; fault++)
-                _to.Sample($"{family.Name}_total", Number(faults[fault]), [.. Labels(devices, number), ("fault", names[fault])]);
+                _to.Sample($"{family.Name}_total", Number(faults[fault]),
+                    [.. Labels(devices, number), ("fault", names[fault])]);
         }
     }
 
@@ -217,7 +224,8 @@ sealed record SandboxMetrics(ListedSandbox Listed, GroupUse Use, GroupUsage Usag
     static string Number(ulong value) => OpenMetricsWriter.Number(value);
 
     /// <summary>What a record or the kernel says, which may be any number.</summary>
-    static string Milliseconds(long value) => Seconds((ulong)Math.Clamp(value, 0, long.MaxValue / 1_000_000) * 1_000_000);
+    static string Milliseconds(long value) =>
+        Seconds((ulong)Math.Clamp(value, 0, long.MaxValue / 1_000_000) * 1_000_000);
 
     static string? Microseconds(ulong? value) =>
         value is ulong known ? Seconds(Math.Min(known, long.MaxValue / 1000) * 1000) : null;

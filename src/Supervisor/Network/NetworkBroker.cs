@@ -10,7 +10,8 @@ namespace Sandbox.Supervisor.Network;
 /// nowhere else. The VMM may have fallen to its guest; what no sound one sends ends it.
 /// </summary>
 /// <remarks>Requests are served by one thread; answers to lookups come from threads of the pool.</remarks>
-sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetworkDecisions? decisions = null) : IDisposable
+sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetworkDecisions? decisions = null)
+    : IDisposable
 {
     readonly Lock _lock = new();
     readonly RequestRate _rate = new(NetworkChannel.RequestsPerSecond);

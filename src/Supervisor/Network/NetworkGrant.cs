@@ -21,7 +21,8 @@ sealed record NetworkGrant(
         if (!policy.NetworkRules.Any(rule => rule.Allow))
             return null;
         string[] names = [.. policy.NetworkRules.Where(rule => rule.Action == NetworkAction.Connect)
-            .SelectMany(rule => rule.Targets).Select(target => target.Name).OfType<string>().Distinct(StringComparer.Ordinal)];
+            .SelectMany(rule => rule.Targets).Select(target => target.Name).OfType<string>()
+            .Distinct(StringComparer.Ordinal)];
         Task<(int Error, IPAddress[] Addresses)>[] lookups =
             [.. names.Select(name => Task.Factory.StartNew(() => resolver(name), TaskCreationOptions.LongRunning))];
         var found = new Dictionary<string, IReadOnlyList<IPAddress>>(StringComparer.Ordinal);
@@ -30,7 +31,8 @@ sealed record NetworkGrant(
             (int error, IPAddress[] addresses) = lookups[i].GetAwaiter().GetResult();
             if (error != 0)
                 throw new UsageException(
-                    $"{SpanOf(policy, names[i])}: the host {names[i]} has no address now, so that this rule cannot be applied; check the name and this host's resolver");
+                    $"{SpanOf(policy, names[i])}: the host {names[i]} has no address now, so that this rule cannot be "
+                        + "applied; check the name and this host's resolver");
             found.Add(names[i], addresses);
         }
 
@@ -52,11 +54,14 @@ sealed record NetworkGrant(
         if (allowing.Length == 0)
             return null;
         bool Allows(NetworkRule rule, IPAddress address) => rule.Ports.Any(range =>
-            (rule.Protocol != NetworkProtocol.Udp && rules.Decide(NetworkAction.Connect, NetworkProtocol.Tcp, address, range.First).Allowed)
-            || (rule.Protocol != NetworkProtocol.Tcp && rules.Decide(NetworkAction.Connect, NetworkProtocol.Udp, address, range.First).Allowed));
+            (rule.Protocol != NetworkProtocol.Udp && rules.Decide(
+                NetworkAction.Connect, NetworkProtocol.Tcp, address, range.First).Allowed)
+            || (rule.Protocol != NetworkProtocol.Tcp && rules.Decide(
+                NetworkAction.Connect, NetworkProtocol.Udp, address, range.First).Allowed));
         List<IPAddress> reachable = [.. addresses.Where(address => allowing.Any(rule => Allows(rule, address)))];
         return reachable.Count > 0 ? reachable : throw new UsageException(
-            $"{allowing[0].Span}: the host {name} has only addresses that are reserved or denied ({string.Join(", ", addresses)}); name the address too, if it is meant");
+            $"{allowing[0].Span}: the host {name} has only addresses that are reserved or denied "
+                + $"({string.Join(", ", addresses)}); name the address too, if it is meant");
     }
 
     static SourceSpan SpanOf(PolicyModel policy, string name) =>

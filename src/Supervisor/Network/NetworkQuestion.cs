@@ -74,7 +74,8 @@ readonly record struct NetworkQuestion(
             if (label.Length is 0 or > 63 || label[0] == '-')
                 return false;
             foreach (byte character in label)
-                if (character is not ((>= (byte)'a' and <= (byte)'z') or (>= (byte)'0' and <= (byte)'9') or (byte)'-' or (byte)'_'))
+                if (character is not ((>= (byte)'a' and <= (byte)'z') or (>= (byte)'0' and <= (byte)'9')
+                    or (byte)'-' or (byte)'_'))
                     return false;
             last = range;
         }

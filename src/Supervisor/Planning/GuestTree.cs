@@ -17,17 +17,23 @@ sealed class GuestTree
     sealed record Entry(GuestFile File, Grant? Grant, bool IsDirectory);
 
     public void AddText(string path, string content) =>
-        Add(new GuestFile { Kind = GuestFileKind.Text, Path = path, Content = content, Mode = Octal(0, 6, 4, 4) }, null, false);
+        Add(
+            new GuestFile { Kind = GuestFileKind.Text, Path = path, Content = content, Mode = Octal(0, 6, 4, 4) },
+            null, false);
 
     public void AddSymlink(string path, string target) =>
         Add(new GuestFile { Kind = GuestFileKind.Symlink, Path = path, Content = target }, null, false);
 
     /// <param name="bytes">0 for no bound of its own.</param>
     public void AddTemporary(string path, uint mode, ulong bytes) =>
-        Add(new GuestFile { Kind = GuestFileKind.Temporary, Path = path, Writable = true, Mode = mode, Bytes = bytes }, null, true);
+        Add(
+            new GuestFile { Kind = GuestFileKind.Temporary, Path = path, Writable = true, Mode = mode, Bytes = bytes },
+            null, true);
 
     public void AddSystem(string path, string host, bool isDirectory) =>
-        Add(new GuestFile { Kind = GuestFileKind.Host, Path = path }, new Grant.SystemPath(host, isDirectory), isDirectory);
+        Add(
+            new GuestFile { Kind = GuestFileKind.Host, Path = path },
+            new Grant.SystemPath(host, isDirectory), isDirectory);
 
     /// <summary>True when the host's own <paramref name="path"/> is what the guest sees there.</summary>
     public bool ShowsSystem(string path) =>
@@ -41,13 +47,15 @@ sealed class GuestTree
         {
             if (hidden == path && _entries[path].Grant is Grant.Mount)
                 throw new UsageException(
-                    $"{source.Origin}: two mounts at the guest path {Quote.Value(path)}; give one of them another path with HOST:GUEST");
+                    $"{source.Origin}: two mounts at the guest path {Quote.Value(path)}; give one of them another path "
+                        + "with HOST:GUEST");
             _entries.Remove(hidden);
         }
 
         var file = new GuestFile
         {
-            Kind = GuestFileKind.Host, Path = path, Writable = source.Writable, Bytes = source.Writable ? source.Quota : 0,
+            Kind = GuestFileKind.Host, Path = path, Writable = source.Writable,
+            Bytes = source.Writable ? source.Quota : 0,
         };
         Add(file, new Grant.Mount(index), source.IsDirectory);
     }
@@ -73,17 +81,20 @@ sealed class GuestTree
         return ([.. files], grants);
     }
 
-    void Add(GuestFile file, Grant? grant, bool isDirectory) => _entries.Add(file.Path, new Entry(file, grant, isDirectory));
+    void Add(GuestFile file, Grant? grant, bool isDirectory) =>
+        _entries.Add(file.Path, new Entry(file, grant, isDirectory));
 
     static void CheckPlace(MountSource source, string path)
     {
         if (path == "/")
             throw new UsageException(
-                $"{source.Origin}: {Quote.Value(source.Host)} cannot become the guest's root; give it a folder, as in {source.Host}:/data");
+                $"{source.Origin}: {Quote.Value(source.Host)} cannot become the guest's root; give it a folder, as in "
+                    + $"{source.Host}:/data");
         foreach (string own in s_ownFolders)
             if (GuestPath.IsWithin(path, own))
                 throw new UsageException(
-                    $"{source.Origin}: the guest's {own} is its own and cannot be mounted over; choose a guest path elsewhere, as in {source.Host}:/data");
+                    $"{source.Origin}: the guest's {own} is its own and cannot be mounted over; choose a guest path "
+                        + $"elsewhere, as in {source.Host}:/data");
     }
 
     void CheckPlace(MountSource source)
@@ -96,14 +107,17 @@ sealed class GuestTree
                 continue;
             if (entry.File.Kind == GuestFileKind.Symlink)
                 throw new UsageException(
-                    $"{source.Origin}: {Quote.Value(path)} lies below {parent}, which is a symlink to {entry.File.Content} in the guest; mount below its target");
+                    $"{source.Origin}: {Quote.Value(path)} lies below {parent}, which is a symlink to "
+                        + $"{entry.File.Content} in the guest; mount below its target");
             if (!entry.IsDirectory)
                 throw new UsageException(
-                    $"{source.Origin}: {Quote.Value(path)} lies below {parent}, which is a file in the guest; choose a guest path elsewhere");
+                    $"{source.Origin}: {Quote.Value(path)} lies below {parent}, which is a file in the guest; choose a "
+                        + "guest path elsewhere");
         }
     }
 
-    // Below a host folder the VMM shows the mount in front of whatever the folder holds, so only the others need parents.
+    // Below a host folder the VMM shows the mount in front of whatever the folder holds, so only the others need
+    // parents.
     void AddParents()
     {
         foreach (string path in _entries.Keys.ToArray())
@@ -113,7 +127,9 @@ sealed class GuestTree
                 if (s_ownFolders.Contains(parent) || NearestAbove(parent)?.File.Kind == GuestFileKind.Host)
                     break;
                 if (!_entries.ContainsKey(parent))
-                    Add(new GuestFile { Kind = GuestFileKind.Directory, Path = parent, Mode = Octal(0, 7, 5, 5) }, null, true);
+                    Add(
+                        new GuestFile { Kind = GuestFileKind.Directory, Path = parent, Mode = Octal(0, 7, 5, 5) },
+                        null, true);
             }
         }
     }

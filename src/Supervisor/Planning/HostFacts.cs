@@ -3,7 +3,9 @@ using Sandbox.Supervisor.CommandLine;
 
 namespace Sandbox.Supervisor.Planning;
 
-/// <summary>What planning needs to know of the host, gathered beforehand so that planning itself asks nothing.</summary>
+/// <summary>
+/// What planning needs to know of the host, gathered beforehand so that planning itself asks nothing.
+/// </summary>
 sealed record HostFacts
 {
     /// <summary>CPUs this process may use.</summary>

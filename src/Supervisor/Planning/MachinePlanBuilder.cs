@@ -26,12 +26,14 @@ static class MachinePlanBuilder
         // With a root the agent has the streams, and the console is the kernel's alone.
         bool virtioConsole = machine.Root is null && Device(policy, DeviceKind.VirtioConsole) is not null;
         if (options.Terminal && machine.Root is null && !virtioConsole)
-            throw new UsageException("--tty: with --kernel this needs --root, or a policy that lists '- device: virtio-console'");
+            throw new UsageException(
+                "--tty: with --kernel this needs --root, or a policy that lists '- device: virtio-console'");
         var boot = new GuestMachine
         {
             Kernel = Next(new Grant.BootFile("--kernel", machine.Kernel)),
             Initrd = machine.Initrd is null ? -1 : Next(new Grant.BootFile("--initrd", machine.Initrd)),
-            CommandLine = $"{(virtioConsole ? MachineOptions.VirtioConsole : MachineOptions.SerialConsole)} {machine.CommandLine}",
+            CommandLine = $"{(virtioConsole ? MachineOptions.VirtioConsole : MachineOptions.SerialConsole)} "
+                + $"{machine.CommandLine}",
             Disks = [],
             Taps = [.. machine.Taps.Zip(NetworkDevices(policy), (tap, device) => new GuestTap
             {
@@ -87,7 +89,8 @@ static class MachinePlanBuilder
                 Agent = true,
             };
         }
-        boot = boot with { Disks = [.. boot.Disks, .. policy.Devices.Where(rule => rule.Kind == DeviceKind.Block).Select(Disk)] };
+        boot = boot with
+            { Disks = [.. boot.Disks, .. policy.Devices.Where(rule => rule.Kind == DeviceKind.Block).Select(Disk)] };
         GuestDisk Disk(DeviceRule rule) => new()
         {
             Descriptor = Next(new Grant.BootFile("policy: device block", rule.From!, rule.Writable, IsDisk: true)),
@@ -131,15 +134,18 @@ static class MachinePlanBuilder
         return PlanBuilder.WithFlags(variables, options, policy, host);
     }
 
-    static DeviceRule? Device(PolicyModel policy, DeviceKind kind) => policy.Devices.FirstOrDefault(rule => rule.Kind == kind);
+    static DeviceRule? Device(PolicyModel policy, DeviceKind kind) =>
+        policy.Devices.FirstOrDefault(rule => rule.Kind == kind);
 
     static GuestLimits Limits(RunOptions options, PolicyModel policy, HostFacts host)
     {
         GuestLimits limits = PlanBuilder.Limits(options, policy, host);
         if (limits.MemoryBytes < MachineOptions.MinimumMemory)
             throw new UsageException(
-                $"--memory: {ByteSize.Format(limits.MemoryBytes)} is too little for a kernel; give at least {ByteSize.Format(MachineOptions.MinimumMemory)}");
+                $"--memory: {ByteSize.Format(limits.MemoryBytes)} is too little for a kernel; give at least "
+                    + $"{ByteSize.Format(MachineOptions.MinimumMemory)}");
         // Its kernel's are its own; the host sees a thread for each vCPU.
-        return limits with { Cpus = Math.Min(limits.Cpus, MachineOptions.MaximumCpus), TmpBytes = 0, CpuMilliseconds = 0 };
+        return limits with
+            { Cpus = Math.Min(limits.Cpus, MachineOptions.MaximumCpus), TmpBytes = 0, CpuMilliseconds = 0 };
     }
 }

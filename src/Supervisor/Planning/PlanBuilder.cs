@@ -6,15 +6,16 @@ using Sandbox.Supervisor.Network;
 namespace Sandbox.Supervisor.Planning;
 
 /// <summary>
-/// Turns a policy and what the caller asked for into a launch plan and the list of what to open for it. Pure: it asks the host
-/// nothing beyond <see cref="HostFacts"/> and opens nothing.
+/// Turns a policy and what the caller asked for into a launch plan and the list of what to open for it. Pure: it asks
+/// the host nothing beyond <see cref="HostFacts"/> and opens nothing.
 /// </summary>
 static class PlanBuilder
 {
     /// <param name="mounts">What the policy and the command line show of the host, opened.</param>
     /// <param name="network">Null for none.</param>
     public static PlannedLaunch Build(
-        RunOptions options, PolicyModel policy, HostFacts host, IReadOnlyList<MountSource> mounts, NetworkGrant? network,
+        RunOptions options, PolicyModel policy, HostFacts host, IReadOnlyList<MountSource> mounts,
+        NetworkGrant? network,
         long startedAtNanoseconds)
     {
         GuestLimits limits = Limits(options, policy, host);
@@ -108,7 +109,8 @@ static class PlanBuilder
     }
 
     static void AddHost(
-        GuestTree tree, PolicyModel policy, ShownFile shown, string path, IHostTree host, IReadOnlyList<MountSource> mounts)
+        GuestTree tree, PolicyModel policy, ShownFile shown, string path, IHostTree host,
+        IReadOnlyList<MountSource> mounts)
     {
         for (int i = 0; i < mounts.Count; i++)
             if (mounts[i].Shown == shown)
@@ -120,7 +122,9 @@ static class PlanBuilder
         string source = shown.Content!;
         HostEntry entry = host.Look(source);
         // A link into what is shown stays a link: programs read its target (the time zone's name is only there).
-        if (entry is { Kind: HostEntryKind.Symlink, Target: string target } && source == path && LeadsToShown(policy, path, target))
+        if (entry is { Kind: HostEntryKind.Symlink, Target: string target }
+            && source == path
+            && LeadsToShown(policy, path, target))
         {
             tree.AddSymlink(path, target);
             return;
@@ -136,7 +140,8 @@ static class PlanBuilder
     static bool LeadsToShown(PolicyModel policy, string path, string target)
     {
         string resolved = Path.GetFullPath(target, GuestPath.Parent(path));
-        return policy.Shown.Any(shown => shown.Kind == ShownKind.Host && shown.Path != path && GuestPath.IsWithin(resolved, shown.Path));
+        return policy.Shown.Any(
+            shown => shown.Kind == ShownKind.Host && shown.Path != path && GuestPath.IsWithin(resolved, shown.Path));
     }
 
     /// <summary>
@@ -169,7 +174,8 @@ static class PlanBuilder
     }
 
     /// <summary>Variables with those that flags set, and without those that the policy denies.</summary>
-    internal static string[] WithFlags(OrderedDictionary<string, string> variables, RunOptions options, PolicyModel policy, HostFacts host)
+    internal static string[] WithFlags(
+        OrderedDictionary<string, string> variables, RunOptions options, PolicyModel policy, HostFacts host)
     {
         if (options.Terminal)
             variables["TERM"] = host.TerminalType ?? "dumb";
@@ -185,22 +191,27 @@ static class PlanBuilder
         ulong memory = options.Memory ?? Math.Min(policy.Limit(Resource.Memory)!.Value, host.Memory / 2);
         if (memory > host.Memory)
             throw new UsageException(
-                $"--memory: {ByteSize.Format(memory)} is more than this host or control group has ({host.Memory >> 20} MiB); ask for less");
+                $"--memory: {ByteSize.Format(memory)} is more than this host or control group has ({host.Memory >> 20} "
+                    + "MiB); ask for less");
         if (memory > RunOptions.MaximumMemory)
             throw new UsageException(
-                $"--memory: {ByteSize.Format(memory)} is too much; give at most {ByteSize.Format(RunOptions.MaximumMemory)}");
+                $"--memory: {ByteSize.Format(memory)} is too much; give at most "
+                    + $"{ByteSize.Format(RunOptions.MaximumMemory)}");
         // A kernel's processors may take turns on the host's.
         if (options.Machine is null && options.Cpus > host.Cpus)
             throw new UsageException(
-                $"--cpus: {options.Cpus} is more than this host offers ({host.Cpus}); ask for less, or leave the flag out to use them all");
+                $"--cpus: {options.Cpus} is more than this host offers ({host.Cpus}); ask for less, or leave the flag "
+                    + "out to use them all");
         if (options.TmpSize > memory)
             throw new UsageException(
-                $"--tmp-size: {ByteSize.Format(options.TmpSize.Value)} is more than the guest's memory ({ByteSize.Format(memory)}), which holds these files; raise --memory");
+                $"--tmp-size: {ByteSize.Format(options.TmpSize.Value)} is more than the guest's memory "
+                    + $"({ByteSize.Format(memory)}), which holds these files; raise --memory");
         ulong tmp = policy.Limit(Resource.TmpSize)!.Value;
         return new GuestLimits
         {
             MemoryBytes = WholePages(memory),
-            Cpus = options.Cpus ?? (int)Math.Min(policy.Limit(Resource.Cpus)!.Value, (ulong)Math.Clamp(host.Cpus, 1, RunOptions.MaximumCpus)),
+            Cpus = options.Cpus ?? (int)Math.Min(
+                policy.Limit(Resource.Cpus)!.Value, (ulong)Math.Clamp(host.Cpus, 1, RunOptions.MaximumCpus)),
             WallMilliseconds = options.Timeout ?? OrNone(policy, Resource.Time),
             CpuMilliseconds = options.CpuTime ?? OrNone(policy, Resource.CpuTime),
             Processes = options.Processes ?? (int)policy.Limit(Resource.Processes)!.Value,

@@ -33,7 +33,8 @@ static class PlanRules
     {
         IReadOnlyList<SystemCallRule> rules = policy.SystemCallRules;
         bool all = policy.Audit?.Value.Records(AuditEvents.Decisions) != true && rules.All(rule => rule.Allow)
-            && rules.Any(rule => rule.Conditions.Count == 0 && rule.Numbers.Distinct().Count() == SystemCallTables.Limit);
+            && rules.Any(
+                rule => rule.Conditions.Count == 0 && rule.Numbers.Distinct().Count() == SystemCallTables.Limit);
         return all ? null : SystemCallCompiler.Compile(rules);
     }
 
@@ -45,7 +46,8 @@ static class PlanRules
             return true;
         string path = CompiledPolicy.ExpandHome(shown.Path, home);
         return policy.PathRules.Any(rule => rule.Allow && (rule.Access & change) != 0
-            && CompiledPolicy.LiteralPrefixes(rule, home).Any(prefix => GuestPath.IsWithin(prefix, path) || GuestPath.IsWithin(path, prefix)));
+            && CompiledPolicy.LiteralPrefixes(rule, home)
+            .Any(prefix => GuestPath.IsWithin(prefix, path) || GuestPath.IsWithin(path, prefix)));
     }
 
     static bool IsWhole(ShownFile shown) => shown.Kind switch
@@ -56,13 +58,17 @@ static class PlanRules
     };
 
     /// <summary>What the policy shows, and the command line's mounts.</summary>
-    public static IReadOnlyList<ShownFile> WithMounts(PolicyModel policy, string home, IReadOnlyList<MountSource> mounts)
+    public static IReadOnlyList<ShownFile> WithMounts(
+        PolicyModel policy, string home, IReadOnlyList<MountSource> mounts)
     {
         List<ShownFile> shown = [.. policy.Shown];
-        foreach (MountSource mount in mounts.Where(mount => mount.Shown is null).OrderBy(mount => mount.GuestPath, StringComparer.Ordinal))
+        foreach (MountSource mount in mounts.Where(mount => mount.Shown is null)
+            .OrderBy(mount => mount.GuestPath, StringComparer.Ordinal))
         {
-            shown.RemoveAll(hidden => GuestPath.IsWithin(CompiledPolicy.ExpandHome(hidden.Path, home), mount.GuestPath));
-            shown.Add(new ShownFile(new SourceSpan(policy.Source, 1, 1, 1), $"given with {MountArgument.Flag}", mount.GuestPath, ShownKind.Host, mount.RealPath)
+            shown.RemoveAll(
+                hidden => GuestPath.IsWithin(CompiledPolicy.ExpandHome(hidden.Path, home), mount.GuestPath));
+            shown.Add(new ShownFile(new SourceSpan(policy.Source, 1, 1, 1), $"given with {MountArgument.Flag}",
+                mount.GuestPath, ShownKind.Host, mount.RealPath)
             {
                 Access = mount.Writable ? PathAccess.All : ReadOnly,
                 Quota = mount.Quota == 0 ? null : mount.Quota,

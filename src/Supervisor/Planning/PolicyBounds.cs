@@ -34,8 +34,10 @@ static class PolicyBounds
                 throw new UsageException($"--env: the policy denies {name} ({denied.Span}); leave it out");
         if (options.User is not null && options.User != CompiledPolicy.UserOf(policy))
             Require(policy, Freedom.Identity, "--user", "another user than the policy's");
-        foreach ((ShownFile entry, ShownFile other) in PolicyCheck.ShownTwice(policy, (options.User ?? CompiledPolicy.UserOf(policy)).Home))
-            throw new UsageException($"--user: for this user {entry.Path} ({entry.Span}) and {other.Path} ({other.Span}) are one path; name another user");
+        foreach ((ShownFile entry, ShownFile other) in PolicyCheck.ShownTwice(
+            policy, (options.User ?? CompiledPolicy.UserOf(policy)).Home))
+            throw new UsageException($"--user: for this user {entry.Path} ({entry.Span}) and {other.Path} "
+                + $"({other.Span}) are one path; name another user");
         if (options.Hostname is not null && options.Hostname != policy.Hostname?.Value)
             Require(policy, Freedom.Identity, "--hostname", "another host name than the policy's");
     }
@@ -47,27 +49,31 @@ static class PolicyBounds
         foreach (MountSource mount in mounts.Where(mount => mount.Shown is null))
             if (Denials.Hiding(policy, home, mount.GuestPath) is HiddenFile denied)
                 throw new UsageException(
-                    $"{MountArgument.Flag}: the policy denies that anything appears at {mount.GuestPath} ({denied.Span}); name another guest path");
+                    $"{MountArgument.Flag}: the policy denies that anything appears at {mount.GuestPath} "
+                        + $"({denied.Span}); name another guest path");
     }
 
     /// <summary>On the command line 0 is "none".</summary>
     static ulong? Bound(long? milliseconds) => milliseconds == 0 ? Resources.Unlimited : (ulong?)milliseconds;
 
-    static void Limit(string flag, long? given, PolicyModel policy, Resource resource) => Limit(flag, (ulong?)given, policy, resource);
+    static void Limit(string flag, long? given, PolicyModel policy, Resource resource) =>
+        Limit(flag, (ulong?)given, policy, resource);
 
     static void Limit(string flag, ulong? given, PolicyModel policy, Resource resource)
     {
         Sourced<ulong> limit = policy.Limit(resource)!;
         if (given is ulong asked && asked > limit.Value && !policy.Allows(Freedom.RaiseLimits))
             throw new UsageException(
-                $"{flag}: {Resources.Format(resource, asked)} is more than the policy gives, which is {Resources.Format(resource, limit.Value)} ({limit.Span}); ask for less");
+                $"{flag}: {Resources.Format(resource, asked)} is more than the policy gives, which is "
+                    + $"{Resources.Format(resource, limit.Value)} ({limit.Span}); ask for less");
     }
 
     static void Require(PolicyModel policy, Freedom freedom, string flag, string what)
     {
         if (!policy.Allows(freedom))
             throw new UsageException(
-                $"{flag}: the policy {policy.Source.Name} does not let the command line give {what}; it would have to list {Freedoms.Names[(int)freedom]} under command-line");
+                $"{flag}: the policy {policy.Source.Name} does not let the command line give {what}; it would have to "
+                    + $"list {Freedoms.Names[(int)freedom]} under command-line");
     }
 
     static void RequireWhatExists(RunOptions options, PolicyModel policy)
@@ -76,10 +82,12 @@ static class PolicyBounds
             throw new UsageException($"--policy: {policy.Source.Name} is a fragment; write a policy that extends it");
         bool isMachine = policy.Kind is { Value: GuestKind.Machine };
         if (isMachine && options.Machine is null)
-            throw new UsageException($"{policy.Kind!.Span}: the policy is for a machine guest; name its kernel with --kernel");
+            throw new UsageException(
+                $"{policy.Kind!.Span}: the policy is for a machine guest; name its kernel with --kernel");
         if (!isMachine && options.Machine is not null)
             throw new UsageException(
-                $"--kernel: the policy {policy.Source.Name} is not for machine guests; it would have to say kind: machine");
+                $"--kernel: the policy {policy.Source.Name} is not for machine guests; it would have to say kind: "
+                    + "machine");
         if (policy.Platforms.Count > 0 && policy.Platforms.All(platform => platform.Value != "kvm"))
             throw NotYet(policy.Platforms[0].Span, "the platform lite");
         if (policy.Devices.Count > 0 && !isMachine)
@@ -91,11 +99,14 @@ static class PolicyBounds
             throw NotYet(missing.Span, $"the wall {Walls.Names[(int)missing.Value]}");
     }
 
-    /// <summary>Devices are what a machine guest may have. Of what else is shown or ruled it has nothing, so far.</summary>
+    /// <summary>
+    /// Devices are what a machine guest may have. Of what else is shown or ruled it has nothing, so far.
+    /// </summary>
     static void RequireMachine(PolicyModel policy)
     {
         if (!policy.Devices.Any(device => device.Kind is DeviceKind.Console or DeviceKind.VirtioConsole))
-            throw new UsageException($"--kernel: the policy {policy.Source.Name} does not give the guest a console, which every one has");
+            throw new UsageException(
+                $"--kernel: the policy {policy.Source.Name} does not give the guest a console, which every one has");
         if (policy.Shown.Count > 0)
             throw NotYet(policy.Shown[0].Span, "files in a machine guest");
         if (policy.NetworkRules.Count > 0)
@@ -111,8 +122,10 @@ static class PolicyBounds
         if (taps <= given)
             return;
         throw new UsageException(given == 0
-            ? $"--tap: the policy {policy.Source.Name} gives the guest no network; it would have to list '- device: network' under devices"
-            : $"--tap: the policy {policy.Source.Name} gives the guest fewer network devices than {taps}; it would have to list '- device: network' for each");
+            ? $"--tap: the policy {policy.Source.Name} gives the guest no network; it would have to list '- device: "
+                + "network' under devices"
+            : $"--tap: the policy {policy.Source.Name} gives the guest fewer network devices than {taps}; it would "
+                + "have to list '- device: network' for each");
     }
 
     static UsageException NotYet(SourceSpan span, string what) =>

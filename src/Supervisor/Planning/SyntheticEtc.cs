@@ -22,16 +22,20 @@ sealed class SyntheticEtc(GuestUser user, string hostname, NetworkGrant? network
         GeneratedFile.Hostname => hostname + "\n",
         GeneratedFile.Hosts => Hosts(),
         GeneratedFile.NameServices => NameServices(network?.HasNameServer == true ? "files dns" : "files"),
-        GeneratedFile.Resolver => network?.HasNameServer == true ? $"nameserver {GuestNetwork.NameServerAddress}\n" : null,
+        GeneratedFile.Resolver =>
+            network?.HasNameServer == true ? $"nameserver {GuestNetwork.NameServerAddress}\n" : null,
         _ => throw new ArgumentOutOfRangeException(nameof(file), file, null),
     };
 
-    /// <summary>The hosts that rules name are found without DNS, at the addresses that the rules were applied to.</summary>
+    /// <summary>
+    /// The hosts that rules name are found without DNS, at the addresses that the rules were applied to.
+    /// </summary>
     string Hosts()
     {
         var text = new StringBuilder($"127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
         if (network is not null)
-            foreach ((string name, IReadOnlyList<IPAddress> addresses) in network.Pins.OrderBy(pin => pin.Key, StringComparer.Ordinal))
+            foreach ((string name, IReadOnlyList<IPAddress> addresses) in network.Pins.OrderBy(
+                pin => pin.Key, StringComparer.Ordinal))
                 foreach (IPAddress address in addresses)
                     text.Append($"{address}\t{name}\n");
         return text.ToString();

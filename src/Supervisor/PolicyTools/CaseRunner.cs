@@ -19,11 +19,13 @@ static class CaseRunner
         }
         catch (Exception mistake) when (mistake is IOException or UnauthorizedAccessException)
         {
-            throw new UsageException($"policy test: {Quote.Value(folder)} cannot be listed; name a folder that holds cases");
+            throw new UsageException(
+                $"policy test: {Quote.Value(folder)} cannot be listed; name a folder that holds cases");
         }
 
         if (files.Length == 0)
-            throw new UsageException($"policy test: {Quote.Value(folder)} holds no *.yaml; name a folder that holds cases");
+            throw new UsageException(
+                $"policy test: {Quote.Value(folder)} holds no *.yaml; name a folder that holds cases");
         var suites = new List<(string, IReadOnlyList<(string, string?)>)>();
         var text = new StringBuilder();
         int passed = 0, failed = 0;
@@ -48,7 +50,8 @@ static class CaseRunner
     {
         var opener = new PolicyOpener();
         var diagnostics = new Diagnostics();
-        SourceText source = opener.Read(file, out string problem) ?? throw new UsageException($"policy test: {Quote.Value(file)} {problem}");
+        SourceText source = opener.Read(file, out string problem)
+            ?? throw new UsageException($"policy test: {Quote.Value(file)} {problem}");
         // The home is the policy's, which the file of cases names: read once to learn it.
         CaseFile? cases = CaseFile.Read(source, "/home/sandbox", diagnostics);
         if (cases is null)
@@ -57,7 +60,10 @@ static class CaseRunner
             return null;
         }
 
-        if (PolicyTool.TryLoad(Path.Combine(Path.GetDirectoryName(file) ?? "", cases.Policy)) is not CompiledPolicy policy)
+        string named = Path.Combine(Path.GetDirectoryName(file) ?? "", cases.Policy);
+        SourceText tested = opener.Read(named, out problem)
+            ?? throw new UsageException($"policy: {Quote.Value(named)} {problem}");
+        if (PolicyTool.TryLoad(tested, opener) is not CompiledPolicy policy)
             return null;
         cases = CaseFile.Read(source, CompiledPolicy.UserOf(policy.Model).Home, diagnostics)!;
         IReadOnlyList<CaseResult> results = cases.Run(policy);

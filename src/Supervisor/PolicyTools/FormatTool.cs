@@ -3,7 +3,9 @@ using Sandbox.Supervisor.Launch;
 
 namespace Sandbox.Supervisor.PolicyTools;
 
-/// <summary><c>sandbox policy fmt</c>: prints files in canonical layout, says what would change, or changes them.</summary>
+/// <summary>
+/// <c>sandbox policy fmt</c>: prints files in canonical layout, says what would change, or changes them.
+/// </summary>
 static class FormatTool
 {
     /// <param name="check">Change nothing, and fail if anything would change.</param>
@@ -16,7 +18,8 @@ static class FormatTool
         foreach (string file in files)
         {
             var diagnostics = new Diagnostics();
-            SourceText source = new PolicyOpener().Read(file, out string problem) ?? throw new UsageException($"policy: {Quote.Value(file)} {problem}");
+            SourceText source = new PolicyOpener().ReadGiven(file, out string problem)
+                ?? throw new UsageException($"policy: {Quote.Value(file)} {problem}");
             if (PolicyFormat.Format(source, diagnostics) is not string text)
             {
                 StandardStreams.WriteText(DiagnosticReports.Human(diagnostics.List, diagnostics.Dropped));

@@ -6,7 +6,9 @@ using Sandbox.Supervisor.Trust;
 
 namespace Sandbox.Supervisor.PolicyTools;
 
-/// <summary>The verbs of <c>sandbox policy</c>. Exit status: 0 good, 1 the answer is no, 3 the policy is wrong.</summary>
+/// <summary>
+/// The verbs of <c>sandbox policy</c>. Exit status: 0 good, 1 the answer is no, 3 the policy is wrong.
+/// </summary>
 static class PolicyTool
 {
     /// <summary>The answer is no: a warning, a failed case, a widening, a score above the threshold.</summary>
@@ -21,13 +23,15 @@ static class PolicyTool
         if (verb == model.Check)
             return Check(parsed.GetRequiredValue(model.Files), parsed.GetValue(model.ReportFormat) ?? "human");
         if (verb == model.Test)
-            return CaseRunner.Run(parsed.GetRequiredValue(model.Folder), parsed.GetValue(model.JUnit), Percent("--cover", parsed.GetValue(model.Cover)));
+            return CaseRunner.Run(parsed.GetRequiredValue(model.Folder), parsed.GetValue(model.JUnit),
+                Percent("--cover", parsed.GetValue(model.Cover)));
         if (verb == model.Schema)
             return Print(parsed.GetValue(model.Reference) ? ReferenceReport.Write() : SchemaReport.Write(), 0);
         if (verb == model.Diff || verb == model.Implies || verb == model.Equivalent)
             return Compare(model, verb, parsed);
         if (verb == model.Format)
-            return FormatTool.Run(parsed.GetRequiredValue(model.Files), parsed.GetValue(model.CheckOnly), parsed.GetValue(model.Write));
+            return FormatTool.Run(
+                parsed.GetRequiredValue(model.Files), parsed.GetValue(model.CheckOnly), parsed.GetValue(model.Write));
         if (verb == model.MakeKey)
             return SigningTool.MakeKey(parsed.GetRequiredValue(model.NewKey));
         if (verb == model.Sign)
@@ -50,13 +54,16 @@ static class PolicyTool
         foreach (string file in files)
         {
             var diagnostics = new Diagnostics();
-            if (Load(file, new PolicyOpener(), diagnostics) is CompiledPolicy policy)
+            var opener = new PolicyOpener();
+            if (CompiledPolicy.Load(Read(file, opener), opener, diagnostics) is CompiledPolicy policy)
                 Lint.Check(policy, diagnostics);
             findings.AddRange(diagnostics.List);
             dropped += diagnostics.Dropped;
         }
 
-        int status = findings.Exists(found => found.Kind.Severity == Severity.Error) ? Wrong : findings.Count > 0 ? No : 0;
+        int status = findings.Exists(found => found.Kind.Severity == Severity.Error)
+            ? Wrong
+            : findings.Count > 0 ? No : 0;
         return Print(format switch
         {
             "json" => DiagnosticReports.Json(findings, dropped),
@@ -70,30 +77,38 @@ static class PolicyTool
         if (text is null)
             throw new UsageException($"policy explain: say what to ask with --request: {Request.Forms}");
         string home = CompiledPolicy.UserOf(policy.Model).Home;
-        Request request = Request.TryParse(text, home, out string problem) ?? throw new UsageException($"--request: {problem}");
+        Request request = Request.TryParse(text, home, out string problem)
+            ?? throw new UsageException($"--request: {problem}");
         Explanation explanation = Explanation.Of(policy, request);
         return Print(explanation.Text(), explanation.Decision.Allowed ? 0 : No);
     }
 
     static int Compare(PolicyCommand model, Command verb, ParseResult parsed)
     {
-        CompiledPolicy? a = TryLoad(parsed.GetRequiredValue(model.Old)), b = TryLoad(parsed.GetRequiredValue(model.New));
+        CompiledPolicy? a = TryLoad(parsed.GetRequiredValue(model.Old)),
+            b = TryLoad(parsed.GetRequiredValue(model.New));
         if (a is null || b is null)
             return Wrong;
         // What A has beyond B is what B would gain by becoming A.
-        PolicyComparison comparison = verb == model.Implies ? PolicyComparer.Compare(b, a) : PolicyComparer.Compare(a, b);
+        PolicyComparison comparison = verb == model.Implies
+            ? PolicyComparer.Compare(b, a)
+            : PolicyComparer.Compare(a, b);
         if (verb == model.Diff)
         {
             bool fails = parsed.GetValue(model.FailOnWidening) && !comparison.IsNoWider;
-            return Print(parsed.GetValue(model.Json) ? ComparisonReport.Json(comparison) : ComparisonReport.Human(comparison), fails ? No : 0);
+            return Print(
+                parsed.GetValue(model.Json) ? ComparisonReport.Json(comparison) : ComparisonReport.Human(comparison),
+                fails ? No : 0);
         }
 
         if (verb == model.Implies ? comparison.IsNoWider : comparison.IsEqual)
             return Print("yes\n", 0);
         var shown = new PolicyComparison(
-            [.. comparison.Differences.Where(difference => verb == model.Equivalent || difference.Change != Change.Denied)], comparison.IsExact);
+            [.. comparison.Differences.Where(
+                difference => verb == model.Equivalent || difference.Change != Change.Denied)], comparison.IsExact);
         // What cannot be compared exactly is no proof either way.
-        return Print((shown.Differences.Count > 0 ? "no\n" : "unknown\n") + ComparisonReport.Human(shown), shown.Differences.Count > 0 ? No : Wrong);
+        return Print((shown.Differences.Count > 0 ? "no\n" : "unknown\n") + ComparisonReport.Human(shown),
+            shown.Differences.Count > 0 ? No : Wrong);
     }
 
     static int Score(PolicyCommand model, ParseResult parsed, CompiledPolicy policy)
@@ -101,7 +116,8 @@ static class PolicyTool
         int? threshold = Percent("--threshold", parsed.GetValue(model.Threshold));
         Exposure exposure = Exposure.Of(policy);
         string name = policy.Model.Source.Name;
-        return Print(parsed.GetValue(model.Json) ? ExposureReport.Json(name, exposure) : ExposureReport.Human(name, exposure),
+        return Print(
+            parsed.GetValue(model.Json) ? ExposureReport.Json(name, exposure) : ExposureReport.Human(name, exposure),
             exposure.Score > threshold ? No : 0);
     }
 
@@ -118,20 +134,21 @@ static class PolicyTool
     public static CompiledPolicy? TryLoad(string file) => TryLoad(file, new PolicyOpener());
 
     /// <summary>Null after its findings were written to stderr.</summary>
-    public static CompiledPolicy? TryLoad(string file, IPolicyFiles files)
+    public static CompiledPolicy? TryLoad(string file, IPolicyFiles files) => TryLoad(Read(file, files), files);
+
+    /// <summary>Null after its findings were written to stderr.</summary>
+    public static CompiledPolicy? TryLoad(SourceText source, IPolicyFiles files)
     {
         var diagnostics = new Diagnostics();
-        CompiledPolicy? policy = Load(file, files, diagnostics);
+        CompiledPolicy? policy = CompiledPolicy.Load(source, files, diagnostics);
         if (policy is null)
             StandardStreams.WriteText(DiagnosticReports.Human(diagnostics.List, diagnostics.Dropped));
         return policy;
     }
 
-    static CompiledPolicy? Load(string file, IPolicyFiles files, Diagnostics diagnostics)
-    {
-        SourceText source = files.Read(file, out string problem) ?? throw new UsageException($"policy: {Quote.Value(file)} {problem}");
-        return CompiledPolicy.Load(source, files, diagnostics);
-    }
+    static SourceText Read(string file, IPolicyFiles files) =>
+        files.ReadGiven(file, out string problem) ?? throw new UsageException($"policy: {Quote.Value(file)} {problem}");
 
-    public static int Print(string text, int status) => StandardStreams.WriteOutput(text) ? status : Sandbox.Policy.Contract.ExitStatus.SandboxFailed;
+    public static int Print(string text, int status) =>
+        StandardStreams.WriteOutput(text) ? status : Sandbox.Policy.Contract.ExitStatus.SandboxFailed;
 }

@@ -25,32 +25,40 @@ static class SigningTool
         CryptoLibrary.Require();
         string file = parsed.GetRequiredValue(model.File);
         if (file.StartsWith(BuiltinPolicies.Prefix, StringComparison.Ordinal))
-            throw new UsageException($"policy sign: {Quote.Value(file)} is part of this program, and needs no signature");
-        string key = parsed.GetValue(model.Key) ?? throw new UsageException("policy sign: name the key that signs with --key; sandbox policy keygen makes one");
+            throw new UsageException(
+                $"policy sign: {Quote.Value(file)} is part of this program, and needs no signature");
+        string key = parsed.GetValue(model.Key) ?? throw new UsageException(
+            "policy sign: name the key that signs with --key; sandbox policy keygen makes one");
         string name = parsed.GetValue(model.PolicyName) ?? Path.GetFileName(file);
         if (!SignatureStatement.IsName(name))
-            throw new UsageException($"--name: {Quote.Value(name)} is not a policy's name; use up to 128 letters, digits, '.', '-' and '_'");
+            throw new UsageException(
+                $"--name: {Quote.Value(name)} is not a policy's name; use up to 128 letters, digits, '.', '-' and '_'");
         string digits = parsed.GetValue(model.Revision) ?? "1";
         if (!SignatureStatement.TryRevision(digits, out long revision))
             throw new UsageException($"--revision: {Quote.Value(digits)} is not a whole number from 1");
         DateTimeOffset notBefore = Moment("--not-before", parsed.GetValue(model.NotBefore)) ?? WholeSeconds(host.Now());
         DateTimeOffset? expires = Moment("--expires", parsed.GetValue(model.Expires));
         if (expires <= notBefore)
-            throw new UsageException($"--expires: {MomentText.Format(expires.Value)} is not after {MomentText.Format(notBefore)}, from when on the signature is valid");
+            throw new UsageException($"--expires: {MomentText.Format(expires.Value)} is not after "
+                + $"{MomentText.Format(notBefore)}, from when on the signature is valid");
 
         var files = new SignedFiles(new PolicyOpener(), null);
         if (PolicyTool.TryLoad(file, files) is null)
             return PolicyTool.Wrong;
         if (files.Files.FirstOrDefault(read => !SignatureStatement.IsPrintable(read.Name)) is SignedFile strange)
-            throw new UsageException($"policy sign: the name {Quote.Value(strange.Name)} cannot be written into a signature; rename the file");
+            throw new UsageException($"policy sign: the name {Quote.Value(strange.Name)} cannot be written into a "
+                + "signature; rename the file");
         string signature = PolicyKey.TrySign(
-            Read(key), fingerprint => new SignatureStatement(name, revision, notBefore, expires, fingerprint, files.Files), out string problem)
+            Read(key), fingerprint => new SignatureStatement(
+                name, revision, notBefore, expires, fingerprint, files.Files), out string problem)
             ?? throw new UsageException($"--key: {Quote.Value(key)} {problem}");
         if (signature.Length > SignatureFile.MaximumText)
-            throw new UsageException($"policy sign: the names of the files take more than {SignatureFile.MaximumText} characters; shorten them");
+            throw new UsageException($"policy sign: the names of the files take more than {SignatureFile.MaximumText} "
+                + "characters; shorten them");
         string target = parsed.GetValue(model.Out) ?? file + SignatureFile.Suffix;
         TextFile.Write(target, signature);
-        return PolicyTool.Print($"{target}: revision {revision} of {name}, {files.Files.Count} {(files.Files.Count == 1 ? "file" : "files")}\n", 0);
+        return PolicyTool.Print($"{target}: revision {revision} of {name}, {files.Files.Count} "
+            + $"{(files.Files.Count == 1 ? "file" : "files")}\n", 0);
     }
 
     public static int Verify(PolicyCommand model, ParseResult parsed, TrustedPolicy host)
@@ -70,7 +78,8 @@ static class SigningTool
             else
             {
                 TrustSettings settings = host.Settings()
-                    ?? throw new UsageException($"policy verify: this host has no {host.TrustFile}; name a public key with --trust");
+                    ?? throw new UsageException(
+                        $"policy verify: this host has no {host.TrustFile}; name a public key with --trust");
                 (_, statement) = host.Verify(file, signature, settings.Keys);
                 RevisionFile.Advance(settings.Revisions, host.Owner, statement.Policy, statement.Revision);
             }
@@ -83,11 +92,12 @@ static class SigningTool
 
         string until = statement.Expires is DateTimeOffset end ? $"until {MomentText.Format(end)}" : "without an end";
         return PolicyTool.Print(
-            $"good: revision {statement.Revision} of {statement.Policy}, valid from {MomentText.Format(statement.NotBefore)} {until}, by key {statement.Key}\n"
+            $"good: revision {statement.Revision} of {statement.Policy}, valid from "
+            + $"{MomentText.Format(statement.NotBefore)} {until}, by key {statement.Key}\n"
             + string.Concat(statement.Files.Select(one => $"  {one.Digest} {one.Name}\n")), 0);
     }
 
-    static string Read(string file) => new PolicyOpener().Read(file, out string problem)?.Content
+    static string Read(string file) => new PolicyOpener().ReadGiven(file, out string problem)?.Content
         ?? throw new UsageException($"policy: {Quote.Value(file)} {problem}");
 
     static DateTimeOffset? Moment(string flag, string? text) => text is null
@@ -95,5 +105,6 @@ static class SigningTool
         : MomentText.TryParse(text) ?? throw new UsageException(
             $"{flag}: {Quote.Value(text)} is not a moment; write it as in 2026-05-01 or 2026-05-01T12:00:00Z");
 
-    static DateTimeOffset WholeSeconds(DateTimeOffset moment) => DateTimeOffset.FromUnixTimeSeconds(moment.ToUnixTimeSeconds());
+    static DateTimeOffset WholeSeconds(DateTimeOffset moment) =>
+        DateTimeOffset.FromUnixTimeSeconds(moment.ToUnixTimeSeconds());
 }

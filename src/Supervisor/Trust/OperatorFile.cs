@@ -21,7 +21,8 @@ static class OperatorFile
     /// <exception cref="UsageException">It cannot be relied on.</exception>
     public static SourceText? Read(string path, uint owner)
     {
-        int error = FileDescriptor.TryOpen(Path.GetDirectoryName(path)!, O_RDONLY | O_DIRECTORY, 0, out FileDescriptor? folder);
+        int error =
+            FileDescriptor.TryOpen(Path.GetDirectoryName(path)!, O_RDONLY | O_DIRECTORY, 0, out FileDescriptor? folder);
         using (folder)
         {
             if (error is -ENOENT)
@@ -30,7 +31,8 @@ static class OperatorFile
                 throw Mistake(path, $"is in a folder that cannot be opened: {Errno.Describe(-error)}");
             // Also for a file that is not there: who may change the folder may have removed it.
             Check(path, folder!, owner, S_IFDIR, "its folder");
-            error = FileDescriptor.TryOpenAt(folder!, Path.GetFileName(path), O_RDONLY | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW, 0, out FileDescriptor? file);
+            error = FileDescriptor.TryOpenAt(folder!, Path.GetFileName(path),
+                O_RDONLY | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW, 0, out FileDescriptor? file);
             using (file)
             {
                 if (error is -ENOENT)
@@ -51,7 +53,8 @@ static class OperatorFile
         if ((status.st_mode & S_IFMT) != kind)
             throw Mistake(path, "is not a regular file");
         if (status.st_uid != owner || (status.st_mode & WritableByOthers) != 0)
-            throw Mistake(path, $"cannot be relied on: others than user {owner} may change {what}; correct its owner and mode");
+            throw Mistake(
+                path, $"cannot be relied on: others than user {owner} may change {what}; correct its owner and mode");
     }
 
     static UsageException Mistake(string path, string what) => new($"{Quote.Value(path)} {what}");

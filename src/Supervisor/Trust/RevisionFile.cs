@@ -42,18 +42,21 @@ static unsafe class RevisionFile
     static RevisionRecord Highest(string path, uint owner, string policy, long revision)
     {
         RevisionRecord record = RevisionRecord.TryParse(OperatorFile.Read(path, owner)?.Content)
-            ?? throw new UsageException($"{Quote.Value(path)} is not a record of revisions; restore it, or remove it to begin anew");
+            ?? throw new UsageException(
+                $"{Quote.Value(path)} is not a record of revisions; restore it, or remove it to begin anew");
         return record.Highest(policy) <= revision
             ? record
             : throw new UntrustedException(
-                $"revision {revision} of the policy {policy} is older than revision {record.Highest(policy)}, which this host has seen; use that or a newer one");
+                $"revision {revision} of the policy {policy} is older than revision {record.Highest(policy)}, which "
+                    + "this host has seen; use that or a newer one");
     }
 
     static void Replace(string path, FileDescriptor folder, string text, long revision)
     {
         string name = Path.GetFileName(path), temporary = name + ".new";
         // What an interrupted call left is written over.
-        int error = FileDescriptor.TryOpenAt(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, Mode, out FileDescriptor? file);
+        int error = FileDescriptor.TryOpenAt(
+            folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, Mode, out FileDescriptor? file);
         if (error != 0)
             throw Unwritable(path, revision, error);
         using (file)
@@ -68,12 +71,15 @@ static unsafe class RevisionFile
             }
 
             fixed (byte* from = Encoding.UTF8.GetBytes(temporary + '\0'), to = Encoding.UTF8.GetBytes(name + '\0'))
-                if (fsync(file!.Value) != 0 || renameat(folder.Value, from, folder.Value, to) != 0 || fsync(folder.Value) != 0)
+                if (fsync(file!.Value) != 0
+                    || renameat(folder.Value, from, folder.Value, to) != 0
+                    || fsync(folder.Value) != 0)
                     throw Unwritable(path, revision, -errno);
         }
     }
 
     static UsageException Unwritable(string path, long revision, int error) => new(
-        $"revision {revision} is new to this host and cannot be recorded in {Quote.Value(path)}: {Errno.Describe(-error)}; "
+        $"revision {revision} is new to this host and cannot be recorded in {Quote.Value(path)}: "
+        + $"{Errno.Describe(-error)}; "
         + "have the operator run sandbox policy verify on it once");
 }

@@ -12,7 +12,8 @@ static class AcpiTables
 {
     private const int RsdpSize = 36, HeaderSize = 36, FadtSize = 276;
 
-    private const uint ResetSupported = 1 << 10, HardwareReduced = 1 << 20, NoPowerButton = 1 << 4, NoSleepButton = 1 << 5;
+    private const uint ResetSupported = 1 << 10, HardwareReduced = 1 << 20, NoPowerButton = 1 << 4,
+        NoSleepButton = 1 << 5;
     private const uint CachesFlush = 1 << 0;
     private const ushort NoVga = 1 << 2, NoClock = 1 << 5;
 
@@ -127,7 +128,8 @@ static class AcpiTables
             system.Device("COM1", port => port
                 .Name("_HID", SerialPortId)
                 .Name("_UID", 0)
-                .Resources(list => list.PortRange(MachineLayout.SerialPort, 8).Interrupt(MachineLayout.SerialInterrupt)));
+                .Resources(
+                    list => list.PortRange(MachineLayout.SerialPort, 8).Interrupt(MachineLayout.SerialInterrupt)));
             for (int i = 0; i < virtioDevices; i++)
             {
                 int number = i;

@@ -4,11 +4,13 @@ using System.Text;
 namespace Sandbox.Vmm.Boot;
 
 /// <summary>
-/// Writes the little of ACPI's machine language that describes devices: ACPI 6.5, 20.2 (the language) and 6.4 (resources).
+/// Writes the little of ACPI's machine language that describes devices: ACPI 6.5, 20.2 (the language) and 6.4
+/// (resources).
 /// </summary>
 sealed class AmlWriter
 {
-    private const byte NameOp = 0x08, ByteConst = 0x0a, DWordConst = 0x0c, StringPrefix = 0x0d, ScopeOp = 0x10, BufferOp = 0x11;
+    private const byte NameOp = 0x08, ByteConst = 0x0a, DWordConst = 0x0c, StringPrefix = 0x0d, ScopeOp = 0x10,
+        BufferOp = 0x11;
     private const byte PackageOp = 0x12, ExtendedPrefix = 0x5b, DeviceOp = 0x82;
 
     private readonly List<byte> _bytes = [];
@@ -52,7 +54,10 @@ sealed class AmlWriter
         return this;
     }
 
-    /// <summary>_CRS: what of memory, ports and interrupts a device has. An end tag follows what <paramref name="content"/> adds.</summary>
+    /// <summary>
+    /// _CRS: what of memory, ports and interrupts a device has. An end tag follows what <paramref name="content"/>
+    /// adds.
+    /// </summary>
     public AmlWriter Resources(Action<AmlWriter> content)
     {
         AmlWriter list = new();
@@ -137,7 +142,8 @@ sealed class AmlWriter
         else if (length + 2 < 0x1000)
             _bytes.AddRange([(byte)(0x40 | ((length + 2) & 0xf)), (byte)((length + 2) >> 4)]);
         else
-            _bytes.AddRange([(byte)(0x80 | ((length + 3) & 0xf)), (byte)((length + 3) >> 4), (byte)((length + 3) >> 12)]);
+            _bytes.AddRange(
+                [(byte)(0x80 | ((length + 3) & 0xf)), (byte)((length + 3) >> 4), (byte)((length + 3) >> 12)]);
         _bytes.AddRange(content);
     }
 }

@@ -14,13 +14,14 @@ namespace Sandbox.Vmm.Boot;
 sealed record BootOrder(IBootFile Kernel, IBootFile? Initrd, string CommandLine, int Cpus, int VirtioDevices);
 
 /// <summary>
-/// Puts a kernel and all that it is told into a guest's RAM: a bzImage by the 64-bit Linux boot protocol, an ELF file by
-/// PVH. Every file is hostile: nothing is believed that has not been checked, and nothing is written outside of RAM.
+/// Puts a kernel and all that it is told into a guest's RAM: a bzImage by the 64-bit Linux boot protocol, an ELF file
+/// by PVH. Every file is hostile: nothing is believed that has not been checked, and nothing is written outside of RAM.
 /// </summary>
 static class BootLoader
 {
     /// <param name="kernel">Where to begin, and how: with a setup header it is Linux's protocol, without PVH.</param>
-    public static BootProblem Load(BootOrder order, GuestRam ram, (ulong Low, ulong High) ramBytes, out LoadedKernel? kernel)
+    public static BootProblem Load(
+        BootOrder order, GuestRam ram, (ulong Low, ulong High) ramBytes, out LoadedKernel? kernel)
     {
         Span<byte> magic = stackalloc byte[4];
         BootProblem problem;
@@ -49,7 +50,8 @@ static class BootLoader
         if (kernel.SetupHeader is null)
             EntryState.Write(ram, MachineLayout.StartInfoAddress, StartInfo.Build(map, initrd, initrdSize));
         else
-            EntryState.Write(ram, MachineLayout.BootParametersAddress, BootParameters.Build(kernel, map, initrd, initrdSize));
+            EntryState.Write(
+                ram, MachineLayout.BootParametersAddress, BootParameters.Build(kernel, map, initrd, initrdSize));
         return BootProblem.None;
     }
 

@@ -15,7 +15,8 @@ static class BootParameters
     /// <summary>A loader without a number of its own.</summary>
     private const byte UndefinedLoader = 0xff;
 
-    public static byte[] Build(LoadedKernel kernel, (ulong Start, ulong Length, uint Type)[] map, ulong initrd, ulong initrdSize)
+    public static byte[] Build(
+        LoadedKernel kernel, (ulong Start, ulong Length, uint Type)[] map, ulong initrd, ulong initrdSize)
     {
         byte[] page = new byte[Size];
         kernel.SetupHeader!.CopyTo(page, LinuxKernel.HeaderStart);

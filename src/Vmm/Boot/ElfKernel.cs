@@ -46,7 +46,8 @@ static class ElfKernel
             return problem;
         foreach (Elf64_Phdr segment in segments)
             // What is beyond the file's part is zero already: the guest's RAM is new.
-            if (segment.p_type == PT_LOAD && !RamCopy.TryLoad(file, segment.p_offset, ram, segment.p_paddr, segment.p_filesz))
+            if (segment.p_type == PT_LOAD
+                && !RamCopy.TryLoad(file, segment.p_offset, ram, segment.p_paddr, segment.p_filesz))
                 return BootProblem.Truncated;
         kernel = new LoadedKernel
         {
@@ -108,7 +109,9 @@ static class ElfKernel
         return BootProblem.NoPvhEntry;
     }
 
-    /// <summary>Notes are three words (sizes of name and value, type), the name and the value, each padded to a word.</summary>
+    /// <summary>
+    /// Notes are three words (sizes of name and value, type), the name and the value, each padded to a word.
+    /// </summary>
     private static bool TryFindEntry(ReadOnlySpan<byte> notes, out uint entry)
     {
         const int head = 3 * sizeof(uint);

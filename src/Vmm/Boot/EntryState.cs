@@ -20,7 +20,9 @@ static class EntryState
     private const ulong Present = 1, Writable = 2, LargePage = 1 << 7;
     private const ulong NoFlags = 2;
 
-    /// <summary>The 64-bit boot protocol: long mode, memory below 4 GiB mapped to itself, RSI at the boot parameters.</summary>
+    /// <summary>
+    /// The 64-bit boot protocol: long mode, memory below 4 GiB mapped to itself, RSI at the boot parameters.
+    /// </summary>
     public static void EnterLinux(MachineVcpu vcpu, GuestRam ram, ulong entry)
     {
         WriteIdentityMap(ram);
@@ -75,7 +77,8 @@ static class EntryState
     {
         ulong limit = segment.g != 0 ? segment.limit >> 12 : segment.limit;
         return (limit & 0xffff) | (segment.@base & 0xff_ffff) << 16 | (ulong)segment.type << 40 | (ulong)segment.s << 44
-            | (ulong)segment.dpl << 45 | (ulong)segment.present << 47 | (limit >> 16 & 0xf) << 48 | (ulong)segment.l << 53
+            | (ulong)segment.dpl << 45 | (ulong)segment.present << 47 | (limit >> 16 & 0xf) << 48
+            | (ulong)segment.l << 53
             | (ulong)segment.db << 54 | (ulong)segment.g << 55 | (segment.@base >> 24 & 0xff) << 56;
     }
 
@@ -85,13 +88,16 @@ static class EntryState
         const int tableSize = 4096, directories = 4, entries = 512;
         byte[] tables = new byte[(2 + directories) * tableSize];
         void Put(int table, int entry, ulong value) =>
-            BinaryPrimitives.WriteUInt64LittleEndian(tables.AsSpan((table * tableSize) + (entry * sizeof(ulong))), value);
+            BinaryPrimitives.WriteUInt64LittleEndian(
+                tables.AsSpan((table * tableSize) + (entry * sizeof(ulong))), value);
         Put(0, 0, (MachineLayout.PageTablesAddress + tableSize) | Present | Writable);
         for (int directory = 0; directory < directories; directory++)
         {
-            Put(1, directory, (MachineLayout.PageTablesAddress + ((ulong)(2 + directory) * tableSize)) | Present | Writable);
+            Put(1, directory,
+                (MachineLayout.PageTablesAddress + ((ulong)(2 + directory) * tableSize)) | Present | Writable);
             for (int entry = 0; entry < entries; entry++)
-                Put(2 + directory, entry, (((ulong)directory * entries) + (ulong)entry) << 21 | Present | Writable | LargePage);
+                Put(2 + directory, entry,
+                    (((ulong)directory * entries) + (ulong)entry) << 21 | Present | Writable | LargePage);
         }
         Write(ram, MachineLayout.PageTablesAddress, tables);
     }

@@ -6,8 +6,8 @@ using Sandbox.Vmm.Virtio;
 namespace Sandbox.Vmm.Boot;
 
 /// <summary>
-/// Loads a bzImage for its 64-bit entry: Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header" and "64-bit Boot
-/// Protocol". The kernel in it unpacks itself.
+/// Loads a bzImage for its 64-bit entry: Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header" and "64-bit
+/// Boot Protocol". The kernel in it unpacks itself.
 /// </summary>
 static class LinuxKernel
 {
@@ -17,8 +17,10 @@ static class LinuxKernel
     /// <summary>Where it ends at the latest: other members of struct boot_params follow.</summary>
     public const int HeaderLimit = 0x290;
 
-    private const int SetupSectors = 0x1f1, SystemSize = 0x1f4, BootFlag = 0x1fe, Jump = 0x201, Magic = 0x202, Version = 0x206;
-    private const int InitrdLimit = 0x22c, Alignment = 0x230, Relocatable = 0x234, LoadFlags2 = 0x236, CommandLineSize = 0x238;
+    private const int SetupSectors = 0x1f1, SystemSize = 0x1f4, BootFlag = 0x1fe, Jump = 0x201, Magic = 0x202,
+        Version = 0x206;
+    private const int InitrdLimit = 0x22c, Alignment = 0x230, Relocatable = 0x234, LoadFlags2 = 0x236,
+        CommandLineSize = 0x238;
     private const int PreferredAddress = 0x258, InitSize = 0x260;
 
     /// <summary>2.12, Linux 3.8: the first that tells of the 64-bit entry.</summary>
@@ -85,5 +87,6 @@ static class LinuxKernel
 
     private static ushort Word(byte[] head, int offset) => BinaryPrimitives.ReadUInt16LittleEndian(head.AsSpan(offset));
 
-    private static uint DoubleWord(byte[] head, int offset) => BinaryPrimitives.ReadUInt32LittleEndian(head.AsSpan(offset));
+    private static uint DoubleWord(byte[] head, int offset) =>
+        BinaryPrimitives.ReadUInt32LittleEndian(head.AsSpan(offset));
 }

@@ -16,7 +16,8 @@ static class MemoryMap
             (0, MachineLayout.LowRamEnd, Usable),
             (MachineLayout.LowRamEnd, MachineLayout.KernelStart - MachineLayout.LowRamEnd, Reserved),
             (MachineLayout.KernelStart, low - MachineLayout.KernelStart, Usable),
-            (MachineLayout.IdentityMapAddress, MachineLayout.TssAddress + 0x3000 - MachineLayout.IdentityMapAddress, Reserved),
+            (MachineLayout.IdentityMapAddress, MachineLayout.TssAddress + 0x3000 - MachineLayout.IdentityMapAddress,
+                Reserved),
         ];
         if (high > 0)
             map.Add((MachineLayout.HighRamStart, high, Usable));

@@ -19,7 +19,8 @@ static class StartInfo
         BinaryPrimitives.WriteUInt32LittleEndian(to, Magic);
         BinaryPrimitives.WriteUInt32LittleEndian(to[4..], Version);
         BinaryPrimitives.WriteInt32LittleEndian(to[12..], modules);
-        BinaryPrimitives.WriteUInt64LittleEndian(to[16..], modules == 0 ? 0 : MachineLayout.StartInfoAddress + HeadSize);
+        BinaryPrimitives.WriteUInt64LittleEndian(
+            to[16..], modules == 0 ? 0 : MachineLayout.StartInfoAddress + HeadSize);
         BinaryPrimitives.WriteUInt64LittleEndian(to[24..], MachineLayout.CommandLineAddress);
         BinaryPrimitives.WriteUInt64LittleEndian(to[32..], MachineLayout.AcpiAddress);
         BinaryPrimitives.WriteUInt64LittleEndian(to[40..], MachineLayout.StartInfoAddress + HeadSize + ModuleSize);

@@ -38,7 +38,9 @@ public sealed unsafe class CallExchange
     private uint _number;
     private long _result;
 
-    /// <param name="page">Where the guest's gate and the VMM meet. It stays until the object is closed for good.</param>
+    /// <param name="page">
+    /// Where the guest's gate and the VMM meet. It stays until the object is closed for good.
+    /// </param>
     internal CallExchange(byte* page) => _page = page;
 
     /// <summary>Number of the call that <see cref="Result"/> answers.</summary>
@@ -60,7 +62,9 @@ public sealed unsafe class CallExchange
         Volatile.Write(ref _state, Open);
     }
 
-    /// <summary>The processor has left the guest: waits for an attendant to finish, and keeps it out from now on.</summary>
+    /// <summary>
+    /// The processor has left the guest: waits for an attendant to finish, and keeps it out from now on.
+    /// </summary>
     internal void Close()
     {
         int spins = 0;
@@ -76,7 +80,9 @@ public sealed unsafe class CallExchange
         }
     }
 
-    /// <summary>After an exit in the gate: whether the call that was to leave the guest has been served already.</summary>
+    /// <summary>
+    /// After an exit in the gate: whether the call that was to leave the guest has been served already.
+    /// </summary>
     internal bool IsServed(bool answerSeen)
     {
         int request = Volatile.Read(ref Request);
@@ -155,7 +161,9 @@ public sealed unsafe class CallExchange
         Release();
     }
 
-    /// <summary>The processor must leave the guest, and its own thread serves the call: nothing has been done yet.</summary>
+    /// <summary>
+    /// The processor must leave the guest, and its own thread serves the call: nothing has been done yet.
+    /// </summary>
     public void HandBack()
     {
         _hasResult = false;

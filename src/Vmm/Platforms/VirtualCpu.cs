@@ -8,7 +8,9 @@ public enum GuestExitKind
 {
     /// <summary>SYSCALL: the number is in RAX, RIP is already behind the instruction.</summary>
     SystemCall,
-    /// <summary>SYSCALL, and <see cref="CallExchange.Result"/> of <see cref="VirtualCpu.Exchange"/> is what came of it.</summary>
+    /// <summary>
+    /// SYSCALL, and <see cref="CallExchange.Result"/> of <see cref="VirtualCpu.Exchange"/> is what came of it.
+    /// </summary>
     ServedCall,
     /// <summary>A page fault at <see cref="GuestExit.FaultAddress"/>.</summary>
     PageFault,
@@ -18,7 +20,9 @@ public enum GuestExitKind
     BackingLost,
     /// <summary><see cref="VirtualCpu.Interrupt"/> was called.</summary>
     Interrupted,
-    /// <summary>The platform cannot run this guest any further; the message is in <see cref="VirtualCpu.FailureDetail"/>.</summary>
+    /// <summary>
+    /// The platform cannot run this guest any further; the message is in <see cref="VirtualCpu.FailureDetail"/>.
+    /// </summary>
     Failed,
 }
 
@@ -89,7 +93,9 @@ public abstract class VirtualCpu : IDisposable
     /// <returns>False when the platform failed; see <see cref="FailureDetail"/>.</returns>
     public virtual bool RewriteEntries(PageTableEdits edits) => true;
 
-    /// <summary>The state of <see cref="AddressSpace.Generation"/> that this processor's translations are not older than.</summary>
+    /// <summary>
+    /// The state of <see cref="AddressSpace.Generation"/> that this processor's translations are not older than.
+    /// </summary>
     public virtual long SeenGeneration { get; set; }
 
     /// <summary>Whether user code may be running on this processor right now.</summary>
@@ -118,6 +124,8 @@ public interface IPlatform : IDisposable
 
     void ReturnCpu(VirtualCpu cpu);
 
-    /// <summary>Whether its processors have a <see cref="CallExchange"/>: leaving the guest is what costs here.</summary>
+    /// <summary>
+    /// Whether its processors have a <see cref="CallExchange"/>: leaving the guest is what costs here.
+    /// </summary>
     bool HandsOver => false;
 }

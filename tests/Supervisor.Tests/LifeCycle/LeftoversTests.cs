@@ -1,3 +1,4 @@
+using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail.Cgroups;
 using Sandbox.Supervisor.LifeCycle;
 using Sandbox.Supervisor.Tests.Jail.Cgroups;
@@ -47,6 +48,30 @@ public sealed class LeftoversTests : IDisposable
         for (int i = 0; i < 100; i++)
             Leftovers.RemoveSome(_place.Path, _place.Descriptor, SandboxId.Random());
         Assert.DoesNotContain(many, IsThere);
+    }
+
+    [Fact]
+    public void ARunThatIsGoneBeforeItIsSeenRemovesThemToo()
+    {
+        SandboxId gone = Leave(kept: false), kept = Leave(kept: true);
+        using (RunState state = new(new RunOptions { Arguments = ["true"] }, _place.Path))
+            state.End(0, null, null!, null, hasStarted: false);
+        Assert.True(!IsThere(gone) && IsThere(kept));
+    }
+
+    [Fact]
+    public void APlaceLooksEmptyOnlyWhileNoFolderIsInIt()
+    {
+        // Its file system counts folders. Where the others are, it need not.
+        using ScratchPlace place = new(Directory.CreateDirectory($"/dev/shm/sandbox-test-{Guid.NewGuid()}").FullName);
+        Assert.True(StatePlace.LooksEmpty(place.Path));
+        using StateFolder folder = place.Make();
+        Assert.False(StatePlace.LooksEmpty(place.Path));
+        Assert.Equal(0, folder.Remove());
+        Assert.True(StatePlace.LooksEmpty(place.Path));
+        Assert.True(StatePlace.LooksEmpty($"{place.Path}/elsewhere"));
+        using StateFolder here = _place.Make();
+        Assert.False(StatePlace.LooksEmpty(_place.Path));
     }
 
     [Fact]

@@ -46,5 +46,6 @@ public sealed class AgentDecoder
     private int PayloadLength => _frame[2] | _frame[3] << 8;
 
     /// <summary>How long the frame is, as far as that is known.</summary>
-    private int Needed => _length < AgentFrame.HeaderSize ? AgentFrame.HeaderSize : AgentFrame.HeaderSize + PayloadLength;
+    private int Needed =>
+        _length < AgentFrame.HeaderSize ? AgentFrame.HeaderSize : AgentFrame.HeaderSize + PayloadLength;
 }

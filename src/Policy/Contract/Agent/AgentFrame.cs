@@ -15,10 +15,14 @@ public enum AgentFrameKind : byte
     /// <summary>Agent to VMM: the program took as many bytes of its input (uint); so many more may be sent.</summary>
     Taken = 4,
 
-    /// <summary>Agent to VMM, last: the program exited (0) or was ended by a signal (1), with this status or number.</summary>
+    /// <summary>
+    /// Agent to VMM, last: the program exited (0) or was ended by a signal (1), with this status or number.
+    /// </summary>
     Ended = 5,
 
-    /// <summary>Agent to VMM, last: the program was not started; an <see cref="AgentStep"/> and an errno (int).</summary>
+    /// <summary>
+    /// Agent to VMM, last: the program was not started; an <see cref="AgentStep"/> and an errno (int).
+    /// </summary>
     Failed = 6,
 
     /// <summary>VMM to agent: bytes for the program's standard input.</summary>
@@ -69,8 +73,8 @@ public static class AgentFrame
     public const int MaximumPayload = 16 << 10;
 
     /// <summary>
-    /// Bytes of input that may be on their way, not yet taken: what the agent keeps for a program that does not read, so
-    /// that signals are not behind it.
+    /// Bytes of input that may be on their way, not yet taken: what the agent keeps for a program that does not read,
+    /// so that signals are not behind it.
     /// </summary>
     public const int InputWindow = 64 << 10;
 

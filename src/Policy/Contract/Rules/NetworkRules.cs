@@ -15,7 +15,9 @@ public sealed class NetworkRules
     /// <summary>Hosts that rules let a guest connect to by name, by protocol; names in lower case.</summary>
     public required IReadOnlyList<Dictionary<string, PortTable>> Hosts { get; init; }
 
-    /// <summary>Names, and suffixes that begin with a dot, to the lowest rules that deny and allow asking for them.</summary>
+    /// <summary>
+    /// Names, and suffixes that begin with a dot, to the lowest rules that deny and allow asking for them.
+    /// </summary>
     public required Dictionary<string, (int Deny, int Allow)> Names { get; init; }
 
     /// <summary>About an address. IPv4 addresses in IPv6 dress are IPv4 addresses.</summary>
@@ -33,7 +35,9 @@ public sealed class NetworkRules
         return SixteenByteAddresses[table].Decide(BinaryPrimitives.ReadUInt128BigEndian(bytes), port);
     }
 
-    /// <summary>About connecting to a host by its name; the addresses behind it are pinned when the guest starts.</summary>
+    /// <summary>
+    /// About connecting to a host by its name; the addresses behind it are pinned when the guest starts.
+    /// </summary>
     /// <param name="host">In lower case, without a dot at its end.</param>
     public Verdict Connect(NetworkProtocol protocol, ReadOnlySpan<char> host, ushort port)
     {

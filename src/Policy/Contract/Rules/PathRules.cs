@@ -78,7 +78,9 @@ public sealed class PathRules
         return all;
     }
 
-    /// <summary>True when every path below the one is decided as that below the other. May say false of some that are.</summary>
+    /// <summary>
+    /// True when every path below the one is decided as that below the other. May say false of some that are.
+    /// </summary>
     public bool AreAlikeBelow(ReadOnlySpan<byte> path, ReadOnlySpan<byte> other)
     {
         Span<int> one = stackalloc int[PathTables.DecisionWidth], two = stackalloc int[PathTables.DecisionWidth];
@@ -127,7 +129,8 @@ public sealed class PathRules
         int[] names = _tables.Names;
         int place = (int)PathTables.Hash(name) & (_namePlaces - 1);
         for (; names[3 * place + 1] != 0; place = (place + 1) & (_namePlaces - 1))
-            if (names[3 * place + 1] == name.Length && name.SequenceEqual(_tables.NameBytes.AsSpan(names[3 * place], name.Length)))
+            if (names[3 * place + 1] == name.Length
+                && name.SequenceEqual(_tables.NameBytes.AsSpan(names[3 * place], name.Length)))
                 return names[3 * place + 2];
         if (_tables.WildcardSymbols.Length == 1)
             return _tables.WildcardSymbols[0];

@@ -12,7 +12,9 @@ namespace Sandbox.Policy.Contract;
 /// </remarks>
 public sealed record PathTables
 {
-    /// <summary>A row of decisions: for each access the lowest denying rule, then for each the allowing one; -1 for none.</summary>
+    /// <summary>
+    /// A row of decisions: for each access the lowest denying rule, then for each the allowing one; -1 for none.
+    /// </summary>
     public const int DecisionWidth = 2 * AccessCount;
 
     public const int AccessCount = 5;
@@ -23,7 +25,10 @@ public sealed record PathTables
     /// <summary>The first state, at the root.</summary>
     public required int Start { get; init; }
 
-    /// <summary>By state: the state whose edges hold where it has none of its own; itself when it keeps its place; or <see cref="Dead"/>.</summary>
+    /// <summary>
+    /// By state: the state whose edges hold where it has none of its own; itself when it keeps its place; or <see
+    /// cref="Dead"/>.
+    /// </summary>
     public required int[] Bases { get; init; }
 
     /// <summary>By state: the row in <see cref="Decisions"/> of the rules on exactly the paths that end here.</summary>
@@ -44,7 +49,9 @@ public sealed record PathTables
     /// <summary>Rows of <see cref="DecisionWidth"/>.</summary>
     public required int[] Decisions { get; init; }
 
-    /// <summary>Edges by open addressing, three numbers each: state, symbol, next state; state -1 is a free place.</summary>
+    /// <summary>
+    /// Edges by open addressing, three numbers each: state, symbol, next state; state -1 is a free place.
+    /// </summary>
     public required int[] Edges { get; init; }
 
     /// <summary>UTF-8 of all names that rules spell out, one behind the other.</summary>

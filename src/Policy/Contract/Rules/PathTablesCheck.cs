@@ -12,7 +12,8 @@ static class PathTablesCheck
         Require(tables.Rows.Length == states && tables.Decisions.Length % PathTables.DecisionWidth == 0, "states");
         int rows = tables.Decisions.Length / PathTables.DecisionWidth;
         Require(tables.Start >= 0 && tables.Start < states, "start");
-        Require(tables.Tails.Length == states && tables.Shown.Length == states && tables.ShownExactly.Length == states, "states");
+        Require(tables.Tails.Length == states && tables.Shown.Length == states && tables.ShownExactly.Length == states,
+            "states");
         foreach (int row in tables.Rows.Concat(tables.Tails))
             Require((uint)row < (uint)rows, "row");
         foreach (int shown in tables.Shown.Concat(tables.ShownExactly))

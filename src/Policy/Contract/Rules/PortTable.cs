@@ -1,6 +1,8 @@
 namespace Sandbox.Policy.Contract;
 
-/// <summary>Ports in disjoint ascending ranges, each with the lowest rules that deny and allow it; -1 for none.</summary>
+/// <summary>
+/// Ports in disjoint ascending ranges, each with the lowest rules that deny and allow it; -1 for none.
+/// </summary>
 public sealed record PortTable
 {
     /// <summary>First ports of the ranges; the first is 0, each ends where the next begins.</summary>

@@ -1,6 +1,8 @@
 namespace Sandbox.Policy.Contract;
 
-/// <summary>System-call rules as they travel in the plan: by number, denies before allows, each with its conditions.</summary>
+/// <summary>
+/// System-call rules as they travel in the plan: by number, denies before allows, each with its conditions.
+/// </summary>
 public sealed record SystemCallTables
 {
     /// <summary>Numbers that rules can be about; calls above are denied.</summary>

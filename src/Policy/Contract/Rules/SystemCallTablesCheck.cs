@@ -7,10 +7,12 @@ static class SystemCallTablesCheck
     {
         int entries = tables.Rules.Length;
         Require(tables.Offsets.Length == SystemCallTables.Limit + 1 && Ascends(tables.Offsets, entries), "numbers");
-        Require(tables.Answers.Length == entries && tables.Answers.All(answer => answer is >= SystemCallTables.Allow and < 4096), "answers");
+        Require(tables.Answers.Length == entries && tables.Answers.All(
+            answer => answer is >= SystemCallTables.Allow and < 4096), "answers");
         Require(tables.Conditions.Length % 4 == 0, "conditions");
         for (int i = 0; i < tables.Conditions.Length; i += 4)
-            Require(tables.Conditions[i] <= 5 && tables.Conditions[i + 2] <= (ulong)Comparison.GreaterOrEqual, "condition");
+            Require(
+                tables.Conditions[i] <= 5 && tables.Conditions[i + 2] <= (ulong)Comparison.GreaterOrEqual, "condition");
         Require(tables.ConditionOffsets.Length == entries + 1
             && Ascends(tables.ConditionOffsets, tables.Conditions.Length / 4), "condition offsets");
     }

@@ -5,7 +5,9 @@ using Sandbox.Policy.Contract;
 
 namespace Sandbox.Policy.Language;
 
-/// <summary>Addresses and ports, one for each region in which two tables decide alike, as far as there is time for it.</summary>
+/// <summary>
+/// Addresses and ports, one for each region in which two tables decide alike, as far as there is time for it.
+/// </summary>
 sealed class AddressRegions
 {
     /// <summary>Blocks that are looked at to decide about all regions: half a second of them.</summary>
@@ -14,7 +16,9 @@ sealed class AddressRegions
     /// <summary>What a region costs beside, in blocks.</summary>
     const int RegionWork = 10;
 
-    /// <summary>The first address behind ::ffff:0:0/96, whose addresses are IPv4 addresses and never asked about here.</summary>
+    /// <summary>
+    /// The first address behind ::ffff:0:0/96, whose addresses are IPv4 addresses and never asked about here.
+    /// </summary>
     static readonly UInt128 s_behindMapped = UInt128.One << 48;
 
     readonly ulong[] _marked = new ulong[(ushort.MaxValue + 1) / 64];
@@ -27,7 +31,9 @@ sealed class AddressRegions
         return six ? starts.Append(s_behindMapped).Where(start => start >> 32 != 0xffff).Distinct() : starts;
     }
 
-    /// <summary>The first port of each range in which both tables decide alike about an address; the first is 0.</summary>
+    /// <summary>
+    /// The first port of each range in which both tables decide alike about an address; the first is 0.
+    /// </summary>
     /// <returns>Null when there have been too many.</returns>
     public ushort[]? PortsAt(AddressTable one, AddressTable other, UInt128 address)
     {
@@ -47,7 +53,8 @@ sealed class AddressRegions
     {
         int found = table.Starts.AsSpan().BinarySearch(address);
         int depth = 0;
-        for (int block = table.Innermost[found >= 0 ? found : ~found - 1]; block != AddressTable.NoBlock; block = table.Around[block])
+        for (int block = table.Innermost[found >= 0 ? found : ~found - 1];
+            block != AddressTable.NoBlock; block = table.Around[block])
         {
             depth++;
             if (table.Ports[block] is not PortTable ports)

@@ -1,7 +1,9 @@
 namespace Sandbox.Policy.Language;
 
 /// <summary>One case of a policy's tests.</summary>
-/// <param name="By">The text of the rule that is to decide, or its file:line; "none" for no rule; null when that is open.</param>
+/// <param name="By">
+/// The text of the rule that is to decide, or its file:line; "none" for no rule; null when that is open.
+/// </param>
 public sealed record PolicyCase(SourceSpan Span, Request Request, bool Allowed, string? By);
 
 /// <summary>What became of a case.</summary>
@@ -35,16 +37,19 @@ public sealed record CaseFile(SourceText Source, string Policy, IReadOnlyList<Po
         var requests = new Dictionary<string, SourceSpan>(StringComparer.Ordinal);
         var items = (YamlList)root["cases"]!;
         if (items.Items.Count > MaximumCases)
-            diagnostics.Add(DiagnosticKind.TooLarge, items.Span, $"the file has {items.Items.Count} cases; {MaximumCases} is the most", "split it");
+            diagnostics.Add(DiagnosticKind.TooLarge, items.Span,
+                $"the file has {items.Items.Count} cases; {MaximumCases} is the most", "split it");
         foreach (YamlMap item in items.Items.Cast<YamlMap>().Take(MaximumCases))
         {
             var text = (YamlScalar)item["request"]!;
             if (Request.TryParse(text.Value, home, out string problem) is not Request request)
                 diagnostics.Add(DiagnosticKind.BadValue, text.Span, problem);
             else if (!requests.TryAdd($"{request}", text.Span))
-                diagnostics.Add(DiagnosticKind.Conflict, text.Span, $"this case says nothing new; the same request is at {requests[$"{request}"]}");
+                diagnostics.Add(DiagnosticKind.Conflict, text.Span,
+                    $"this case says nothing new; the same request is at {requests[$"{request}"]}");
             else
-                cases.Add(new PolicyCase(text.Span, request, ((YamlScalar)item["expect"]!).Value == "allow", (item["by"] as YamlScalar)?.Value));
+                cases.Add(new PolicyCase(text.Span, request, ((YamlScalar)item["expect"]!).Value == "allow",
+                    (item["by"] as YamlScalar)?.Value));
         }
 
         return diagnostics.HasErrors ? null : new CaseFile(source, ((YamlScalar)root["policy"]!).Value, cases);
@@ -78,7 +83,8 @@ public sealed record CaseFile(SourceText Source, string Policy, IReadOnlyList<Po
     /// <summary>Rules of the policy's own file that no case has reached.</summary>
     public static IReadOnlyList<IRule> Unreached(CompiledPolicy policy, IEnumerable<CaseResult> results)
     {
-        var reached = results.Where(result => result.Rule is not null).Select(result => result.Rule!).ToHashSet(ReferenceEqualityComparer.Instance);
+        var reached = results.Where(result => result.Rule is not null).Select(result => result.Rule!)
+            .ToHashSet(ReferenceEqualityComparer.Instance);
         return [.. policy.Model.Rules.Where(rule => rule.Span.Text == policy.Model.Source && !reached.Contains(rule))];
     }
 }

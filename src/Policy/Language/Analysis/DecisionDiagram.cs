@@ -134,7 +134,9 @@ sealed class DecisionDiagram
         return _nodes.Count - 1;
     }
 
-    /// <summary>Shows each pair of ends that two functions have together, with the lowest arguments that lead there.</summary>
+    /// <summary>
+    /// Shows each pair of ends that two functions have together, with the lowest arguments that lead there.
+    /// </summary>
     /// <param name="visit">Takes both values and six arguments.</param>
     public void ForEachPair(int one, int other, Action<int, int, ulong[]> visit) =>
         Walk(one, other, [], new ulong[6], visit);

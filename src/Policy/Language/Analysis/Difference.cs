@@ -58,7 +58,9 @@ public sealed class PolicyComparer
         return new PolicyComparison(comparer._differences, comparer._exact);
     }
 
-    /// <summary>One request of a region that is decided alike; differences between the same two rules are listed once.</summary>
+    /// <summary>
+    /// One request of a region that is decided alike; differences between the same two rules are listed once.
+    /// </summary>
     /// <param name="kind">Tells apart what two rules can differ in, as in the access to a path.</param>
     void Add(Decision old, Decision @new, string kind, Func<string> witness)
     {
@@ -69,13 +71,16 @@ public sealed class PolicyComparer
             _differences.Add(new Difference(change, witness(), old.Rule?.Span, @new.Rule?.Span));
     }
 
-    /// <summary>Both deny a call, and only one of them ends the guest for it. Which error the other answers is no permission.</summary>
+    /// <summary>
+    /// Both deny a call, and only one of them ends the guest for it. Which error the other answers is no permission.
+    /// </summary>
     void AddEnding(Decision old, Decision @new, bool ends, Func<string> witness)
     {
         Change change = ends ? Change.Denied : Change.Allowed;
         if (_seen.Add((change, "ending", old.Rule, @new.Rule)))
             _differences.Add(new Difference(
-                change, $"{witness()} {(ends ? "now ends" : "no longer ends")} the guest", old.Rule?.Span, @new.Rule?.Span));
+                change, $"{witness()} {(ends ? "now ends" : "no longer ends")} the guest", old.Rule?.Span,
+                @new.Rule?.Span));
     }
 
     void CompareSettings()
@@ -86,18 +91,22 @@ public sealed class PolicyComparer
             ulong before = old.Limit(resource)?.Value ?? 0, after = @new.Limit(resource)?.Value ?? 0;
             if (before != after)
                 Report(after > before ? Change.Allowed : Change.Denied,
-                    $"{Resources.Names[(int)resource]}: {Resources.Format(resource, before)} -> {Resources.Format(resource, after)}",
+                    $"{Resources.Names[(int)resource]}: {Resources.Format(resource, before)} -> "
+                        + $"{Resources.Format(resource, after)}",
                     old.Limit(resource)?.Span, @new.Limit(resource)?.Span);
         }
 
-        Value("kind", $"{old.Kind?.Value ?? GuestKind.Process}", $"{@new.Kind?.Value ?? GuestKind.Process}", old.Kind?.Span, @new.Kind?.Span);
-        Value("user", $"{CompiledPolicy.UserOf(old)}", $"{CompiledPolicy.UserOf(@new)}", old.User?.Span, @new.User?.Span);
+        Value("kind", $"{old.Kind?.Value ?? GuestKind.Process}", $"{@new.Kind?.Value ?? GuestKind.Process}",
+            old.Kind?.Span, @new.Kind?.Span);
+        Value(
+            "user", $"{CompiledPolicy.UserOf(old)}", $"{CompiledPolicy.UserOf(@new)}", old.User?.Span, @new.User?.Span);
         Value("hostname", old.Hostname?.Value, @new.Hostname?.Value, old.Hostname?.Span, @new.Hostname?.Span);
         Set("platform", Composition.PlatformsOf(old), Composition.PlatformsOf(@new), name => name);
         Set("command line:", old.Freedoms, @new.Freedoms, freedom => Freedoms.Names[(int)freedom]);
         // A wall that is no longer required is a widening.
         Set("without the wall", @new.Isolation, old.Isolation, wall => Walls.Names[(int)wall], swapped: true);
-        Set("variable", old.Environment, @new.Environment, variable => $"{variable.Name}={variable.Value ?? "(the caller's)"}");
+        Set("variable", old.Environment, @new.Environment, variable =>
+            $"{variable.Name}={variable.Value ?? "(the caller's)"}");
         CompareDevices(old, @new);
         CompareShown(old, @new);
         CompareDeniedToFlags(old, @new);
@@ -145,7 +154,8 @@ public sealed class PolicyComparer
         Value("audit to", old.Value.To, @new.Value.To, old.Span, @new.Span);
         if (old.Value.WhenFull != @new.Value.WhenFull)
             Report(Leniency(@new.Value.WhenFull) > Leniency(old.Value.WhenFull) ? Change.Allowed : Change.Denied,
-                $"when the log is full: {Word(old.Value.WhenFull)} -> {Word(@new.Value.WhenFull)}", old.Span, @new.Span);
+                $"when the log is full: {Word(old.Value.WhenFull)} -> {Word(@new.Value.WhenFull)}", old.Span,
+                @new.Span);
     }
 
     static readonly (string What, Func<AuditSection, bool> Recorded)[] s_records =
@@ -172,9 +182,11 @@ public sealed class PolicyComparer
             }
 
             if (was.Writable != becomes.Writable)
-                Report(becomes.Writable ? Change.Allowed : Change.Denied, $"{was.Text} can be written", was.Span, becomes.Span);
+                Report(becomes.Writable ? Change.Allowed : Change.Denied, $"{was.Text} can be written", was.Span,
+                    becomes.Span);
             CompareRates("bytes", was.BytesPerSecond, becomes.BytesPerSecond, static rate => Bound(rate, "no limit"));
-            CompareRates("operations", was.OperationsPerSecond, becomes.OperationsPerSecond, static rate => Count(rate, "no limit"));
+            CompareRates("operations", was.OperationsPerSecond, becomes.OperationsPerSecond, static rate =>
+                Count(rate, "no limit"));
 
             void CompareRates(string what, ulong? before, ulong? after, Func<ulong?, string> text)
             {
@@ -214,14 +226,19 @@ public sealed class PolicyComparer
         {
             if (!after.TryGetValue(path, out ShownFile? becomes))
                 Report(Change.Denied, $"{path} is no longer shown", was.Span, null);
-            else if ((was.Kind, was.Content, was.Generated, was.Mode) != (becomes.Kind, becomes.Content, becomes.Generated, becomes.Mode))
-                Report(Change.Different, $"{path} is something else: {What(was)} -> {What(becomes)}", was.Span, becomes.Span);
+            else if ((was.Kind, was.Content, was.Generated, was.Mode) != (becomes.Kind, becomes.Content,
+                becomes.Generated, becomes.Mode))
+                Report(Change.Different, $"{path} is something else: {What(was)} -> {What(becomes)}", was.Span,
+                    becomes.Span);
             else
             {
                 CompareBound($"{path} holds", was, becomes, shown => shown.Size, Bound, "no bound of its own");
-                CompareBound($"{path} may grow by", was, becomes, shown => shown.Quota, Bound, "what the host has room for");
-                CompareBound($"{path}, bytes a second of its disk", was, becomes, shown => shown.Rate, Bound, "no limit");
-                CompareBound($"{path}, operations a second of its disk", was, becomes, shown => shown.Operations, Count, "no limit");
+                CompareBound(
+                    $"{path} may grow by", was, becomes, shown => shown.Quota, Bound, "what the host has room for");
+                CompareBound(
+                    $"{path}, bytes a second of its disk", was, becomes, shown => shown.Rate, Bound, "no limit");
+                CompareBound($"{path}, operations a second of its disk", was, becomes, shown =>
+                    shown.Operations, Count, "no limit");
             }
         }
 
@@ -231,7 +248,8 @@ public sealed class PolicyComparer
     }
 
     void CompareBound(
-        string what, ShownFile was, ShownFile becomes, Func<ShownFile, ulong?> bound, Func<ulong?, string, string> word, string none)
+        string what, ShownFile was, ShownFile becomes, Func<ShownFile, ulong?> bound, Func<ulong?, string, string> word,
+        string none)
     {
         ulong? before = bound(was), after = bound(becomes);
         if (before != after)
@@ -255,13 +273,16 @@ public sealed class PolicyComparer
             Report(Change.Different, $"{what}: {before ?? "none"} -> {after ?? "none"}", old, @new);
     }
 
-    void Set<T>(string what, IReadOnlyList<Sourced<T>> old, IReadOnlyList<Sourced<T>> @new, Func<T, string> name, bool swapped = false)
+    void Set<T>(string what, IReadOnlyList<Sourced<T>> old, IReadOnlyList<Sourced<T>> @new, Func<T, string> name,
+        bool swapped = false)
     {
         HashSet<T> before = [.. old.Select(item => item.Value)], after = [.. @new.Select(item => item.Value)];
         foreach (Sourced<T> added in @new.Where(item => !before.Contains(item.Value)))
-            Report(Change.Allowed, $"{what} {name(added.Value)}", swapped ? added.Span : null, swapped ? null : added.Span);
+            Report(Change.Allowed, $"{what} {name(added.Value)}", swapped ? added.Span : null,
+                swapped ? null : added.Span);
         foreach (Sourced<T> removed in old.Where(item => !after.Contains(item.Value)))
-            Report(Change.Denied, $"{what} {name(removed.Value)}", swapped ? null : removed.Span, swapped ? removed.Span : null);
+            Report(Change.Denied, $"{what} {name(removed.Value)}", swapped ? null : removed.Span,
+                swapped ? removed.Span : null);
     }
 
     void Report(Change change, string witness, SourceSpan? old, SourceSpan? @new) =>

@@ -27,7 +27,8 @@ sealed record Effects(IReadOnlySet<IRule> Deciding, IReadOnlyList<Undecided> Und
         if (!all)
         {
             used.UnionWith(policy.PathRuleList);
-            undecided.Add(new(model.PathRules.Count > 0 ? model.PathRules[0] : policy.PathRuleList[0], "rules on paths", "use fewer wildcards behind one another, or fewer rules"));
+            undecided.Add(new(model.PathRules.Count > 0 ? model.PathRules[0] : policy.PathRuleList[0], "rules on paths",
+                "use fewer wildcards behind one another, or fewer rules"));
         }
 
         if (DecidingNetworkRules(policy) is HashSet<int> network)
@@ -35,12 +36,15 @@ sealed record Effects(IReadOnlySet<IRule> Deciding, IReadOnlyList<Undecided> Und
         else
         {
             used.UnionWith(model.NetworkRules);
-            undecided.Add(new(model.NetworkRules[0], "rules on the network", "use fewer blocks with ports of their own"));
+            undecided.Add(
+                new(model.NetworkRules[0], "rules on the network", "use fewer blocks with ports of their own"));
         }
 
-        used.UnionWith(SystemCallComparison.RulesThatDecide(policy, out IReadOnlyList<int> calls).Select(rule => model.SystemCallRules[rule]));
+        used.UnionWith(SystemCallComparison.RulesThatDecide(policy, out IReadOnlyList<int> calls)
+            .Select(rule => model.SystemCallRules[rule]));
         if (calls.Count > 0)
-            undecided.Add(new(model.SystemCallRules.First(rule => rule.Numbers.Contains(calls[0])), $"rules on {NamesOf(calls)}", "use fewer conditions"));
+            undecided.Add(new(model.SystemCallRules.First(rule => rule.Numbers.Contains(calls[0])),
+                $"rules on {NamesOf(calls)}", "use fewer conditions"));
         HashSet<(DeviceKind, string?)> denied = [];
         foreach (DeniedDevice device in model.DeniedDevices)
             if (!denied.Contains((device.Kind, null)) && denied.Add((device.Kind, device.From)))
@@ -48,7 +52,8 @@ sealed record Effects(IReadOnlySet<IRule> Deciding, IReadOnlyList<Undecided> Und
         return new Effects(used, undecided);
     }
 
-    static string NamesOf(IReadOnlyList<int> calls) => string.Join(", ", calls.Take(MaximumNames).Select(SystemCallNames.NameOf))
+    static string NamesOf(IReadOnlyList<int> calls) =>
+        string.Join(", ", calls.Take(MaximumNames).Select(SystemCallNames.NameOf))
         + (calls.Count > MaximumNames ? $" and {calls.Count - MaximumNames} more system calls" : "");
 
     /// <returns>Null when there are too many regions of addresses and ports.</returns>

@@ -23,32 +23,41 @@ public sealed record Exposure(int Score, IReadOnlyList<ExposureItem> Items)
         ExposureItem[] items =
         [
             new("network", "the guest connects to the network", Network(policy), 25),
-            new("listening", "the guest listens on the network", model.NetworkRules.Any(rule => rule.Allow && rule.Action == NetworkAction.Listen) ? 10 : 0, 5),
+            new("listening", "the guest listens on the network",
+                model.NetworkRules.Any(rule => rule.Allow && rule.Action == NetworkAction.Listen) ? 10 : 0, 5),
             new("host-writes", "the guest changes host files", HostWrites(model), 20),
             new("host-files", "host files beyond the system folders are shown", HostFiles(model), 10),
             new("write-execute", "the guest runs what it writes", WriteExecute(policy), 5),
-            new("command-line", "flags give more than the policy says", Math.Min(10, 2 * model.Freedoms.Count + (model.Allows(Freedom.MountWritable) ? 2 : 0)), 10),
-            new("platform", "a weaker wall than KVM is allowed", model.Platforms.Any(platform => platform.Value != "kvm") ? 10 : 0, 10),
-            new("walls", "walls that are not required", 10 * (Walls.Names.Length - model.Isolation.Select(wall => wall.Value).Distinct().Count()) / Walls.Names.Length, 10),
+            new("command-line", "flags give more than the policy says",
+                Math.Min(10, 2 * model.Freedoms.Count + (model.Allows(Freedom.MountWritable) ? 2 : 0)), 10),
+            new("platform", "a weaker wall than KVM is allowed",
+                model.Platforms.Any(platform => platform.Value != "kvm") ? 10 : 0, 10),
+            new("walls", "walls that are not required", 10 * (Walls.Names.Length - model.Isolation.Select(
+                wall => wall.Value).Distinct().Count()) / Walls.Names.Length, 10),
             new("limits", "resources without a limit", Math.Min(10, 3 * Enum.GetValues<Resource>().Count(resource =>
-                resource is not (Resource.Cpus or Resource.TmpSize) && model.Limit(resource)?.Value is null or Resources.Unlimited)), 10),
+                resource is not (Resource.Cpus or Resource.TmpSize)
+                    && model.Limit(resource)?.Value is null or Resources.Unlimited)), 10),
             new("system-calls", "calls that are served", SystemCalls(policy), 5),
-            new("environment", "variables of the caller are passed on", Math.Min(10, 2 * model.Environment.Count(variable => variable.Value.Value is null)), 5),
+            new("environment", "variables of the caller are passed on",
+                Math.Min(10, 2 * model.Environment.Count(variable => variable.Value.Value is null)), 5),
             new("super-user", "the guest's user is its root", CompiledPolicy.UserOf(model).Uid == 0 ? 10 : 0, 5),
             new("audit", "nothing is recorded", model.Audit is null ? 10 : 0, 5),
         ];
         int weight = items.Sum(item => item.Weight);
         int badness = items.Sum(item => item.Badness * item.Weight);
-        return new Exposure((badness * 10 + weight - 1) / weight, [.. items.OrderByDescending(item => item.Badness * item.Weight)]);
+        return new Exposure(
+            (badness * 10 + weight - 1) / weight, [.. items.OrderByDescending(item => item.Badness * item.Weight)]);
     }
 
     static int Network(CompiledPolicy policy)
     {
-        NetworkRule[] rules = [.. policy.Model.NetworkRules.Where(rule => rule.Allow && rule.Action == NetworkAction.Connect)];
+        NetworkRule[] rules =
+            [.. policy.Model.NetworkRules.Where(rule => rule.Allow && rule.Action == NetworkAction.Connect)];
         if (rules.Length == 0)
             return 0;
         int widest = rules.SelectMany(rule => rule.Targets).Max(target => target.Name is not null ? 0
-            : (target.Block.BaseAddress.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork ? 32 : 128) - target.Block.PrefixLength);
+            : (target.Block.BaseAddress.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork ? 32 : 128)
+                - target.Block.PrefixLength);
         return widest switch { 0 => 4, <= 8 => 6, <= 16 => 8, _ => 10 };
     }
 
@@ -66,7 +75,9 @@ public sealed record Exposure(int Score, IReadOnlyList<ExposureItem> Items)
             && !system.Any(folder => shown.Content != "/etc" && GuestPath.IsWithin(shown.Content!, folder))));
     }
 
-    /// <summary>Some place where writing and executing are both allowed, or all of them when that is too much to look through.</summary>
+    /// <summary>
+    /// Some place where writing and executing are both allowed, or all of them when that is too much to look through.
+    /// </summary>
     static int WriteExecute(CompiledPolicy policy)
     {
         // Each region is reported for all accesses, one after the other in their order.
@@ -84,7 +95,8 @@ public sealed record Exposure(int Score, IReadOnlyList<ExposureItem> Items)
     static int SystemCalls(CompiledPolicy policy)
     {
         ulong[] none = new ulong[6];
-        int served = Enumerable.Range(0, SystemCallTables.Limit).Count(number => policy.SystemCalls.Decide((uint)number, none).Allowed);
+        int served = Enumerable.Range(0, SystemCallTables.Limit)
+            .Count(number => policy.SystemCalls.Decide((uint)number, none).Allowed);
         return (10 * served + SystemCallTables.Limit - 1) / SystemCallTables.Limit;
     }
 }

@@ -5,8 +5,8 @@ namespace Sandbox.Policy.Language;
 
 /// <summary>
 /// Compares what two policies say about hosts by their names. A name may turn out to stand for any address, and two
-/// names for the same one: so it makes a difference, too, what rules deny where nothing but a name is allowed, and which
-/// names are denied where something else is allowed.
+/// names for the same one: so it makes a difference, too, what rules deny where nothing but a name is allowed, and
+/// which names are denied where something else is allowed.
 /// </summary>
 sealed class HostComparison(CompiledPolicy old, CompiledPolicy @new, NetworkProtocol protocol, RegionReport report)
 {
@@ -21,7 +21,9 @@ sealed class HostComparison(CompiledPolicy old, CompiledPolicy @new, NetworkProt
 
     string Kind => $"connect {protocol} by name";
 
-    /// <summary>An address that one policy denies and the other says nothing about, which a name may stand for.</summary>
+    /// <summary>
+    /// An address that one policy denies and the other says nothing about, which a name may stand for.
+    /// </summary>
     /// <param name="last">The last port up to which the rules on this address decide alike.</param>
     public void CompareBehind(IPAddress address, ushort port, ushort last, Verdict one, Verdict other)
     {
@@ -36,7 +38,8 @@ sealed class HostComparison(CompiledPolicy old, CompiledPolicy @new, NetworkProt
 
     public void Compare()
     {
-        Dictionary<string, PortTable> before = old.Network.Hosts[(int)protocol], after = @new.Network.Hosts[(int)protocol];
+        Dictionary<string, PortTable> before = old.Network.Hosts[(int)protocol],
+            after = @new.Network.Hosts[(int)protocol];
         foreach (string host in before.Keys.Union(after.Keys))
         {
             var ports = new SortedSet<ushort>();
@@ -56,8 +59,8 @@ sealed class HostComparison(CompiledPolicy old, CompiledPolicy @new, NetworkProt
     }
 
     /// <summary>
-    /// A name that one policy allows. Where no address is left to it, or only such as the other policy allows anyhow, that
-    /// is no difference.
+    /// A name that one policy allows. Where no address is left to it, or only such as the other policy allows anyhow,
+    /// that is no difference.
     /// </summary>
     void CompareAllowed(string host, ushort first, ushort last, Decision one, Decision other)
     {
@@ -115,9 +118,11 @@ sealed class HostComparison(CompiledPolicy old, CompiledPolicy @new, NetworkProt
                 // No more than both policies have together, for which there was time.
                 ushort[] ports = regions.PortsAt(table, table, start)!;
                 for (int i = 0; i < ports.Length; i++)
-                    if (places.HasFree(ports[i], AddressRegions.LastOf(ports, i)) && table.Decide(start, ports[i]) is { Allowed: true } verdict)
+                    if (places.HasFree(ports[i], AddressRegions.LastOf(ports, i))
+                        && table.Decide(start, ports[i]) is { Allowed: true } verdict)
                         places.Add(ports[i], AddressRegions.LastOf(ports, i),
-                            new Reached(AddressRegions.Address(start, six), null, policy.Model.NetworkRules[verdict.Rule]));
+                            new Reached(
+                                AddressRegions.Address(start, six), null, policy.Model.NetworkRules[verdict.Rule]));
             }
         }
 
@@ -127,7 +132,8 @@ sealed class HostComparison(CompiledPolicy old, CompiledPolicy @new, NetworkProt
         return places;
     }
 
-    static IEnumerable<(ushort First, ushort Last, Reached Reached)> AllowedHosts(CompiledPolicy policy, NetworkProtocol protocol)
+    static IEnumerable<(ushort First, ushort Last, Reached Reached)> AllowedHosts(
+        CompiledPolicy policy, NetworkProtocol protocol)
     {
         foreach ((string host, PortTable table) in policy.Network.Hosts[(int)protocol])
             for (int i = 0; i < table.Starts.Length; i++)

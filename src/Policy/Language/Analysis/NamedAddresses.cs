@@ -18,7 +18,9 @@ sealed class NamedAddresses
 
     public FirstByPort<IPAddress> NotDeniedByNew { get; } = new();
 
-    /// <summary>Besides, no rule of the new policy on addresses allows it: only there a name that it does not know differs.</summary>
+    /// <summary>
+    /// Besides, no rule of the new policy on addresses allows it: only there a name that it does not know differs.
+    /// </summary>
     public FirstByPort<IPAddress> NotDeniedByOldNorAllowedByNew { get; } = new();
 
     public FirstByPort<IPAddress> NotDeniedByNewNorAllowedByOld { get; } = new();
@@ -39,7 +41,8 @@ sealed class NamedAddresses
                     continue;
                 ushort[] ports = regions.PortsAt(before, after, start)!;
                 for (int i = 0; i < ports.Length; i++)
-                    found.Add(address, ports[i], AddressRegions.LastOf(ports, i), before.Decide(start, ports[i]), after.Decide(start, ports[i]));
+                    found.Add(address, ports[i], AddressRegions.LastOf(ports, i), before.Decide(start, ports[i]),
+                        after.Decide(start, ports[i]));
             }
         }
 

@@ -3,7 +3,9 @@ using Sandbox.Policy.Contract;
 
 namespace Sandbox.Policy.Language;
 
-/// <summary>Compares the network rules of two policies, one request for each region in which both decide alike.</summary>
+/// <summary>
+/// Compares the network rules of two policies, one request for each region in which both decide alike.
+/// </summary>
 sealed class NetworkComparison
 {
     readonly CompiledPolicy _old;
@@ -25,7 +27,8 @@ sealed class NetworkComparison
         foreach (NetworkProtocol protocol in (ReadOnlySpan<NetworkProtocol>)[NetworkProtocol.Tcp, NetworkProtocol.Udp])
         {
             var hosts = new HostComparison(old, @new, protocol, report);
-            if (!comparison.Compare(NetworkAction.Connect, protocol, hosts) || !comparison.Compare(NetworkAction.Listen, protocol, null))
+            if (!comparison.Compare(NetworkAction.Connect, protocol, hosts)
+                || !comparison.Compare(NetworkAction.Listen, protocol, null))
                 return false;
             hosts.Compare();
         }
@@ -53,7 +56,8 @@ sealed class NetworkComparison
                         : new Request.Listen(protocol, address, port);
                     Verdict one = before.Decide(start, port), other = after.Decide(start, port);
                     if (one.Allowed != other.Allowed)
-                        _report(Ask.About(_old, Asked()), Ask.About(_new, Asked()), $"{action} {protocol}", () => $"{Asked()}");
+                        _report(Ask.About(_old, Asked()), Ask.About(_new, Asked()), $"{action} {protocol}", () =>
+                            $"{Asked()}");
                     else if (one.IsDeny != other.IsDeny)
                         hosts?.CompareBehind(address, port, AddressRegions.LastOf(ports, i), one, other);
                 }
@@ -63,7 +67,8 @@ sealed class NetworkComparison
         return true;
     }
 
-    public static AddressTable TableOf(CompiledPolicy policy, NetworkAction action, NetworkProtocol protocol, bool six) =>
+    public static AddressTable TableOf(
+        CompiledPolicy policy, NetworkAction action, NetworkProtocol protocol, bool six) =>
         (six ? policy.Network.SixteenByteAddresses : policy.Network.FourByteAddresses)[2 * (int)action + (int)protocol];
 
     void CompareNames()
@@ -85,7 +90,9 @@ sealed class NetworkComparison
         foreach (string name in names)
         {
             string asked = name;
-            for (int i = 0; asked.StartsWith('.') || (asked != name && (names.Contains(asked) || names.Contains("." + asked))); i++)
+            for (int i = 0;
+                asked.StartsWith('.') || (asked != name && (names.Contains(asked) || names.Contains("." + asked)));
+                i++)
                 asked = $"other{(i == 0 ? "" : i)}{name}";
             yield return asked;
         }

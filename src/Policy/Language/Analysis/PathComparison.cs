@@ -9,7 +9,9 @@ namespace Sandbox.Policy.Language;
 /// </summary>
 sealed class PathComparison
 {
-    /// <summary>Pairs of states, in each of the two walks. With <see cref="MaximumSteps"/>, a second and 50 MB at most.</summary>
+    /// <summary>
+    /// Pairs of states, in each of the two walks. With <see cref="MaximumSteps"/>, a second and 50 MB at most.
+    /// </summary>
     const int MaximumPairs = 150_000;
 
     const int MaximumSteps = 2_000_000;
@@ -124,7 +126,8 @@ sealed class PathComparison
 
     /// <summary>
     /// Every name that a rule spells out is a letter. Other names differ only by the wildcards that they match: the
-    /// product of both sides' wildcard automata is searched for the shortest name in each class that no rule spells out.
+    /// product of both sides' wildcard automata is searched for the shortest name in each class that no rule spells
+    /// out.
     /// </summary>
     bool MakeLetters()
     {
@@ -135,7 +138,8 @@ sealed class PathComparison
         }
 
         // What no path holds is no letter either.
-        var spelt = new SpeltNames(_literals.Values.Select(letter => letter.Name).Append("."u8.ToArray()).Append(".."u8.ToArray()));
+        var spelt = new SpeltNames(
+            _literals.Values.Select(letter => letter.Name).Append("."u8.ToArray()).Append(".."u8.ToArray()));
         byte[][] kinds = Kinds();
         HashSet<(int, int)> classes = [], open = [];
         var reached = new List<Prefix> { new(0, 0, spelt.All, -1, 0) };
@@ -160,7 +164,8 @@ sealed class PathComparison
                     continue;
                 if (++_steps > MaximumSteps)
                     return false;
-                var next = new Prefix(_old.WildcardStep(at.Old, b), _new.WildcardStep(at.New, b), spelt.Step(at.Spelt, b), i, b);
+                var next = new Prefix(
+                    _old.WildcardStep(at.Old, b), _new.WildcardStep(at.New, b), spelt.Step(at.Spelt, b), i, b);
                 if (seen.Add((next.Old, next.New, next.Spelt)))
                     reached.Add(next);
             }
@@ -191,8 +196,10 @@ sealed class PathComparison
     /// <summary>Bytes that all wildcards take alike, readable ones first.</summary>
     byte[][] Kinds()
     {
-        IEnumerable<int> order = Enumerable.Range('a', 26).Concat(Enumerable.Range('0', 10)).Concat(Enumerable.Range(1, 255)).Distinct();
-        return [.. order.Where(b => b != '/').Select(b => (byte)b).GroupBy(b => (_old.Tables.Columns[b], _new.Tables.Columns[b])).Select(kind => kind.ToArray())];
+        IEnumerable<int> order =
+            Enumerable.Range('a', 26).Concat(Enumerable.Range('0', 10)).Concat(Enumerable.Range(1, 255)).Distinct();
+        return [.. order.Where(b => b != '/').Select(b => (byte)b)
+            .GroupBy(b => (_old.Tables.Columns[b], _new.Tables.Columns[b])).Select(kind => kind.ToArray())];
     }
 
     /// <summary>0 when there is none.</summary>
@@ -218,7 +225,8 @@ sealed class PathComparison
             for (int place = 0; place < Tables.Names.Length; place += 3)
                 if (Tables.Names[place + 1] != 0)
                 {
-                    string name = Encoding.UTF8.GetString(Tables.NameBytes, Tables.Names[place], Tables.Names[place + 1]);
+                    string name =
+                        Encoding.UTF8.GetString(Tables.NameBytes, Tables.Names[place], Tables.Names[place + 1]);
                     Literals.Add(name, Tables.Names[place + 2]);
                     bySymbol.Add(Tables.Names[place + 2], name);
                 }
@@ -275,9 +283,11 @@ sealed class PathComparison
             return new Place(state, entered);
         }
 
-        public Place Step(Place from, int symbol) => Enter(Rules.Step(from.State, symbol, Tables.Classes[symbol]), from.Holding);
+        public Place Step(Place from, int symbol) =>
+            Enter(Rules.Step(from.State, symbol, Tables.Classes[symbol]), from.Holding);
 
-        public int WildcardStep(int state, byte b) => Tables.WildcardSteps[state * Tables.ColumnCount + Tables.Columns[b]];
+        public int WildcardStep(int state, byte b) =>
+            Tables.WildcardSteps[state * Tables.ColumnCount + Tables.Columns[b]];
 
         /// <summary>What a state's own edges spell out, and those of its base.</summary>
         /// <param name="letters">By name.</param>
@@ -296,7 +306,8 @@ sealed class PathComparison
         List<Letter> OwnLetters(int state, Dictionary<string, Letter> letters)
         {
             if (!_lettersByState.TryGetValue(state, out List<Letter>? own))
-                _lettersByState.Add(state, own = [.. (_namesByState.GetValueOrDefault(state) ?? []).Select(name => letters[name])]);
+                _lettersByState.Add(
+                    state, own = [.. (_namesByState.GetValueOrDefault(state) ?? []).Select(name => letters[name])]);
             return own;
         }
 

@@ -24,7 +24,8 @@ public abstract record Request
 
     public sealed record Listen(NetworkProtocol Protocol, IPAddress Address, ushort Port) : Request
     {
-        public override string ToString() => $"listen {NetworkWords.Protocols[(int)Protocol]} {Join($"{Address}", Port)}";
+        public override string ToString() =>
+            $"listen {NetworkWords.Protocols[(int)Protocol]} {Join($"{Address}", Port)}";
     }
 
     public sealed record Resolve(string Name) : Request
@@ -35,7 +36,8 @@ public abstract record Request
     public sealed record SystemCall(int Number, IReadOnlyList<ulong> Arguments) : Request
     {
         public override string ToString() =>
-            $"syscall {SystemCallNames.NameOf(Number)}{string.Concat(Arguments.Select(argument => $" 0x{argument:x}"))}";
+            $"syscall {SystemCallNames.NameOf(Number)}"
+            + string.Concat(Arguments.Select(argument => $" 0x{argument:x}"));
     }
 
     /// <param name="From">The host file behind it; null for any of the kind.</param>
@@ -44,7 +46,8 @@ public abstract record Request
         public override string ToString() => DeviceRule.NameOf(Kind, From);
     }
 
-    static string Join(string host, ushort port) => host.Contains(':', StringComparison.Ordinal) ? $"[{host}]:{port}" : $"{host}:{port}";
+    static string Join(string host, ushort port) =>
+        host.Contains(':', StringComparison.Ordinal) ? $"[{host}]:{port}" : $"{host}:{port}";
 
     /// <param name="home">What ~ at the beginning of a path stands for.</param>
     /// <param name="problem">What is wrong, when null is returned.</param>
@@ -59,7 +62,8 @@ public abstract record Request
                 // A path may end in anything, also in what looks like nothing.
                 return ParseOpen(text[5..end].TrimStart(), words[^1], home, out problem);
             case ["connect" or "listen", "tcp" or "udp", string target]:
-                return ParseAddress(words[0], (NetworkProtocol)Array.IndexOf(NetworkWords.Protocols, words[1]), target, out problem);
+                return ParseAddress(
+                    words[0], (NetworkProtocol)Array.IndexOf(NetworkWords.Protocols, words[1]), target, out problem);
             case ["resolve", string name]:
                 return ParseName(name, out problem) is string asked ? new Resolve(asked) : null;
             case ["syscall", string call, ..]:
@@ -92,15 +96,20 @@ public abstract record Request
     {
         problem = $"{Quote.Value(target)} is not HOST:PORT; write [ADDRESS]:PORT for IPv6";
         int colon = target.LastIndexOf(':');
-        if (colon < 0 || !ushort.TryParse(target.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ushort port))
+        if (colon < 0 || !ushort.TryParse(
+            target.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ushort port))
             return null;
         string host = target[..colon];
         bool brackets = host.StartsWith('[') && host.EndsWith(']');
         if (NetworkText.TryAddress(brackets ? host[1..^1] : host, out IPAddress? address))
-            return action == "listen" ? new Listen(protocol, address, port) : new Connect(protocol, $"{address}", address, port);
+            return action == "listen"
+                ? new Listen(protocol, address, port)
+                : new Connect(protocol, $"{address}", address, port);
         if (action == "listen")
             problem = $"{Quote.Value(host)} is not an address; a guest listens on addresses, as in 127.0.0.1:{port}";
-        return action != "listen" && !brackets && ParseName(host, out problem) is string name ? new Connect(protocol, name, null, port) : null;
+        return action != "listen" && !brackets && ParseName(host, out problem) is string name
+            ? new Connect(protocol, name, null, port)
+            : null;
     }
 
     /// <summary>One name, without a star.</summary>
@@ -108,7 +117,8 @@ public abstract record Request
     {
         if (NetworkText.TryName(text, out string name, out problem) && !name.StartsWith('*'))
             return name;
-        problem = $"{Quote.Value(text)} is not a host name{(text.StartsWith('*') ? "; a request is about one name" : "")}";
+        problem =
+            $"{Quote.Value(text)} is not a host name{(text.StartsWith('*') ? "; a request is about one name" : "")}";
         return null;
     }
 
@@ -132,7 +142,8 @@ public abstract record Request
         {
             bool hexadecimal = arguments[i].StartsWith("0x", StringComparison.Ordinal);
             if (!ulong.TryParse(hexadecimal ? arguments[i][2..] : arguments[i],
-                    hexadecimal ? NumberStyles.AllowHexSpecifier : NumberStyles.None, CultureInfo.InvariantCulture, out values[i]))
+                    hexadecimal ? NumberStyles.AllowHexSpecifier : NumberStyles.None, CultureInfo.InvariantCulture,
+                    out values[i]))
                 return null;
         }
 
@@ -154,11 +165,14 @@ public static class Ask
             case Request.Open open:
                 return Of(policy.Paths.Decide(Encoding.UTF8.GetBytes(open.Path), open.Access), policy.PathRuleList);
             case Request.Connect { Address: IPAddress address } connect:
-                return Of(policy.Network.Decide(NetworkAction.Connect, connect.Protocol, address, connect.Port), policy.Model.NetworkRules);
+                return Of(policy.Network.Decide(NetworkAction.Connect, connect.Protocol, address, connect.Port),
+                    policy.Model.NetworkRules);
             case Request.Connect connect:
-                return Of(policy.Network.Connect(connect.Protocol, connect.Host, connect.Port), policy.Model.NetworkRules);
+                return Of(
+                    policy.Network.Connect(connect.Protocol, connect.Host, connect.Port), policy.Model.NetworkRules);
             case Request.Listen listen:
-                return Of(policy.Network.Decide(NetworkAction.Listen, listen.Protocol, listen.Address, listen.Port), policy.Model.NetworkRules);
+                return Of(policy.Network.Decide(NetworkAction.Listen, listen.Protocol, listen.Address, listen.Port),
+                    policy.Model.NetworkRules);
             case Request.Resolve resolve:
                 return Of(policy.Network.Resolve(resolve.Name), policy.Model.NetworkRules);
             case Request.SystemCall call:
@@ -172,7 +186,8 @@ public static class Ask
                 return given is not null
                     ? new Decision(true, given)
                     : new Decision(false, policy.Model.DeniedDevices.FirstOrDefault(
-                        rule => rule.IsAbout(device.Kind, device.From) || (device.From is null && rule.Kind == device.Kind)));
+                        rule => rule.IsAbout(device.Kind, device.From)
+                            || (device.From is null && rule.Kind == device.Kind)));
             default:
                 throw new ArgumentOutOfRangeException(nameof(request));
         }

@@ -29,7 +29,8 @@ sealed class SystemCallComparison
         var comparison = new SystemCallComparison(old, @new, report, endingReport);
         foreach (IGrouping<int, int> calls in comparison.Groups())
         {
-            int before = comparison.DecisionsOn(old, calls.First()), after = comparison.DecisionsOn(@new, calls.First());
+            int before = comparison.DecisionsOn(old, calls.First()),
+                after = comparison.DecisionsOn(@new, calls.First());
             comparison._diagram.ForEachPair(before, after, (_, _, arguments) => comparison.Compare(calls, arguments));
         }
 
@@ -42,7 +43,8 @@ sealed class SystemCallComparison
     {
         var rules = new HashSet<int>();
         var missed = new List<int>();
-        var comparison = new SystemCallComparison(policy, policy, static (_, _, _, _) => { }, static (_, _, _, _) => { });
+        var comparison =
+            new SystemCallComparison(policy, policy, static (_, _, _, _) => { }, static (_, _, _, _) => { });
         SystemCallTables tables = policy.SystemCallTables;
         foreach (IGrouping<int, int> calls in comparison.Groups())
         {
@@ -109,7 +111,8 @@ sealed class SystemCallComparison
     void Compare(IEnumerable<int> calls, ulong[] arguments)
     {
         var first = (uint)calls.First();
-        SystemCallVerdict before = _old.SystemCalls.Decide(first, arguments), after = _new.SystemCalls.Decide(first, arguments);
+        SystemCallVerdict before = _old.SystemCalls.Decide(first, arguments),
+            after = _new.SystemCalls.Decide(first, arguments);
         bool ended = Ends(before), ends = Ends(after);
         if (before.Allowed == after.Allowed && ended == ends)
             return;

@@ -33,13 +33,16 @@ public sealed class CompiledPolicy
 
     /// <summary>Reads, composes and compiles a policy; null after a diagnostic.</summary>
     public static CompiledPolicy? Load(SourceText source, IPolicyFiles files, Diagnostics diagnostics) =>
-        PolicyLoader.Load(source, files, diagnostics) is PolicyModel model ? Compile(model, UserOf(model).Home, diagnostics) : null;
+        PolicyLoader.Load(source, files, diagnostics) is PolicyModel model
+            ? Compile(model, UserOf(model).Home, diagnostics)
+            : null;
 
     /// <param name="home">What ~ stands for.</param>
     public static CompiledPolicy? Compile(PolicyModel model, string home, Diagnostics diagnostics)
     {
         if (PathCompiler.Compile(PathRulesOf(model, home)) is PathTables tables)
-            return new CompiledPolicy(model, new PathRules(tables), [.. model.Shown, .. model.PathRules, .. model.Hidden]);
+            return new CompiledPolicy(
+                model, new PathRules(tables), [.. model.Shown, .. model.PathRules, .. model.Hidden]);
         SourceSpan span = model.PathRules.Count > 0 ? model.PathRules[0].Span : new SourceSpan(model.Source, 1, 1, 1);
         diagnostics.Add(
             DiagnosticKind.BadPattern, span,
@@ -48,7 +51,9 @@ public sealed class CompiledPolicy
     }
 
     public static GuestUser UserOf(PolicyModel model) =>
-        model.User is Sourced<string> user && UserText.TryParse(user.Value, out GuestUser parsed, out _) ? parsed : UserText.Default;
+        model.User is Sourced<string> user && UserText.TryParse(user.Value, out GuestUser parsed, out _)
+            ? parsed
+            : UserText.Default;
 
     internal static List<CompiledPathRule> PathRulesOf(PolicyModel model, string home)
     {
@@ -63,14 +68,17 @@ public sealed class CompiledPolicy
             NamePattern[] path = [.. PathPattern.LiteralNames(places[i])];
             // Links and made-up files hold nothing; of the others everything below is shown too.
             bool leaf = shown.Kind is ShownKind.Text or ShownKind.Link or ShownKind.Generated;
-            rules.Add(new CompiledPathRule(i, true, shown.Access, [leaf ? path : [.. path, NamePattern.AnyNames]], IsShown: true));
-            rules.Add(new CompiledPathRule(i, true, PathAccess.Read, [.. FoldersAbove(places[i], path, covering, above)]));
+            rules.Add(new CompiledPathRule(
+                i, true, shown.Access, [leaf ? path : [.. path, NamePattern.AnyNames]], IsShown: true));
+            rules.Add(
+                new CompiledPathRule(i, true, PathAccess.Read, [.. FoldersAbove(places[i], path, covering, above)]));
         }
 
         for (int i = 0; i < model.PathRules.Count; i++)
             rules.Add(new CompiledPathRule(
                 places.Length + i, model.PathRules[i].Allow, model.PathRules[i].Access,
-                [.. model.PathRules[i].Patterns.Select(pattern => PathPattern.TryParse(pattern.Value, out _)!.Expand(home))]));
+                [.. model.PathRules[i].Patterns.Select(
+                    pattern => PathPattern.TryParse(pattern.Value, out _)!.Expand(home))]));
         // Also where something above is shown, or will be by a mount of the command line.
         int hidden = places.Length + model.PathRules.Count;
         for (int i = 0; i < model.Hidden.Count; i++)
@@ -81,7 +89,9 @@ public sealed class CompiledPolicy
     }
 
     /// <param name="covering">All that is shown: what lies below one of them is no folder of this kind.</param>
-    /// <param name="known">Folders found so far: each is the first's that leads through it, and so are those above it.</param>
+    /// <param name="known">
+    /// Folders found so far: each is the first's that leads through it, and so are those above it.
+    /// </param>
     static IEnumerable<NamePattern[]> FoldersAbove(
         string place, NamePattern[] path, HashSet<string> covering, HashSet<string> known)
     {
@@ -111,6 +121,7 @@ public sealed class CompiledPolicy
     public static string ExpandHome(string path, string home) => path.StartsWith('~') ? home + path[1..] : path;
 
     /// <summary>The network rules with the addresses that the names of hosts were found to have.</summary>
-    public static NetworkRules Pin(PolicyModel model, IReadOnlyDictionary<string, IReadOnlyList<IPAddress>> addresses) =>
+    public static NetworkRules Pin(
+        PolicyModel model, IReadOnlyDictionary<string, IReadOnlyList<IPAddress>> addresses) =>
         NetworkCompiler.Compile(model.NetworkRules, addresses);
 }

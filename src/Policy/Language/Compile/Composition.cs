@@ -16,7 +16,8 @@ static class Composition
     /// <summary>Lists one behind the other, less what either denies; of single values the later.</summary>
     public static PolicyModel Merge(PolicyModel first, PolicyModel second)
     {
-        HashSet<string> variables = [.. second.Environment.Select(added => added.Value.Name)], paths = [.. second.Shown.Select(added => added.Path)];
+        HashSet<string> variables = [.. second.Environment.Select(added => added.Value.Name)],
+            paths = [.. second.Shown.Select(added => added.Path)];
         return Denials.Apply(second with
         {
             Description = second.Description ?? first.Description,
@@ -48,27 +49,36 @@ static class Composition
 
     /// <summary>A policy that names none means KVM.</summary>
     public static IReadOnlyList<Sourced<string>> PlatformsOf(PolicyModel model) =>
-        model.Platforms.Count > 0 ? model.Platforms : [new Sourced<string>("kvm", new SourceSpan(model.Source, 1, 1, 1), null)];
+        model.Platforms.Count > 0
+            ? model.Platforms
+            : [new Sourced<string>("kvm", new SourceSpan(model.Source, 1, 1, 1), null)];
 
     static void RequireReasons(PolicyModel beneath, PolicyModel own, Diagnostics diagnostics)
     {
         void Require(string? because, SourceSpan span, string what)
         {
             if (string.IsNullOrWhiteSpace(because))
-                diagnostics.Add(DiagnosticKind.Widening, span, $"{what} is more than what this policy extends gives", "say why with because:");
+                diagnostics.Add(DiagnosticKind.Widening, span, $"{what} is more than what this policy extends gives",
+                    "say why with because:");
         }
 
         foreach (Resource resource in Enum.GetValues<Resource>())
-            if (own.Limit(resource) is Sourced<ulong> limit && beneath.Limit(resource) is Sourced<ulong> old && limit.Value > old.Value)
-                Require(limit.Because, limit.Span, $"{Resources.Names[(int)resource]} {Resources.Format(resource, limit.Value)}");
+            if (own.Limit(resource) is Sourced<ulong> limit
+                && beneath.Limit(resource) is Sourced<ulong> old
+                && limit.Value > old.Value)
+                Require(limit.Because, limit.Span,
+                    $"{Resources.Names[(int)resource]} {Resources.Format(resource, limit.Value)}");
         // What a fragment does not say it leaves open; a whole policy means the default.
         GuestKind? inherited = beneath.Kind?.Value ?? (beneath.IsFragment ? null : GuestKind.Process);
         if (own.Kind is Sourced<GuestKind> kind && inherited is not null && kind.Value != inherited)
             Require(kind.Because, kind.Span, "another kind of guest");
-        if (own.User is Sourced<string> user && CompiledPolicy.UserOf(own).Uid == 0 && CompiledPolicy.UserOf(beneath).Uid != 0)
+        if (own.User is Sourced<string> user
+            && CompiledPolicy.UserOf(own).Uid == 0
+            && CompiledPolicy.UserOf(beneath).Uid != 0)
             Require(user.Because, user.Span, "the guest's super-user");
         HashSet<EnvironmentVariable> variables = [.. beneath.Environment.Select(old => old.Value)];
-        foreach (Sourced<EnvironmentVariable> variable in own.Environment.Where(variable => variable.Value.Value is null))
+        foreach (Sourced<EnvironmentVariable> variable in own.Environment.Where(
+            variable => variable.Value.Value is null))
             if (!variables.Contains(variable.Value))
                 Require(variable.Because, variable.Span, $"passing on {variable.Value.Name}");
         ILookup<string, ShownFile> files = beneath.Shown.ToLookup(shown => shown.Path);
@@ -94,6 +104,7 @@ static class Composition
         HashSet<string> platforms = [.. PlatformsOf(beneath).Select(old => old.Value)];
         foreach (Sourced<string> platform in own.Platforms)
             if (!platforms.Contains(platform.Value))
-                diagnostics.Add(DiagnosticKind.Widening, platform.Span, $"the platform {platform.Value} is more than what this policy extends gives");
+                diagnostics.Add(DiagnosticKind.Widening, platform.Span,
+                    $"the platform {platform.Value} is more than what this policy extends gives");
     }
 }

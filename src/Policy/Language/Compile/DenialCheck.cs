@@ -19,7 +19,9 @@ sealed class DenialCheck
         _diagnostics = diagnostics;
     }
 
-    /// <param name="beneath">What is extended, composed; null when nothing is: then a deny binds whoever extends the file.</param>
+    /// <param name="beneath">
+    /// What is extended, composed; null when nothing is: then a deny binds whoever extends the file.
+    /// </param>
     public static void Check(PolicyModel? beneath, PolicyModel own, Diagnostics diagnostics)
     {
         var check = new DenialCheck(own, diagnostics);
@@ -34,7 +36,8 @@ sealed class DenialCheck
 
     void RequireNotDenied(PolicyModel? beneath, string home)
     {
-        var hidden = new AbovePath<HiddenFile>((beneath?.Hidden ?? []).Concat(_own.Hidden), denied => denied.Path, home);
+        var hidden =
+            new AbovePath<HiddenFile>((beneath?.Hidden ?? []).Concat(_own.Hidden), denied => denied.Path, home);
         foreach (ShownFile shown in _own.Shown)
             if (hidden.Find(CompiledPolicy.ExpandHome(shown.Path, home)) is HiddenFile deny)
                 Denied(shown.Span, $"showing {shown.Path}", deny.Span);
@@ -50,7 +53,8 @@ sealed class DenialCheck
     }
 
     void Denied(SourceSpan span, string what, SourceSpan deny) =>
-        _diagnostics.Add(DiagnosticKind.Shadowed, span, $"{what} is denied at {deny}", "a deny overrides whatever gives it; leave this out");
+        _diagnostics.Add(DiagnosticKind.Shadowed, span, $"{what} is denied at {deny}",
+            "a deny overrides whatever gives it; leave this out");
 
     void RequireShown(PolicyModel beneath, string home)
     {
@@ -66,22 +70,26 @@ sealed class DenialCheck
             {
                 bool isWithin = folders.Find(path) is not null;
                 NotInherited(hidden.Span, $"nothing that this policy extends is shown at {Quote.Value(hidden.Path)}",
-                    hidden.Path, isWithin ? [] : paths, isWithin ? "what is in a folder that is shown is denied in files.rules" : "leave it out");
+                    hidden.Path, isWithin ? [] : paths,
+                    isWithin ? "what is in a folder that is shown is denied in files.rules" : "leave it out");
             }
     }
 
     void RequireDevices(PolicyModel beneath)
     {
         DeviceRule[] devices = [.. beneath.Devices, .. beneath.Withheld.OfType<DeviceRule>()];
-        HashSet<(DeviceKind, string?)> known = [.. devices.SelectMany(device => ((DeviceKind, string?)[])[(device.Kind, null), (device.Kind, device.From)])];
+        HashSet<(DeviceKind, string?)> known = [.. devices.SelectMany(
+            device => ((DeviceKind, string?)[])[(device.Kind, null), (device.Kind, device.From)])];
         foreach (DeniedDevice denied in _own.DeniedDevices)
         {
             if (known.Contains((denied.Kind, denied.From)))
                 continue;
             // Of a kind that is there it can only be the file.
-            string[] files = [.. devices.Where(device => device.Kind == denied.Kind).Select(device => device.From).OfType<string>()];
+            string[] files =
+                [.. devices.Where(device => device.Kind == denied.Kind).Select(device => device.From).OfType<string>()];
             bool file = denied.From is not null && files.Length > 0;
-            NotInherited(denied.Span, $"nothing that this policy extends has a {DeviceRule.NameOf(denied.Kind, denied.From)}",
+            NotInherited(
+                denied.Span, $"nothing that this policy extends has a {DeviceRule.NameOf(denied.Kind, denied.From)}",
                 file ? denied.From! : DeviceKinds.Names[(int)denied.Kind],
                 file ? files : [.. devices.Select(device => DeviceKinds.Names[(int)device.Kind])], "leave it out");
         }
@@ -89,10 +97,13 @@ sealed class DenialCheck
 
     void RequireVariables(PolicyModel beneath)
     {
-        HashSet<string> known = [.. beneath.Environment.Select(variable => variable.Value.Name), .. beneath.DeniedVariables.Select(denied => denied.Value)];
+        HashSet<string> known = [.. beneath.Environment.Select(variable => variable.Value.Name),
+            .. beneath.DeniedVariables.Select(denied => denied.Value)];
         foreach (Sourced<string> denied in _own.DeniedVariables)
             if (!known.Contains(denied.Value))
-                NotInherited(denied.Span, $"nothing that this policy extends sets or passes {Quote.Value(denied.Value)}", denied.Value, known, "leave it out");
+                NotInherited(
+                    denied.Span, $"nothing that this policy extends sets or passes {Quote.Value(denied.Value)}",
+                    denied.Value, known, "leave it out");
     }
 
     void NotInherited(SourceSpan span, string message, string word, IEnumerable<string> known, string otherwise)

@@ -29,7 +29,8 @@ static class NetworkCompiler
             hosts[(int)protocol] = Hosts(rules, protocol);
         }
 
-        return new NetworkRules { FourByteAddresses = four, SixteenByteAddresses = sixteen, Hosts = hosts, Names = Names(rules) };
+        return new NetworkRules
+            { FourByteAddresses = four, SixteenByteAddresses = sixteen, Hosts = hosts, Names = Names(rules) };
     }
 
     static bool IsAbout(NetworkRule rule, NetworkAction action, NetworkProtocol protocol) =>
@@ -51,7 +52,8 @@ static class NetworkCompiler
                 else if (pins is not null && pins.TryGetValue(target.Name, out IReadOnlyList<IPAddress>? addresses))
                     // A name that leads inside does not name what is inside; a deny holds wherever it leads.
                     blocks.AddRange(addresses.Where(address => !rules[i].Allow || ReservedBlocks.Of(address) is null)
-                        .Select(address => (new IPNetwork(address, address.AddressFamily == AddressFamily.InterNetwork ? 32 : 128), i)));
+                        .Select(address => (new IPNetwork(
+                            address, address.AddressFamily == AddressFamily.InterNetwork ? 32 : 128), i)));
             }
         }
 
@@ -61,7 +63,9 @@ static class NetworkCompiler
     /// <summary>Of <see cref="Entry"/>: no rule, but a reserved block.</summary>
     const int ReservedEntry = -1;
 
-    /// <summary>A block that a rule names. Sorted, outer blocks stand before the inner ones that begin with them.</summary>
+    /// <summary>
+    /// A block that a rule names. Sorted, outer blocks stand before the inner ones that begin with them.
+    /// </summary>
     readonly record struct Entry(UInt128 First, int Length, int Rule) : IComparable<Entry>
     {
         public int CompareTo(Entry other) =>

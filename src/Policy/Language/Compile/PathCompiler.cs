@@ -6,7 +6,9 @@ using Sandbox.Policy.Contract;
 namespace Sandbox.Policy.Language;
 
 /// <summary>What a path rule comes down to: patterns, and what they allow or deny.</summary>
-/// <param name="IsShown">Something shown, of which the deepest decides; its one pattern has no wildcards but ** at its end.</param>
+/// <param name="IsShown">
+/// Something shown, of which the deepest decides; its one pattern has no wildcards but ** at its end.
+/// </param>
 readonly record struct CompiledPathRule(
     int Index, bool Allow, PathAccess Access, IReadOnlyList<IReadOnlyList<NamePattern>> Patterns, bool IsShown = false);
 
@@ -59,7 +61,9 @@ sealed class PathCompiler
 
     PathCompiler(IReadOnlyList<CompiledPathRule> rules) => _rules = rules;
 
-    /// <summary>Null when the rules' wildcards are so entangled that the tables would grow beyond their bounds.</summary>
+    /// <summary>
+    /// Null when the rules' wildcards are so entangled that the tables would grow beyond their bounds.
+    /// </summary>
     public static PathTables? Compile(IReadOnlyList<CompiledPathRule> rules) => new PathCompiler(rules).Run();
 
     PathTables? Run()
@@ -223,7 +227,9 @@ sealed class PathCompiler
             AddEdge(state, SymbolOf(literal), Next(members, literal, ClassOf(literal)));
     }
 
-    /// <summary>Names that the base spells out and that a wildcard here matches: they do not go where the base sends them.</summary>
+    /// <summary>
+    /// Names that the base spells out and that a wildcard here matches: they do not go where the base sends them.
+    /// </summary>
     void AddMatched(List<int> literals, Dictionary<int, int> spelled, int[] wildcards)
     {
         foreach (int wildcard in wildcards)

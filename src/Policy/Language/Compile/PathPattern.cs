@@ -18,7 +18,8 @@ sealed record NamePattern(NamePatternKind Kind, string Key, IReadOnlyList<byte[]
 {
     public static NamePattern AnyNames { get; } = new(NamePatternKind.AnyNames, "**", []);
 
-    public static NamePattern Literal(string name) => new(NamePatternKind.Literal, name, [Encoding.UTF8.GetBytes(name)]);
+    public static NamePattern Literal(string name) =>
+        new(NamePatternKind.Literal, name, [Encoding.UTF8.GetBytes(name)]);
 }
 
 /// <summary>
@@ -50,7 +51,9 @@ sealed class PathPattern
         string rest = home ? text[1..] : text;
         var names = new List<NamePattern>();
         if (rest.Length <= 1)
-            return rest.Length == 0 || !home ? new PathPattern(home, names) : Fail("ends with a slash; leave it out", out problem);
+            return rest.Length == 0 || !home
+                ? new PathPattern(home, names)
+                : Fail("ends with a slash; leave it out", out problem);
         foreach (string name in rest[1..].Split('/'))
         {
             if (ParseName(name, out problem) is not NamePattern parsed)
@@ -103,7 +106,8 @@ sealed class PathPattern
             char c = name[i];
             if (c == '\\')
             {
-                if (++i == name.Length || !(Reserved.Contains(name[i], StringComparison.Ordinal) || name[i] is '*' or '\\' or '~'))
+                if (++i == name.Length
+                    || !(Reserved.Contains(name[i], StringComparison.Ordinal) || name[i] is '*' or '\\' or '~'))
                 {
                     problem = "holds a backslash that escapes nothing; write \\\\ for a backslash itself";
                     return null;

@@ -13,7 +13,8 @@ public static class PolicyCheck
     {
         foreach ((ShownFile entry, ShownFile other) in ShownTwice(model, CompiledPolicy.UserOf(model).Home))
             diagnostics.Add(
-                DiagnosticKind.Conflict, entry.Span, $"{entry.Path} is shown already", $"the other entry is at {other.Span}");
+                DiagnosticKind.Conflict, entry.Span, $"{entry.Path} is shown already",
+                $"the other entry is at {other.Span}");
         Bound(model.PathRules.Sum(rule => rule.Patterns.Count) + model.NetworkRules.Sum(rule => rule.Targets.Count),
             MaximumPlaces, "paths and addresses in its rules");
         Bound(model.SystemCallRules.Sum(rule => rule.Numbers.Count), MaximumCalls, "system calls in its rules");
@@ -29,7 +30,9 @@ public static class PolicyCheck
         }
     }
 
-    /// <summary>Entries for a path that another one before them is for, also where only one of the two says ~.</summary>
+    /// <summary>
+    /// Entries for a path that another one before them is for, also where only one of the two says ~.
+    /// </summary>
     /// <param name="home">What ~ stands for.</param>
     public static IEnumerable<(ShownFile Entry, ShownFile Other)> ShownTwice(PolicyModel model, string home)
     {
@@ -49,6 +52,8 @@ public static class PolicyCheck
                 diagnostics.Add(
                     DiagnosticKind.MissingKey, new SourceSpan(model.Source, 1, 1, 1),
                     $"neither the policy nor what it extends sets guest.{Resources.Names[(int)resource]}",
-                    Resources.UnlimitedWords[(int)resource] is string word ? $"write {word} if nothing shall bound it" : "give it a bound");
+                    Resources.UnlimitedWords[(int)resource] is string word
+                        ? $"write {word} if nothing shall bound it"
+                        : "give it a bound");
     }
 }

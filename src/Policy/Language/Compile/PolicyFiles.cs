@@ -6,6 +6,9 @@ public interface IPolicyFiles
     /// <summary>A file's text, or null with what is wrong, as in "cannot be read: permission denied".</summary>
     SourceText? Read(string name, out string problem);
 
+    /// <summary>The same of a name that no file has, but that the caller gave: it may mean what he has open.</summary>
+    SourceText? ReadGiven(string name, out string problem) => Read(name, out problem);
+
     /// <summary>What a built-in file says by itself, if that has been read before; null to have it read.</summary>
     /// <param name="name">With the prefix.</param>
     PolicyModel? Known(string name) => null;
@@ -36,7 +39,9 @@ public static class BuiltinPolicies
     /// <summary>What is wrong with the name of one that is not there.</summary>
     /// <param name="name">Without the prefix.</param>
     public static string Missing(string name) => "is not a built-in policy; "
-        + (Closest.Name(name, Names) is string meant ? $"did you mean {Prefix}{meant}?" : $"it is one of {string.Join(", ", Names)}");
+        + (Closest.Name(name, Names) is string meant
+            ? $"did you mean {Prefix}{meant}?"
+            : $"it is one of {string.Join(", ", Names)}");
 
     /// <param name="name">With the prefix, of a policy that is there.</param>
     public static string TextOf(string name) => Read(name[Prefix.Length..])!.Content;

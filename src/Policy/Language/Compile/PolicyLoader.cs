@@ -37,9 +37,13 @@ public sealed class PolicyLoader
         _open.Add(source.Name);
         if (!IsWithin(ref _text, source.Content.Length, MaximumText, "characters", source))
             return null;
-        PolicyModel? own = source.Name.StartsWith(BuiltinPolicies.Prefix, StringComparison.Ordinal) ? _files.Known(source.Name) : null;
+        PolicyModel? own = source.Name.StartsWith(BuiltinPolicies.Prefix, StringComparison.Ordinal)
+            ? _files.Known(source.Name)
+            : null;
         own ??= Binder.Read(source, _diagnostics);
-        if (own is null || _diagnostics.HasErrors || !IsWithin(ref _rules, own.Rules.Count(), Binder.MaximumRules, "rules", source))
+        if (own is null
+            || _diagnostics.HasErrors
+            || !IsWithin(ref _rules, own.Rules.Count(), Binder.MaximumRules, "rules", source))
             return null;
         PolicyModel? beneath = null;
         foreach (Sourced<string> extended in own.Extends)

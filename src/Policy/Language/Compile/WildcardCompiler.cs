@@ -145,7 +145,8 @@ sealed class WildcardCompiler
         samples = [];
         if (!used.All(b => b))
         {
-            int readable = Enumerable.Range('a', 26).Concat(Enumerable.Range(0, 256)).First(b => !used[b] && b is not ('/' or 0));
+            int readable =
+                Enumerable.Range('a', 26).Concat(Enumerable.Range(0, 256)).First(b => !used[b] && b is not ('/' or 0));
             samples.Add((byte)readable);
         }
 

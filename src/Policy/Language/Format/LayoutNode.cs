@@ -3,7 +3,9 @@ using YamlDotNet.Core.Events;
 
 namespace Sandbox.Policy.Language;
 
-/// <summary>A YAML value with what its text looks like: where it begins and ends, and in which style it is written.</summary>
+/// <summary>
+/// A YAML value with what its text looks like: where it begins and ends, and in which style it is written.
+/// </summary>
 /// <param name="Start">Offset of its first character.</param>
 /// <param name="End">Offset behind its last character; of a flow collection, that of its closing bracket.</param>
 abstract record LayoutNode(int Start, int End)
@@ -18,16 +20,21 @@ abstract record LayoutNode(int Start, int End)
         return Read(parser, text.Length);
     }
 
-    /// <param name="length">Of the text: the library's marks of values that are not written out may lie behind it, or end before they begin.</param>
+    /// <param name="length">
+    /// Of the text: the library's marks of values that are not written out may lie behind it, or end before they begin.
+    /// </param>
     static LayoutNode Read(Parser parser, int length)
     {
         ParsingEvent first = parser.Current!;
         parser.MoveNext();
         int start = (int)Math.Min(first.Start.Index, length);
         if (first is Scalar scalar)
-            return new LayoutScalar(start, (int)Math.Clamp(scalar.End.Index, start, length), scalar.Value, scalar.Style);
+            return new LayoutScalar(
+                start, (int)Math.Clamp(scalar.End.Index, start, length), scalar.Value, scalar.Style);
         bool map = first is MappingStart;
-        bool flow = map ? ((MappingStart)first).Style == MappingStyle.Flow : ((SequenceStart)first).Style == SequenceStyle.Flow;
+        bool flow = map
+            ? ((MappingStart)first).Style == MappingStyle.Flow
+            : ((SequenceStart)first).Style == SequenceStyle.Flow;
         var children = new List<LayoutNode>();
         while (parser.Current is not (MappingEnd or SequenceEnd))
             children.Add(Read(parser, length));

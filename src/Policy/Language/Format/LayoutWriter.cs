@@ -44,7 +44,9 @@ sealed class LayoutWriter
     }
 
     /// <summary>The children of a collection, each on lines of its own.</summary>
-    /// <param name="lead">What stands before the first of them on its line, as the dash of a list within a list.</param>
+    /// <param name="lead">
+    /// What stands before the first of them on its line, as the dash of a list within a list.
+    /// </param>
     void WriteCollection(LayoutCollection collection, int indent, string lead)
     {
         int step = collection.IsMap ? 2 : 1;
@@ -62,7 +64,9 @@ sealed class LayoutWriter
     }
 
     /// <param name="column">Where the line begins.</param>
-    /// <param name="mark">What stands before the value: a key with its colon, a dash, and dashes of lists around.</param>
+    /// <param name="mark">
+    /// What stands before the value: a key with its colon, a dash, and dashes of lists around.
+    /// </param>
     /// <param name="indent">Of the entry itself, which is further right behind such dashes.</param>
     void WriteEntry(int column, string mark, LayoutNode first, LayoutNode value, int indent)
     {
@@ -92,7 +96,8 @@ sealed class LayoutWriter
         }
     }
 
-    static LayoutNode FirstOf(LayoutNode node) => node is LayoutCollection { Children: [LayoutNode first, ..] } ? FirstOf(first) : node;
+    static LayoutNode FirstOf(LayoutNode node) =>
+        node is LayoutCollection { Children: [LayoutNode first, ..] } ? FirstOf(first) : node;
 
     static int EndOf(LayoutNode node) => node is LayoutCollection { IsFlow: true } ? node.End + 1 : node.End;
 
@@ -100,12 +105,16 @@ sealed class LayoutWriter
     string? InLine(LayoutNode node, int column, int inner)
     {
         if (node is LayoutScalar scalar)
-            return scalar.IsBlock && BlockLines(scalar, inner) is not null || IsLongPlain(scalar) ? null : ScalarText(scalar);
+            return scalar.IsBlock && BlockLines(scalar, inner) is not null || IsLongPlain(scalar)
+                ? null
+                : ScalarText(scalar);
         var collection = (LayoutCollection)node;
         if (!collection.IsFlow)
             return null;
         string text = FlowText(collection);
-        return collection.Children.Count > 0 && (HoldsComment(collection) || column + text.Length > MaximumColumns) ? null : text;
+        return collection.Children.Count > 0 && (HoldsComment(collection) || column + text.Length > MaximumColumns)
+            ? null
+            : text;
     }
 
     bool HoldsComment(LayoutCollection collection)
@@ -123,7 +132,9 @@ sealed class LayoutWriter
         IReadOnlyList<LayoutNode> children = collection.Children;
         if (!collection.IsMap)
             return $"[{string.Join(", ", children.Select(FlowText))}]";
-        return $"{{{string.Join(", ", Enumerable.Range(0, children.Count / 2).Select(i => $"{KeyText((LayoutScalar)children[2 * i])}: {FlowText(children[2 * i + 1])}"))}}}";
+        IEnumerable<string> pairs = Enumerable.Range(0, children.Count / 2)
+            .Select(i => $"{KeyText((LayoutScalar)children[2 * i])}: {FlowText(children[2 * i + 1])}");
+        return $"{{{string.Join(", ", pairs)}}}";
     }
 
     string KeyText(LayoutScalar key) => key.IsBlock ? DoubleQuoted(key.Value) : ScalarText(key);
@@ -173,7 +184,9 @@ sealed class LayoutWriter
         if (!header.EndsWith('+'))
             while (lines.Count > 0 && lines[^1].Trim(' ').Length == 0)
                 lines.RemoveAt(lines.Count - 1);
-        if (inner == 0 || header.Any(char.IsAsciiDigit) || lines.Find(line => line.Trim(' ').Length > 0) is not string first)
+        if (inner == 0
+            || header.Any(char.IsAsciiDigit)
+            || lines.Find(line => line.Trim(' ').Length > 0) is not string first)
             return null;
         int indent = first.Length - first.TrimStart(' ').Length;
         return (header, [.. lines.Select(line => line.Length > indent ? line[indent..] : "")]);
@@ -190,12 +203,16 @@ sealed class LayoutWriter
                 '\n' => "\\n",
                 '\t' => "\\t",
                 '\r' => "\\r",
-                _ => char.IsControl(c) || c is '\u2028' or '\u2029' or '\ufeff' || char.IsSurrogate(c) ? $"\\u{(int)c:x4}" : c.ToString(),
+                _ => char.IsControl(c) || c is '\u2028' or '\u2029' or '\ufeff' || char.IsSurrogate(c)
+                    ? $"\\u{(int)c:x4}"
+                    : c.ToString(),
             });
         return quoted.Append('"').ToString();
     }
 
-    /// <summary>What stands before an entry: comments that end above it, and an empty line where there was one.</summary>
+    /// <summary>
+    /// What stands before an entry: comments that end above it, and an empty line where there was one.
+    /// </summary>
     void WriteBefore(int offset, int indent)
     {
         WriteComments(indent, offset);

@@ -1,6 +1,8 @@
 namespace Sandbox.Policy.Language;
 
-/// <summary>Where the lines of a text begin and what they begin with, so that asking never takes longer on long lines.</summary>
+/// <summary>
+/// Where the lines of a text begin and what they begin with, so that asking never takes longer on long lines.
+/// </summary>
 sealed class LineTable
 {
     readonly List<(int Start, int FirstWord, bool IsEmpty)> _lines = [];

@@ -25,7 +25,8 @@ public static class PolicyFormat
         }
 
         diagnostics.Add(
-            DiagnosticKind.Syntax, new SourceSpan(source, 1, 1, 1), "the file is written in a way that cannot be formatted",
+            DiagnosticKind.Syntax, new SourceSpan(source, 1, 1, 1),
+            "the file is written in a way that cannot be formatted",
             "write its values in a simpler way");
         return null;
     }
@@ -33,12 +34,15 @@ public static class PolicyFormat
     static bool IsSame(YamlNode a, YamlNode b) => (a, b) switch
     {
         // Only words can be more than their text; several lines are quoted where they have to stand on one.
-        (YamlScalar one, YamlScalar other) => one.Value == other.Value && (one.Plain == other.Plain || one.Value.Contains('\n', StringComparison.Ordinal)),
+        (YamlScalar one, YamlScalar other) => one.Value == other.Value
+            && (one.Plain == other.Plain || one.Value.Contains('\n', StringComparison.Ordinal)),
         (YamlList one, YamlList other) =>
-            one.Items.Count == other.Items.Count && one.Items.Zip(other.Items).All(pair => IsSame(pair.First, pair.Second)),
+            one.Items.Count == other.Items.Count
+                && one.Items.Zip(other.Items).All(pair => IsSame(pair.First, pair.Second)),
         (YamlMap one, YamlMap other) =>
             one.Entries.Count == other.Entries.Count
-            && one.Entries.Zip(other.Entries).All(pair => IsSame(pair.First.Key, pair.Second.Key) && IsSame(pair.First.Value, pair.Second.Value)),
+            && one.Entries.Zip(other.Entries)
+            .All(pair => IsSame(pair.First.Key, pair.Second.Key) && IsSame(pair.First.Value, pair.Second.Value)),
         _ => false,
     };
 
@@ -50,5 +54,6 @@ public static class PolicyFormat
     }
 
     /// <summary>One between a key and its value comes to stand before both.</summary>
-    static IEnumerable<string> Sorted(List<Comment> comments) => comments.Select(comment => comment.Text).Order(StringComparer.Ordinal);
+    static IEnumerable<string> Sorted(List<Comment> comments) =>
+        comments.Select(comment => comment.Text).Order(StringComparer.Ordinal);
 }

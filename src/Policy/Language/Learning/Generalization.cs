@@ -7,10 +7,10 @@ namespace Sandbox.Policy.Language;
 /// each time, of which there are four kinds; a folder never stands for what it holds.
 /// </summary>
 /// <remarks>
-/// The numbers in /proc/NUMBER, /proc/NUMBER/task/NUMBER, .../fd/NUMBER, .../fdinfo/NUMBER and /dev/pts/NUMBER become *.
-/// In folders in memory, names as mkstemp(3) and its relatives make them: "tmp" and eight of a-z 0-9 _, or "tmp." and ten
-/// letters or digits, become tmp* and tmp.*; "cc" and six letters or digits before an ending becomes cc*.ENDING.
-/// There too, eight of a-z 0-9 _ with at least one that is no letter, which not every run used, become *.
+/// The numbers in /proc/NUMBER, /proc/NUMBER/task/NUMBER, .../fd/NUMBER, .../fdinfo/NUMBER and /dev/pts/NUMBER become
+/// *. In folders in memory, names as mkstemp(3) and its relatives make them: "tmp" and eight of a-z 0-9 _, or "tmp."
+/// and ten letters or digits, become tmp* and tmp.*; "cc" and six letters or digits before an ending becomes
+/// cc*.ENDING. There too, eight of a-z 0-9 _ with at least one that is no letter, which not every run used, become *.
 /// NAME.DIGITS with five digits or more, where something is written first and then renamed, becomes NAME.*.
 /// </remarks>
 static class Generalization
@@ -43,7 +43,9 @@ static class Generalization
             return Escape(name[..(dot + 1)]) + "*";
         if (!temporary)
             return Escape(name);
-        if (name.StartsWith("tmp.", StringComparison.Ordinal) && name.Length == 14 && name[4..].All(char.IsAsciiLetterOrDigit))
+        if (name.StartsWith("tmp.", StringComparison.Ordinal)
+            && name.Length == 14
+            && name[4..].All(char.IsAsciiLetterOrDigit))
             return "tmp.*";
         if (name.StartsWith("tmp", StringComparison.Ordinal) && name.Length == 11 && IsRandom(name[3..]))
             return "tmp*";

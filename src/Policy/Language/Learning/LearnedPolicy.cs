@@ -9,7 +9,9 @@ namespace Sandbox.Policy.Language;
 /// </summary>
 public sealed class LearnedPolicy
 {
-    /// <summary>Files that are renamed so often one after another are followed; longer chains are not covered.</summary>
+    /// <summary>
+    /// Files that are renamed so often one after another are followed; longer chains are not covered.
+    /// </summary>
     const int MaximumRenames = 64;
 
     const string Denied = "although the base policy does not allow it";
@@ -32,7 +34,9 @@ public sealed class LearnedPolicy
         _seen = seen;
     }
 
-    /// <param name="base">The policy that was run, with what the command line added; sources of its mounts are absolute.</param>
+    /// <param name="base">
+    /// The policy that was run, with what the command line added; sources of its mounts are absolute.
+    /// </param>
     /// <param name="files">What the guest was shown.</param>
     /// <param name="program">For the description.</param>
     /// <param name="uncovered">Requests that the result does not cover, as folders that were renamed.</param>
@@ -65,13 +69,15 @@ public sealed class LearnedPolicy
         _text.Append(PolicyText.Write(_base with
         {
             Description = $"Learned from {_seen.Runs} run{(_seen.Runs == 1 ? "" : "s")} of {program}; to be reviewed",
-            Extends = [], Shown = [], Hidden = [], PathRules = [], NetworkRules = [], SystemCallRules = [], Devices = [], Freedoms = [],
+            Extends = [], Shown = [], Hidden = [], PathRules = [], NetworkRules = [], SystemCallRules = [],
+            Devices = [], Freedoms = [],
         }, origins: false));
         _text.Append("files:\n  show:\n");
         foreach (ShownFile shown in _base.Shown.OrderBy(shown => shown.Path, StringComparer.Ordinal))
             Show(shown);
         foreach (HiddenFile hidden in _base.Hidden)
-            _text.Append($"    - deny: {PolicyText.Scalar(hidden.Path)}\n      because: {PolicyText.Scalar(hidden.Because ?? "the base policy denies it")}\n");
+            _text.Append($"    - deny: {PolicyText.Scalar(hidden.Path)}\n      because: "
+                + $"{PolicyText.Scalar(hidden.Because ?? "the base policy denies it")}\n");
         return _text.ToString();
     }
 
@@ -89,9 +95,11 @@ public sealed class LearnedPolicy
         string access = "      access: none\n";
         _text.Append(shown.Kind switch
         {
-            ShownKind.Host when file?.Kind == GuestFileKind.Symlink => $"      link: {PolicyText.Scalar(file.Content!)}\n",
+            ShownKind.Host when file?.Kind == GuestFileKind.Symlink =>
+                $"      link: {PolicyText.Scalar(file.Content!)}\n",
             ShownKind.Host => $"      from: {PolicyText.Scalar(shown.Content!)}\n{access}",
-            ShownKind.Memory => $"      memory: true\n      mode: \"{Convert.ToString(shown.Mode, 8).PadLeft(3, '0')}\"\n{access}",
+            ShownKind.Memory =>
+                $"      memory: true\n      mode: \"{Convert.ToString(shown.Mode, 8).PadLeft(3, '0')}\"\n{access}",
             ShownKind.Own => $"      own: true\n{access}",
             ShownKind.Text => $"      text: {PolicyText.Scalar(shown.Content!)}\n",
             ShownKind.Link => $"      link: {PolicyText.Scalar(shown.Content!)}\n",
@@ -113,7 +121,8 @@ public sealed class LearnedPolicy
     string Rules(PathRules shown)
     {
         StringBuilder rules = new(), comments = new();
-        string[] memory = [.. _base.Shown.Where(entry => entry.Kind == ShownKind.Memory).Select(entry => CompiledPolicy.ExpandHome(entry.Path, _home))];
+        string[] memory = [.. _base.Shown.Where(entry => entry.Kind == ShownKind.Memory)
+            .Select(entry => CompiledPolicy.ExpandHome(entry.Path, _home))];
         SortedDictionary<PathRequest, Sightings> needed = Needed();
         for (int bit = 0; bit < PathTables.AccessCount; bit++)
         {
@@ -127,7 +136,8 @@ public sealed class LearnedPolicy
                 if (shown.Decide(path, access).Allowed)
                 {
                     if (!isFree)
-                        comments.Append($"  # {Denied}; showing it allows it: {new Request.Open(request.Path, access)}\n");
+                        comments.Append(
+                            $"  # {Denied}; showing it allows it: {new Request.Open(request.Path, access)}\n");
                     continue;
                 }
 
@@ -145,8 +155,8 @@ public sealed class LearnedPolicy
     }
 
     /// <summary>
-    /// What was asked for, and what that takes: looking needs some access, of which reading is the least; a file may only
-    /// get another name under which no more is allowed than under the old one.
+    /// What was asked for, and what that takes: looking needs some access, of which reading is the least; a file may
+    /// only get another name under which no more is allowed than under the old one.
     /// </summary>
     SortedDictionary<PathRequest, Sightings> Needed()
     {
@@ -247,15 +257,21 @@ public sealed class LearnedPolicy
         foreach (PathRequest request in _seen.Paths.Keys)
         {
             PathAccess allowed = result.Paths.Allowed(Encoding.UTF8.GetBytes(request.Path));
-            if (request.Access == PathAccess.None ? allowed == PathAccess.None : (allowed & request.Access) == PathAccess.None)
-                uncovered.Add(request.Access == PathAccess.None ? $"look at {request.Path}" : new Request.Open(request.Path, request.Access).ToString());
+            if (request.Access == PathAccess.None
+                ? allowed == PathAccess.None
+                : (allowed & request.Access) == PathAccess.None)
+                uncovered.Add(request.Access == PathAccess.None
+                    ? $"look at {request.Path}"
+                    : new Request.Open(request.Path, request.Access).ToString());
         }
 
         foreach ((string old, string renamed) in _seen.Moves.Keys)
-            if ((result.Paths.Allowed(Encoding.UTF8.GetBytes(renamed)) & ~result.Paths.Allowed(Encoding.UTF8.GetBytes(old))) != PathAccess.None)
+            if ((result.Paths.Allowed(Encoding.UTF8.GetBytes(renamed)) & ~result.Paths.Allowed(
+                Encoding.UTF8.GetBytes(old))) != PathAccess.None)
                 uncovered.Add($"move {old} to {renamed}");
         foreach ((bool allowed, string text) in _seen.Network.Keys)
-            if (Request.TryParse(text, _home, out _) is not Request request || !(allowed && Ask.About(result, request).Allowed))
+            if (Request.TryParse(text, _home, out _) is not Request request
+                || !(allowed && Ask.About(result, request).Allowed))
                 uncovered.Add(text);
         foreach (int call in _seen.Calls.Keys)
             if (!result.SystemCalls.Decide((uint)call, new ulong[6]).Allowed)
@@ -266,7 +282,8 @@ public sealed class LearnedPolicy
     static CompiledPolicy? Load(string text, out string problem)
     {
         var diagnostics = new Diagnostics();
-        CompiledPolicy? policy = CompiledPolicy.Load(new SourceText("learned policy", text), new Nothing(), diagnostics);
+        CompiledPolicy? policy =
+            CompiledPolicy.Load(new SourceText("learned policy", text), new Nothing(), diagnostics);
         problem = policy is null ? $"{diagnostics.List[0].Span}: {diagnostics.List[0].Message}" : "";
         return policy;
     }

@@ -2,7 +2,9 @@ using Sandbox.Policy.Contract;
 
 namespace Sandbox.Policy.Language;
 
-/// <summary>The policy of a run that is only watched: what is shown is the base's, every rule gives way, all is recorded.</summary>
+/// <summary>
+/// The policy of a run that is only watched: what is shown is the base's, every rule gives way, all is recorded.
+/// </summary>
 public static class LearningPolicy
 {
     public static PolicyModel Of(PolicyModel model)
@@ -12,13 +14,17 @@ public static class LearningPolicy
         return model with
         {
             PathRules = [new PathRule(span, because, true, PathAccess.All, [new Sourced<string>("/**", span, null)])],
-            SystemCallRules = [new SystemCallRule(span, because, true, [.. Enumerable.Range(0, SystemCallNames.Limit)], ["@all"], [], 0)],
+            SystemCallRules = [new SystemCallRule(
+                span, because, true, [.. Enumerable.Range(0, SystemCallNames.Limit)], ["@all"], [], 0)],
             Audit = new Sourced<AuditSection>(
-                new AuditSection([AuditEvents.Lifecycle, AuditEvents.Decisions], model.Audit?.Value.To ?? "", WhenFull.Block), span, null),
+                new AuditSection([AuditEvents.Lifecycle, AuditEvents.Decisions], model.Audit?.Value.To ?? "",
+                    WhenFull.Block), span, null),
         };
     }
 
-    /// <summary>All that such a run may do, since mounts alone refuse something: to be compared with a ceiling.</summary>
+    /// <summary>
+    /// All that such a run may do, since mounts alone refuse something: to be compared with a ceiling.
+    /// </summary>
     /// <param name="isWritable">Whether something of the host's is mounted so that it can be changed.</param>
     public static PolicyModel Extent(PolicyModel model, Func<ShownFile, bool> isWritable) => Of(model) with
     {

@@ -4,7 +4,9 @@ using Sandbox.Policy.Contract;
 
 namespace Sandbox.Policy.Language;
 
-/// <summary>Observations as a file, so that they can be added to later. One request a line; paths come last in it.</summary>
+/// <summary>
+/// Observations as a file, so that they can be added to later. One request a line; paths come last in it.
+/// </summary>
 public static class ObservationText
 {
     const string Title = "sandbox-observations 1";
@@ -38,7 +40,8 @@ public static class ObservationText
         if (lines.Length < 3 || lines[0] != Title || lines[^1].Length > 0)
             return null;
         problem = "line 2: the number of runs is missing";
-        if (!lines[1].StartsWith("runs ", StringComparison.Ordinal) || !int.TryParse(lines[1].AsSpan(5), NumberStyles.None, CultureInfo.InvariantCulture, out int runs))
+        if (!lines[1].StartsWith("runs ", StringComparison.Ordinal)
+            || !int.TryParse(lines[1].AsSpan(5), NumberStyles.None, CultureInfo.InvariantCulture, out int runs))
             return null;
         Observations observations = Observations.Begin(runs, default);
         for (int i = 2; i < lines.Length - 1; i++)
@@ -56,7 +59,8 @@ public static class ObservationText
         string[] words = line.Split(' ', 4);
         if (words.Length < 3
             || !long.TryParse(words[1], NumberStyles.None, CultureInfo.InvariantCulture, out long times)
-            || !int.TryParse(words[2], NumberStyles.None, CultureInfo.InvariantCulture, out int inRuns) || inRuns > runs)
+            || !int.TryParse(words[2], NumberStyles.None, CultureInfo.InvariantCulture, out int inRuns)
+            || inRuns > runs)
             return false;
         var seen = new Sightings(times, inRuns);
         string rest = words.Length == 4 ? words[3] : "";
@@ -78,7 +82,8 @@ public static class ObservationText
             default:
                 int access = Array.FindIndex([.. PolicySchema.Accesses], name => name == words[0]);
                 return (access >= 0 || words[0] == "look") && IsPath(rest)
-                    && observations.Paths.TryAdd(new PathRequest(access < 0 ? PathAccess.None : (PathAccess)(1 << access), rest), seen);
+                    && observations.Paths.TryAdd(
+                        new PathRequest(access < 0 ? PathAccess.None : (PathAccess)(1 << access), rest), seen);
         }
     }
 

@@ -67,9 +67,11 @@ public sealed class Observations
         return seen;
     }
 
-    internal static Observations Begin(int runs, Sightings unnameable) => new() { Runs = runs, Unnameable = unnameable };
+    internal static Observations Begin(int runs, Sightings unnameable) =>
+        new() { Runs = runs, Unnameable = unnameable };
 
-    static void Add<TKey>(SortedDictionary<TKey, Sightings> to, SortedDictionary<TKey, Sightings> from) where TKey : notnull
+    static void Add<TKey>(SortedDictionary<TKey, Sightings> to, SortedDictionary<TKey, Sightings> from)
+        where TKey : notnull
     {
         foreach ((TKey key, Sightings seen) in from)
             to[key] = to.GetValueOrDefault(key) + seen;

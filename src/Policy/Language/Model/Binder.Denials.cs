@@ -10,10 +10,13 @@ sealed partial class Binder
     static bool IsDenial(YamlMap map) => map[Deny] is not null;
 
     HiddenFile? ReadHidden(YamlMap map) =>
-        HasOnly(map) && ReadGuestPath((YamlScalar)map[Deny]!) is string path ? new HiddenFile(map.Span, Text(map["because"]), path) : null;
+        HasOnly(map) && ReadGuestPath((YamlScalar)map[Deny]!) is string path
+            ? new HiddenFile(map.Span, Text(map["because"]), path)
+            : null;
 
     DeniedDevice? ReadDeniedDevice(YamlMap map) => HasOnly(map, "from")
-        ? new DeniedDevice(map.Span, Text(map["because"]), (DeviceKind)Array.IndexOf(DeviceKinds.Names, Text(map[Deny])), Text(map["from"]))
+        ? new DeniedDevice(map.Span, Text(map["because"]),
+            (DeviceKind)Array.IndexOf(DeviceKinds.Names, Text(map[Deny])), Text(map["from"]))
         : null;
 
     /// <summary>What is denied has no properties; a diagnostic when it is given one.</summary>
@@ -23,7 +26,8 @@ sealed partial class Binder
         {
             if (key.Value is Deny or "because" || beside.Contains(key.Value))
                 continue;
-            Add(DiagnosticKind.Conflict, key.Span, $"{key.Value} cannot stand beside deny", "leave it out, or make two entries of it");
+            Add(DiagnosticKind.Conflict, key.Span, $"{key.Value} cannot stand beside deny",
+                "leave it out, or make two entries of it");
             return false;
         }
 
@@ -36,7 +40,8 @@ sealed partial class Binder
         foreach ((YamlScalar name, string? because) in Names(node))
         {
             if (s_alwaysSet.Contains(name.Value))
-                Add(DiagnosticKind.BadValue, name.Span, $"{name.Value} is always set, from the guest's user", "leave it out");
+                Add(DiagnosticKind.BadValue, name.Span, $"{name.Value} is always set, from the guest's user",
+                    "leave it out");
             else if (IsVariable(name, ""))
                 denied.Add(new(name.Value, name.Span, because));
         }

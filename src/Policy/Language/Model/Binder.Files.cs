@@ -30,29 +30,34 @@ sealed partial class Binder
 
         if (key is "memory" or "own" && !Flag(what))
         {
-            Add(DiagnosticKind.BadValue, what.Span, $"{key} can only be true", "leave the key out, and say what else appears");
+            Add(DiagnosticKind.BadValue, what.Span, $"{key} can only be true",
+                "leave the key out, and say what else appears");
             return null;
         }
 
         ShownKind kind = key switch
         {
-            "memory" => ShownKind.Memory, "text" => ShownKind.Text, "link" => ShownKind.Link, "generated" => ShownKind.Generated,
-            "own" => ShownKind.Own, _ => ShownKind.Host,
+            "memory" => ShownKind.Memory, "text" => ShownKind.Text, "link" => ShownKind.Link,
+            "generated" => ShownKind.Generated, "own" => ShownKind.Own, _ => ShownKind.Host,
         };
-        if (!CheckShown(map, kind, what, where) || !ReadBytes(map, "size", kind, ShownKind.Memory, "folders in memory", out ulong? size)
+        if (!CheckShown(map, kind, what, where)
+            || !ReadBytes(map, "size", kind, ShownKind.Memory, "folders in memory", out ulong? size)
             || !ReadBytes(map, "quota", kind, ShownKind.Host, "host folders and files", out ulong? quota)
             || !ReadBytes(map, "rate", kind, ShownKind.Host, "host folders and files", out ulong? rate))
             return null;
         if (kind != ShownKind.Host && map["operations"] is YamlNode operations)
         {
-            Add(DiagnosticKind.Conflict, operations.Span, "operations is for host folders and files only", "leave it out");
+            Add(DiagnosticKind.Conflict, operations.Span, "operations is for host folders and files only",
+                "leave it out");
             return null;
         }
 
         bool content = kind is ShownKind.Host or ShownKind.Text or ShownKind.Link;
         return new ShownFile(map.Span, Text(map["because"]), where, kind, content ? what.Value : null)
         {
-            Generated = kind == ShownKind.Generated ? (GeneratedFile)Array.IndexOf(Generated.Names, what.Value) : default,
+            Generated = kind == ShownKind.Generated
+                ? (GeneratedFile)Array.IndexOf(Generated.Names, what.Value)
+                : default,
             Access = ReadAccess(map["access"], kind),
             Mode = kind == ShownKind.Memory ? Convert.ToUInt32(Text(map["mode"]) ?? "700", 8) : 0,
             Size = size,
@@ -92,32 +97,38 @@ sealed partial class Binder
             return false;
         }
 
-        if (Scalars(map["access"]).FirstOrDefault(word => word.Value == AccessText.None) is YamlScalar none && Scalars(map["access"]).Count() > 1)
+        if (Scalars(map["access"]).FirstOrDefault(word => word.Value == AccessText.None) is YamlScalar none
+            && Scalars(map["access"]).Count() > 1)
         {
             Add(DiagnosticKind.Conflict, none.Span, "none cannot stand beside other accesses", "leave one of them out");
             return false;
         }
 
-        if (map["mode"] is YamlScalar { Value: string digits } bits && !(digits.Length is 3 or 4 && digits.All(c => c is >= '0' and <= '7')))
+        if (map["mode"] is YamlScalar { Value: string digits } bits
+            && !(digits.Length is 3 or 4 && digits.All(c => c is >= '0' and <= '7')))
         {
             Add(DiagnosticKind.BadValue, bits.Span, $"mode: {Quote.Value(digits)} is not three or four octal digits");
             return false;
         }
 
         if (kind == ShownKind.Own != s_ownFolders.Contains(where)
-            || (kind != ShownKind.Own && s_ownFolders.Any(own => GuestPath.IsWithin(where, own)) && where != "/dev/shm"))
+            || (kind != ShownKind.Own
+                && s_ownFolders.Any(own => GuestPath.IsWithin(where, own)) && where != "/dev/shm"))
         {
-            Add(DiagnosticKind.BadValue, what.Span, "the guest's /proc, /dev and /sys are its own, and only they are", "write own: true with one of them");
+            Add(DiagnosticKind.BadValue, what.Span, "the guest's /proc, /dev and /sys are its own, and only they are",
+                "write own: true with one of them");
             return false;
         }
 
         if (kind == ShownKind.Host && !what.Value.StartsWith('/'))
         {
-            Add(DiagnosticKind.BadValue, what.Span, $"the host path {Quote.Value(what.Value)} must be absolute", "begin it with /, or write from:");
+            Add(DiagnosticKind.BadValue, what.Span, $"the host path {Quote.Value(what.Value)} must be absolute",
+                "begin it with /, or write from:");
             return false;
         }
 
-        if (kind == ShownKind.Link && what.Value.Length is 0 or > 4095 || what.Value.Contains('\0', StringComparison.Ordinal))
+        if (kind == ShownKind.Link && what.Value.Length is 0 or > 4095
+            || what.Value.Contains('\0', StringComparison.Ordinal))
         {
             Add(DiagnosticKind.BadValue, what.Span, "a link's target has 1 to 4095 characters, none of them NUL");
             return false;
@@ -170,7 +181,8 @@ sealed partial class Binder
     }
 
     static PathAccess ReadAccess(YamlNode node) =>
-        Scalars(node).Where(word => word.Value != AccessText.None).Aggregate(PathAccess.None, (all, word) => all | AccessText.Parse(word.Value));
+        Scalars(node).Where(word => word.Value != AccessText.None)
+            .Aggregate(PathAccess.None, (all, word) => all | AccessText.Parse(word.Value));
 
     PathRule? ReadPathRule(YamlMap map)
     {
@@ -187,6 +199,7 @@ sealed partial class Binder
 
         return patterns.Count == 0
             ? null
-            : new PathRule(map.Span, Text(map["because"]), action.Key.Value == "allow", ReadAccess(action.Value), patterns);
+            : new PathRule(
+                map.Span, Text(map["because"]), action.Key.Value == "allow", ReadAccess(action.Value), patterns);
     }
 }

@@ -23,7 +23,8 @@ sealed partial class Binder
                 ports.Add(range);
         if (action == NetworkAction.Resolve && (map["port"] ?? map["protocol"]) is YamlNode extra)
         {
-            Add(DiagnosticKind.Conflict, extra.Span, "asking DNS for a name has no protocol and no port", "leave it out");
+            Add(DiagnosticKind.Conflict, extra.Span, "asking DNS for a name has no protocol and no port",
+                "leave it out");
             return null;
         }
 
@@ -50,7 +51,8 @@ sealed partial class Binder
             if (action == NetworkAction.Listen)
                 problem = $"{Quote.Value(text.Value)} is a name; a guest listens on addresses";
             else if (action == NetworkAction.Connect && name.StartsWith('*'))
-                problem = $"{Quote.Value(text.Value)} stands for names that cannot be resolved beforehand; name each host";
+                problem =
+                    $"{Quote.Value(text.Value)} stands for names that cannot be resolved beforehand; name each host";
             else
                 return new NetworkTarget(name, default);
         }
@@ -62,10 +64,13 @@ sealed partial class Binder
     PortRange? ReadPorts(YamlScalar text)
     {
         string[] ends = text.Value.Split('-');
-        if (ends.Length <= 2 && ushort.TryParse(ends[0], NumberStyles.None, CultureInfo.InvariantCulture, out ushort first)
-            && ushort.TryParse(ends[^1], NumberStyles.None, CultureInfo.InvariantCulture, out ushort last) && first <= last)
+        if (ends.Length <= 2
+            && ushort.TryParse(ends[0], NumberStyles.None, CultureInfo.InvariantCulture, out ushort first)
+            && ushort.TryParse(ends[^1], NumberStyles.None, CultureInfo.InvariantCulture, out ushort last)
+            && first <= last)
             return new PortRange(first, last);
-        Add(DiagnosticKind.BadValue, text.Span, $"port: {Quote.Value(text.Value)} is not a port or a range of ports, as in 443 or 8000-8999");
+        Add(DiagnosticKind.BadValue, text.Span,
+            $"port: {Quote.Value(text.Value)} is not a port or a range of ports, as in 443 or 8000-8999");
         return null;
     }
 }

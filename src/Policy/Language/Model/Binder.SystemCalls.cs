@@ -36,8 +36,10 @@ sealed partial class Binder
             else if (text.Value == "kill")
                 answer = SystemCallRule.Kill;
             else if (!ErrnoNames.TryFind(text.Value, out answer))
-                Add(DiagnosticKind.BadValue, text.Span, $"answer: {Quote.Value(text.Value)} is neither an errno nor kill",
-                    Closest.Advice(text.Value, ErrnoNames.Known) ?? $"it is one of {string.Join(", ", ErrnoNames.Known)}, kill");
+                Add(DiagnosticKind.BadValue, text.Span,
+                    $"answer: {Quote.Value(text.Value)} is neither an errno nor kill",
+                    Closest.Advice(text.Value, ErrnoNames.Known)
+                        ?? $"it is one of {string.Join(", ", ErrnoNames.Known)}, kill");
         }
 
         if (names.Count == 0)
@@ -61,18 +63,21 @@ sealed partial class Binder
         var comparison = (Comparison)Array.IndexOf(Comparisons.Names, Text(map["is"]));
         if (comparison is Comparison.Equal or Comparison.NotEqual && (value & ~mask) != 0)
         {
-            Add(DiagnosticKind.Impossible, text.Span, "the value has bits that the mask takes away, so that it never compares equal");
+            Add(DiagnosticKind.Impossible, text.Span,
+                "the value has bits that the mask takes away, so that it never compares equal");
             return null;
         }
 
-        return new ArgumentCondition(int.Parse(Text(map["argument"])!, CultureInfo.InvariantCulture), mask, comparison, value);
+        return new ArgumentCondition(
+            int.Parse(Text(map["argument"])!, CultureInfo.InvariantCulture), mask, comparison, value);
     }
 
     bool TryNumber(YamlScalar text, ulong most, out ulong number)
     {
         bool hexadecimal = text.Value.StartsWith("0x", StringComparison.Ordinal);
         if (ulong.TryParse(
-                hexadecimal ? text.Value[2..] : text.Value, hexadecimal ? NumberStyles.AllowHexSpecifier : NumberStyles.None,
+                hexadecimal ? text.Value[2..] : text.Value,
+                hexadecimal ? NumberStyles.AllowHexSpecifier : NumberStyles.None,
                 CultureInfo.InvariantCulture, out number) && number <= most)
             return true;
         Add(DiagnosticKind.BadValue, text.Span, $"{Quote.Value(text.Value)} is not a number from 0 to 0x{most:x}");

@@ -21,7 +21,9 @@ sealed partial class Binder
         _diagnostics = diagnostics;
     }
 
-    /// <summary>What the file says by itself, or null when its shape is wrong. Values may still have been wrong.</summary>
+    /// <summary>
+    /// What the file says by itself, or null when its shape is wrong. Values may still have been wrong.
+    /// </summary>
     public static PolicyModel? Read(SourceText source, Diagnostics diagnostics)
     {
         if (YamlReader.Read(source, diagnostics) is not YamlNode node)
@@ -40,8 +42,11 @@ sealed partial class Binder
             Description = Text(root["description"]),
             IsFragment = Flag(root["fragment"]),
             Extends = [.. Scalars(root["extends"]).Select(file => new Sourced<string>(file.Value, file.Span, null))],
-            Kind = guest?["kind"] is YamlNode kind ? Reasoned(kind, scalar => scalar.Value == "machine" ? GuestKind.Machine : GuestKind.Process) : null,
-            Platforms = [.. Scalars(guest?["platforms"]).Select(name => new Sourced<string>(name.Value, name.Span, null))],
+            Kind = guest?["kind"] is YamlNode kind
+                ? Reasoned(kind, scalar => scalar.Value == "machine" ? GuestKind.Machine : GuestKind.Process)
+                : null,
+            Platforms =
+                [.. Scalars(guest?["platforms"]).Select(name => new Sourced<string>(name.Value, name.Span, null))],
             Limits = ReadLimits(guest),
             User = ReadUser(guest?["user"]),
             Hostname = ReadHostname(guest?["hostname"]),
@@ -119,7 +124,8 @@ sealed partial class Binder
                 continue;
             if (found is not null)
             {
-                Add(DiagnosticKind.Conflict, entry.Key.Span, $"{entry.Key.Value} cannot stand beside {found.Value.Key.Value}", "make two entries of it");
+                Add(DiagnosticKind.Conflict, entry.Key.Span,
+                    $"{entry.Key.Value} cannot stand beside {found.Value.Key.Value}", "make two entries of it");
                 return null;
             }
 
@@ -170,7 +176,9 @@ sealed partial class Binder
                 int most = resource switch { Resource.Cpus => 256, Resource.Processes => 4096, _ => 1 << 20 };
                 int fewest = resource == Resource.OpenFiles ? 3 : 1;
                 problem = int.TryParse(scalar.Value, NumberStyles.None, CultureInfo.InvariantCulture, out int count)
-                    && count >= fewest && count <= most ? "" : $"{Quote.Value(scalar.Value)} is not a whole number from {fewest} to {most}";
+                    && count >= fewest && count <= most
+                    ? ""
+                    : $"{Quote.Value(scalar.Value)} is not a whole number from {fewest} to {most}";
                 value = (uint)count;
                 break;
         }
@@ -222,7 +230,9 @@ sealed partial class Binder
 
     bool IsVariable(YamlScalar name, string value)
     {
-        if (name.Value.Length > 0 && name.Value.AsSpan().IndexOfAny('=', '\0') < 0 && !value.Contains('\0', StringComparison.Ordinal))
+        if (name.Value.Length > 0
+            && name.Value.AsSpan().IndexOfAny('=', '\0') < 0
+            && !value.Contains('\0', StringComparison.Ordinal))
             return true;
         Add(DiagnosticKind.BadValue, name.Span, $"{Quote.Value(name.Value)} cannot be a variable's name");
         return false;
@@ -233,10 +243,12 @@ sealed partial class Binder
         if (node is not YamlMap map)
             return null;
         string[] events = ["lifecycle", "denials", "decisions"], full = ["block", "drop", "stop"];
-        AuditEvents[] record = [.. Scalars(map["record"]).Select(word => (AuditEvents)Array.IndexOf(events, word.Value))];
+        AuditEvents[] record =
+            [.. Scalars(map["record"]).Select(word => (AuditEvents)Array.IndexOf(events, word.Value))];
         var to = (YamlScalar)map["to"]!;
         if (!to.Value.StartsWith('/') || to.Value.Contains('\0', StringComparison.Ordinal))
-            Add(DiagnosticKind.BadValue, to.Span, $"the log {Quote.Value(to.Value)} must be an absolute path of this host", "begin it with /");
+            Add(DiagnosticKind.BadValue, to.Span,
+                $"the log {Quote.Value(to.Value)} must be an absolute path of this host", "begin it with /");
         var section = new AuditSection(record, to.Value, (WhenFull)Array.IndexOf(full, Text(map["when-full"])));
         return new Sourced<AuditSection>(section, map.Span, Text(map["because"]));
     }
@@ -255,18 +267,22 @@ sealed partial class Binder
             }
 
             if (bytes == 0)
-                Add(DiagnosticKind.BadValue, scalar.Span, "rate: 0 bytes a second let nothing pass", "leave the device out");
+                Add(DiagnosticKind.BadValue, scalar.Span, "rate: 0 bytes a second let nothing pass",
+                    "leave the device out");
             rate = bytes;
         }
 
         var kind = (DeviceKind)Array.IndexOf(DeviceKinds.Names, Text(map["device"]));
         string? from = Text(map["from"]);
         if (from is null && kind is DeviceKind.Block or DeviceKind.Vsock)
-            Add(DiagnosticKind.MissingKey, map.Span, $"a {DeviceKinds.Names[(int)kind]} device needs from: {WhatIsBehind(kind)}");
+            Add(DiagnosticKind.MissingKey, map.Span,
+                $"a {DeviceKinds.Names[(int)kind]} device needs from: {WhatIsBehind(kind)}");
         else if (from is not null && (!from.StartsWith('/') || from.Contains('\0', StringComparison.Ordinal)))
-            Add(DiagnosticKind.BadValue, map["from"]!.Span, $"{Quote.Value(from)} must be an absolute path of this host", "begin it with /");
+            Add(DiagnosticKind.BadValue, map["from"]!.Span,
+                $"{Quote.Value(from)} must be an absolute path of this host", "begin it with /");
         if (from is not null && kind == DeviceKind.Network)
-            Add(DiagnosticKind.BadValue, map["from"]!.Span, "a network device is no file of the host's", "name its TAP device with --tap");
+            Add(DiagnosticKind.BadValue, map["from"]!.Span, "a network device is no file of the host's",
+                "name its TAP device with --tap");
         else
             OnlyFor("from", DeviceKind.Block, DeviceKind.Vsock);
         OnlyFor("writable", DeviceKind.Block);

@@ -32,7 +32,8 @@ public static class Resources
     public const ulong Unlimited = ulong.MaxValue;
 
     /// <summary>Keys, in the enumeration's order.</summary>
-    public static string[] Names { get; } = ["cpus", "memory", "time", "cpu-time", "processes", "open-files", "output", "tmp-size"];
+    public static string[] Names { get; } =
+        ["cpus", "memory", "time", "cpu-time", "processes", "open-files", "output", "tmp-size"];
 
     /// <summary>What stands for <see cref="Unlimited"/>; null where there must be a limit.</summary>
     public static string?[] UnlimitedWords { get; } = ["host", null, "none", "none", null, null, "none", "half"];
@@ -67,7 +68,9 @@ public sealed record AuditSection(IReadOnlyList<AuditEvents> Record, string To, 
     public bool Records(bool allowed) => Records(AuditEvents.Decisions) || (!allowed && Records(AuditEvents.Denials));
 }
 
-/// <summary>What one file says, or several that extend one another. Lists are in the order of the files and in them.</summary>
+/// <summary>
+/// What one file says, or several that extend one another. Lists are in the order of the files and in them.
+/// </summary>
 public sealed record PolicyModel
 {
     /// <summary>The file itself, not what it extends.</summary>
@@ -103,7 +106,9 @@ public sealed record PolicyModel
     /// <summary>Names of variables that the guest does not get, whoever sets or passes them.</summary>
     public IReadOnlyList<Sourced<string>> DeniedVariables { get; init; } = [];
 
-    /// <summary>What is shown or given by one of the files and denied by one: it is in none of the lists above.</summary>
+    /// <summary>
+    /// What is shown or given by one of the files and denied by one: it is in none of the lists above.
+    /// </summary>
     public IReadOnlyList<IRule> Withheld { get; init; } = [];
 
     public IEnumerable<IRule> Rules =>

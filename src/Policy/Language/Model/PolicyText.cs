@@ -31,12 +31,15 @@ public sealed class PolicyText
         WriteGuest(model);
         if (model.Shown.Count + model.Hidden.Count + model.PathRules.Count > 0)
             Line("files:");
-        Entries<IRule>("  show", [.. model.Shown, .. model.Hidden], "    ", rule => rule is ShownFile shown ? Shown(shown) : Hidden((HiddenFile)rule));
+        Entries<IRule>("  show", [.. model.Shown, .. model.Hidden], "    ", rule =>
+            rule is ShownFile shown ? Shown(shown) : Hidden((HiddenFile)rule));
         Entries("  rules", model.PathRules, "    ", rule =>
-            [(Action(rule.Allow), List(AccessText.Format(rule.Access).Split(", "))), ("path", List(rule.Patterns.Select(pattern => pattern.Value)))]);
+            [(Action(rule.Allow), List(AccessText.Format(rule.Access).Split(", "))),
+                ("path", List(rule.Patterns.Select(pattern => pattern.Value)))]);
         Entries("network", model.NetworkRules, "  ", Network);
         Entries("syscalls", model.SystemCallRules, "  ", SystemCall);
-        Entries<IRule>("devices", [.. model.Devices, .. model.DeniedDevices], "  ", rule => rule is DeviceRule device ? Device(device) : Denied((DeniedDevice)rule));
+        Entries<IRule>("devices", [.. model.Devices, .. model.DeniedDevices], "  ", rule =>
+            rule is DeviceRule device ? Device(device) : Denied((DeniedDevice)rule));
         Words("isolation", model.Isolation, wall => Walls.Names[(int)wall]);
         WriteAudit(model.Audit);
         Words("command-line", model.Freedoms, freedom => Freedoms.Names[(int)freedom]);
@@ -60,11 +63,13 @@ public sealed class PolicyText
             Value("hostname", Scalar(hostname.Value), hostname.Span, hostname.Because);
         if (model.Environment.Any(variable => variable.Value.Value is not null))
             Line("  environment:");
-        foreach (Sourced<EnvironmentVariable> variable in model.Environment.Where(variable => variable.Value.Value is not null))
+        foreach (Sourced<EnvironmentVariable> variable in model.Environment.Where(
+            variable => variable.Value.Value is not null))
             Line($"    {Scalar(variable.Value.Name)}: {Scalar(variable.Value.Value!)}", variable.Span);
         if (model.Environment.Any(variable => variable.Value.Value is null))
             Line("  pass-environment:");
-        foreach (Sourced<EnvironmentVariable> variable in model.Environment.Where(variable => variable.Value.Value is null))
+        foreach (Sourced<EnvironmentVariable> variable in model.Environment.Where(
+            variable => variable.Value.Value is null))
             Word("    ", Scalar(variable.Value.Name), variable.Span, variable.Because);
         if (model.DeniedVariables.Count > 0)
             Line("  deny-environment:");
@@ -78,7 +83,8 @@ public sealed class PolicyText
     /// <summary>As <see cref="SizeText"/> and <see cref="DurationText"/> read it back.</summary>
     static string Compact(Resource resource, ulong value) => value == Resources.Unlimited
         ? Resources.UnlimitedWords[(int)resource]!
-        : Resources.Format(resource, value).Replace(" bytes", "", StringComparison.Ordinal).Replace(" ", "", StringComparison.Ordinal);
+        : Resources.Format(resource, value).Replace(" bytes", "", StringComparison.Ordinal)
+            .Replace(" ", "", StringComparison.Ordinal);
 
     void Value(string key, string value, SourceSpan span, string? because) => Line(
         because is null ? $"  {key}: {value}" : $"  {key}: {{value: {value}, because: {Scalar(because)}}}", span);
@@ -96,7 +102,8 @@ public sealed class PolicyText
             _ => ("own", "true"),
         });
         if (shown.Kind is ShownKind.Host or ShownKind.Memory or ShownKind.Own)
-            keys.Add(("access", shown.Access == PathAccess.None ? AccessText.None : List(AccessText.Format(shown.Access).Split(", "))));
+            keys.Add(("access",
+                shown.Access == PathAccess.None ? AccessText.None : List(AccessText.Format(shown.Access).Split(", "))));
         if (shown.Kind == ShownKind.Memory)
             keys.Add(("mode", $"\"{Convert.ToString(shown.Mode, 8).PadLeft(3, '0')}\""));
         if (shown.Size is ulong size)
@@ -118,7 +125,8 @@ public sealed class PolicyText
     {
         var keys = new List<(string, string)>
         {
-            (Action(rule.Allow), NetworkActions.Names[(int)rule.Action]), ("to", List(rule.Targets.Select(target => target.ToString()))),
+            (Action(rule.Allow), NetworkActions.Names[(int)rule.Action]),
+            ("to", List(rule.Targets.Select(target => target.ToString()))),
         };
         if (rule.Protocol is NetworkProtocol protocol)
             keys.Add(("protocol", NetworkWords.Protocols[(int)protocol]));
@@ -141,7 +149,8 @@ public sealed class PolicyText
     {
         bool whole = condition.Mask > uint.MaxValue;
         string mask = condition.Mask is ulong.MaxValue or uint.MaxValue ? "" : $", mask: 0x{condition.Mask:x}";
-        return $"{{argument: {condition.Argument}, as: {(whole ? "long" : "int")}{mask}, is: \"{Comparisons.Names[(int)condition.Comparison]}\", value: 0x{condition.Value:x}}}";
+        return $"{{argument: {condition.Argument}, as: {(whole ? "long" : "int")}{mask}, is: "
+            + $"\"{Comparisons.Names[(int)condition.Comparison]}\", value: 0x{condition.Value:x}}}";
     }
 
     static List<(string, string)> Device(DeviceRule rule)
@@ -178,7 +187,9 @@ public sealed class PolicyText
             Line($"  because: {Scalar(audit.Because)}");
     }
 
-    void Entries<T>(string key, IReadOnlyList<T> rules, string indent, Func<T, List<(string Key, string Value)>> keys) where T : IRule
+    void Entries<T>(
+        string key, IReadOnlyList<T> rules, string indent, Func<T, List<(string Key, string Value)>> keys)
+        where T : IRule
     {
         if (rules.Count > 0)
             Line($"{key}:");
@@ -201,7 +212,8 @@ public sealed class PolicyText
     }
 
     void Word(string indent, string value, SourceSpan span, string? because) =>
-        Line(because is null ? $"{indent}- {value}" : $"{indent}- {{value: {value}, because: {Scalar(because)}}}", span);
+        Line(
+            because is null ? $"{indent}- {value}" : $"{indent}- {{value: {value}, because: {Scalar(because)}}}", span);
 
     static string Action(bool allow) => allow ? "allow" : "deny";
 

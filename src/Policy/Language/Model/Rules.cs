@@ -58,7 +58,8 @@ public sealed record PathRule(
     SourceSpan Span, string? Because, bool Allow, PathAccess Access, IReadOnlyList<Sourced<string>> Patterns) : IRule
 {
     public string Text =>
-        $"{(Allow ? "allow" : "deny")} {AccessText.Format(Access)} of {string.Join(", ", Patterns.Select(pattern => pattern.Value))}";
+        $"{(Allow ? "allow" : "deny")} {AccessText.Format(Access)} of "
+            + $"{string.Join(", ", Patterns.Select(pattern => pattern.Value))}";
 }
 
 /// <summary>Whom a network rule is about: a host name (with *. for all below one) or a block of addresses.</summary>
@@ -83,9 +84,12 @@ public sealed record NetworkRule(
     {
         get
         {
-            string protocol = Protocol is null || Action == NetworkAction.Resolve ? "" : $" {NetworkWords.Protocols[(int)Protocol]}";
+            string protocol = Protocol is null || Action == NetworkAction.Resolve
+                ? ""
+                : $" {NetworkWords.Protocols[(int)Protocol]}";
             string ports = Ports is [{ First: 0, Last: ushort.MaxValue }] ? "" : " port " + string.Join(", ", Ports);
-            return $"{(Allow ? "allow" : "deny")} {NetworkActions.Names[(int)Action]}{protocol} {string.Join(", ", Targets)}{ports}";
+            return $"{(Allow ? "allow" : "deny")} {NetworkActions.Names[(int)Action]}{protocol} "
+                + $"{string.Join(", ", Targets)}{ports}";
         }
     }
 }

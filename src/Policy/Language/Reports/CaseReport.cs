@@ -6,10 +6,12 @@ namespace Sandbox.Policy.Language;
 /// <summary>Results of cases in JUnit's form, which CI services read.</summary>
 public static class CaseReport
 {
-    public static string JUnit(IReadOnlyList<(string Suite, IReadOnlyList<(string Name, string? Problem)> Cases)> suites)
+    public static string JUnit(
+        IReadOnlyList<(string Suite, IReadOnlyList<(string Name, string? Problem)> Cases)> suites)
     {
         var text = new StringBuilder();
-        using (var xml = XmlWriter.Create(text, new XmlWriterSettings { Indent = true, OmitXmlDeclaration = true, CheckCharacters = false }))
+        using (var xml = XmlWriter.Create(
+            text, new XmlWriterSettings { Indent = true, OmitXmlDeclaration = true, CheckCharacters = false }))
         {
             xml.WriteStartElement("testsuites");
             foreach ((string suite, IReadOnlyList<(string Name, string? Problem)> cases) in suites)

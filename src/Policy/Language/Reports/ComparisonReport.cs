@@ -10,7 +10,8 @@ public static class ComparisonReport
         var text = new StringBuilder();
         foreach (Difference difference in comparison.Differences)
         {
-            string what = difference.Change switch { Change.Allowed => "+ allowed  ", Change.Denied => "- denied   ", _ => "~ different " };
+            string what = difference.Change switch
+                { Change.Allowed => "+ allowed  ", Change.Denied => "- denied   ", _ => "~ different " };
             text.Append($"{what}{difference.Witness}\n");
             if (difference.OldRule is SourceSpan old)
                 text.Append($"    before: {old}\n");

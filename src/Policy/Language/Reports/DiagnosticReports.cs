@@ -95,7 +95,8 @@ public static class DiagnosticReports
         json.WriteStartObject();
         json.WriteStartObject("physicalLocation");
         json.WriteStartObject("artifactLocation");
-        json.WriteString("uri", Uri.EscapeDataString(found.Span.Text.Name).Replace("%2F", "/", StringComparison.Ordinal).Replace("%3A", ":", StringComparison.Ordinal));
+        json.WriteString("uri", Uri.EscapeDataString(found.Span.Text.Name).Replace("%2F", "/", StringComparison.Ordinal)
+            .Replace("%3A", ":", StringComparison.Ordinal));
         json.WriteEndObject();
         json.WriteStartObject("region");
         json.WriteNumber("startLine", found.Span.Line);

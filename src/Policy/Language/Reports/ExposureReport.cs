@@ -9,7 +9,8 @@ public static class ExposureReport
     {
         var text = new StringBuilder($"{name}: {exposure.Score} of 100\n");
         foreach (ExposureItem item in exposure.Items.Where(item => item.Badness > 0))
-            text.Append($"  {item.Badness * item.Weight,4} = {item.Badness,2} x {item.Weight,2}  {item.Description} [{item.Name}]\n");
+            text.Append($"  {item.Badness * item.Weight,4} = {item.Badness,2} x {item.Weight,2}  {item.Description} "
+                + $"[{item.Name}]\n");
         return text.Append(Exposure.Caveat).Append('\n').ToString();
     }
 

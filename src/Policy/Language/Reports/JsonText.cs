@@ -7,7 +7,8 @@ namespace Sandbox.Policy.Language;
 /// <summary>Writes JSON reports, indented, without reflection.</summary>
 public static class JsonText
 {
-    static readonly JsonWriterOptions s_options = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    static readonly JsonWriterOptions s_options = new()
+        { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>What a body writes, with a newline at the end.</summary>
     public static string Write(Action<Utf8JsonWriter> body)

@@ -2,7 +2,9 @@ using System.Text;
 
 namespace Sandbox.Policy.Language;
 
-/// <summary>What changes from one text to another, line by line, as - and + lines below the place where they stand.</summary>
+/// <summary>
+/// What changes from one text to another, line by line, as - and + lines below the place where they stand.
+/// </summary>
 public static class LineDifference
 {
     /// <summary>How far ahead the next line that both have is looked for.</summary>
@@ -40,12 +42,15 @@ public static class LineDifference
         int oldLeft = old.Length - i, newLeft = @new.Length - j;
         for (int distance = 1; distance <= Window; distance++)
             for (int removed = 0; removed <= distance; removed++)
-                if (removed < oldLeft && distance - removed < newLeft && old[i + removed] == @new[j + distance - removed])
+                if (removed < oldLeft
+                    && distance - removed < newLeft
+                    && old[i + removed] == @new[j + distance - removed])
                     return (removed, distance - removed);
         return (Math.Min(Window, oldLeft), Math.Min(Window, newLeft));
     }
 
     static string[] Lines(string text) => text.EndsWith('\n') ? text[..^1].Split('\n') : text.Split('\n');
 
-    static string Printable(string line) => string.Concat(line.Select(c => char.IsControl(c) ? $"\\x{(int)c:x2}" : c.ToString()));
+    static string Printable(string line) =>
+        string.Concat(line.Select(c => char.IsControl(c) ? $"\\x{(int)c:x2}" : c.ToString()));
 }

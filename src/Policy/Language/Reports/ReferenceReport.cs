@@ -32,7 +32,8 @@ public static class ReferenceReport
         {
             string fallback = field.Required ? "**required**" : field.Default ?? "";
             string example = ExampleOf(field.Schema) is string written ? $"`{field.Name}: {written}`" : "";
-            text.Append($"| `{field.Name}` | {Cell(TypeOf(field.Schema))} | {Cell(fallback)} | {Cell(MeaningOf(field.Schema))} | {example} |\n");
+            text.Append($"| `{field.Name}` | {Cell(TypeOf(field.Schema))} | {Cell(fallback)} "
+                + $"| {Cell(MeaningOf(field.Schema))} | {example} |\n");
         }
 
         text.Append('\n');
@@ -54,7 +55,8 @@ public static class ReferenceReport
         ObjectSchema => "map, below",
         DictionarySchema => "map of names to values",
         ListSchema list => Inner(list) is null ? $"list of {TypeOf(list.Item)}" : "list of maps, below",
-        OneOrMoreSchema several => Inner(several) is null ? $"one or more: {TypeOf(several.Item)}" : "one or more maps, below",
+        OneOrMoreSchema several =>
+            Inner(several) is null ? $"one or more: {TypeOf(several.Item)}" : "one or more maps, below",
         ReasonedSchema reasoned => TypeOf(reasoned.Value) + " †",
         ChoiceSchema choice => string.Join(" or ", choice.Choices.Select(word => $"`{word}`")),
         NumberSchema number => $"whole number, {number.Minimum} to {number.Maximum}",
@@ -66,7 +68,8 @@ public static class ReferenceReport
     /// <summary>With what the items say beyond the list that they are in.</summary>
     static string MeaningOf(Schema schema) => schema switch
     {
-        OneOrMoreSchema { Item: ChoiceSchema or TextSchema { Description.Length: > 20 } } several => $"{several.Description} {several.Item.Description}",
+        OneOrMoreSchema { Item: ChoiceSchema or TextSchema { Description.Length: > 20 } } several =>
+            $"{several.Description} {several.Item.Description}",
         _ => schema.Description,
     };
 
@@ -85,6 +88,7 @@ public static class ReferenceReport
 
     static bool NeedsQuotes(string word) => !char.IsAsciiLetterOrDigit(word[0]) && word[0] != '/';
 
-    static string Cell(string text) => text.Replace("|", "\\|", StringComparison.Ordinal).Replace("*", "\\*", StringComparison.Ordinal)
+    static string Cell(string text) => text.Replace("|", "\\|", StringComparison.Ordinal)
+        .Replace("*", "\\*", StringComparison.Ordinal)
         .Replace("\\*\\*required\\*\\*", "**required**", StringComparison.Ordinal);
 }

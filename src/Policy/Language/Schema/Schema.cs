@@ -38,7 +38,8 @@ sealed record ReasonedSchema(Schema Value) : Schema(Value.Description);
 /// <summary>Text whose form the binder checks.</summary>
 /// <param name="Pattern">What JSON Schema can say about it.</param>
 /// <param name="Form">What people call such text, with its range; null for any text.</param>
-sealed record TextSchema(string Description, string? Pattern = null, string? Example = null, string? Form = null) : Schema(Description);
+sealed record TextSchema(string Description, string? Pattern = null, string? Example = null, string? Form = null)
+    : Schema(Description);
 
 /// <summary>A whole number.</summary>
 sealed record NumberSchema(string Description, long Minimum, long Maximum) : Schema(Description);

@@ -20,7 +20,8 @@ static class SchemaCheck
                 break;
             case OneOrMoreSchema several when node is YamlList items:
                 if (items.Items.Count == 0)
-                    diagnostics.Add(DiagnosticKind.WrongType, items.Span, $"{what} is an empty list", "leave it out or name something");
+                    diagnostics.Add(DiagnosticKind.WrongType, items.Span, $"{what} is an empty list",
+                        "leave it out or name something");
                 foreach (YamlNode item in items.Items)
                     Check(item, several.Item, $"an entry of {what}", diagnostics);
                 break;
@@ -58,37 +59,45 @@ static class SchemaCheck
 
         foreach (Field field in shape.Fields)
             if (field.Required && map[field.Name] is null)
-                diagnostics.Add(DiagnosticKind.MissingKey, map.Span, $"{what} lacks {field.Name}", field.Schema.Description);
+                diagnostics.Add(
+                    DiagnosticKind.MissingKey, map.Span, $"{what} lacks {field.Name}", field.Schema.Description);
     }
 
     static void CheckScalar(YamlNode node, Schema schema, string what, Diagnostics diagnostics)
     {
         if (node is not YamlScalar scalar || schema is ObjectSchema or DictionarySchema or ListSchema)
         {
-            diagnostics.Add(DiagnosticKind.WrongType, node.Span, $"{what} is {KindOf(node)} instead of {KindOf(schema)}");
+            diagnostics.Add(
+                DiagnosticKind.WrongType, node.Span, $"{what} is {KindOf(node)} instead of {KindOf(schema)}");
             return;
         }
 
         if (scalar.IsNull)
         {
-            diagnostics.Add(DiagnosticKind.WrongType, scalar.Span, $"{what} has no value", $"write {KindOf(schema)}, or leave the key out");
+            diagnostics.Add(DiagnosticKind.WrongType, scalar.Span, $"{what} has no value",
+                $"write {KindOf(schema)}, or leave the key out");
             return;
         }
 
         switch (schema)
         {
             case FlagSchema when !(scalar.Plain && scalar.Value is "true" or "false"):
-                diagnostics.Add(DiagnosticKind.WrongType, scalar.Span, $"{what} is {Quote.Value(scalar.Value)} instead of true or false");
+                diagnostics.Add(DiagnosticKind.WrongType, scalar.Span,
+                    $"{what} is {Quote.Value(scalar.Value)} instead of true or false");
                 break;
             case ChoiceSchema choice when !choice.Choices.Contains(scalar.Value):
                 diagnostics.Add(
                     DiagnosticKind.BadValue, scalar.Span, $"{what} cannot be {Quote.Value(scalar.Value)}",
-                    Closest.Advice(scalar.Value, choice.Choices) ?? $"it is one of {string.Join(", ", choice.Choices)}");
+                    Closest.Advice(scalar.Value, choice.Choices)
+                        ?? $"it is one of {string.Join(", ", choice.Choices)}");
                 break;
-            case NumberSchema number when !long.TryParse(scalar.Value, out long parsed) || parsed < number.Minimum || parsed > number.Maximum:
+            case NumberSchema number when !long.TryParse(scalar.Value, out long parsed)
+                || parsed < number.Minimum
+                || parsed > number.Maximum:
                 diagnostics.Add(
                     DiagnosticKind.BadValue, scalar.Span,
-                    $"{what} is {Quote.Value(scalar.Value)} instead of a whole number from {number.Minimum} to {number.Maximum}");
+                    $"{what} is {Quote.Value(scalar.Value)} instead of a whole number from {number.Minimum} to "
+                        + $"{number.Maximum}");
                 break;
         }
     }

@@ -44,7 +44,8 @@ public enum DeviceKind
 static class DeviceKinds
 {
     /// <summary>In the enumeration's order.</summary>
-    public static string[] Names { get; } = ["console", "block", "network", "vsock", "random", "balloon", "virtio-console"];
+    public static string[] Names { get; } =
+        ["console", "block", "network", "vsock", "random", "balloon", "virtio-console"];
 }
 
 /// <summary>What stands between a VMM and the host.</summary>
@@ -61,7 +62,8 @@ public enum Wall
 public static class Walls
 {
     /// <summary>In the enumeration's order.</summary>
-    public static string[] Names { get; } = ["namespaces", "seccomp", "landlock", "cgroup", "no-network", "user-mapping"];
+    public static string[] Names { get; } =
+        ["namespaces", "seccomp", "landlock", "cgroup", "no-network", "user-mapping"];
 }
 
 /// <summary>What a policy lets the command line do beyond narrowing it.</summary>

@@ -32,7 +32,8 @@ public sealed class PolicyKey
     /// <summary>Reads PUBLIC KEY in PEM, and nothing beside it.</summary>
     public static PolicyKey? TryRead(string pem, out string problem)
     {
-        using ECDsa? key = Read(pem, "PUBLIC KEY", static (key, der) => { key.ImportSubjectPublicKeyInfo(der, out int used); return used; }, out problem);
+        using ECDsa? key = Read(pem, "PUBLIC KEY", static (key, der) =>
+            { key.ImportSubjectPublicKeyInfo(der, out int used); return used; }, out problem);
         return key is null ? null : new PolicyKey(key);
     }
 
@@ -41,11 +42,13 @@ public sealed class PolicyKey
     /// <returns>The signature file, or null.</returns>
     public static string? TrySign(string pem, Func<string, SignatureStatement> statement, out string problem)
     {
-        using ECDsa? key = Read(pem, "PRIVATE KEY", static (key, der) => { key.ImportPkcs8PrivateKey(der, out int used); return used; }, out problem);
+        using ECDsa? key = Read(pem, "PRIVATE KEY", static (key, der) =>
+            { key.ImportPkcs8PrivateKey(der, out int used); return used; }, out problem);
         if (key is null)
             return null;
         string text = statement(new PolicyKey(key).Fingerprint).Write();
-        byte[] signature = key.SignData(Encoding.UTF8.GetBytes(text), HashAlgorithmName.SHA256, DSASignatureFormat.Rfc3279DerSequence);
+        byte[] signature =
+            key.SignData(Encoding.UTF8.GetBytes(text), HashAlgorithmName.SHA256, DSASignatureFormat.Rfc3279DerSequence);
         return SignatureFile.Write(text, signature);
     }
 
@@ -75,7 +78,8 @@ public sealed class PolicyKey
         try
         {
             byte[] der = Convert.FromBase64String(pem[fields.Base64Data]);
-            if (import(key, der) == der.Length && key.ExportParameters(false).Curve is { IsNamed: true, Oid.Value: P256 })
+            if (import(key, der) == der.Length
+                && key.ExportParameters(false).Curve is { IsNamed: true, Oid.Value: P256 })
             {
                 problem = "";
                 return key;

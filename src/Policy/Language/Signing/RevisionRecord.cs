@@ -27,7 +27,8 @@ public sealed class RevisionRecord
         {
             int space = line.IndexOf(' ', StringComparison.Ordinal);
             if (space < 0 || !SignatureStatement.TryRevision(line[..space], out long revision)
-                || !SignatureStatement.IsName(line[(space + 1)..]) || !record._highest.TryAdd(line[(space + 1)..], revision))
+                || !SignatureStatement.IsName(line[(space + 1)..])
+                || !record._highest.TryAdd(line[(space + 1)..], revision))
                 return null;
         }
 

@@ -18,7 +18,8 @@ public static class SignatureFile
 
     /// <summary>The statement, if one of the keys has signed it and it holds now.</summary>
     /// <param name="problem">What is wrong, as in "has expired".</param>
-    public static SignatureStatement? Verify(string text, IReadOnlyList<PolicyKey> keys, DateTimeOffset now, out string problem)
+    public static SignatureStatement? Verify(
+        string text, IReadOnlyList<PolicyKey> keys, DateTimeOffset now, out string problem)
     {
         if (text.Length > MaximumText)
         {

@@ -18,7 +18,8 @@ public sealed record SignedFile(string Digest, string Name);
 /// <param name="Key">Fingerprint of the key that signs.</param>
 /// <param name="Files">In the order in which they are read: the policy, then what it extends. Never empty.</param>
 public sealed record SignatureStatement(
-    string Policy, long Revision, DateTimeOffset NotBefore, DateTimeOffset? Expires, string Key, IReadOnlyList<SignedFile> Files)
+    string Policy, long Revision, DateTimeOffset NotBefore, DateTimeOffset? Expires, string Key,
+    IReadOnlyList<SignedFile> Files)
 {
     /// <summary>Of a policy's name.</summary>
     const int MaximumName = 128;
@@ -47,7 +48,8 @@ public sealed record SignatureStatement(
     {
         string[] lines = text.Split('\n');
         int at = 0;
-        string? Next(string key) => at < lines.Length && lines[at].StartsWith(key, StringComparison.Ordinal) ? lines[at++][key.Length..] : null;
+        string? Next(string key) =>
+            at < lines.Length && lines[at].StartsWith(key, StringComparison.Ordinal) ? lines[at++][key.Length..] : null;
 
         problem = "is not a signature of this version";
         if (Next(Title) is not "")
@@ -63,7 +65,11 @@ public sealed record SignatureStatement(
         var files = new List<SignedFile>();
         while (Next("file: ") is string file)
         {
-            if (file.Length < 66 || file[64] != ' ' || !IsDigest(file[..64]) || !IsPrintable(file[65..]) || files.Count == MaximumFiles)
+            if (file.Length < 66
+                || file[64] != ' '
+                || !IsDigest(file[..64])
+                || !IsPrintable(file[65..])
+                || files.Count == MaximumFiles)
                 return null;
             files.Add(new SignedFile(file[..64], file[65..]));
         }
@@ -85,5 +91,6 @@ public sealed record SignatureStatement(
 
     public static bool IsPrintable(string text) => !text.Any(c => char.IsControl(c) || c is '\u2028' or '\u2029');
 
-    static bool IsDigest(string text) => text.Length == 64 && text.All(c => c is >= '0' and <= '9' or >= 'a' and <= 'f');
+    static bool IsDigest(string text) =>
+        text.Length == 64 && text.All(c => c is >= '0' and <= '9' or >= 'a' and <= 'f');
 }

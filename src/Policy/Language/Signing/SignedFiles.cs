@@ -29,14 +29,21 @@ public sealed class SignedFiles : IPolicyFiles
 
     public PolicyModel? Known(string name) => _files.Known(name);
 
-    public SourceText? Read(string name, out string problem)
+    public SourceText? Read(string name, out string problem) =>
+        Checked(_files.Read(name, out problem), name, ref problem);
+
+    public SourceText? ReadGiven(string name, out string problem) =>
+        Checked(_files.ReadGiven(name, out problem), name, ref problem);
+
+    SourceText? Checked(SourceText? source, string name, ref string problem)
     {
-        SourceText? source = _files.Read(name, out problem);
         if (source is null || source.Name.StartsWith(BuiltinPolicies.Prefix, StringComparison.Ordinal))
             return source;
         if (_read.Count == 0)
             _folder = name[..(name.LastIndexOf('/') + 1)];
-        string shown = _folder.Length > 0 && name.StartsWith(_folder, StringComparison.Ordinal) ? name[_folder.Length..] : name;
+        string shown = _folder.Length > 0 && name.StartsWith(_folder, StringComparison.Ordinal)
+            ? name[_folder.Length..]
+            : name;
         // Text that was read as UTF-8 and is written as UTF-8 is the bytes of the file: others are refused as text.
         var file = new SignedFile(DigestText.Of(Encoding.UTF8.GetBytes(source.Content)), shown);
         _read.Add(file);

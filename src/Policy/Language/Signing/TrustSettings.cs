@@ -1,6 +1,8 @@
 namespace Sandbox.Policy.Language;
 
-/// <summary>An operator's demand for signatures: whose are good, and where the revisions are recorded that were seen.</summary>
+/// <summary>
+/// An operator's demand for signatures: whose are good, and where the revisions are recorded that were seen.
+/// </summary>
 public sealed record TrustSettings(IReadOnlyList<PolicyKey> Keys, string Revisions)
 {
     const int MaximumKeys = 64;
@@ -10,7 +12,8 @@ public sealed record TrustSettings(IReadOnlyList<PolicyKey> Keys, string Revisio
         "Whose signatures policies need.",
         new("version", new ChoiceSchema("The version of this file.", "1"), Required: true),
         new("keys", new OneOrMoreSchema("Public keys, in PEM.", new TextSchema("A key.")), Required: true),
-        new("revisions", new TextSchema("The file that records which revisions were seen, absolute.", "^/", DefaultRevisions)));
+        new("revisions",
+            new TextSchema("The file that records which revisions were seen, absolute.", "^/", DefaultRevisions)));
 
     /// <summary>Null after a diagnostic.</summary>
     public static TrustSettings? Read(SourceText source, Diagnostics diagnostics)
@@ -29,7 +32,8 @@ public sealed record TrustSettings(IReadOnlyList<PolicyKey> Keys, string Revisio
             else if (PolicyKey.TryRead(text.Value, out string problem) is PolicyKey key)
                 keys.Add(key);
             else
-                diagnostics.Add(DiagnosticKind.BadValue, text.Span, $"this key {problem}", "sandbox policy keygen makes one");
+                diagnostics.Add(
+                    DiagnosticKind.BadValue, text.Span, $"this key {problem}", "sandbox policy keygen makes one");
         }
 
         string revisions = (root["revisions"] as YamlScalar)?.Value ?? DefaultRevisions;

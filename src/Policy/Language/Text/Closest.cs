@@ -21,7 +21,9 @@ public static class Closest
         }
 
         // One slip for each four letters, so that -x is not taken for -t.
-        return best.Distance <= Math.Max(word.Length, best.Name?.Length ?? 0) / 4 + (word.Length > 2 ? 1 : 0) ? best.Name : null;
+        return best.Distance <= Math.Max(word.Length, best.Name?.Length ?? 0) / 4 + (word.Length > 2 ? 1 : 0)
+            ? best.Name
+            : null;
     }
 
     /// <summary>"did you mean X?", or null.</summary>

@@ -2,7 +2,9 @@ using System.Text;
 
 namespace Sandbox.Policy.Language;
 
-/// <summary>A finding as people read it: file:line:column, the sentence, the offending line and a caret under it.</summary>
+/// <summary>
+/// A finding as people read it: file:line:column, the sentence, the offending line and a caret under it.
+/// </summary>
 public static class DiagnosticText
 {
     /// <summary>Longer lines are shown from near the finding.</summary>

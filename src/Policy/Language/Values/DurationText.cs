@@ -30,7 +30,8 @@ public static class DurationText
         };
         if (digits == 0 || unit == 0)
             problem = $"{Quote.Value(text)} is not a duration; write a whole number with ms, s, m, h or d, as in 10s";
-        else if (!long.TryParse(text.AsSpan(0, digits), NumberStyles.None, CultureInfo.InvariantCulture, out long number)
+        else if (!long.TryParse(
+            text.AsSpan(0, digits), NumberStyles.None, CultureInfo.InvariantCulture, out long number)
             || number > Maximum / unit)
             problem = $"{Quote.Value(text)} is too long; the longest is 365d, or write none";
         else if (number == 0)

@@ -11,7 +11,9 @@ public static class GuestPath
     /// <summary>NAME_MAX, in bytes.</summary>
     public const int MaximumNameBytes = 255;
 
-    /// <summary>Drops repeated and trailing slashes and '.'; refuses what is relative, too long or holds '..'.</summary>
+    /// <summary>
+    /// Drops repeated and trailing slashes and '.'; refuses what is relative, too long or holds '..'.
+    /// </summary>
     /// <param name="problem">What is wrong, when false is returned.</param>
     public static bool TryNormalize(string path, out string normalized, out string problem)
     {
@@ -49,7 +51,8 @@ public static class GuestPath
     /// <summary>True when <paramref name="path"/> is <paramref name="ancestor"/> or lies below it.</summary>
     public static bool IsWithin(string path, string ancestor) =>
         ancestor == "/" || path == ancestor
-        || (path.Length > ancestor.Length && path[ancestor.Length] == '/' && path.StartsWith(ancestor, StringComparison.Ordinal));
+        || (path.Length > ancestor.Length && path[ancestor.Length] == '/'
+            && path.StartsWith(ancestor, StringComparison.Ordinal));
 
     /// <summary>The parent of a normalised path other than "/".</summary>
     public static string Parent(string path)

@@ -11,10 +11,15 @@ public static class HostnameText
     public static bool IsValid(string text, out string problem)
     {
         bool good = text.Length is > 0 and <= MaximumLength && text.Split('.').All(IsLabel);
-        problem = good ? "" : $"{Quote.Value(text)} is not a host name; use up to {MaximumLength} of letters, digits, '-' and '.'";
+        problem = good
+            ? ""
+            : $"{Quote.Value(text)} is not a host name; use up to {MaximumLength} of letters, digits, '-' and '.'";
         return good;
     }
 
     internal static bool IsLabel(string label) =>
-        label.Length > 0 && label[0] != '-' && label[^1] != '-' && label.All(c => char.IsAsciiLetterOrDigit(c) || c == '-');
+        label.Length > 0
+            && label[0] != '-'
+            && label[^1] != '-'
+            && label.All(c => char.IsAsciiLetterOrDigit(c) || c == '-');
 }

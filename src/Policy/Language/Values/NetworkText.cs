@@ -16,13 +16,16 @@ public static class NetworkText
         if (!TryAddress(slash < 0 ? text : text[..slash], out IPAddress? address))
         {
             if (slash >= 0)
-                problem = $"{Quote.Value(text)} is not a block of addresses; write one as in 192.0.2.0/24 or 2001:db8::/32";
+                problem =
+                    $"{Quote.Value(text)} is not a block of addresses; write one as in 192.0.2.0/24 or 2001:db8::/32";
             return false;
         }
 
         int bits = address.AddressFamily == AddressFamily.InterNetwork ? 32 : 128;
         int length = bits;
-        if (slash >= 0 && !(int.TryParse(text.AsSpan(slash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out length) && length <= bits))
+        if (slash >= 0
+            && !(int.TryParse(text.AsSpan(slash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out length)
+                && length <= bits))
         {
             problem = $"{Quote.Value(text)}: a prefix has 0 to {bits} bits";
             return false;
@@ -38,12 +41,14 @@ public static class NetworkText
     }
 
     /// <summary>A whole address: no shorthand such as 127.1, octal or zone.</summary>
-    public static bool TryAddress(string text, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out IPAddress? address)
+    public static bool TryAddress(
+        string text, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out IPAddress? address)
     {
         address = null;
         bool four = text.Count(c => c == '.') == 3 && text.Split('.').All(part =>
             part.Length is > 0 and <= 3 && part.All(char.IsAsciiDigit) && (part.Length == 1 || part[0] != '0'));
-        bool six = text.Contains(':', StringComparison.Ordinal) && text.All(c => char.IsAsciiHexDigit(c) || c is ':' or '.');
+        bool six = text.Contains(':', StringComparison.Ordinal)
+            && text.All(c => char.IsAsciiHexDigit(c) || c is ':' or '.');
         if (!(four || six) || !IPAddress.TryParse(text, out address))
             return false;
         if (address.IsIPv4MappedToIPv6)
@@ -57,10 +62,13 @@ public static class NetworkText
         name = text.ToLowerInvariant().TrimEnd('.');
         string bare = name.StartsWith("*.", StringComparison.Ordinal) ? name[2..] : name;
         string[] labels = bare.Split('.');
-        bool good = bare.Length is > 0 and <= 253 && labels.All(label => label.Length <= 63 && HostnameText.IsLabel(label))
+        bool good = bare.Length is > 0 and <= 253
+            && labels.All(label => label.Length <= 63 && HostnameText.IsLabel(label))
             // What looks like an address is one in some resolver's eyes.
             && !labels[^1].All(char.IsAsciiDigit) && !labels[^1].StartsWith("0x", StringComparison.Ordinal);
-        problem = good ? "" : $"{Quote.Value(text)} is neither a host name, nor an address, nor a block as in 192.0.2.0/24";
+        problem = good
+            ? ""
+            : $"{Quote.Value(text)} is neither a host name, nor an address, nor a block as in 192.0.2.0/24";
         return good;
     }
 }

@@ -1,6 +1,8 @@
 namespace Sandbox.Policy.Language;
 
-/// <summary>Names of x86-64's system calls by number (asm/unistd_64.h); a test compares them with the host headers.</summary>
+/// <summary>
+/// Names of x86-64's system calls by number (asm/unistd_64.h); a test compares them with the host headers.
+/// </summary>
 static partial class SystemCallNames
 {
     static readonly Dictionary<string, int> s_numbers = new(StringComparer.Ordinal)

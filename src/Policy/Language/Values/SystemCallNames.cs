@@ -15,11 +15,13 @@ public static partial class SystemCallNames
         ["@debug"] = ["ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd"],
         ["@socket"] =
         [
-            "socket", "socketpair", "bind", "listen", "accept", "accept4", "connect", "sendto", "recvfrom", "sendmsg", "recvmsg",
+            "socket", "socketpair", "bind", "listen", "accept", "accept4", "connect", "sendto", "recvfrom", "sendmsg",
+            "recvmsg",
             "sendmmsg", "recvmmsg", "shutdown", "getsockname", "getpeername", "setsockopt", "getsockopt",
         ],
         ["@ownership"] = ["chown", "fchown", "lchown", "fchownat", "chmod", "fchmod", "fchmodat", "fchmodat2"],
-        ["@identity"] = ["setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups"],
+        ["@identity"] =
+            ["setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups"],
         ["@signal"] = ["kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"],
     };
 

@@ -4,7 +4,8 @@ using Sandbox.Policy.Contract;
 namespace Sandbox.Policy.Language;
 
 /// <summary>
-/// A guest's user as NAME, UID or UID:GID. The user exists only in the guest; it gives no right to anything on the host.
+/// A guest's user as NAME, UID or UID:GID. The user exists only in the guest; it gives no right to anything on the
+/// host.
 /// </summary>
 public static class UserText
 {
@@ -47,7 +48,8 @@ public static class UserText
 
         if (!IsName(parts[0]))
         {
-            problem = $"{Quote.Value(parts[0])} is not a user name; use up to 32 of a-z, 0-9, _ and -, beginning with a letter";
+            problem = $"{Quote.Value(parts[0])} is not a user name; use up to 32 of a-z, 0-9, _ and -, beginning with "
+                + "a letter";
             return false;
         }
 

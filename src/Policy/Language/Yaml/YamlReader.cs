@@ -35,7 +35,8 @@ sealed class YamlReader
         var start = new SourceSpan(text, 1, 1, 1);
         if (System.Text.Encoding.UTF8.GetByteCount(text.Content) > MaximumBytes)
         {
-            diagnostics.Add(DiagnosticKind.TooLarge, start, $"the file is larger than {MaximumBytes} bytes", "split it with extends");
+            diagnostics.Add(DiagnosticKind.TooLarge, start, $"the file is larger than {MaximumBytes} bytes",
+                "split it with extends");
             return null;
         }
 
@@ -43,7 +44,8 @@ sealed class YamlReader
         int strange = IndexOfUnprintable(text.Content);
         if (strange >= 0)
         {
-            diagnostics.Add(DiagnosticKind.Syntax, At(text, strange), $"the character U+{(int)text.Content[strange]:X4} cannot be in a policy");
+            diagnostics.Add(DiagnosticKind.Syntax, At(text, strange),
+                $"the character U+{(int)text.Content[strange]:X4} cannot be in a policy");
             return null;
         }
 
@@ -85,7 +87,8 @@ sealed class YamlReader
     static string Sentence(YamlException mistake)
     {
         string message = mistake.Message.ReplaceLineEndings(" ").TrimEnd('.');
-        return "this is not YAML: " + (message.Length == 0 ? "it cannot be parsed" : char.ToLowerInvariant(message[0]) + message[1..]);
+        return "this is not YAML: "
+            + (message.Length == 0 ? "it cannot be parsed" : char.ToLowerInvariant(message[0]) + message[1..]);
     }
 
     YamlNode? ReadDocument(SourceSpan start)
@@ -101,7 +104,8 @@ sealed class YamlReader
         YamlNode node = ReadNode(0);
         Next<DocumentEnd>();
         if (_parser.Current is DocumentStart second)
-            throw Refuse(DiagnosticKind.Syntax, second, "a second document begins here", "keep each policy in a file of its own");
+            throw Refuse(DiagnosticKind.Syntax, second, "a second document begins here",
+                "keep each policy in a file of its own");
         return node;
     }
 
@@ -109,20 +113,25 @@ sealed class YamlReader
     {
         ParsingEvent current = _parser.Current!;
         if (current is AnchorAlias)
-            throw Refuse(DiagnosticKind.Anchor, current, "aliases are not part of the language", "write the value out, or share it with extends");
+            throw Refuse(DiagnosticKind.Anchor, current, "aliases are not part of the language",
+                "write the value out, or share it with extends");
         if (current is NodeEvent { Anchor.IsEmpty: false })
-            throw Refuse(DiagnosticKind.Anchor, current, "anchors are not part of the language", "write the value out, or share it with extends");
+            throw Refuse(DiagnosticKind.Anchor, current, "anchors are not part of the language",
+                "write the value out, or share it with extends");
         if (current is NodeEvent { Tag.IsEmpty: false } tagged && !tagged.Tag.IsNonSpecific)
-            throw Refuse(DiagnosticKind.Anchor, current, "tags are not part of the language", "write the value without its tag");
+            throw Refuse(
+                DiagnosticKind.Anchor, current, "tags are not part of the language", "write the value without its tag");
         if (++_nodes > MaximumNodes)
-            throw Refuse(DiagnosticKind.TooLarge, current, $"the file holds more than {MaximumNodes} values", "split it with extends");
+            throw Refuse(DiagnosticKind.TooLarge, current, $"the file holds more than {MaximumNodes} values",
+                "split it with extends");
         if (depth > MaximumDepth)
             throw Refuse(DiagnosticKind.TooLarge, current, $"values are nested more than {MaximumDepth} deep");
         switch (current)
         {
             case Scalar scalar:
                 Advance();
-                return new YamlScalar(SpanOf(_text, scalar.Start, scalar.End), scalar.Value, scalar.Style == ScalarStyle.Plain);
+                return new YamlScalar(
+                    SpanOf(_text, scalar.Start, scalar.End), scalar.Value, scalar.Style == ScalarStyle.Plain);
             case SequenceStart:
                 return ReadList(depth);
             case MappingStart:
@@ -156,7 +165,8 @@ sealed class YamlReader
                 throw Refuse(DiagnosticKind.Syntax, at, "a key must be a word");
             YamlNode value = ReadNode(depth + 1);
             if (FirstOf(key.Value, entries, ref seen) is SourceSpan first)
-                _diagnostics.Add(DiagnosticKind.DuplicateKey, key.Span, $"{Quote.Value(key.Value)} is given twice; the first is on line {first.Line}");
+                _diagnostics.Add(DiagnosticKind.DuplicateKey, key.Span,
+                    $"{Quote.Value(key.Value)} is given twice; the first is on line {first.Line}");
             else
             {
                 seen?.Add(key.Value, key.Span);
@@ -168,7 +178,9 @@ sealed class YamlReader
         return new YamlMap(span, entries);
     }
 
-    /// <summary>Where a key stands already. Few are gone through; the maps of policies are small, and there are many.</summary>
+    /// <summary>
+    /// Where a key stands already. Few are gone through; the maps of policies are small, and there are many.
+    /// </summary>
     /// <param name="seen">Made once there are more.</param>
     static SourceSpan? FirstOf(
         string key, List<KeyValuePair<YamlScalar, YamlNode>> entries, ref Dictionary<string, SourceSpan>? seen)

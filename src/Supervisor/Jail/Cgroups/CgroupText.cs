@@ -84,7 +84,8 @@ static class CgroupText
 
     static readonly (string Name, Controllers Controller)[] s_controllers =
     [
-        ("memory", Controllers.Memory), ("cpu", Controllers.Cpu), ("pids", Controllers.Pids), ("freezer", Controllers.Freezer),
+        ("memory", Controllers.Memory), ("cpu", Controllers.Cpu), ("pids", Controllers.Pids),
+        ("freezer", Controllers.Freezer),
         ("io", Controllers.Io), ("blkio", Controllers.Io),
     ];
 
@@ -99,7 +100,9 @@ static class CgroupText
     /// <summary>starttime of /proc/PID/stat, in clock ticks since the host's start; null for what is none.</summary>
     public static ulong? StartTime(string? stat) => Field(stat, 22);
 
-    /// <summary>Whether /proc/PID/stat is that of a thread of the kernel: PF_KTHREAD of include/linux/sched.h.</summary>
+    /// <summary>
+    /// Whether /proc/PID/stat is that of a thread of the kernel: PF_KTHREAD of include/linux/sched.h.
+    /// </summary>
     public static bool IsKernelThread(string? stat) => (Field(stat, 9) & 0x0020_0000) > 0;
 
     /// <summary>Whether /proc/PID/stat is that of a process which has ended and is not waited for yet.</summary>

@@ -43,7 +43,9 @@ static class DelegatedFolder
     {
         string file = $"{folder}/cgroup.subtree_control";
         Controllers missing = controllers & ~CgroupText.Names(files.Read(file));
-        return missing == Controllers.None ? 0 : files.Write(file, string.Join(' ', CgroupText.NamesOf(missing).Select(name => "+" + name)));
+        return missing == Controllers.None
+            ? 0
+            : files.Write(file, string.Join(' ', CgroupText.NamesOf(missing).Select(name => "+" + name)));
     }
 
     static bool IsAlone(ICgroupFiles files, string folder, int pid) =>

@@ -1,6 +1,8 @@
 namespace Sandbox.Supervisor.Jail.Cgroups;
 
-/// <summary>What a group has used, as its files tell until it is removed; null where the kernel does not keep it.</summary>
+/// <summary>
+/// What a group has used, as its files tell until it is removed; null where the kernel does not keep it.
+/// </summary>
 /// <param name="MemoryPeakBytes">The most at one time.</param>
 /// <param name="OomKills">Processes that were killed at the memory limit.</param>
 /// <param name="ForksRefused">Processes and threads that were refused at the limit of them.</param>

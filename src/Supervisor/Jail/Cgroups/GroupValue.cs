@@ -12,7 +12,9 @@ enum ValueRule
     /// <summary>It holds that.</summary>
     Exactly,
 
-    /// <summary>It holds a quota, a blank and a period, and their share is not above the one that was written.</summary>
+    /// <summary>
+    /// It holds a quota, a blank and a period, and their share is not above the one that was written.
+    /// </summary>
     Share,
 
     /// <summary>

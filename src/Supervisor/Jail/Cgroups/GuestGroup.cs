@@ -136,7 +136,9 @@ sealed class GuestGroup : IDisposable
     public string? LimitDisks(IReadOnlyList<DiskRate> rates, int pid)
     {
         (GroupPart? part, string? lacks) = DiskPart(pid);
-        return part?.Limit(rates) is (string file, int error) ? $"{part.Folder}/{file}: {Errno.Describe(error)}" : lacks;
+        return part?.Limit(rates) is (string file, int error)
+            ? $"{part.Folder}/{file}: {Errno.Describe(error)}"
+            : lacks;
     }
 
     (GroupPart? Part, string? Lacks) DiskPart(int pid)
@@ -151,7 +153,8 @@ sealed class GuestGroup : IDisposable
                 : (null, Describe($"{_parts[at].Parent}/cgroup.subtree_control", error));
         }
 
-        Hierarchy tree = Hierarchy.Find(_files).Find(tree => !tree.IsVersionTwo && tree.Controllers.HasFlag(Controllers.Io));
+        Hierarchy tree =
+            Hierarchy.Find(_files).Find(tree => !tree.IsVersionTwo && tree.Controllers.HasFlag(Controllers.Io));
         if (tree.Own is null)
             return (null, "no controller for io");
         // One hierarchy may have several controllers.
@@ -162,7 +165,8 @@ sealed class GuestGroup : IDisposable
     }
 
     /// <summary>A part that controls disks from now on.</summary>
-    GroupPart Controlling(int at) => _parts[at] = _parts[at] with { Controllers = _parts[at].Controllers | Controllers.Io };
+    GroupPart Controlling(int at) =>
+        _parts[at] = _parts[at] with { Controllers = _parts[at].Controllers | Controllers.Io };
 
     (GroupPart? Part, string? Lacks) AddDiskPart(VersionOnePart part, int pid)
     {
@@ -177,14 +181,15 @@ sealed class GuestGroup : IDisposable
     static string Describe(string path, int error) => $"{path}: {Errno.Describe(-error)}";
 
     /// <summary>
-    /// Has every process in it stand still, all at one time and so that each still dies of SIGKILL: nothing outlives its
-    /// supervisor. What version 1 has frozen would not die; there each is sent SIGSTOP while all are frozen, and none
-    /// runs an instruction between that and the thaw. A group of version 2 with a thread of the kernel's in it, as KVM
-    /// puts there before Linux 6.14, freezes but is never said to be frozen: there each process is sent SIGSTOP too.
+    /// Has every process in it stand still, all at one time and so that each still dies of SIGKILL: nothing outlives
+    /// its supervisor. What version 1 has frozen would not die; there each is sent SIGSTOP while all are frozen, and
+    /// none runs an instruction between that and the thaw. A group of version 2 with a thread of the kernel's in it, as
+    /// KVM puts there before Linux 6.14, freezes but is never said to be frozen: there each process is sent SIGSTOP
+    /// too.
     /// </summary>
     /// <returns>
-    /// 0, or a negative error number with all going on: -ENODEV without a freezer, -ETIMEDOUT when they did not freeze in
-    /// a second.
+    /// 0, or a negative error number with all going on: -ENODEV without a freezer, -ETIMEDOUT when they did not freeze
+    /// in a second.
     /// </returns>
     public int Pause()
     {

@@ -11,8 +11,8 @@ readonly record struct Hierarchy(bool IsVersionTwo, string Top, string Own, Cont
     const string Root = "/sys/fs/cgroup";
 
     /// <summary>
-    /// Whether a folder lies where nobody but the kernel makes files, and root alone mounts: what a stranger names can be
-    /// read there without opening a pipe or a device.
+    /// Whether a folder lies where nobody but the kernel makes files, and root alone mounts: what a stranger names can
+    /// be read there without opening a pipe or a device.
     /// </summary>
     public static bool IsBelowRoot(string folder) =>
         folder.StartsWith(Root + '/', StringComparison.Ordinal) && !folder.Split('/').Contains("..");

@@ -10,8 +10,8 @@ sealed record VersionOnePart(ICgroupFiles Files, string Parent, string Name, Con
     /// <summary>The kernel's default, in microseconds.</summary>
     const ulong Period = 100_000;
 
-    // Into cgroup.procs a parent would write a process, and wait tens of milliseconds for every fork of the host to pass
-    // by; a thread that moves itself, by writing 0 here, waits for nobody.
+    // Into cgroup.procs a parent would write a process, and wait tens of milliseconds for every fork of the host to
+    // pass by; a thread that moves itself, by writing 0 here, waits for nobody.
     public override int OpenEntry(out FileDescriptor? entry) =>
         Files.Open($"{Folder}/tasks", O_WRONLY, out entry);
 
@@ -44,7 +44,8 @@ sealed record VersionOnePart(ICgroupFiles Files, string Parent, string Name, Con
     // Writes that the page cache takes are the kernel's own later on, in version 1, and nobody's.
     protected override IEnumerable<GroupValue> Values(DiskRate rate)
     {
-        foreach ((string unit, ulong bound) in ((string, ulong)[])[("bps", rate.BytesPerSecond), ("iops", rate.OperationsPerSecond)])
+        foreach ((string unit, ulong bound) in ((string, ulong)[])[("bps", rate.BytesPerSecond),
+            ("iops", rate.OperationsPerSecond)])
         {
             if (bound == 0)
                 continue;

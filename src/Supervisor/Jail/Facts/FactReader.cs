@@ -117,12 +117,13 @@ static class FactReader
             ? Reading<string>.Of(text.Trim())
             : Reading<string>.Refused(ENOENT);
         return new GroupFacts(
-            group.Folder, Read("cgroup.procs").As(text => Made(files, text)), [.. group.Values.Select(value => Read(value.File))]);
+            group.Folder, Read("cgroup.procs").As(text => Made(files, text)),
+            [.. group.Values.Select(value => Read(value.File))]);
     }
 
     /// <summary>
-    /// The processes that somebody made. Before Linux 6.14 a virtual machine brings a thread of the kernel into its VMM's
-    /// group, which recovers large pages.
+    /// The processes that somebody made. Before Linux 6.14 a virtual machine brings a thread of the kernel into its
+    /// VMM's group, which recovers large pages.
     /// </summary>
     static string Made(ICgroupFiles files, string processes) => string.Join('\n', CgroupText.Processes(processes)
         .Where(pid => !CgroupText.IsKernelThread(files.Read($"/proc/{pid}/stat"))));

@@ -20,7 +20,8 @@ sealed partial class JailComparison
             $"{_expected.User}:{_expected.Group}{(own ? ", without other groups" : "")}", OnEveryThread(UserFault,
                 static status => $"{status.Uids[0]}:{status.Gids[0]}"));
         Add(JailWalls.Seccomp, "seccomp filter",
-            $"mode {SECCOMP_MODE_FILTER}, at least {_expected.Filters} on each thread", OnEveryThread(FilterFault, static status => $"mode {status.Seccomp}, {status.Filters} filters"));
+            $"mode {SECCOMP_MODE_FILTER}, at least {_expected.Filters} on each thread",
+            OnEveryThread(FilterFault, static status => $"mode {status.Seccomp}, {status.Filters} filters"));
         Add(JailWalls.Landlock, "Landlock", "put on by the VMM before it obeyed its plan", Landlock());
     }
 

@@ -18,7 +18,8 @@ sealed partial class JailComparison
                 group.Values.Any(value => value.File.StartsWith(controller, StringComparison.Ordinal))))
                 Add(JailWalls.CgroupLimits, GroupName, $"limits of {controller.TrimEnd('.')}", Finding.Missing("none"));
         if (!_expected.Groups.Any(group => group.Values.Any(IsRate)))
-            Add(JailWalls.DiskRates, WallNames.Of(JailWalls.DiskRates), "what the policy gives", Finding.Missing("none"));
+            Add(JailWalls.DiskRates, WallNames.Of(JailWalls.DiskRates), "what the policy gives",
+                Finding.Missing("none"));
         foreach ((ExpectedGroup expected, GroupFacts found) in _expected.Groups.Zip(_facts.Groups))
         {
             if (expected.Values.Length == 0)
@@ -26,7 +27,8 @@ sealed partial class JailComparison
             Add(expected.Values.All(IsRate) ? JailWalls.DiskRates : JailWalls.CgroupLimits, GroupName,
                 $"the VMM alone in {Quote.Value(expected.Folder)}", Members(found));
             foreach ((GroupValue value, Reading<string> text) in expected.Values.Zip(found.Values))
-                Add(IsRate(value) ? JailWalls.DiskRates : JailWalls.CgroupLimits, value.File, Words(value), text.Is(out string? known)
+                Add(IsRate(value) ? JailWalls.DiskRates : JailWalls.CgroupLimits, value.File, Words(value),
+                    text.Is(out string? known)
                     ? new Finding(Quote.Value(known), Holds(value, known) ? FactVerdict.Holds : FactVerdict.Weaker)
                     : Finding.CannotBeRead(text.Errno));
         }

@@ -35,7 +35,9 @@ sealed record JailExpectation
     /// <summary>In no order.</summary>
     public required ExpectedDescriptor[] Descriptors { get; init; }
 
-    /// <summary>Whether sockets come while the guest runs: from the supervisor, or as connections of a guest with a kernel.</summary>
+    /// <summary>
+    /// Whether sockets come while the guest runs: from the supervisor, or as connections of a guest with a kernel.
+    /// </summary>
     public required bool HasNetwork { get; init; }
 
     /// <summary>Whether this host has keyrings: it then got one of its own.</summary>

@@ -18,7 +18,8 @@ public sealed unsafe partial class KvmCpu
     {
         if (!_platform.HandsOver || _memory is null)
             return false;
-        byte* page = _memory.MapExchange(HandoffGate, new PhysicalAddress(Ring0Layout.PhysicalBase + Ring0Layout.HandoffOffset));
+        byte* page =
+            _memory.MapExchange(HandoffGate, new PhysicalAddress(Ring0Layout.PhysicalBase + Ring0Layout.HandoffOffset));
         if (page is null)
             return false;
         SetGate(HandoffGate);

@@ -81,7 +81,8 @@ public sealed unsafe partial class KvmCpu
             return true;
         if (result == 0)
             Fail(run.exit_reason);
-        FailureDetail = $"ring 0 did not reach port 0x{port:x}: " + (result == 0 ? FailureDetail : Errno.Describe(-result));
+        FailureDetail =
+            $"ring 0 did not reach port 0x{port:x}: " + (result == 0 ? FailureDetail : Errno.Describe(-result));
         return false;
     }
 

@@ -230,7 +230,9 @@ public sealed unsafe partial class KvmCpu
     private bool IsAtGateReturn =>
         _place == Place.Gate && _vcpu.Registers.rip == KvmPlatform.GateAddress + GateBytes.ReturnOffset;
 
-    /// <summary>At the gate's OUT or behind it: whether KVM moves RIP before it reports the exit depends on the host.</summary>
+    /// <summary>
+    /// At the gate's OUT or behind it: whether KVM moves RIP before it reports the exit depends on the host.
+    /// </summary>
     private bool IsInGate => _vcpu.Registers.rip - KvmPlatform.GateAddress <= GateBytes.ReturnOffset;
 
     private static bool IsUserAddress(ulong address) => address < PageTable.UserLimit;
@@ -242,8 +244,10 @@ public sealed unsafe partial class KvmCpu
         {
             KVM_EXIT_INTERNAL_ERROR => $"KVM internal error {run.@internal.suberror} at RIP 0x{_vcpu.Registers.rip:x}",
             KVM_EXIT_SHUTDOWN => $"triple fault at RIP 0x{_vcpu.Registers.rip:x}",
-            KVM_EXIT_FAIL_ENTRY => $"KVM could not enter the guest: hardware reason 0x{run.fail_entry.hardware_entry_failure_reason:x}",
-            KVM_EXIT_MMIO => $"access to guest-physical 0x{run.mmio.phys_addr:x}, where nothing is, at RIP 0x{_vcpu.Registers.rip:x}",
+            KVM_EXIT_FAIL_ENTRY =>
+                $"KVM could not enter the guest: hardware reason 0x{run.fail_entry.hardware_entry_failure_reason:x}",
+            KVM_EXIT_MMIO => $"access to guest-physical 0x{run.mmio.phys_addr:x}, where nothing is, at RIP "
+                + $"0x{_vcpu.Registers.rip:x}",
             _ => $"unexpected KVM exit {reason} at RIP 0x{_vcpu.Registers.rip:x}",
         };
         return new GuestExit(GuestExitKind.Failed);
@@ -251,7 +255,8 @@ public sealed unsafe partial class KvmCpu
 
     private GuestExit FailInRing0(int vector, uint errorCode, ulong address)
     {
-        FailureDetail = $"exception {vector} in ring 0: error code 0x{errorCode:x}, address 0x{address:x}, RIP 0x{Frame->Rip:x}";
+        FailureDetail =
+            $"exception {vector} in ring 0: error code 0x{errorCode:x}, address 0x{address:x}, RIP 0x{Frame->Rip:x}";
         return new GuestExit(GuestExitKind.Failed);
     }
 }

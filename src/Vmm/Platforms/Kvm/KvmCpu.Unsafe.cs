@@ -72,7 +72,12 @@ public sealed unsafe partial class KvmCpu : VirtualCpu
 
     private void SetGate(ulong address) => _vcpu.SetModelSpecificRegisters(
     [
-        new() { index = 0xc000_0081, data = ((ulong)Ring0Layout.UserCode32 << 48) | ((ulong)Ring0Layout.KernelCode << 32) }, // STAR
+        // STAR
+        new()
+        {
+            index = 0xc000_0081,
+            data = ((ulong)Ring0Layout.UserCode32 << 48) | ((ulong)Ring0Layout.KernelCode << 32),
+        },
         new() { index = 0xc000_0082, data = address }, // LSTAR
         new() { index = 0xc000_0083, data = 0 }, // CSTAR: there is no 32-bit code segment
         new() { index = 0xc000_0084, data = 0x0025_7fd5 }, // SFMASK: every flag that the program controls
@@ -179,10 +184,15 @@ public sealed unsafe partial class KvmCpu : VirtualCpu
             es = none,
             fs = none,
             gs = none,
-            tr = new() { @base = _pageAddress + Ring0Layout.TssOffset, limit = Ring0Layout.TssLimit, selector = Ring0Layout.TaskState, type = 0xb, present = 1 },
+            tr = new()
+            {
+                @base = _pageAddress + Ring0Layout.TssOffset, limit = Ring0Layout.TssLimit,
+                selector = Ring0Layout.TaskState, type = 0xb, present = 1,
+            },
             ldt = new() { unusable = 1, type = 2 },
             gdt = new() { @base = _pageAddress + Ring0Layout.GdtOffset, limit = Ring0Layout.GdtLimit },
-            idt = new() { @base = Ring0Layout.VirtualBase + Ring0Layout.IdtOffset, limit = (Ring0Bytes.StubCount * 16) - 1 },
+            idt = new()
+                { @base = Ring0Layout.VirtualBase + Ring0Layout.IdtOffset, limit = (Ring0Bytes.StubCount * 16) - 1 },
             cr0 = 0x8005_0033, // PE MP ET NE WP AM PG
             cr3 = root.Value,
             cr4 = _platform.Model.Cr4,
@@ -200,7 +210,8 @@ public sealed unsafe partial class KvmCpu : VirtualCpu
         gdt[Ring0Layout.UserData / 8] = 0x00cf_f300_0000_ffff;
         gdt[Ring0Layout.UserCode / 8] = 0x00af_fb00_0000_ffff;
         ulong tss = _pageAddress + Ring0Layout.TssOffset;
-        gdt[Ring0Layout.TaskState / 8] = Ring0Layout.TssLimit | ((tss & 0xff_ffff) << 16) | (0x8bUL << 40) | ((tss >> 24 & 0xff) << 56);
+        gdt[Ring0Layout.TaskState / 8] =
+            Ring0Layout.TssLimit | ((tss & 0xff_ffff) << 16) | (0x8bUL << 40) | ((tss >> 24 & 0xff) << 56);
         gdt[(Ring0Layout.TaskState / 8) + 1] = tss >> 32;
 
         byte* state = _page + Ring0Layout.TssOffset;

@@ -17,7 +17,9 @@ public sealed unsafe class KvmPlatform : IPlatform
     private readonly ConcurrentStack<KvmCpu> _idle = new();
     private readonly List<KvmCpu> _all = [];
 
-    /// <summary>All that can be made before the guest's size is known; <see cref="GuestMemory.Open"/> follows.</summary>
+    /// <summary>
+    /// All that can be made before the guest's size is known; <see cref="GuestMemory.Open"/> follows.
+    /// </summary>
     /// <param name="machine">Owned from now on.</param>
     /// <exception cref="HostException">The host cannot run a guest.</exception>
     public KvmPlatform(KvmMachine machine)
@@ -108,7 +110,9 @@ public sealed unsafe class KvmPlatform : IPlatform
     private void Map(ulong offset, Protection protection, bool user = false, ulong? target = null)
     {
         PhysicalAddress page = new(Ring0Layout.PhysicalBase + (target ?? offset));
-        PageTableEntry leaf = user ? PageTableEntry.User(page, protection) : PageTableEntry.Supervisor(page, protection);
+        PageTableEntry leaf = user
+            ? PageTableEntry.User(page, protection)
+            : PageTableEntry.Supervisor(page, protection);
         if (!Memory.Ring0.TrySet(Ring0Layout.VirtualBase + offset, leaf))
             throw NoTables();
     }
@@ -134,7 +138,8 @@ public sealed unsafe class KvmPlatform : IPlatform
         Map(Ring0Layout.ProbeOffset, Protection.Read | Protection.Execute, user: true, target: Ring0Layout.GateOffset);
         KvmCpu cpu = (KvmCpu)RentCpu();
         TscKilohertz = cpu.TscKilohertz;
-        bool staysInUserMode = cpu.ProbeSystemCall(Memory.Ring0.Root, probe, probe + GateBytes.ProbeOffset, out ulong tsc);
+        bool staysInUserMode =
+            cpu.ProbeSystemCall(Memory.Ring0.Root, probe, probe + GateBytes.ProbeOffset, out ulong tsc);
         TscReading = (tsc, HostClock.MonotonicNanoseconds());
         Memory.Ring0.Replace(probe, default, recordEdit: true);
         if (!cpu.RewriteEntries(Memory.Ring0.Edits))

@@ -64,6 +64,8 @@ static class Ring0Layout
 
     public const int TssSize = 104;
 
-    /// <summary>The I/O bitmap covers the ports that exist here, and ends with the byte of ones that must follow it.</summary>
+    /// <summary>
+    /// The I/O bitmap covers the ports that exist here, and ends with the byte of ones that must follow it.
+    /// </summary>
     public const int TssLimit = TssSize + (0x100 / 8);
 }
