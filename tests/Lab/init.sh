@@ -49,8 +49,11 @@ until [ -c /dev/vport0p1 ]; do
 done
 exec 3<>/dev/vport0p1
 echo ready >&3
+# Empty lines are only to interrupt.
 while read -r number <&3; do
-    run_case "$number" &
+    if [ -n "$number" ]; then
+        run_case "$number" &
+    fi
 done
 # Whoever held the port's other end is gone.
 poweroff -f
