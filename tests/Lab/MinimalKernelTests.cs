@@ -3,7 +3,6 @@ using Sandbox.EndToEnd.Harness;
 namespace Sandbox.Lab;
 
 /// <summary>The kernel of <c>kernels/minimal.config</c>.</summary>
-[Collection(nameof(OnMachineHost))]
 public class MinimalKernelTests
 {
     [Fact]
