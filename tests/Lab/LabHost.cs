@@ -27,15 +27,12 @@ sealed class LabHost : IDisposable
     readonly TaskCompletionSource _ready = new();
     readonly Thread _qemu;
     readonly Process _process;
-    readonly bool _oneAtATime;
-    Task _lastTurn = Task.CompletedTask;
     int _cases;
 
     /// <exception cref="InvalidOperationException">It does not start; the message holds what it said.</exception>
     public LabHost(LabHostOptions options)
     {
         _folder = Path.Combine(Laboratory.Logs, options.Name);
-        _oneAtATime = options.OneAtATime;
         if (Directory.Exists(_folder))
             Directory.Delete(_folder, recursive: true);
         Directory.CreateDirectory(Path.Combine(_folder, "cases"));
@@ -57,23 +54,6 @@ sealed class LabHost : IDisposable
     /// <summary>Runs a command as root, in an empty folder of its own.</summary>
     /// <param name="limit">After this the command is killed, and the outcome says so.</param>
     public Outcome Run(IReadOnlyList<string> command, byte[]? input = null, TimeSpan? limit = null)
-    {
-        if (!_oneAtATime)
-            return RunNow(command, input, limit);
-        // Who came first is first.
-        TaskCompletionSource turn = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        Interlocked.Exchange(ref _lastTurn, turn.Task).Wait();
-        try
-        {
-            return RunNow(command, input, limit);
-        }
-        finally
-        {
-            turn.SetResult();
-        }
-    }
-
-    Outcome RunNow(IReadOnlyList<string> command, byte[]? input, TimeSpan? limit)
     {
         int seconds = (int)(limit ?? TimeSpan.FromSeconds(100)).TotalSeconds;
         int number = Interlocked.Increment(ref _cases);

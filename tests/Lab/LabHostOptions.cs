@@ -17,9 +17,6 @@ sealed record LabHostOptions
     /// <summary>In MiB; this machine's is used as the lab host touches its own.</summary>
     public int Memory { get; init; } = 3072;
 
-    /// <summary>Whether each case has it alone; others wait for their turn, outside of their limits.</summary>
-    public bool OneAtATime { get; init; }
-
     /// <summary>Changes to QEMU's <c>-cpu max,+svm,+npt</c>, such as <c>-smap</c>.</summary>
     public IReadOnlyList<string> Processor { get; init; } = [];
 

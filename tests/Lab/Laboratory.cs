@@ -10,8 +10,7 @@ namespace Sandbox.Lab;
 public sealed class Laboratory : IDisposable
 {
     static readonly Lazy<LabHost> s_host = new(() => new LabHost(new LabHostOptions { Name = "lab" }));
-    static readonly Lazy<LabHost> s_machineHost =
-        new(() => new LabHost(new LabHostOptions { Name = "machines", OneAtATime = true }));
+    static readonly Lazy<LabHost> s_machineHost = new(() => new LabHost(new LabHostOptions { Name = "machines" }));
 
     static string? s_missing;
 

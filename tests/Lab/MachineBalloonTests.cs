@@ -4,6 +4,7 @@ using Sandbox.EndToEnd.Harness;
 namespace Sandbox.Lab;
 
 /// <summary>Memory of a machine guest goes back to the host, and is the guest's again, when somebody says so.</summary>
+[Collection(nameof(OnMachineHost))]
 public sealed class MachineBalloonTests
 {
     /// <summary>

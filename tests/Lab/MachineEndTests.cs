@@ -3,6 +3,7 @@ using Sandbox.EndToEnd.Harness;
 namespace Sandbox.Lab;
 
 /// <summary>How machine guests end that have a root and a program in it.</summary>
+[Collection(nameof(OnMachineHost))]
 public sealed class MachineEndTests
 {
     static Outcome Run(string script)

@@ -6,6 +6,7 @@ namespace Sandbox.Lab;
 /// Machine guests with one, two and four processors. The lab host has one: vCPUs take turns on it, since QEMU 7.2 does not
 /// emulate several for guests that take interrupts (<see cref="LabHostOptions.Processors"/>).
 /// </summary>
+[Collection(nameof(OnMachineHost))]
 public sealed class MachineProcessorTests
 {
     /// <summary>Where time is not real a kernel may wait for long: for a processor's turn, for a lock that another holds.</summary>

@@ -4,6 +4,7 @@ using Sandbox.EndToEnd.Harness;
 namespace Sandbox.Lab;
 
 /// <summary>Random numbers of a machine guest, as many a second as its policy gives.</summary>
+[Collection(nameof(OnMachineHost))]
 public sealed class MachineRandomTests
 {
     const int Rate = 32 << 10, Seconds = 20;

@@ -3,6 +3,7 @@ using Sandbox.EndToEnd.Harness;
 namespace Sandbox.Lab;
 
 /// <summary>Bulk through a machine guest's socket device, by connections of either side.</summary>
+[Collection(nameof(OnMachineHost))]
 public sealed class MachineSocketTests
 {
     const long Size = 1L << 30;

@@ -5,6 +5,7 @@ using Sandbox.EndToEnd.Harness;
 namespace Sandbox.Lab;
 
 /// <summary>Disks that a machine guest has by its policy, under Debian's file system and fio.</summary>
+[Collection(nameof(OnMachineHost))]
 public sealed class MachineStorageTests
 {
     /// <summary>In the lab host: a disk, one that is read-only, one that is cut short while the guest runs.</summary>

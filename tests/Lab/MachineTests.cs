@@ -4,6 +4,7 @@ using Sandbox.EndToEnd.Harness;
 namespace Sandbox.Lab;
 
 /// <summary>Guests with a kernel of their own: Debian's, and kernels of a few instructions for every kind of end.</summary>
+[Collection(nameof(OnMachineHost))]
 public sealed class MachineTests
 {
     const int PowersOff = 0, Resets = 1, Panics = 2, Faults = 3, Sleeps = 4, Floods = 5;

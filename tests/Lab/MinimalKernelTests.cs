@@ -3,6 +3,7 @@ using Sandbox.EndToEnd.Harness;
 namespace Sandbox.Lab;
 
 /// <summary>The kernel of <c>kernels/minimal.config</c>.</summary>
+[Collection(nameof(OnMachineHost))]
 public class MinimalKernelTests
 {
     [Fact]

@@ -20,6 +20,8 @@ sealed class WireCapture
         public long Bytes;
     }
 
+    public int Packets { get; private set; }
+
     /// <summary>Packets that neither host sent to the other.</summary>
     public int Strangers { get; private set; }
 
@@ -54,6 +56,7 @@ sealed class WireCapture
 
     void Add(ReadOnlySpan<byte> packet, int size, ReadOnlySpan<byte> host, ReadOnlySpan<byte> guest)
     {
+        Packets++;
         int type = BinaryPrimitives.ReadUInt16BigEndian(packet[12..]);
         // Of ARP the sender's address.
         int at = type == TypeArp ? 14 : 12;
