@@ -12,8 +12,7 @@ static partial class RuleTable
     private static readonly Rule[] s_files =
     [
         Allow(Guest, SYS_openat2, "a file beneath a granted folder", [Long(3, OpenHowSize)]),
-        Allow(Guest, SYS_statx, "status of files", [Int(2, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, AT_EMPTY_PATH)]),
-        Allow(Guest, SYS_fstat, "status of streams and mapped files"),
+        Allow(Guest, SYS_statx, "status of files and streams", [Int(2, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, AT_EMPTY_PATH)]),
         Allow(Guest, SYS_fstatfs, "statfs(2) of the guest"),
         Allow(Guest, SYS_readlinkat, "symbolic links"),
         Allow(Guest, SYS_getdents64, "lists of folders"),

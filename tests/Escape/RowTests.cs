@@ -24,8 +24,7 @@ public sealed class RowTests
         "the signal that called a vCPU out is taken away", "a wait goes on after the host's cgroup freezer",
         "pthread_kill(3), abort(3), and the start of threads",
         // With another C library, or another vDSO.
-        "CPU clocks, and hosts whose vDSO has no clock", "the guest asks for a clock's resolution",
-        "status of streams and mapped files", "fstat(2), as the C library makes it",
+        "CPU clocks, and hosts whose vDSO has no clock",
         // When a VMM fails, is stopped, or its supervisor has closed the network.
         "abort(3), and faults that are not the runtime's to handle", "a last word on standard error",
         "a stopped call is named to the supervisor", "a thread's start in the runtime", "a thread's end",
