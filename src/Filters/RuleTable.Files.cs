@@ -16,7 +16,8 @@ static partial class RuleTable
         Allow(Guest, SYS_fstatfs, "statfs(2) of the guest"),
         Allow(Guest, SYS_readlinkat, "symbolic links"),
         Allow(Guest, SYS_getdents64, "lists of folders"),
-        Allow(Guest, SYS_pread64, "contents of files"),
+        Allow(Guest | Streams, SYS_preadv2, "contents of files; a stream that never waits or has been asked", [Int(5, 0)]),
+        Allow(Guest, SYS_pwritev2, "contents of files, a stream that is a file", [Int(5, 0, RWF_APPEND)]),
         Allow(Guest, SYS_lseek, "streams that are files; holes of files"),
         Allow(Guest, SYS_fsync, "fsync(2) of the guest"),
         Allow(Guest, SYS_fdatasync, "fdatasync(2) of the guest"),
@@ -32,7 +33,6 @@ static partial class RuleTable
     /// <summary>Granted folders of which one at least is writable.</summary>
     private static readonly Rule[] s_changes =
     [
-        Change(SYS_pwritev2, "appending", [Int(5, RWF_APPEND)]),
         Change(SYS_ftruncate, "lengths of files"),
         Change(SYS_fallocate, "room in files, holes"),
         Change(SYS_fchmod, "modes of files"),

@@ -43,7 +43,6 @@ static partial class RuleTable
         Allow(Every, SYS_sysinfo, "the collector asks for the host's free memory"),
         Allow(Every, SYS_prlimit64, "the collector asks how much memory it may map", [Int(0, 0), Int(1, RLIMIT_AS), Null(2)]),
         Allow(Every, SYS_close, "descriptors, by whoever lets go last"),
-        Allow(Every & ~Vcpu, SYS_read, "a stream of the caller's; seeds from /dev/urandom, where the root is not empty"),
         Allow(Every, SYS_write, "a last word on standard error", [Int(0, STDERR_FILENO)]),
         Allow(Every, SYS_exit_group, "the end"),
         Refuse(Every, SYS_openat, ENOENT, "the runtime asks /proc and /sys for limits: there are none"),

@@ -11,6 +11,9 @@ namespace Sandbox.Host;
 /// </summary>
 public sealed unsafe class FileDescriptor : SafeHandle
 {
+    /// <summary>As an offset of preadv2(2) and pwritev2(2): the file's own position.</summary>
+    private const long FilePosition = -1;
+
     /// <summary>An empty handle, for <see cref="Adopt"/>: allocated before the call that could leak a number.</summary>
 #pragma warning disable CA1419 // For interop that creates handles by itself; here nothing does.
     internal FileDescriptor()
@@ -158,15 +161,8 @@ public sealed unsafe class FileDescriptor : SafeHandle
         return copy;
     }
 
-    /// <summary>read(2): a count, 0 at the end, or a negative error number (-EINTR included).</summary>
-    public nint Read(Span<byte> buffer)
-    {
-        fixed (byte* data = buffer)
-        {
-            using var hold = new Hold(this);
-            return Answer(read(hold.Number, data, (nuint)buffer.Length));
-        }
-    }
+    /// <summary>What read(2) answers, by preadv2(2): a count, 0 at the end, or a negative error number (-EINTR included).</summary>
+    public nint Read(Span<byte> buffer) => Read(buffer, FilePosition, 0);
 
     /// <summary>write(2): a count or a negative error number. The count may be short.</summary>
     public nint Write(ReadOnlySpan<byte> buffer)
@@ -178,23 +174,39 @@ public sealed unsafe class FileDescriptor : SafeHandle
         }
     }
 
-    /// <summary>pread(2): a count, 0 at the end, or a negative error number.</summary>
-    public nint ReadAt(Span<byte> buffer, long offset)
+    /// <summary>What pread(2) answers, by preadv2(2): a count, 0 at the end, or a negative error number.</summary>
+    public nint ReadAt(Span<byte> buffer, long offset) => offset < 0 ? -EINVAL : Read(buffer, offset, 0);
+
+    /// <summary>What pwrite(2) answers, by pwritev2(2): a count or a negative error number.</summary>
+    public nint WriteAt(ReadOnlySpan<byte> buffer, long offset) => offset < 0 ? -EINVAL : Write(buffer, offset, 0);
+
+    /// <summary>Reads what is there: -EAGAIN instead of waiting, -EOPNOTSUPP where the kernel cannot tell (RWF_NOWAIT).</summary>
+    public nint ReadAtOnce(Span<byte> buffer) => Read(buffer, FilePosition, RWF_NOWAIT);
+
+    /// <summary>Writes what there is room for, as <see cref="ReadAtOnce"/>.</summary>
+    public nint WriteAtOnce(ReadOnlySpan<byte> buffer) => Write(buffer, FilePosition, RWF_NOWAIT);
+
+    /// <summary>Writes behind the file's end, wherever that is by then, and leaves the position there (RWF_APPEND).</summary>
+    public nint Append(ReadOnlySpan<byte> buffer) => Write(buffer, FilePosition, RWF_APPEND);
+
+    // One call for all ways to read and one for all to write: filters know their flags.
+    private nint Read(Span<byte> buffer, long offset, int flags)
     {
         fixed (byte* data = buffer)
         {
             using var hold = new Hold(this);
-            return Answer(pread(hold.Number, data, (nuint)buffer.Length, offset));
+            iovec vector = new() { iov_base = data, iov_len = (nuint)buffer.Length };
+            return Answer(preadv2(hold.Number, &vector, 1, offset, flags));
         }
     }
 
-    /// <summary>pwrite(2): a count or a negative error number.</summary>
-    public nint WriteAt(ReadOnlySpan<byte> buffer, long offset)
+    private nint Write(ReadOnlySpan<byte> buffer, long offset, int flags)
     {
         fixed (byte* data = buffer)
         {
             using var hold = new Hold(this);
-            return Answer(pwrite(hold.Number, data, (nuint)buffer.Length, offset));
+            iovec vector = new() { iov_base = data, iov_len = (nuint)buffer.Length };
+            return Answer(pwritev2(hold.Number, &vector, 1, offset, flags));
         }
     }
 
