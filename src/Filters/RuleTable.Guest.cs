@@ -39,7 +39,6 @@ static partial class RuleTable
         Allow(Guest, SYS_rt_sigtimedwait, "the signal that called a vCPU out is taken away"),
         Allow(Guest, SYS_process_vm_readv, "host files that are mapped into the guest, without a SIGBUS",
             [Self(0), Long(5, 0)]),
-        Allow(Guest, SYS_process_vm_writev, "the same", [Self(0), Long(5, 0)]),
         Allow(Guest, SYS_getrandom, "random bytes for the guest", [Int(2, 0)]),
         Allow(None, SYS_clock_getres, "resolutions of clocks, asked once"),
     ];

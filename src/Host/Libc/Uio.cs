@@ -33,8 +33,4 @@ public static unsafe partial class Libc
     [LibraryImport(Library, SetLastError = true)]
     public static partial nint process_vm_readv(
         int pid, iovec* local, nuint localCount, iovec* remote, nuint remoteCount, nuint flags);
-
-    [LibraryImport(Library, SetLastError = true)]
-    public static partial nint process_vm_writev(
-        int pid, iovec* local, nuint localCount, iovec* remote, nuint remoteCount, nuint flags);
 }
