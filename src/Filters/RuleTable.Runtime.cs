@@ -24,7 +24,8 @@ static partial class RuleTable
         Allow(Every, SYS_mmap, "memory of the collector, of stacks, of the guest; its files", [NotExecutable(2)]),
         Allow(Every, SYS_mprotect, "the collector commits memory, stacks get their guard", [NotExecutable(2)]),
         Allow(Every, SYS_munmap, "the collector returns memory"),
-        Allow(Every, SYS_brk, "malloc(3)"),
+        // As the kernel answers where it has no memory: the break that there is, which is less than the one asked for.
+        Refuse(Every, SYS_brk, 0, "malloc(3), which then takes mmap"),
         Allow(Every, SYS_madvise, "the collector and the guest's memory: given back, in huge pages, not dumped",
             [Int(2, MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_DONTDUMP, MADV_DODUMP)]),
         Allow(Every, SYS_membarrier, "the collector stops threads", [Int(0, MEMBARRIER_CMD_PRIVATE_EXPEDITED)]),
@@ -52,10 +53,10 @@ static partial class RuleTable
     [
         Allow(Guest, SYS_clone, "pthread_create(3)", [Int(0, ThreadFlags)]),
         Refuse(Guest, SYS_clone3, ENOSYS, "its flags are out of a filter's sight: pthread_create(3) takes clone"),
-        Allow(Guest, SYS_set_robust_list, "a thread's start in the C library"),
+        Refuse(Guest, SYS_set_robust_list, ENOSYS, "a thread's start in the C library, which has no robust locks here"),
         Allow(Guest, SYS_rseq, "a thread's start in the C library"),
         Allow(Guest, SYS_sigaltstack, "a thread's start in the runtime"),
-        Allow(Guest, SYS_sched_getaffinity, "a thread's start in the runtime, which asks for its stack"),
+        Refuse(Guest, SYS_sched_getaffinity, ENOSYS, "a thread's start in the runtime, which asks for its stack alone"),
         Allow(Guest, SYS_prctl, "a thread's name", [Int(0, PR_SET_NAME)]),
         Allow(Guest, SYS_exit, "a thread's end"),
         Allow(None, SYS_seccomp, "a thread takes its role", [Int(0, SECCOMP_SET_MODE_FILTER), Int(1, 0)]),

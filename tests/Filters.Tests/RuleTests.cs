@@ -28,7 +28,7 @@ public class RuleTests
     {
         Rule? allowing = rules.FirstOrDefault(rule => rule.Number == number && rule.Conditions.All(condition =>
             condition.Values.Any(value => (arguments[condition.Argument] & condition.Mask) == value)));
-        return allowing is null ? CallEnd.Stopped : allowing.Errno == 0 ? CallEnd.Allowed : CallEnd.Refused;
+        return allowing is null ? CallEnd.Stopped : allowing.Errno is null ? CallEnd.Allowed : CallEnd.Refused;
     }
 
     /// <summary>The lowest, the highest and a middle bit of a mask.</summary>
@@ -48,7 +48,7 @@ public class RuleTests
                 ulong[] arguments = Arguments(combination);
                 Assert.True(
                     FilteredChild.Try(s_programs[name], rule.Number, arguments)
-                        == (rule.Errno == 0 ? CallEnd.Allowed : CallEnd.Refused),
+                        == (rule.Errno is null ? CallEnd.Allowed : CallEnd.Refused),
                     $"{rule.Name}, {rule.Reason}: {string.Join(' ', arguments.Select(a => $"{a:x}"))}");
             }
     }
@@ -173,6 +173,6 @@ public class RuleTests
 
     /// <summary>What all of these let through, without what is answered with an error.</summary>
     private static int CallsOf(params Filter[] filters) =>
-        filters.Select(filter => filter.Rules.Where(rule => rule.Errno == 0).Select(rule => rule.Number))
+        filters.Select(filter => filter.Rules.Where(rule => rule.Errno is null).Select(rule => rule.Number))
             .Aggregate(Enumerable.Intersect).Distinct().Count();
 }
