@@ -57,8 +57,7 @@ static partial class RuleTable
         Allow(Guest, SYS_rseq, "a thread's start in the C library"),
         Allow(Guest, SYS_sigaltstack, "a thread's start in the runtime"),
         Refuse(Guest, SYS_sched_getaffinity, ENOSYS, "a thread's start in the runtime, which asks for its stack alone"),
-        Allow(Guest, SYS_prctl, "a thread's name", [Int(0, PR_SET_NAME)]),
-        Allow(Guest, SYS_exit, "a thread's end"),
+        Allow(None, SYS_prctl, "a thread's name", [Int(0, PR_SET_NAME)]),
         Allow(None, SYS_seccomp, "a thread takes its role", [Int(0, SECCOMP_SET_MODE_FILTER), Int(1, 0)]),
     ];
 }

@@ -40,6 +40,7 @@ static unsafe class ThreadFilter
     }
 
     /// <summary>Starts a thread that takes its role, or has that of its starter, before it works.</summary>
+    /// <param name="name">That of its starter stays with one whose starter has a role: by then no call gives names.</param>
     /// <exception cref="HostException">The host gives no more threads.</exception>
     public static WorkThread Start(string name, ThreadRole role, int stackBytes, Action work)
     {
@@ -47,7 +48,7 @@ static unsafe class ThreadFilter
         Count(1);
         try
         {
-            return WorkThread.Start(name, stackBytes, Run);
+            return WorkThread.Start(inherited == ThreadRole.None ? name : null, stackBytes, Run);
         }
         catch (HostException)
         {

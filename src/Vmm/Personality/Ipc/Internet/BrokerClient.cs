@@ -88,6 +88,7 @@ sealed class BrokerClient(SeqpacketChannel channel)
         }
         foreach (BrokerCall call in left)
             call.Finish(new NetworkAnswer { Error = ENETDOWN }, null);
+        ThreadFilter.Stay();
     }
 }
 
