@@ -161,7 +161,7 @@ public sealed unsafe class FileDescriptor : SafeHandle
         return copy;
     }
 
-    /// <summary>What read(2) answers, by preadv2(2): a count, 0 at the end, or a negative error number (-EINTR included).</summary>
+    /// <summary>As read(2), by preadv2(2): a count, 0 at the end, or a negative error number (-EINTR included).</summary>
     public nint Read(Span<byte> buffer) => Read(buffer, FilePosition, 0);
 
     /// <summary>write(2): a count or a negative error number. The count may be short.</summary>
@@ -174,19 +174,19 @@ public sealed unsafe class FileDescriptor : SafeHandle
         }
     }
 
-    /// <summary>What pread(2) answers, by preadv2(2): a count, 0 at the end, or a negative error number.</summary>
+    /// <summary>As pread(2), by preadv2(2): a count, 0 at the end, or a negative error number.</summary>
     public nint ReadAt(Span<byte> buffer, long offset) => offset < 0 ? -EINVAL : Read(buffer, offset, 0);
 
-    /// <summary>What pwrite(2) answers, by pwritev2(2): a count or a negative error number.</summary>
+    /// <summary>As pwrite(2), by pwritev2(2): a count or a negative error number.</summary>
     public nint WriteAt(ReadOnlySpan<byte> buffer, long offset) => offset < 0 ? -EINVAL : Write(buffer, offset, 0);
 
-    /// <summary>Reads what is there: -EAGAIN instead of waiting, -EOPNOTSUPP where the kernel cannot tell (RWF_NOWAIT).</summary>
+    /// <summary>Reads what is there (RWF_NOWAIT): -EAGAIN instead of waiting, -EOPNOTSUPP where no one can tell.</summary>
     public nint ReadAtOnce(Span<byte> buffer) => Read(buffer, FilePosition, RWF_NOWAIT);
 
     /// <summary>Writes what there is room for, as <see cref="ReadAtOnce"/>.</summary>
     public nint WriteAtOnce(ReadOnlySpan<byte> buffer) => Write(buffer, FilePosition, RWF_NOWAIT);
 
-    /// <summary>Writes behind the file's end, wherever that is by then, and leaves the position there (RWF_APPEND).</summary>
+    /// <summary>Writes at the file's end, wherever that is by then, and leaves the position there (RWF_APPEND).</summary>
     public nint Append(ReadOnlySpan<byte> buffer) => Write(buffer, FilePosition, RWF_APPEND);
 
     // One call for all ways to read and one for all to write: filters know their flags.
@@ -218,7 +218,7 @@ public sealed unsafe class FileDescriptor : SafeHandle
         return position >= 0 ? position : -errno;
     }
 
-    /// <summary>What fstat(2) answers, by statx(2), which a filter then need not know besides: 0 or a negative error number.</summary>
+    /// <summary>As fstat(2), by statx(2), so that filters need one of them: 0 or a negative error number.</summary>
     public int GetStatus(out stat status)
     {
         statx full;

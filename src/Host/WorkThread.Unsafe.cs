@@ -17,7 +17,7 @@ public sealed unsafe class WorkThread
 
     private WorkThread(string? name, Action work) => (_name, _work) = (name, work);
 
-    /// <param name="name">For those who look at the process; the kernel keeps 15 bytes. Null for that of its starter.</param>
+    /// <param name="name">For those who look at the process; the kernel keeps 15 bytes. Null: that of its starter.</param>
     /// <param name="stackBytes">PTHREAD_STACK_MIN, 16 KiB, at least.</param>
     /// <param name="work">An exception that leaves it ends the process.</param>
     /// <exception cref="HostException">The host gives no more threads: pthread_create(3).</exception>

@@ -17,7 +17,8 @@ public sealed class RowTests
     static readonly string[] s_unseen =
     [
         // By chance.
-        "malloc(3), which then takes mmap", "the end of the handler by which a thread is stopped", "pthread_kill(3)", "spinning locks",
+        "malloc(3), which then takes mmap",
+        "the end of the handler by which a thread is stopped", "pthread_kill(3)", "spinning locks",
         "the collector stops threads; a vCPU is called out of the guest; abort(3)", "the collector stops threads",
         "the collector waits for threads that are about to stop", "the collector returns memory",
         "the collector asks for the host's free memory", "the collector asks how much memory it may map",

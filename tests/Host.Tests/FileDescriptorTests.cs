@@ -245,8 +245,7 @@ public unsafe class FileDescriptorTests
         stat expected;
         Assert.Equal(0, syscall(SYS_fstat, file.Value, (nint)(&expected)));
         Assert.Equal(0, file.GetStatus(out var status));
-        Assert.True(
-            new ReadOnlySpan<byte>(&expected, sizeof(stat)).SequenceEqual(new ReadOnlySpan<byte>(&status, sizeof(stat))));
+        Assert.Equal(new Span<byte>(&expected, sizeof(stat)), new Span<byte>(&status, sizeof(stat)));
     }
 
     internal static int CountOpen() => Directory.GetFileSystemEntries("/proc/self/fd").Length;

@@ -9,8 +9,8 @@ namespace Sandbox.Vmm.Memory;
 /// </summary>
 /// <remarks>
 /// A file may become shorter at any time, and touching a page past its end would kill the VMM with SIGBUS. The VMM
-/// therefore reads and writes the window only through process_vm_readv, which answers EFAULT. Both sides are this process's
-/// memory: for a write the window is the side that is copied to.
+/// therefore reads and writes the window only through process_vm_readv, which answers EFAULT. Both sides are this
+/// process's memory: for a write the window is the side that is copied to.
 /// </remarks>
 public sealed unsafe class FileWindow : IDisposable
 {

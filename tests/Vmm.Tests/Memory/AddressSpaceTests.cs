@@ -187,7 +187,8 @@ public sealed class AddressSpaceTests : IDisposable
     {
         using FileDescriptor file = FileDescriptor.CreateMemory("file", 2 * Page.Size);
         FileWindow window = _memory.Window;
-        Assert.Equal(0, window.Open(new HostFileMapping(file, true, "file", 1, 2), 0, 2 * Page.Size, out WindowFile? mapped));
+        Assert.Equal(0, window.Open(
+            new HostFileMapping(file, true, "file", 1, 2), 0, 2 * Page.Size, out WindowFile? mapped));
         PhysicalAddress second = mapped!.AddressOf(Page.Size), last = mapped.AddressOf(Page.Size - 2);
         byte[] found = new byte[4];
         Assert.True(window.TryWrite(second, "abcd"u8));
@@ -208,7 +209,8 @@ public sealed class AddressSpaceTests : IDisposable
     {
         using FileDescriptor file = FileDescriptor.CreateMemory("file", Page.Size);
         FileWindow window = _memory.Window;
-        Assert.Equal(0, window.Open(new HostFileMapping(file, false, "file", 1, 2), 0, Page.Size, out WindowFile? mapped));
+        Assert.Equal(0, window.Open(
+            new HostFileMapping(file, false, "file", 1, 2), 0, Page.Size, out WindowFile? mapped));
         Assert.False(window.TryWrite(mapped!.AddressOf(0), "abcd"u8));
         window.Release(mapped);
     }

@@ -136,5 +136,5 @@ sealed class HostContent(FileDescriptor descriptor, GrowthRecord? growth) : IDis
     private long SetLengthNow(long length) => ftruncate(Descriptor.Value, length) == 0 ? 0 : -errno;
 
     private long AllocateNow(int mode, long offset, long length) =>
-        fallocate(Descriptor.Value, mode, offset, length) == 0 ? 0 : -errno;
+        Errands.Call(SYS_fallocate, Descriptor.Value, mode, (nint)offset, (nint)length);
 }
