@@ -189,7 +189,7 @@ public sealed unsafe class HostStream : OpenFile
     }
 
     public override long Seek(long offset, int whence) =>
-        _kind == Kind.Seekable ? Errands.Call(SYS_lseek, _file.Value, (nint)offset, whence) : -ESPIPE;
+        _kind == Kind.Seekable ? HostCalls.Seek(_file, offset, whence) : -ESPIPE;
 
     public override PollEvents Poll()
     {

@@ -149,6 +149,10 @@ static unsafe class HostCalls
             : Errands.Call(SYS_fchmodat2, directory, (nint)text, (nint)mode, AT_SYMLINK_NOFOLLOW);
     }
 
+    /// <summary>lseek(2): the new position.</summary>
+    public static long Seek(FileDescriptor file, long offset, int whence) =>
+        Errands.Call(SYS_lseek, file.Value, (nint)offset, whence);
+
     private static long Answer(int result) => result == 0 ? 0 : -errno;
 
     // Names come from the path walk: no slash, no zero, not '.' or '..'. Checked again, because the host would obey.

@@ -75,7 +75,7 @@ public sealed unsafe class HostFile : PositionedFile
 
     // lseek moves the host's position, which nothing here uses.
     protected override long Next(long offset, bool data) =>
-        Errands.Call(SYS_lseek, Descriptor.Value, (nint)offset, data ? SEEK_DATA : SEEK_HOLE);
+        HostCalls.Seek(Descriptor, offset, data ? SEEK_DATA : SEEK_HOLE);
 
     public override long GetStatus(out InodeStatus status)
     {
