@@ -44,7 +44,7 @@ static unsafe class FilterCompiler
                     arg = condition.Argument, op = SCMP_CMP_MASKED_EQ, datum_a = condition.Mask, datum_b = value,
                 };
         }
-        uint action = rule.Errno == 0 ? SCMP_ACT_ALLOW : Libc.SECCOMP_RET_ERRNO | (uint)rule.Errno;
+        uint action = rule.Errno is int error ? Libc.SECCOMP_RET_ERRNO | (uint)error : SCMP_ACT_ALLOW;
         fixed (scmp_arg_cmp* first = compares)
             Check(
                 seccomp_rule_add_exact_array(context, action, rule.Number, (uint)combination.Length, first), rule.Name);

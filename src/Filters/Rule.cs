@@ -14,8 +14,8 @@ sealed record Rule(int Number, string Name, ThreadRole Roles, string Reason, Con
     /// <summary>Not for the VMMs of guests without these.</summary>
     public GuestNeeds Needs { get; init; }
 
-    /// <summary>0 to allow it; otherwise the error that it is answered with, not made.</summary>
-    public int Errno { get; init; }
+    /// <summary>Null to allow it; otherwise the error that it is answered with, not made. 0 is the answer 0.</summary>
+    public int? Errno { get; init; }
 
     public static Rule Allow(
         ThreadRole roles, int number, string reason, Condition[]? conditions = null,

@@ -12,13 +12,15 @@ static partial class RuleTable
     private static readonly Rule[] s_files =
     [
         Allow(Guest, SYS_openat2, "a file beneath a granted folder", [Long(3, OpenHowSize)]),
-        Allow(Guest, SYS_statx, "status of files", [Int(2, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, AT_EMPTY_PATH)]),
-        Allow(Guest, SYS_fstat, "status of streams and mapped files"),
-        Allow(Guest, SYS_fstatfs, "statfs(2) of the guest"),
+        Allow(Guest, SYS_statx, "status of files and streams",
+            [Int(2, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, AT_EMPTY_PATH)]),
+        Allow(Errands, SYS_fstatfs, "statfs(2) of the guest"),
         Allow(Guest, SYS_readlinkat, "symbolic links"),
         Allow(Guest, SYS_getdents64, "lists of folders"),
-        Allow(Guest, SYS_pread64, "contents of files"),
-        Allow(Guest, SYS_lseek, "streams that are files; holes of files"),
+        Allow(Guest | Streams, SYS_preadv2, "contents of files; a stream that never waits, or has been asked",
+            [Int(5, 0)]),
+        Allow(Guest, SYS_pwritev2, "contents of files, a stream that is a file", [Int(5, 0, RWF_APPEND)]),
+        Allow(Errands, SYS_lseek, "streams that are files; holes of files"),
         Allow(Guest, SYS_fsync, "fsync(2) of the guest"),
         Allow(Guest, SYS_fdatasync, "fdatasync(2) of the guest"),
         Allow(Guest, SYS_syncfs, "sync(2) of the guest"),
@@ -33,15 +35,14 @@ static partial class RuleTable
     /// <summary>Granted folders of which one at least is writable.</summary>
     private static readonly Rule[] s_changes =
     [
-        Change(SYS_pwritev2, "appending", [Int(5, RWF_APPEND)]),
         Change(SYS_ftruncate, "lengths of files"),
-        Change(SYS_fallocate, "room in files, holes"),
+        Change(SYS_fallocate, "room in files, holes", by: Errands),
         Change(SYS_fchmod, "modes of files"),
-        Change(SYS_fchmodat2, "modes of what cannot be opened", [Int(3, AT_SYMLINK_NOFOLLOW)]),
+        Change(SYS_fchmodat2, "modes of what cannot be opened", [Int(3, AT_SYMLINK_NOFOLLOW)], Errands),
         Change(SYS_utimensat, "times of files", [Int(3, AT_SYMLINK_NOFOLLOW, 0)]),
         Change(SYS_mkdirat, "new folders"),
-        Change(SYS_symlinkat, "new symbolic links"),
-        Change(SYS_linkat, "new names", [Int(4, 0)]),
+        Change(SYS_symlinkat, "new symbolic links", by: Errands),
+        Change(SYS_linkat, "new names", [Int(4, 0)], Errands),
         Change(SYS_unlinkat, "names that go", [Int(2, 0, AT_REMOVEDIR)]),
         Change(SYS_renameat2, "names that move", [Int(4, 0, RENAME_NOREPLACE, RENAME_EXCHANGE)]),
     ];
@@ -49,7 +50,7 @@ static partial class RuleTable
     private const ulong OpenHowSize = 24;
 
     private static Rule Change(
-        int number, string reason, Condition[]? conditions = null,
+        int number, string reason, Condition[]? conditions = null, ThreadRole by = Guest,
         [CallerArgumentExpression(nameof(number))] string name = "") =>
-        Allow(Guest, number, reason, conditions, name) with { Needs = GuestNeeds.Writing };
+        Allow(by, number, reason, conditions, name) with { Needs = GuestNeeds.Writing };
 }

@@ -39,7 +39,6 @@ static partial class RuleTable
         Allow(Guest, SYS_rt_sigtimedwait, "the signal that called a vCPU out is taken away"),
         Allow(Guest, SYS_process_vm_readv, "host files that are mapped into the guest, without a SIGBUS",
             [Self(0), Long(5, 0)]),
-        Allow(Guest, SYS_process_vm_writev, "the same", [Self(0), Long(5, 0)]),
         Allow(Guest, SYS_getrandom, "random bytes for the guest", [Int(2, 0)]),
         Allow(None, SYS_clock_getres, "resolutions of clocks, asked once"),
     ];
@@ -47,8 +46,7 @@ static partial class RuleTable
     private static readonly Rule[] s_streams =
     [
         Allow(Main | Personality, SYS_write, "a stream of the caller's, the trace"),
-        Allow(Main | Channel, SYS_pwrite64, "the record of what was counted", [Long(3, 0)]),
-        Allow(Guest, SYS_pwrite64, "a stream that is a file; contents of files"),
+        Allow(Main | Channel, SYS_pwritev2, "the record of what was counted", [Long(3, 0), Int(5, 0)]),
         Allow(Guest | Streams, SYS_preadv2, "a stream that may block", [Int(5, RWF_NOWAIT)]),
         Allow(Main | Personality, SYS_pwritev2, "a stream that may block", [Int(5, RWF_NOWAIT)]),
         Allow(Guest | Streams, SYS_recvfrom, "a stream that is a socket", [Int(3, MSG_DONTWAIT), Null(4)]),

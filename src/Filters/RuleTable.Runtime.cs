@@ -24,7 +24,8 @@ static partial class RuleTable
         Allow(Every, SYS_mmap, "memory of the collector, of stacks, of the guest; its files", [NotExecutable(2)]),
         Allow(Every, SYS_mprotect, "the collector commits memory, stacks get their guard", [NotExecutable(2)]),
         Allow(Every, SYS_munmap, "the collector returns memory"),
-        Allow(Every, SYS_brk, "malloc(3)"),
+        // As the kernel answers where it has no memory: the break that there is, which is less than the one asked for.
+        Refuse(Every, SYS_brk, 0, "malloc(3), which then takes mmap"),
         Allow(Every, SYS_madvise, "the collector and the guest's memory: given back, in huge pages, not dumped",
             [Int(2, MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_DONTDUMP, MADV_DODUMP)]),
         Allow(Every, SYS_membarrier, "the collector stops threads", [Int(0, MEMBARRIER_CMD_PRIVATE_EXPEDITED)]),
@@ -43,7 +44,6 @@ static partial class RuleTable
         Allow(Every, SYS_sysinfo, "the collector asks for the host's free memory"),
         Allow(Every, SYS_prlimit64, "the collector asks how much memory it may map", [Int(0, 0), Int(1, RLIMIT_AS), Null(2)]),
         Allow(Every, SYS_close, "descriptors, by whoever lets go last"),
-        Allow(Every & ~Vcpu, SYS_read, "a stream of the caller's; seeds from /dev/urandom, where the root is not empty"),
         Allow(Every, SYS_write, "a last word on standard error", [Int(0, STDERR_FILENO)]),
         Allow(Every, SYS_exit_group, "the end"),
         Refuse(Every, SYS_openat, ENOENT, "the runtime asks /proc and /sys for limits: there are none"),
@@ -53,12 +53,11 @@ static partial class RuleTable
     [
         Allow(Guest, SYS_clone, "pthread_create(3)", [Int(0, ThreadFlags)]),
         Refuse(Guest, SYS_clone3, ENOSYS, "its flags are out of a filter's sight: pthread_create(3) takes clone"),
-        Allow(Guest, SYS_set_robust_list, "a thread's start in the C library"),
+        Refuse(Guest, SYS_set_robust_list, ENOSYS, "a thread's start in the C library, which has no robust locks here"),
         Allow(Guest, SYS_rseq, "a thread's start in the C library"),
         Allow(Guest, SYS_sigaltstack, "a thread's start in the runtime"),
-        Allow(Guest, SYS_sched_getaffinity, "a thread's start in the runtime, which asks for its stack"),
-        Allow(Guest, SYS_prctl, "a thread's name", [Int(0, PR_SET_NAME)]),
-        Allow(Guest, SYS_exit, "a thread's end"),
+        Refuse(Guest, SYS_sched_getaffinity, ENOSYS, "a thread's start in the runtime, which asks for its stack alone"),
+        Allow(None, SYS_prctl, "a thread's name", [Int(0, PR_SET_NAME)]),
         Allow(None, SYS_seccomp, "a thread takes its role", [Int(0, SECCOMP_SET_MODE_FILTER), Int(1, 0)]),
     ];
 }

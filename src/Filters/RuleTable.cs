@@ -11,6 +11,7 @@ static partial class RuleTable
     private const ThreadRole Every = ThreadRole.All, None = ThreadRole.None, Main = ThreadRole.Main;
     private const ThreadRole Channel = ThreadRole.Channel, Guest = ThreadRole.Guest, Streams = ThreadRole.Streams;
     private const ThreadRole Vcpu = ThreadRole.Vcpu, Device = ThreadRole.Device;
+    private const ThreadRole Errands = ThreadRole.Errands;
 
     /// <summary>Threads that run handlers of the personality, for the guest or on an event's account.</summary>
     private const ThreadRole Personality = Channel | Guest | ThreadRole.Timers | Streams;

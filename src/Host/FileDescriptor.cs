@@ -11,6 +11,9 @@ namespace Sandbox.Host;
 /// </summary>
 public sealed unsafe class FileDescriptor : SafeHandle
 {
+    /// <summary>As an offset of preadv2(2) and pwritev2(2): the file's own position.</summary>
+    private const long FilePosition = -1;
+
     /// <summary>An empty handle, for <see cref="Adopt"/>: allocated before the call that could leak a number.</summary>
 #pragma warning disable CA1419 // For interop that creates handles by itself; here nothing does.
     internal FileDescriptor()
@@ -165,15 +168,8 @@ public sealed unsafe class FileDescriptor : SafeHandle
         return copy;
     }
 
-    /// <summary>read(2): a count, 0 at the end, or a negative error number (-EINTR included).</summary>
-    public nint Read(Span<byte> buffer)
-    {
-        fixed (byte* data = buffer)
-        {
-            using var hold = new Hold(this);
-            return Answer(read(hold.Number, data, (nuint)buffer.Length));
-        }
-    }
+    /// <summary>As read(2), by preadv2(2): a count, 0 at the end, or a negative error number (-EINTR included).</summary>
+    public nint Read(Span<byte> buffer) => Read(buffer, FilePosition, 0);
 
     /// <summary>write(2): a count or a negative error number. The count may be short.</summary>
     public nint Write(ReadOnlySpan<byte> buffer)
@@ -185,23 +181,39 @@ public sealed unsafe class FileDescriptor : SafeHandle
         }
     }
 
-    /// <summary>pread(2): a count, 0 at the end, or a negative error number.</summary>
-    public nint ReadAt(Span<byte> buffer, long offset)
+    /// <summary>As pread(2), by preadv2(2): a count, 0 at the end, or a negative error number.</summary>
+    public nint ReadAt(Span<byte> buffer, long offset) => offset < 0 ? -EINVAL : Read(buffer, offset, 0);
+
+    /// <summary>As pwrite(2), by pwritev2(2): a count or a negative error number.</summary>
+    public nint WriteAt(ReadOnlySpan<byte> buffer, long offset) => offset < 0 ? -EINVAL : Write(buffer, offset, 0);
+
+    /// <summary>Reads what is there (RWF_NOWAIT): -EAGAIN instead of waiting, -EOPNOTSUPP where no one can tell.</summary>
+    public nint ReadAtOnce(Span<byte> buffer) => Read(buffer, FilePosition, RWF_NOWAIT);
+
+    /// <summary>Writes what there is room for, as <see cref="ReadAtOnce"/>.</summary>
+    public nint WriteAtOnce(ReadOnlySpan<byte> buffer) => Write(buffer, FilePosition, RWF_NOWAIT);
+
+    /// <summary>Writes at the file's end, wherever that is by then, and leaves the position there (RWF_APPEND).</summary>
+    public nint Append(ReadOnlySpan<byte> buffer) => Write(buffer, FilePosition, RWF_APPEND);
+
+    // One call for all ways to read and one for all to write: filters know their flags.
+    private nint Read(Span<byte> buffer, long offset, int flags)
     {
         fixed (byte* data = buffer)
         {
             using var hold = new Hold(this);
-            return Answer(pread(hold.Number, data, (nuint)buffer.Length, offset));
+            iovec vector = new() { iov_base = data, iov_len = (nuint)buffer.Length };
+            return Answer(preadv2(hold.Number, &vector, 1, offset, flags));
         }
     }
 
-    /// <summary>pwrite(2): a count or a negative error number.</summary>
-    public nint WriteAt(ReadOnlySpan<byte> buffer, long offset)
+    private nint Write(ReadOnlySpan<byte> buffer, long offset, int flags)
     {
         fixed (byte* data = buffer)
         {
             using var hold = new Hold(this);
-            return Answer(pwrite(hold.Number, data, (nuint)buffer.Length, offset));
+            iovec vector = new() { iov_base = data, iov_len = (nuint)buffer.Length };
+            return Answer(pwritev2(hold.Number, &vector, 1, offset, flags));
         }
     }
 
@@ -213,14 +225,19 @@ public sealed unsafe class FileDescriptor : SafeHandle
         return position >= 0 ? position : -errno;
     }
 
-    /// <summary>fstat(2): 0 or a negative error number.</summary>
+    /// <summary>As fstat(2), by statx(2), so that filters need one of them: 0 or a negative error number.</summary>
     public int GetStatus(out stat status)
     {
-        fixed (stat* buffer = &status)
+        statx full;
+        byte nameless = 0;
+        using var hold = new Hold(this);
+        if (statx(hold.Number, &nameless, AT_EMPTY_PATH, STATX_BASIC_STATS, &full) != 0)
         {
-            using var hold = new Hold(this);
-            return fstat(hold.Number, buffer) == 0 ? 0 : -errno;
+            status = default;
+            return -errno;
         }
+        status = ToStat(full);
+        return 0;
     }
 
     /// <summary>ioctl(2): its answer or a negative error number.</summary>

@@ -13,16 +13,16 @@ namespace Sandbox.Host;
 public sealed unsafe class WorkThread
 {
     private readonly ManualResetEventSlim _hasEnded = new(false, spinCount: 0);
-    private readonly string _name;
+    private readonly string? _name;
     private readonly Action _work;
 
-    private WorkThread(string name, Action work) => (_name, _work) = (name, work);
+    private WorkThread(string? name, Action work) => (_name, _work) = (name, work);
 
-    /// <param name="name">For those who look at the process; the kernel keeps 15 bytes.</param>
+    /// <param name="name">For those who look at the process; the kernel keeps 15 bytes. Null: that of its starter.</param>
     /// <param name="stackBytes">PTHREAD_STACK_MIN, 16 KiB, at least.</param>
     /// <param name="work">An exception that leaves it ends the process.</param>
     /// <exception cref="HostException">The host gives no more threads: pthread_create(3).</exception>
-    public static WorkThread Start(string name, int stackBytes, Action work)
+    public static WorkThread Start(string? name, int stackBytes, Action work)
     {
         WorkThread thread = new(name, work);
         GCHandle handle = GCHandle.Alloc(thread);
@@ -57,8 +57,9 @@ public sealed unsafe class WorkThread
         GCHandle given = GCHandle.FromIntPtr(handle);
         WorkThread thread = (WorkThread)given.Target!;
         given.Free();
-        fixed (byte* name = Encoding.UTF8.GetBytes(thread._name + '\0'))
-            _ = prctl(PR_SET_NAME, (nuint)name, 0, 0, 0);
+        if (thread._name is not null)
+            fixed (byte* name = Encoding.UTF8.GetBytes(thread._name + '\0'))
+                _ = prctl(PR_SET_NAME, (nuint)name, 0, 0, 0);
         thread._work();
         thread._hasEnded.Set();
         return 0;

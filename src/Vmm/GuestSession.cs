@@ -116,6 +116,8 @@ sealed class GuestSession(SeqpacketChannel channel)
         // Starting a thread means waiting until it runs: the guest does not wait for those that serve it.
         personality.Start(first);
         personality.StartDeferredThreads();
+        if (ThreadFilter.IsOn)
+            Errands.Start();
         Listen();
         // A trace shows every call once, where it is served.
         if (personality.Tracer is null)

@@ -18,6 +18,12 @@ static unsafe class ThreadFilter
     [ThreadStatic]
     private static ThreadRole t_role;
 
+    /// <summary>Threads take roles.</summary>
+    public static bool IsOn => s_isOn;
+
+    /// <summary>Whether the calling thread has taken one, and with it a narrower filter than the one for all.</summary>
+    public static bool HasRole => t_role != ThreadRole.None;
+
     /// <summary>Puts the filter for all threads on every thread of the process.</summary>
     /// <exception cref="HostException">The host has no seccomp filters, or a thread could not be reached.</exception>
     public static void PutOnEveryThread(GuestNeeds needs)
@@ -40,6 +46,7 @@ static unsafe class ThreadFilter
     }
 
     /// <summary>Starts a thread that takes its role, or has that of its starter, before it works.</summary>
+    /// <param name="name">Not for one whose starter has a role: by then no call gives names.</param>
     /// <exception cref="HostException">The host gives no more threads.</exception>
     public static WorkThread Start(string name, ThreadRole role, int stackBytes, Action work)
     {
@@ -47,7 +54,7 @@ static unsafe class ThreadFilter
         Count(1);
         try
         {
-            return WorkThread.Start(name, stackBytes, Run);
+            return WorkThread.Start(inherited == ThreadRole.None ? name : null, stackBytes, Run);
         }
         catch (HostException)
         {
@@ -111,6 +118,7 @@ static unsafe class ThreadFilter
         ThreadRole.Finalizers => FinalizersFilter.Bytes,
         ThreadRole.Vcpu => VcpuFilter.Bytes,
         ThreadRole.Device => DeviceFilter.Bytes,
+        ThreadRole.Errands => ErrandsFilter.Bytes,
         _ => throw new ArgumentOutOfRangeException(nameof(role)),
     };
 

@@ -19,7 +19,7 @@ enum ThreadRole
     /// <summary>Calls back when a timer is due.</summary>
     Timers = 1 << 3,
 
-    /// <summary>Waits for the host's standard streams.</summary>
+    /// <summary>Waits for the host's standard streams and sockets, or for the broker's answers.</summary>
     Streams = 1 << 4,
 
     /// <summary>The runtime's own: finalizers.</summary>
@@ -31,5 +31,8 @@ enum ThreadRole
     /// <summary>Moves bytes between a machine guest's devices and the host.</summary>
     Device = 1 << 7,
 
-    All = Main | Channel | Guest | Timers | Streams | Finalizers | Vcpu | Device,
+    /// <summary>Makes rare system calls for those who answer the guest.</summary>
+    Errands = 1 << 8,
+
+    All = Main | Channel | Guest | Timers | Streams | Finalizers | Vcpu | Device | Errands,
 }

@@ -11,7 +11,7 @@ enum CallEnd
     /// <summary>The filter let the kernel have it.</summary>
     Allowed,
 
-    /// <summary>The filter answered an error in its place.</summary>
+    /// <summary>The filter answered in its place.</summary>
     Refused,
 
     /// <summary>The filter stopped it, and the process with it.</summary>
@@ -45,6 +45,8 @@ static unsafe class FilteredChild
         script.Add("seccomp", SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (nint)whole);
         script.Add("the call", number, (nint)arguments[0], (nint)arguments[1], (nint)arguments[2], (nint)arguments[3],
             (nint)arguments[4], (nint)arguments[5]);
+        // Which the filter allows; reached when it answers 0 in the place of the call.
+        script.Add("the next", SYS_getpid);
         // A last step without an answer would count as an execve.
         script.Add("never", SYS_getpid);
         Assert.Equal(0, script.Start(0, -1, out int pid, out FileDescriptor? pidfd));
@@ -55,6 +57,8 @@ static unsafe class FilteredChild
         {
         }
         (string name, int error) = Assert.NotNull(script.Failure);
+        if (name == "the next")
+            return CallEnd.Refused;
         Assert.Equal("the call", name);
         if (error == EINTR)
         {

@@ -213,6 +213,41 @@ public unsafe class FileDescriptorTests
 
     internal static bool IsOpen(int fd) => fcntl(fd, F_GETFD, (nint)0) >= 0;
 
+    /// <summary>What statx(2) says is put into stat(2)'s structure byte for byte as fstat(2) does it.</summary>
+    [Theory]
+    [InlineData("/proc/self/exe", O_RDONLY)]
+    [InlineData("/usr", O_RDONLY)]
+    [InlineData("/usr", O_PATH)]
+    [InlineData("/dev/null", O_RDWR)]
+    [InlineData("/proc/self/stat", O_RDONLY)]
+    public void The_status_is_that_of_fstat(string path, int flags)
+    {
+        Assert.Equal(0, FileDescriptor.TryOpenMagicLink(path, flags, out var file));
+        using (file)
+            AssertStatus(file!);
+    }
+
+    [Fact]
+    public void The_status_of_what_has_no_name_is_that_of_fstat()
+    {
+        using var memory = FileDescriptor.CreateMemory("status", 12345);
+        AssertStatus(memory);
+        using var counter = FileDescriptor.CreateEvent();
+        AssertStatus(counter);
+        var (first, second) = FileDescriptor.CreateStreams();
+        using (second)
+        using (first)
+            AssertStatus(first);
+    }
+
+    private static void AssertStatus(FileDescriptor file)
+    {
+        stat expected;
+        Assert.Equal(0, syscall(SYS_fstat, file.Value, (nint)(&expected)));
+        Assert.Equal(0, file.GetStatus(out var status));
+        Assert.Equal(new Span<byte>(&expected, sizeof(stat)), new Span<byte>(&status, sizeof(stat)));
+    }
+
     internal static int CountOpen() => Directory.GetFileSystemEntries("/proc/self/fd").Length;
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -228,7 +263,7 @@ public unsafe class FileDescriptorTests
         for (var fd = 0; fd < 4096; fd++)
         {
             stat status;
-            if (fstat(fd, &status) == 0 && status.st_dev == device && status.st_ino == inode)
+            if (syscall(SYS_fstat, fd, (nint)(&status)) == 0 && status.st_dev == device && status.st_ino == inode)
                 return true;
         }
         return false;

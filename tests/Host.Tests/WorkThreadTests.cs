@@ -22,6 +22,15 @@ public class WorkThreadTests
     }
 
     [Fact]
+    public void Without_a_name_it_has_its_starters()
+    {
+        string name = "";
+        WorkThread.Start("starter", 256 << 10, () => WorkThread.Start(null, 256 << 10, () =>
+            name = File.ReadAllText($"/proc/self/task/{HostThread.Id}/comm")).Join()).Join();
+        Assert.Equal("starter\n", name);
+    }
+
+    [Fact]
     public void Waiting_for_one_that_goes_on_has_its_limit()
     {
         using ManualResetEventSlim end = new();

@@ -68,9 +68,6 @@ public unsafe struct statx
 /// <summary>File attributes: sys/stat.h.</summary>
 public static unsafe partial class Libc
 {
-    /// <summary>The call itself: some C libraries make another one of it, which a filter would have to know.</summary>
-    public static int fstat(int fd, stat* buffer) => (int)syscall(SYS_fstat, fd, (nint)buffer);
-
     [LibraryImport(Library, SetLastError = true)]
     public static partial int stat(byte* path, stat* buffer);
 
@@ -112,6 +109,27 @@ public static unsafe partial class Libc
     public static bool S_ISFIFO(uint mode) => (mode & S_IFMT) == S_IFIFO;
 
     public static bool S_ISSOCK(uint mode) => (mode & S_IFMT) == S_IFSOCK;
+
+    /// <summary>The same in stat(2)'s structure. Seconds before the epoch keep their bits.</summary>
+    public static stat ToStat(in statx status) => new()
+    {
+        st_dev = makedev(status.stx_dev_major, status.stx_dev_minor),
+        st_ino = status.stx_ino,
+        st_nlink = status.stx_nlink,
+        st_mode = status.stx_mode,
+        st_uid = status.stx_uid,
+        st_gid = status.stx_gid,
+        st_rdev = makedev(status.stx_rdev_major, status.stx_rdev_minor),
+        st_size = (long)status.stx_size,
+        st_blksize = status.stx_blksize,
+        st_blocks = (long)status.stx_blocks,
+        st_atime = (ulong)status.stx_atime.tv_sec,
+        st_atime_nsec = status.stx_atime.tv_nsec,
+        st_mtime = (ulong)status.stx_mtime.tv_sec,
+        st_mtime_nsec = status.stx_mtime.tv_nsec,
+        st_ctime = (ulong)status.stx_ctime.tv_sec,
+        st_ctime_nsec = status.stx_ctime.tv_nsec,
+    };
 
     /// <summary>A device number as stat(2) shows it: makedev(3).</summary>
     public static ulong makedev(uint major, uint minor) =>

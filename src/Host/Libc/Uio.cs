@@ -20,12 +20,9 @@ public static unsafe partial class Libc
     public static partial nint writev(int fd, iovec* vector, int count);
 
     [LibraryImport(Library, SetLastError = true)]
-    public static partial nint preadv(int fd, iovec* vector, int count, long offset);
-
-    [LibraryImport(Library, SetLastError = true)]
     public static partial nint pwritev(int fd, iovec* vector, int count, long offset);
 
-    /// <summary>preadv with RWF_* flags; an offset of -1 means the file's own position.</summary>
+    /// <summary>readv at an offset, with RWF_* flags; an offset of -1 means the file's own position.</summary>
     [LibraryImport(Library, SetLastError = true)]
     public static partial nint preadv2(int fd, iovec* vector, int count, long offset, int flags);
 
@@ -35,9 +32,5 @@ public static unsafe partial class Libc
 
     [LibraryImport(Library, SetLastError = true)]
     public static partial nint process_vm_readv(
-        int pid, iovec* local, nuint localCount, iovec* remote, nuint remoteCount, nuint flags);
-
-    [LibraryImport(Library, SetLastError = true)]
-    public static partial nint process_vm_writev(
         int pid, iovec* local, nuint localCount, iovec* remote, nuint remoteCount, nuint flags);
 }

@@ -16,9 +16,6 @@ public static unsafe partial class Libc
     public static partial nint write(int fd, void* buffer, nuint count);
 
     [LibraryImport(Library, SetLastError = true)]
-    public static partial nint pread(int fd, void* buffer, nuint count, long offset);
-
-    [LibraryImport(Library, SetLastError = true)]
     public static partial nint pwrite(int fd, void* buffer, nuint count, long offset);
 
     /// <summary>Closes a descriptor. It is gone whatever the answer: never retried, not even on EINTR.</summary>

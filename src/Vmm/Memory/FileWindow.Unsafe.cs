@@ -9,7 +9,8 @@ namespace Sandbox.Vmm.Memory;
 /// </summary>
 /// <remarks>
 /// A file may become shorter at any time, and touching a page past its end would kill the VMM with SIGBUS. The VMM
-/// therefore reads and writes the window only through process_vm_readv and process_vm_writev, which answer EFAULT.
+/// therefore reads and writes the window only through process_vm_readv, which answers EFAULT. Both sides are this
+/// process's memory: for a write the window is the side that is copied to.
 /// </remarks>
 public sealed unsafe class FileWindow : IDisposable
 {
@@ -109,13 +110,14 @@ public sealed unsafe class FileWindow : IDisposable
         return copied < 0 ? 0 : (int)(copied / Page.Size);
     }
 
+    /// <summary>Writes one page or less. False when the file has no such page (any more).</summary>
     public bool TryWrite(PhysicalAddress destination, ReadOnlySpan<byte> source)
     {
         fixed (byte* from = source)
         {
-            iovec local = new() { iov_base = from, iov_len = (nuint)source.Length };
-            iovec remote = new() { iov_base = HostAddress(destination), iov_len = (nuint)source.Length };
-            return process_vm_writev(Environment.ProcessId, &local, 1, &remote, 1, 0) == source.Length;
+            iovec local = new() { iov_base = HostAddress(destination), iov_len = (nuint)source.Length };
+            iovec remote = new() { iov_base = from, iov_len = (nuint)source.Length };
+            return process_vm_readv(Environment.ProcessId, &local, 1, &remote, 1, 0) == source.Length;
         }
     }
 

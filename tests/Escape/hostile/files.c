@@ -22,7 +22,7 @@ static int read_at(const char *path)
 {
     char byte;
     int file = open_path(path, O_RDONLY, 0);
-    return file < 0 ? errno : error_of(read(file, &byte, 1));
+    return file < 0 ? errno : error_of(read_bytes(file, &byte, 1));
 }
 
 static const char *in_folder(const char *folder, const char *name)

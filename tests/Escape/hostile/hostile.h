@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 // Descriptors that every VMM is born with, and the messages on the channel: src/Policy/Contract/Channel.cs.
@@ -70,6 +71,13 @@ static inline int open_from(int folder, const char *path, int flags, unsigned mo
 static inline int open_path(const char *path, int flags, unsigned mode)
 {
     return open_from(AT_FDCWD, path, flags, mode);
+}
+
+// read(2), by the call that the filters leave.
+static inline long read_bytes(int file, void *bytes, size_t length)
+{
+    struct iovec vector = { .iov_base = bytes, .iov_len = length };
+    return preadv2(file, &vector, 1, -1, 0);
 }
 
 // As error_of, of a call that is made so that it cannot do harm: this error only comes once permission has been given.

@@ -94,8 +94,8 @@ static int slow_process(void)
 static int move_process(void)
 {
     cpu_set_t processors;
-    return sched_getaffinity(0, sizeof processors, &processors)
-        ? errno : error_of(sched_setaffinity(victim(), sizeof processors, &processors));
+    memset(&processors, 0xff, sizeof processors);
+    return error_of(sched_setaffinity(victim(), sizeof processors, &processors));
 }
 
 static int join_namespace(void)

@@ -35,7 +35,7 @@ static int set_modes(void)
 static int read_keys(void)
 {
     char key;
-    return error_of(read(STDERR_FILENO, &key, 0));
+    return error_of(read_bytes(STDERR_FILENO, &key, 0));
 }
 
 const struct attempt terminal_attempts[] = {

@@ -181,4 +181,37 @@ public sealed class AddressSpaceTests : IDisposable
         // Both are idle now: the next takes their room, one after the other.
         Assert.Equal(0, window.Open(new HostFileMapping(file, false, "other", 1, 3), 0, 48 << 20, out _));
     }
+
+    [Fact]
+    public void What_a_file_has_lost_is_neither_written_nor_read()
+    {
+        using FileDescriptor file = FileDescriptor.CreateMemory("file", 2 * Page.Size);
+        FileWindow window = _memory.Window;
+        Assert.Equal(0, window.Open(
+            new HostFileMapping(file, true, "file", 1, 2), 0, 2 * Page.Size, out WindowFile? mapped));
+        PhysicalAddress second = mapped!.AddressOf(Page.Size), last = mapped.AddressOf(Page.Size - 2);
+        byte[] found = new byte[4];
+        Assert.True(window.TryWrite(second, "abcd"u8));
+        Assert.Equal(4, file.ReadAt(found, Page.Size));
+        Assert.Equal("abcd"u8, found);
+        Assert.Equal(0, ftruncate(file.Value, Page.Size));
+        Assert.False(window.TryWrite(second, "efgh"u8));
+        Assert.False(window.TryRead(second, found));
+        // In the middle of a copy: what is before the end is written, and the answer is no.
+        Assert.False(window.TryWrite(last, "ijkl"u8));
+        Assert.Equal(2, file.ReadAt(found, Page.Size - 2));
+        Assert.Equal("ij"u8, found.AsSpan(0, 2));
+        window.Release(mapped);
+    }
+
+    [Fact]
+    public void What_was_mapped_for_reading_is_not_written()
+    {
+        using FileDescriptor file = FileDescriptor.CreateMemory("file", Page.Size);
+        FileWindow window = _memory.Window;
+        Assert.Equal(0, window.Open(
+            new HostFileMapping(file, false, "file", 1, 2), 0, Page.Size, out WindowFile? mapped));
+        Assert.False(window.TryWrite(mapped!.AddressOf(0), "abcd"u8));
+        window.Release(mapped);
+    }
 }

@@ -14,7 +14,7 @@ sealed unsafe class BlockImage : IDisposable
     /// <summary>Zeroes are written in pieces of this length where the file system cannot make them.</summary>
     private const int ZeroBytes = 64 << 10;
 
-    private static readonly byte[] s_zeroes = GC.AllocateArray<byte>(ZeroBytes, pinned: true);
+    private static readonly byte[] s_zeroes = new byte[ZeroBytes];
 
     private readonly FileDescriptor _file;
 
@@ -44,14 +44,14 @@ sealed unsafe class BlockImage : IDisposable
     /// <summary>Whether a range lies on the disk. No sum here can wrap.</summary>
     public bool Contains(ulong sector, ulong sectors) => sector <= Sectors && sectors <= Sectors - sector;
 
-    /// <summary>One preadv(2): bytes, 0 behind the file's end, or a negative error number, never -EINTR.</summary>
+    /// <summary>One preadv2(2): bytes, 0 behind the file's end, or a negative error number, never -EINTR.</summary>
     public nint Read(ReadOnlySpan<iovec> buffers, long offset)
     {
         fixed (iovec* vector = buffers)
         {
             nint count;
             do
-                count = preadv(_file.Value, vector, buffers.Length, offset);
+                count = preadv2(_file.Value, vector, buffers.Length, offset, 0);
             while (count < 0 && errno == EINTR);
             return count < 0 ? -errno : count;
         }
@@ -84,18 +84,15 @@ sealed unsafe class BlockImage : IDisposable
         int error = Allocate(FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, length);
         if (error != -EOPNOTSUPP)
             return error;
-        fixed (byte* zeroes = s_zeroes)
+        while (length > 0)
         {
-            while (length > 0)
-            {
-                nint count = pwrite(_file.Value, zeroes, (nuint)Math.Min(length, ZeroBytes), offset);
-                if (count < 0 && errno == EINTR)
-                    continue;
-                if (count <= 0)
-                    return count < 0 ? -errno : -EIO;
-                offset += count;
-                length -= count;
-            }
+            nint count = _file.WriteAt(s_zeroes.AsSpan(0, (int)Math.Min(length, ZeroBytes)), offset);
+            if (count == -EINTR)
+                continue;
+            if (count <= 0)
+                return count < 0 ? (int)count : -EIO;
+            offset += count;
+            length -= count;
         }
         return 0;
     }

@@ -29,6 +29,7 @@ public sealed partial class LinuxPersonality
             return;
         HostPoller.Prepare();
         Network = new InternetStack(this, new SeqpacketChannel(descriptors[network.Broker]), network.NameServer);
+        Network.Broker.Start();
         Network.NameServer?.Start(() => new AnonymousInode(
             Interlocked.Increment(ref _lastAnonymousInode), AnonymousDevices.Sockets, 0, 0));
     }

@@ -14,7 +14,7 @@ public sealed unsafe partial class GuestThread
     private long _cpuAtEnd = -1;
     private long _chargedCpu;
 
-    /// <summary>CPU time that an attendant spent on this thread, in nanoseconds.</summary>
+    /// <summary>CPU time that another thread of the VMM spent on this thread, in nanoseconds.</summary>
     internal void ChargeCpu(long nanoseconds) => Interlocked.Add(ref _chargedCpu, nanoseconds);
 
     private void StartCpuAccounting()

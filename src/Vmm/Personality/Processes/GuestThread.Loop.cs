@@ -133,9 +133,12 @@ public sealed partial class GuestThread
     {
         ref readonly SystemCallEntry entry = ref Personality.SystemCalls[number];
         Counters.CountCall(number, entry.Handler is not null);
-        return Personality.Tracer is null
+        long result = Personality.Tracer is null
             ? Serve(number, entry, arguments)
             : ServeTraced(number, entry, arguments);
+        if (Errands.TakeCost() is not 0 and long cost)
+            ChargeCpu(cost);
+        return result;
     }
 
     private long Serve(uint number, in SystemCallEntry entry, in SystemCallArguments arguments)

@@ -106,20 +106,17 @@ public sealed unsafe class HostStream : OpenFile
 
     private long TryRead(Span<byte> buffer)
     {
-        fixed (byte* data = buffer)
-        {
-            if (_kind == Kind.Socket)
+        if (_kind == Kind.Socket)
+            fixed (byte* data = buffer)
                 return Retry(recv(_file.Value, data, (nuint)buffer.Length, MSG_DONTWAIT));
-            if (_readiness is null)
-                return _file.Read(buffer);
-            if (!_noWaitRefused)
-            {
-                iovec vector = new() { iov_base = data, iov_len = (nuint)buffer.Length };
-                long result = Retry(preadv2(_file.Value, &vector, 1, -1, RWF_NOWAIT));
-                if (result != -EOPNOTSUPP)
-                    return result;
-                _noWaitRefused = true;
-            }
+        if (_readiness is null)
+            return _file.Read(buffer);
+        if (!_noWaitRefused)
+        {
+            long result = _file.ReadAtOnce(buffer);
+            if (result != -EOPNOTSUPP)
+                return result == -EINTR ? -EAGAIN : result;
+            _noWaitRefused = true;
         }
         // Older kernels, and terminals on all: there is something to read, unless another reader is quicker.
         return (HostPoll(POLLIN) & (POLLIN | POLLHUP | POLLERR)) == 0 ? -EAGAIN : _file.Read(buffer);
@@ -146,22 +143,19 @@ public sealed unsafe class HostStream : OpenFile
 
     private long TryWrite(ReadOnlySpan<byte> buffer)
     {
-        fixed (byte* data = buffer)
-        {
-            if (_kind == Kind.Socket)
+        if (_kind == Kind.Socket)
+            fixed (byte* data = buffer)
                 return Retry(send(_file.Value, data, (nuint)buffer.Length, MSG_DONTWAIT | MSG_NOSIGNAL));
-            if (_kind == Kind.Seekable && (StatusFlags & O_APPEND) != 0)
-                _file.Seek(0, SEEK_END);
-            if (_readiness is null)
-                return _file.Write(buffer);
-            if (!_noWaitRefused)
-            {
-                iovec vector = new() { iov_base = data, iov_len = (nuint)buffer.Length };
-                long result = Retry(pwritev2(_file.Value, &vector, 1, -1, RWF_NOWAIT));
-                if (result != -EOPNOTSUPP)
-                    return result;
-                _noWaitRefused = true;
-            }
+        if (_kind == Kind.Seekable && (StatusFlags & O_APPEND) != 0)
+            return _file.Append(buffer);
+        if (_readiness is null)
+            return _file.Write(buffer);
+        if (!_noWaitRefused)
+        {
+            long result = _file.WriteAtOnce(buffer);
+            if (result != -EOPNOTSUPP)
+                return result == -EINTR ? -EAGAIN : result;
+            _noWaitRefused = true;
         }
         short ready = HostPoll(POLLOUT);
         if ((ready & POLLERR) != 0)
@@ -195,7 +189,7 @@ public sealed unsafe class HostStream : OpenFile
     }
 
     public override long Seek(long offset, int whence) =>
-        _kind == Kind.Seekable ? _file.Seek(offset, whence) : -ESPIPE;
+        _kind == Kind.Seekable ? HostCalls.Seek(_file, offset, whence) : -ESPIPE;
 
     public override PollEvents Poll()
     {

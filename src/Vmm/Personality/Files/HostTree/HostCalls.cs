@@ -94,7 +94,7 @@ static unsafe class HostCalls
         target.CopyTo(content);
         content[^1] = 0;
         fixed (byte* start = content)
-            return Answer(symlinkat(start, directory, text));
+            return Errands.Call(SYS_symlinkat, (nint)start, directory, (nint)text);
     }
 
     /// <summary>A second name. A symbolic link is linked itself, never followed.</summary>
@@ -104,7 +104,7 @@ static unsafe class HostCalls
         byte* newText = stackalloc byte[NameBuffer];
         return !Terminate(oldName, oldText) || !Terminate(newName, newText)
             ? -ENOENT
-            : Answer(linkat(oldDirectory, oldText, newDirectory, newText, 0));
+            : Errands.Call(SYS_linkat, oldDirectory, (nint)oldText, newDirectory, (nint)newText, 0);
     }
 
     public static long Remove(int directory, ReadOnlySpan<byte> name, bool isDirectory)
@@ -146,8 +146,12 @@ static unsafe class HostCalls
         byte* text = stackalloc byte[NameBuffer];
         return !Terminate(name, text)
             ? -ENOENT
-            : Answer((int)syscall(SYS_fchmodat2, directory, (nint)text, (nint)mode, AT_SYMLINK_NOFOLLOW));
+            : Errands.Call(SYS_fchmodat2, directory, (nint)text, (nint)mode, AT_SYMLINK_NOFOLLOW);
     }
+
+    /// <summary>lseek(2): the new position.</summary>
+    public static long Seek(FileDescriptor file, long offset, int whence) =>
+        Errands.Call(SYS_lseek, file.Value, (nint)offset, whence);
 
     private static long Answer(int result) => result == 0 ? 0 : -errno;
 

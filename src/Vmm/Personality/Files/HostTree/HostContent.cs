@@ -10,7 +10,7 @@ namespace Sandbox.Vmm.Personality.Files;
 /// are 0, a count, or a negative errno: -ENOSPC where the quota ends.
 /// </summary>
 /// <param name="growth">Null without a quota; else a hold on it, which goes with this object.</param>
-sealed unsafe class HostContent(FileDescriptor descriptor, GrowthRecord? growth) : IDisposable
+sealed class HostContent(FileDescriptor descriptor, GrowthRecord? growth) : IDisposable
 {
     /// <summary>Modes of fallocate(2) of which it is known what they add.</summary>
     private const int KnownModes = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
@@ -122,25 +122,19 @@ sealed unsafe class HostContent(FileDescriptor descriptor, GrowthRecord? growth)
     private long AppendNow(ReadOnlySpan<byte> buffer, out long end)
     {
         end = 0;
-        fixed (byte* data = buffer)
+        nint count;
+        do
         {
-            iovec vector = new() { iov_base = data, iov_len = (nuint)buffer.Length };
-            nint count;
-            do
-            {
-                count = pwritev2(Descriptor.Value, &vector, 1, 0, RWF_APPEND);
-            }
-            while (count < 0 && errno == EINTR);
-            if (count < 0)
-                return -errno;
-            if (Descriptor.GetStatus(out stat status) == 0)
-                end = status.st_size;
-            return count;
+            count = Descriptor.Append(buffer);
         }
+        while (count == -EINTR);
+        if (count >= 0 && Descriptor.GetStatus(out stat status) == 0)
+            end = status.st_size;
+        return count;
     }
 
     private long SetLengthNow(long length) => ftruncate(Descriptor.Value, length) == 0 ? 0 : -errno;
 
     private long AllocateNow(int mode, long offset, long length) =>
-        fallocate(Descriptor.Value, mode, offset, length) == 0 ? 0 : -errno;
+        Errands.Call(SYS_fallocate, Descriptor.Value, mode, (nint)offset, (nint)length);
 }

@@ -25,7 +25,7 @@ sealed unsafe class HostDirectoryFile(Dentry dentry, int flags, FileDescriptor d
     public override long Seek(long offset, int whence)
     {
         lock (_lock)
-            return descriptor.Seek(offset, whence);
+            return HostCalls.Seek(descriptor, offset, whence);
     }
 
     public override long Synchronize(bool dataOnly) => fsync(descriptor.Value) == 0 ? 0 : -errno;

@@ -74,7 +74,8 @@ public sealed unsafe class HostFile : PositionedFile
     }
 
     // lseek moves the host's position, which nothing here uses.
-    protected override long Next(long offset, bool data) => Descriptor.Seek(offset, data ? SEEK_DATA : SEEK_HOLE);
+    protected override long Next(long offset, bool data) =>
+        HostCalls.Seek(Descriptor, offset, data ? SEEK_DATA : SEEK_HOLE);
 
     public override long GetStatus(out InodeStatus status)
     {

@@ -124,8 +124,9 @@ public sealed class HostFileSystem : FileSystem, IDisposable
     {
         fixed (statfs* buffer = &statistics)
         {
-            if (fstatfs(RootDescriptor.Value, buffer) != 0)
-                return -errno;
+            long result = Errands.Call(SYS_fstatfs, RootDescriptor.Value, (nint)buffer);
+            if (result < 0)
+                return result;
         }
         // Where nothing can be written, how full the host's disk is is nobody's business.
         if (IsReadOnly)

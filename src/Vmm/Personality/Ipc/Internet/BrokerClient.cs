@@ -7,7 +7,7 @@ namespace Sandbox.Vmm.Personality.Ipc;
 
 /// <summary>
 /// The VMM's end of the network channel. The supervisor decides and opens; here requests are sent, and a thread of its
-/// own, started with the first, hands the answers to those who wait.
+/// own hands the answers to those who wait.
 /// </summary>
 /// <param name="channel">Stays open as long as the VMM.</param>
 sealed class BrokerClient(SeqpacketChannel channel)
@@ -16,7 +16,6 @@ sealed class BrokerClient(SeqpacketChannel channel)
     private readonly Dictionary<ulong, BrokerCall> _pending = [];
     private ulong _lastNumber;
     private int _lookups;
-    private bool _isListening;
     private bool _gone;
 
     /// <summary>Sends a request.</summary>
@@ -37,7 +36,6 @@ sealed class BrokerClient(SeqpacketChannel channel)
             _pending.Add(request.Number, call);
             if (isLookup)
                 _lookups++;
-            StartListener();
             // Never waits: so many requests always have room in the queue.
             if (channel.TrySend(request, wait: true) != 0)
             {
@@ -48,13 +46,9 @@ sealed class BrokerClient(SeqpacketChannel channel)
         return call;
     }
 
-    private void StartListener()
-    {
-        if (_isListening)
-            return;
-        _isListening = true;
-        ThreadFilter.Start("network", ThreadRole.Guest, 128 << 10, Listen);
-    }
+    /// <summary>Starts the thread, by one without a role.</summary>
+    /// <exception cref="HostException">The host gives no more threads.</exception>
+    public void Start() => ThreadFilter.Start("network", ThreadRole.Streams, 128 << 10, Listen);
 
     private void Listen()
     {
@@ -88,6 +82,7 @@ sealed class BrokerClient(SeqpacketChannel channel)
         }
         foreach (BrokerCall call in left)
             call.Finish(new NetworkAnswer { Error = ENETDOWN }, null);
+        ThreadFilter.Stay();
     }
 }
 

@@ -122,27 +122,27 @@ sealed unsafe class HostSocket : IDisposable
     {
         sockaddr_in6 address = default;
         uint length = (uint)sizeof(sockaddr_in6);
-        return getsockname(_file.Value, &address, &length) == 0 ? InternetAddress.Of(address) : default;
+        return Errands.Call(SYS_getsockname, _file.Value, (nint)(&address), (nint)(&length)) == 0
+            ? InternetAddress.Of(address) : default;
     }
 
-    public long Shutdown(int how) => Answer(shutdown(_file.Value, how));
+    public long Shutdown(int how) => Errands.Call(SYS_shutdown, _file.Value, how);
 
     /// <summary>SO_ERROR: read once.</summary>
     public int TakeError()
     {
-        int error = 0;
-        uint length = sizeof(int);
-        return getsockopt(_file.Value, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
+        long result = GetOption(SOL_SOCKET, SO_ERROR, out int error);
+        return result == 0 ? error : (int)-result;
     }
 
     public long SetOption(int level, int option, int value) =>
-        Answer(setsockopt(_file.Value, level, option, &value, sizeof(int)));
+        Errands.Call(SYS_setsockopt, _file.Value, level, option, (nint)(&value), sizeof(int));
 
     public long GetOption(int level, int option, out int value)
     {
         int answer = 0;
         uint length = sizeof(int);
-        long result = Answer(getsockopt(_file.Value, level, option, &answer, &length));
+        long result = Errands.Call(SYS_getsockopt, _file.Value, level, option, (nint)(&answer), (nint)(&length));
         value = answer;
         return result;
     }
