@@ -45,7 +45,7 @@ sealed class VdsoTimekeeper : ITimerCallback
 
     public void OnTimer()
     {
-        _clock.Update(_sampler.Take());
+        _clock.Update(_sampler.Take(), _sampler.ReadGuestTsc);
         Schedule();
     }
 

@@ -27,6 +27,9 @@ public class VdsoClockTests
         First.Tsc + (ulong)(seconds * CyclesPerSecond), First.Monotonic + (long)(seconds * Second) + error,
         First.Realtime + (long)(seconds * Second) + error, First.BootTime + (long)(seconds * Second) + error);
 
+    /// <summary>By one who does not sleep between sample and update.</summary>
+    private static void Update(VdsoClock clock, ClockSample sample) => clock.Update(sample, () => sample.Tsc);
+
     private static uint Sequence(byte[] page) => BitConverter.ToUInt32(page, VvarLayout.Sequence);
 
     [Fact]
@@ -45,7 +48,7 @@ public class VdsoClockTests
     {
         VdsoClock clock = Start(out _);
         ClockSample sample = After(1, error: 5_000);
-        clock.Update(sample);
+        Update(clock, sample);
         Assert.Equal(sample.Monotonic, clock.Evaluate(sample.Tsc));
     }
 
@@ -55,7 +58,7 @@ public class VdsoClockTests
         VdsoClock clock = Start(out _);
         ClockSample sample = After(1, error: -5_000);
         long shown = clock.Evaluate(sample.Tsc);
-        clock.Update(sample);
+        Update(clock, sample);
         Assert.Equal(shown, clock.Evaluate(sample.Tsc));
         Assert.True(shown > sample.Monotonic);
         // One interval later, the host still being 5 us behind its first promise.
@@ -64,11 +67,30 @@ public class VdsoClockTests
     }
 
     [Fact]
+    public void SlowsDownFromWhereItIsByThenHoweverLateTheUpdate()
+    {
+        VdsoClock clock = Start(out Func<byte[]> page);
+        ClockSample sample = After(1, error: -5_000_000);
+        ulong late = sample.Tsc + CyclesPerSecond / 10;
+        long last = clock.Evaluate(late);
+        uint sequenceThen = 0;
+        clock.Update(sample, () =>
+        {
+            sequenceThen = Sequence(page());
+            return late;
+        });
+        Assert.Equal(last, clock.Evaluate(late));
+        // Readers of the old line had been turned away before the counter was read.
+        Assert.Equal(1u, sequenceThen % 2);
+        Assert.Equal(0u, Sequence(page()) % 2);
+    }
+
+    [Fact]
     public void NeverStandsStillHoweverFarAhead()
     {
         VdsoClock clock = Start(out _);
         ClockSample sample = After(0.05, error: -40_000_000);
-        clock.Update(sample);
+        Update(clock, sample);
         long first = clock.Evaluate(sample.Tsc);
         Assert.True(clock.Evaluate(sample.Tsc + CyclesPerSecond / 10) >= first + 9 * Second / 100);
     }
@@ -79,7 +101,7 @@ public class VdsoClockTests
         VdsoClock clock = Start(out _);
         // The host runs 100 ppm fast against the stated rate.
         for (int i = 1; i <= 20; i++)
-            clock.Update(After(i, error: i * 100_000));
+            Update(clock, After(i, error: i * 100_000));
         ClockSample next = After(21, error: 21 * 100_000);
         Assert.InRange(clock.Evaluate(next.Tsc) - next.Monotonic, -500, 500);
     }
@@ -91,10 +113,10 @@ public class VdsoClockTests
         long realtime() => BitConverter.ToInt64(page(), VvarLayout.BaseTimes) * Second
             + BitConverter.ToInt64(page(), VvarLayout.BaseTimes + 8);
         ClockSample sample = After(1);
-        clock.Update(sample with { Realtime = sample.Realtime + 10_000 });
+        Update(clock, sample with { Realtime = sample.Realtime + 10_000 });
         Assert.InRange(realtime() - sample.Realtime, -1000, 1000);
         sample = After(2);
-        clock.Update(sample with { Realtime = sample.Realtime - 3600 * Second });
+        Update(clock, sample with { Realtime = sample.Realtime - 3600 * Second });
         Assert.InRange(realtime() - (sample.Realtime - 3600 * Second), -1000, 1000);
     }
 
@@ -108,10 +130,10 @@ public class VdsoClockTests
         ClockSample bad = seconds > 0
             ? After(seconds) with { Tsc = First.Tsc + CyclesPerSecond / 2 }
             : After(1, error) with { Tsc = First.Tsc - (seconds < 0 ? 1u : 0) };
-        clock.Update(bad);
+        Update(clock, bad);
         Assert.False(clock.IsRunning);
         Assert.Equal(VvarLayout.ModeSystemCall, BitConverter.ToUInt32(page(), VvarLayout.ClockMode));
-        clock.Update(After(2));
+        Update(clock, After(2));
         Assert.False(clock.IsRunning);
     }
 

@@ -217,7 +217,9 @@ public sealed unsafe class VdsoTests : IDisposable
             {
                 ClockSample sample = sampler.Take();
                 long lie = random.Next(-30_000, 30_000);
-                clock.Update(sample with { Monotonic = sample.Monotonic + lie, Realtime = sample.Realtime + lie });
+                clock.Update(
+                    sample with { Monotonic = sample.Monotonic + lie, Realtime = sample.Realtime + lie },
+                    sampler.ReadGuestTsc);
                 updates++;
                 Thread.SpinWait(200);
             }

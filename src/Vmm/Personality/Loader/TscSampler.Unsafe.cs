@@ -41,6 +41,9 @@ public sealed unsafe class TscSampler : IDisposable
     /// <summary>The host's counter, ordered after everything before.</summary>
     public ulong ReadHostTsc() => _readTsc();
 
+    /// <summary>The guest's counter.</summary>
+    public ulong ReadGuestTsc() => _readTsc() + _guestOffset;
+
     /// <summary>The best of a few attempts: the one with the least time between its clock readings.</summary>
     public ClockSample Take()
     {

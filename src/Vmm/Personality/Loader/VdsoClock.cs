@@ -60,11 +60,13 @@ public sealed class VdsoClock
         _rateStart = sample;
         _realtimeOffset = sample.Realtime - sample.Monotonic;
         _bootOffset = sample.BootTime - sample.Monotonic;
-        SetLine(sample.Tsc, sample.Monotonic, _nanosecondsPerCycle);
+        _line = Line(sample.Tsc, sample.Monotonic, _nanosecondsPerCycle);
+        _page.SetTimes(_line);
     }
 
-    /// <summary>Bends the line towards a new sample.</summary>
-    public void Update(in ClockSample sample)
+    /// <summary>Bends the line towards a new sample, from where the counter is once nobody follows the old line.</summary>
+    /// <param name="counter">Reads the guest's counter: what the sample has, or later.</param>
+    public void Update(ClockSample sample, Func<ulong> counter)
     {
         if (!IsRunning)
             return;
@@ -77,15 +79,20 @@ public sealed class VdsoClock
         _realtimeOffset = FollowOffset(_realtimeOffset, sample.Realtime - sample.Monotonic);
         _bootOffset = FollowOffset(_bootOffset, sample.BootTime - sample.Monotonic);
 
-        long shown = Evaluate(sample.Tsc);
-        long ahead = shown - sample.Monotonic;
+        // This thread may have slept for long since its sample: who read the old line meanwhile has seen it go on.
+        _page.ChangeTimes(() => _line = Bend(sample, counter()));
+    }
+
+    private VvarTimes Bend(in ClockSample sample, ulong tsc)
+    {
+        tsc = Math.Max(tsc, sample.Tsc);
+        long truth = sample.Monotonic + (long)((tsc - sample.Tsc) * _nanosecondsPerCycle);
+        long shown = Evaluate(tsc);
+        long ahead = shown - truth;
         if (ahead <= 0)
-        {
-            SetLine(sample.Tsc, sample.Monotonic, _nanosecondsPerCycle);
-            return;
-        }
+            return Line(tsc, truth, _nanosecondsPerCycle);
         double slowdown = Math.Min((double)ahead / UpdateIntervalNanoseconds, 1.0 / MaximumSlowdown);
-        SetLine(sample.Tsc, shown, _nanosecondsPerCycle * (1 - slowdown));
+        return Line(tsc, shown, _nanosecondsPerCycle * (1 - slowdown));
     }
 
     /// <summary>Sends every question to the VMM from now on.</summary>
@@ -120,18 +127,14 @@ public sealed class VdsoClock
     private static long FollowOffset(long current, long measured) =>
         Math.Abs(measured - current) > OffsetNoiseNanoseconds ? measured : current;
 
-    private void SetLine(ulong tsc, long monotonic, double nanosecondsPerCycle)
+    private VvarTimes Line(ulong tsc, long monotonic, double nanosecondsPerCycle) => new()
     {
-        _line = new VvarTimes
-        {
-            UseTsc = true,
-            CycleLast = tsc,
-            Multiplier = (ulong)(nanosecondsPerCycle * (1UL << Shift)),
-            Shift = Shift,
-            Monotonic = monotonic,
-            Realtime = monotonic + _realtimeOffset,
-            BootTime = monotonic + _bootOffset,
-        };
-        _page.SetTimes(_line);
-    }
+        UseTsc = true,
+        CycleLast = tsc,
+        Multiplier = (ulong)(nanosecondsPerCycle * (1UL << Shift)),
+        Shift = Shift,
+        Monotonic = monotonic,
+        Realtime = monotonic + _realtimeOffset,
+        BootTime = monotonic + _bootOffset,
+    };
 }

@@ -56,17 +56,23 @@ public sealed class VvarPage
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
         lock (_lock)
         {
+            StoreSequence(_sequence + 1);
             SetUint(VvarLayout.CpuMode, mode);
             SetUint(VvarLayout.CpuCount, (uint)count);
-            Publish();
+            StoreContent();
         }
     }
 
-    public void SetTimes(in VvarTimes times)
+    public void SetTimes(VvarTimes times) => ChangeTimes(() => times);
+
+    /// <summary>Sets times that are computed when no reader acts any more on the ones before.</summary>
+    public void ChangeTimes(Func<VvarTimes> compute)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)times.Shift, 63u);
         lock (_lock)
         {
+            StoreSequence(_sequence + 1);
+            VvarTimes times = compute();
+            ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)times.Shift, 63u);
             SetUint(VvarLayout.ClockMode, times.UseTsc ? VvarLayout.ModeTsc : VvarLayout.ModeSystemCall);
             SetUlong(VvarLayout.CycleLast, times.CycleLast);
             SetUlong(VvarLayout.Multiplier, times.Multiplier);
@@ -76,15 +82,14 @@ public sealed class VvarPage
             SetBase(Libc.CLOCK_MONOTONIC, times.Monotonic);
             SetBase(Libc.CLOCK_MONOTONIC_COARSE, times.Monotonic);
             SetBase(Libc.CLOCK_BOOTTIME, times.BootTime);
-            Publish();
+            StoreContent();
         }
     }
 
     // Three stores in this order: odd sequence, content, even sequence. x86 makes stores of one CPU visible in program
     // order; the barriers keep the compiler from moving them.
-    private void Publish()
+    private void StoreContent()
     {
-        StoreSequence(_sequence + 1);
         _write(sizeof(uint), _buffer.AsMemory(sizeof(uint)));
         Interlocked.MemoryBarrier();
         StoreSequence(_sequence + 1);
