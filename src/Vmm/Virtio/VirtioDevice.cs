@@ -30,7 +30,9 @@ public abstract class VirtioDevice : IDisposable
     /// <param name="name">In metrics and names of threads: short, lower case.</param>
     /// <param name="type">VIRTIO_ID_*.</param>
     /// <param name="features">Of this kind of device; those of queues are added.</param>
-    /// <param name="configurationBytes">Length of the device's configuration: up to <see cref="RegisterPage.MaximumConfiguration"/>.</param>
+    /// <param name="configurationBytes">
+    /// Length of the device's configuration: up to <see cref="RegisterPage.MaximumConfiguration"/>.
+    /// </param>
     /// <param name="queueSizes">The most descriptors of each queue: powers of two.</param>
     protected VirtioDevice(
         string name, int type, ulong features, int configurationBytes, GuestRam ram, DeviceMetrics metrics,
