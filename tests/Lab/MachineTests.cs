@@ -7,6 +7,8 @@ namespace Sandbox.Lab;
 [Collection(nameof(OnMachineHost))]
 public sealed class MachineTests
 {
+    static int s_images;
+
     const int PowersOff = 0, Resets = 1, Panics = 2, Faults = 3, Sleeps = 4, Floods = 5;
 
     /// <summary>
@@ -206,14 +208,17 @@ public sealed class MachineTests
         Assert.Contains("Attempted to kill init! exitcode=0x0000000b", outcome.Text, StringComparison.Ordinal);
     }
 
-    /// <summary>A file system of busybox and a few folders, in the lab host.</summary>
+    /// <summary>
+    /// A file system of busybox and a few folders, in the lab host. A new file each time: what a lab host has read of a file
+    /// it does not read again.
+    /// </summary>
     internal static string Image(string name)
     {
         string folder = Path.Combine(Laboratory.Root, Tree(name));
-        string image = $"{folder}.ext4";
+        string image = $"{folder}-{Interlocked.Increment(ref s_images)}.ext4";
         File.Delete(image);
         Assert.True(Laboratory.Made(out string said, "/usr/sbin/mke2fs", "-q", "-t", "ext4", "-d", folder, image, "16M"), said);
-        return $"{LabHost.Repository}/build/test/machine/{name}.ext4";
+        return $"{LabHost.Repository}/build/test/machine/{Path.GetFileName(image)}";
     }
 
     /// <summary>A folder with busybox and a few folders, from the repository on.</summary>
