@@ -40,31 +40,29 @@ public sealed class PortStreamsTests : IDisposable
     [Fact]
     public void What_the_guest_says_and_hears_are_the_callers_streams()
     {
+        // The input is not closed here: the thread that reads it may be about to do so once more.
         (FileDescriptor caller, FileDescriptor input) = FileDescriptor.CreateStreams();
-        using (input)
-        {
-            PortStreams streams = new(_memory.Ram, input, _output, 0, () => Assert.Fail("there is no limit"));
-            using TestDriver driver = Driver(streams);
-            streams.Start();
-            Say(driver, "said"u8);
-            Assert.Equal(5, caller.Write("typed"u8));
-            driver.Queues[0].Send(new Piece(Inbox, 100, true));
-            driver.Notify(0);
-            SpinWait.SpinUntil(
-                () =>
-                {
-                    driver.Run();
-                    return driver.Queues[0].UsedIndex == 1;
-                },
-                10_000);
-            Assert.Equal("typed"u8.ToArray(), _memory.Bytes(Inbox, 5).ToArray());
-            Say(driver, " and done"u8);
-            // What is on its way arrives, and then the thread that waits for more ends.
-            streams.Finish();
-            Assert.Equal("said and done", Content());
-            Assert.Equal(13, streams.OutputBytes);
-            caller.Dispose();
-        }
+        PortStreams streams = new(_memory.Ram, input, _output, 0, () => Assert.Fail("there is no limit"));
+        using TestDriver driver = Driver(streams);
+        streams.Start();
+        Say(driver, "said"u8);
+        Assert.Equal(5, caller.Write("typed"u8));
+        driver.Queues[0].Send(new Piece(Inbox, 100, true));
+        driver.Notify(0);
+        SpinWait.SpinUntil(
+            () =>
+            {
+                driver.Run();
+                return driver.Queues[0].UsedIndex == 1;
+            },
+            10_000);
+        Assert.Equal("typed"u8.ToArray(), _memory.Bytes(Inbox, 5).ToArray());
+        Say(driver, " and done"u8);
+        // What is on its way arrives, and then the thread that waits for more ends.
+        streams.Finish();
+        Assert.Equal("said and done", Content());
+        Assert.Equal(13, streams.OutputBytes);
+        caller.Dispose();
     }
 
     [Fact]
