@@ -53,7 +53,8 @@ static class Errands
     public static long TakeCost()
     {
         long cost = t_cost;
-        t_cost = 0;
+        if (cost != 0)
+            t_cost = 0;
         return cost;
     }
 

@@ -6,8 +6,7 @@ namespace Sandbox.Supervisor.Launch;
 
 /// <summary>
 /// Files that the caller names: by a path, or as one of the descriptors that he gave this process, which shells write
-/// as
-/// <c>/dev/stdin</c> or, for <c>&lt;(command)</c>, <c>/dev/fd/63</c>.
+/// as <c>/dev/stdin</c> or, for <c>&lt;(command)</c>, <c>/dev/fd/63</c>.
 /// </summary>
 static class CallerFile
 {

@@ -17,8 +17,8 @@ static class Leftovers
     {
         SandboxId[] ids = [.. StateList.Ids(path).Where(id => id != own)];
         // The own ID is as good a die as any.
-        for (int i = 0, at = ids.Length == 0 ? 0 : (int)(own.Value % (ulong)ids.Length); i < Math.Min(
-            ids.Length, LooksAtStart); i++)
+        int at = ids.Length == 0 ? 0 : (int)(own.Value % (ulong)ids.Length);
+        for (int i = 0; i < Math.Min(ids.Length, LooksAtStart); i++)
             Remove(place, ids[(at + i) % ids.Length], keptToo: false);
     }
 

@@ -53,7 +53,7 @@ static unsafe class StatePlace
     {
         stat status;
         fixed (byte* name = Encoding.UTF8.GetBytes(path + '\0'))
-            return fstatat(AT_FDCWD, name, &status, AT_SYMLINK_NOFOLLOW) != 0 || status.st_nlink == 2;
+            return fstatat(AT_FDCWD, name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? status.st_nlink == 2 : errno == ENOENT;
     }
 
     /// <summary>Opens the folder, and makes it if it is not there.</summary>

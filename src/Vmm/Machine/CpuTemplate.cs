@@ -22,7 +22,7 @@ static class CpuTemplate
     /// <summary>"KVMKVMKVM": the interface of clock and counters that the guest's kernel looks for.</summary>
     private static ReadOnlySpan<byte> Signature => "KVMKVMKVM\0\0\0"u8;
 
-    // Clock sources (0, 3), their being stable (24), no delays at I/O ports (1), and ends of interrupts without an exit (6).
+    // Clock sources (0, 3), their being stable (24), no delays at I/O ports (1), ends of interrupts without an exit (6).
     private const uint KvmFeatures = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 6 | 1 << 24;
 
     /// <param name="supported">KVM_GET_SUPPORTED_CPUID.</param>

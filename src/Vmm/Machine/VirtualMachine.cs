@@ -82,7 +82,7 @@ public sealed class VirtualMachine : IDisposable
     public void SignalOnWrite(FileDescriptor file, ulong address, uint value) =>
         _vm.SignalOnWrite(file, new Memory.PhysicalAddress(address), value);
 
-    /// <summary>Shows a device's registers at an address: the guest reads them without an exit, and cannot write them.</summary>
+    /// <summary>Shows a device's registers at an address: read by the guest without an exit, and not written.</summary>
     /// <exception cref="HostException">The host refused.</exception>
     public unsafe void Show(RegisterPage page, ulong address) =>
         _vm.AddReadOnly(new Memory.PhysicalAddress(address), page.Address, Memory.Page.Size);

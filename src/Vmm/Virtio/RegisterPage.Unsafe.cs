@@ -11,6 +11,9 @@ namespace Sandbox.Vmm.Virtio;
 /// </summary>
 public sealed unsafe class RegisterPage : IDisposable
 {
+    /// <summary>Bytes of the longest configuration.</summary>
+    public const int MaximumConfiguration = (int)MmioTransport.Length - VIRTIO_MMIO_CONFIG;
+
     private readonly MemoryMapping _page;
 
     /// <param name="configurationBytes">Of the device: up to <see cref="MaximumConfiguration"/>.</param>
@@ -21,9 +24,6 @@ public sealed unsafe class RegisterPage : IDisposable
         ConfigurationBytes = configurationBytes;
         _page = MemoryMapping.Map(Page.Size, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_PRIVATE, what: "registers");
     }
-
-    /// <summary>Bytes of the longest configuration.</summary>
-    public const int MaximumConfiguration = (int)MmioTransport.Length - VIRTIO_MMIO_CONFIG;
 
     /// <summary>Where it is in the VMM: one page.</summary>
     public byte* Address => _page.Address;
@@ -40,7 +40,8 @@ public sealed unsafe class RegisterPage : IDisposable
     internal void Read(ulong offset, Span<byte> data)
     {
         data.Clear();
-        ReadOnlySpan<byte> rest = new(Address + Math.Min(offset, Page.Size), (int)(Page.Size - Math.Min(offset, Page.Size)));
+        ulong start = Math.Min(offset, Page.Size);
+        ReadOnlySpan<byte> rest = new(Address + start, (int)(Page.Size - start));
         rest[..Math.Min(data.Length, rest.Length)].CopyTo(data);
     }
 
