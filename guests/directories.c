@@ -12,6 +12,34 @@ static int ends_with(const char *text, const char *end)
     return length >= tail && !strcmp(text + length - tail, end);
 }
 
+/* How often a name has nothing or a broken file while a child puts one new file after the other in its place. */
+static int missing_while_replaced(void)
+{
+    int missing = 0, file = open("replaced", O_CREAT | O_WRONLY, 0644);
+    NEED(file >= 0 && write(file, "whole", 5) == 5 && !close(file));
+    pid_t child = fork();
+    NEED(child >= 0);
+    if (!child)
+        for (int i = 0; ; i++) {
+            int next = open("replaced.new", O_CREAT | O_WRONLY | O_TRUNC, 0644);
+            if (next < 0 || write(next, "whole", 5) != 5 || close(next) || rename("replaced.new", "replaced"))
+                _exit(1);
+            if (i == 3000)
+                _exit(0);
+        }
+    int status = -1;
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        struct stat found;
+        char text[8];
+        int reading = open("replaced", O_RDONLY);
+        missing += reading < 0 || read(reading, text, sizeof text) != 5 || close(reading);
+        missing += stat("replaced", &found) || found.st_size != 5;
+        missing += access("replaced", R_OK) != 0;
+    }
+    NEED(status == 0 && !unlink("replaced"));
+    return missing;
+}
+
 int main(void)
 {
     char path[PATH_MAX], other[PATH_MAX];
@@ -43,6 +71,7 @@ int main(void)
     CHECK("a child's directory and umask are its own", umask(022) == 022 && getcwd(other, sizeof other)
         && !access("file", F_OK));
 
+    CHECK("a file that is replaced is always there", missing_while_replaced() == 0);
     CHECK("stat", !stat("file", &one) && S_ISREG(one.st_mode) && one.st_size == 5 && one.st_nlink == 1
         && one.st_uid == getuid() && (one.st_mode & 07777) == 0644);
     CHECK("fstat agrees", !fstat(file, &two) && one.st_ino == two.st_ino && one.st_dev == two.st_dev);

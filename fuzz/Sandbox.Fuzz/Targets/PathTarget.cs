@@ -219,7 +219,7 @@ sealed class PathTarget : FuzzTarget
                     ? victim.Kind == Model.Kind.Directory && victim.Children.Count == 0
                     : victim.Kind != Model.Kind.Directory && text[^1] != '/');
             long result = directory
-                ? _files.RemoveDirectory(Caller, _work, path)
+                ? VirtualFileSystem.RemoveDirectory(Caller, _work, path)
                 : VirtualFileSystem.Unlink(Caller, _work, path);
             OracleException.Check((result == 0) == possible, $"removing: {Name(result)}, the model says {possible}");
             if (result == 0)
@@ -244,7 +244,7 @@ sealed class PathTarget : FuzzTarget
                     && (replaced is null || replaced == moved || (!oldPlace!.IsBelow(replaced)
                         && (replaced.Kind == Model.Kind.Directory) == isDirectory && replaced.Children.Count == 0));
             }
-            long result = _files.Rename(Caller, _work, from, _work, to, 0);
+            long result = VirtualFileSystem.Rename(Caller, _work, from, _work, to, 0);
             OracleException.Check((result == 0) == possible, $"renaming: {Name(result)}, the model says {possible}");
             if (result != 0 || replaced == moved)
                 return;

@@ -166,9 +166,9 @@ sealed class GuestTree : IDisposable
     public long Unlink(string path, Caller? caller = null) =>
         VirtualFileSystem.Unlink(caller ?? Caller, Caller.WorkingDirectory, Bytes(path));
 
-    public long RemoveDirectory(string path) => Tree.RemoveDirectory(Caller, Caller.WorkingDirectory, Bytes(path));
+    public long RemoveDirectory(string path) => VirtualFileSystem.RemoveDirectory(Caller, Caller.WorkingDirectory, Bytes(path));
 
-    public long Rename(string from, string to, uint flags = 0, Caller? caller = null) => Tree.Rename(
+    public long Rename(string from, string to, uint flags = 0, Caller? caller = null) => VirtualFileSystem.Rename(
         caller ?? Caller, Caller.WorkingDirectory, Bytes(from), Caller.WorkingDirectory, Bytes(to), flags);
 
     public long Link(string existing, string path)

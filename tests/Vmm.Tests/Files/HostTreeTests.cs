@@ -300,6 +300,42 @@ public sealed class HostTreeTests : IDisposable
     }
 
     [Fact]
+    public void ADirectoryThatIsStillHeldIsFoundAgainThoughItsNameWasForgotten()
+    {
+        for (int i = 0; i < 40; i++)
+            Directory.CreateDirectory(Host($"work/a/b/{i}"));
+        using FileDescriptor root = FileDescriptor.Open(Host("work"), O_PATH | O_DIRECTORY);
+        HostTreeCache cache = new(maximumNames: 4);
+        HostFileSystem fileSystem = new(
+            makedev(0, 99), root, false, false, HostIdentities.OfThisProcess(1, 1), cache, static () => makedev(0, 100));
+        Mount mount = new(1, fileSystem, false, "host", new FileWatches());
+        mount.Root = new Dentry(null, [], fileSystem.CreateRoot(), mount);
+        Caller caller = _tree.Caller with { Root = mount.Root, WorkingDirectory = mount.Root };
+        Dentry held = Find("/a/b/7");
+        for (int i = 10; i < 40; i++)
+            Find($"/a/b/{i}");
+        Assert.InRange(cache.NameCount, 1, 4);
+        Assert.Same(held, Find("/a/b/7"));
+        Assert.Same(held.Parent, Find("/a/b"));
+        // What has taken its name is another.
+        Directory.Move(Host("work/a/b/7"), Host("work/a/b/was7"));
+        Directory.CreateDirectory(Host("work/a/b/7"));
+        Assert.NotSame(held, Find("/a/b/7"));
+        // A rename by the guest takes it along.
+        Dentry moved = Find("/a/b/8");
+        Assert.Equal(0, _tree.Rename("/a/b/8", "/a/moved", caller: caller));
+        for (int i = 10; i < 20; i++)
+            Find($"/a/b/{i}");
+        Assert.Same(moved, Find("/a/moved"));
+
+        Dentry Find(string path)
+        {
+            Assert.Equal(0, _tree.Resolve(path, out Dentry? found, WalkFlags.None, caller));
+            return found!;
+        }
+    }
+
+    [Fact]
     public void HostFilesOpenAtOnceAreBounded()
     {
         HostTreeCache cache = new(maximumFiles: 3);

@@ -9,6 +9,7 @@ public sealed partial class VirtualFileSystem
 {
     public static long ChangeMode(in Caller caller, Dentry target, InodeFile? file, uint mode)
     {
+        using NameLock.Scope held = target.Mount.Names.Hold();
         long result = BeginChange(target, file, out InodeStatus status);
         if (result < 0)
             return result;
@@ -27,6 +28,7 @@ public sealed partial class VirtualFileSystem
     /// <param name="gid">uint.MaxValue leaves it.</param>
     public static long ChangeOwner(in Caller caller, Dentry target, InodeFile? file, uint uid, uint gid)
     {
+        using NameLock.Scope held = target.Mount.Names.Hold();
         long result = BeginChange(target, file, out InodeStatus status);
         if (result < 0)
             return result;
@@ -58,6 +60,7 @@ public sealed partial class VirtualFileSystem
     {
         if (access is null && modify is null)
             return 0;
+        using NameLock.Scope held = target.Mount.Names.Hold();
         long result = BeginChange(target, file, out InodeStatus status);
         if (result < 0)
             return result;

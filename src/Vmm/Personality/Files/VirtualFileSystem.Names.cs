@@ -39,6 +39,7 @@ public sealed partial class VirtualFileSystem
         if (result < 0)
             return result;
         uint permissions = mode & 0xfff & ~caller.Umask;
+        using NameLock.Scope held = walk.Current.Mount.Names.Hold();
         result = walk.Current.Inode.CreateNode(
             walk.Current, walk.Name, (mode & S_IFMT) | permissions, caller.Owner, out node);
         return Created(walk, result, isDirectory: false);
@@ -57,6 +58,7 @@ public sealed partial class VirtualFileSystem
         long result = BeginCreate(ref walk, caller, path, directory: true);
         if (result < 0)
             return result;
+        using NameLock.Scope held = walk.Current.Mount.Names.Hold();
         result = walk.Current.Inode.MakeDirectory(
             walk.Current, walk.Name, mode & (0x1ff | S_ISVTX) & ~caller.Umask, caller.Owner);
         return Created(walk, result, isDirectory: true);
@@ -72,6 +74,7 @@ public sealed partial class VirtualFileSystem
         long result = BeginCreate(ref walk, caller, path, directory: false);
         if (result < 0)
             return result;
+        using NameLock.Scope held = walk.Current.Mount.Names.Hold();
         result = walk.Current.Inode.MakeSymlink(walk.Current, walk.Name, target, caller.Owner);
         return Created(walk, result, isDirectory: false);
     }
@@ -84,6 +87,8 @@ public sealed partial class VirtualFileSystem
             return result;
         if (existing.Mount != walk.Current.Mount)
             return -EXDEV;
+        // What the rules are asked about is what gets the name.
+        using NameLock.Scope held = existing.Mount.Names.Hold();
         if (result == 0)
             result = PathGuard.CheckMove(existing, walk.Current, walk.Name);
         if (result < 0)
@@ -108,6 +113,7 @@ public sealed partial class VirtualFileSystem
             return -EISDIR;
         if (walk.Current.Mount.IsReadOnly && walk.Current.Inode.IsDirectory)
             return PathGuard.RefuseReadOnly(walk.Current, walk.Name, PathAccess.Delete);
+        using NameLock.Scope held = walk.Current.Mount.Names.Hold();
         result = walk.LookupLast(out Dentry? child);
         if (result < 0)
             return result;
@@ -126,7 +132,7 @@ public sealed partial class VirtualFileSystem
         return result;
     }
 
-    public long RemoveDirectory(in Caller caller, Dentry start, ReadOnlySpan<byte> path)
+    public static long RemoveDirectory(in Caller caller, Dentry start, ReadOnlySpan<byte> path)
     {
         PathWalk walk = new(caller, start, WalkFlags.None);
         long result = walk.Begin(path);
@@ -145,24 +151,22 @@ public sealed partial class VirtualFileSystem
         }
         if (walk.Current.Mount.IsReadOnly && walk.Current.Inode.IsDirectory)
             return PathGuard.RefuseReadOnly(walk.Current, walk.Name, PathAccess.Delete);
-        lock (_renameLock)
-        {
-            result = walk.LookupLast(out Dentry? child);
-            if (result < 0)
-                return result;
-            result = MayRemove(caller, walk.Current, child!);
-            if (result < 0)
-                return result;
-            if (!child!.Inode.IsDirectory)
-                return -ENOTDIR;
-            result = walk.Current.Inode.RemoveDirectory(walk.Current, child);
-            if (result == 0)
-                walk.Current.Mount.Watches.ReportRemoved(walk.Current, child, wasLastName: true);
+        using NameLock.Scope held = walk.Current.Mount.Names.Hold();
+        result = walk.LookupLast(out Dentry? child);
+        if (result < 0)
             return result;
-        }
+        result = MayRemove(caller, walk.Current, child!);
+        if (result < 0)
+            return result;
+        if (!child!.Inode.IsDirectory)
+            return -ENOTDIR;
+        result = walk.Current.Inode.RemoveDirectory(walk.Current, child);
+        if (result == 0)
+            walk.Current.Mount.Watches.ReportRemoved(walk.Current, child, wasLastName: true);
+        return result;
     }
 
-    public long Rename(
+    public static long Rename(
         in Caller caller, Dentry oldStart, ReadOnlySpan<byte> oldPath, Dentry newStart, ReadOnlySpan<byte> newPath,
         uint flags)
     {
@@ -190,63 +194,61 @@ public sealed partial class VirtualFileSystem
         if (from.Current.Mount.IsReadOnly)
             return PathGuard.RefuseReadOnly(from.Current, from.Name, PathAccess.Delete);
 
-        lock (_renameLock)
-        {
-            result = from.LookupLast(out Dentry? child);
-            if (result < 0)
-                return result;
-            result = to.LookupLast(out Dentry? replaced);
-            if (result < 0 && result != -ENOENT)
-                return result;
-            if (replaced is not null && noReplace)
-                return -EEXIST;
-            if (replaced is null && exchange)
-                return -ENOENT;
-            bool directory = child!.Inode.IsDirectory;
-            if (!directory && (from.TrailingSlash || (!exchange && to.TrailingSlash)))
-                return -ENOTDIR;
-            if (exchange && to.TrailingSlash && !replaced!.Inode.IsDirectory)
-                return -ENOTDIR;
-            if (child.IsAncestorOf(to.Current))
-                return -EINVAL;
-            if (replaced is not null && replaced.IsAncestorOf(from.Current))
-                return exchange ? -EINVAL : -ENOTEMPTY;
-            result = MayMove(caller, from.Current, child, to.Current);
-            if (result < 0)
-                return result;
-            if (replaced is null)
-            {
-                result = MayChange(caller, to.Current, to.Name, PathAccess.Create);
-            }
-            else
-            {
-                result = exchange
-                    ? MayMove(caller, to.Current, replaced, from.Current)
-                    : MayRemove(caller, to.Current, replaced);
-                if (result == 0 && !exchange && directory != replaced.Inode.IsDirectory)
-                    result = directory ? -ENOTDIR : -EISDIR;
-            }
-            if (result < 0)
-                return result;
-            result = CheckRenameRules(from.Current, child, to.Current, to.Name, exchange ? replaced : null);
-            if (result < 0)
-                return result;
-            // Two dentries of one name: the same file, already where it is to go.
-            if (child == replaced)
-                return 0;
-            FileWatches watches = from.Current.Mount.Watches;
-            byte[] oldName = child.Name;
-            bool isLastName = replaced is not null && !exchange && watches.IsLastName(replaced);
-            result = from.Current.Inode.Rename(from.Current, child, to.Current, to.Name, replaced, flags);
-            // Two names of one file: rename(2) leaves both as they are.
-            if (result < 0 || (!exchange && replaced?.Inode.Identity == child.Inode.Identity))
-                return result;
-            watches.ReportMoved(
-                from.Current, oldName, to.Current, to.Name, child.Inode, exchange ? null : replaced?.Inode, isLastName);
-            if (exchange)
-                watches.ReportMoved(to.Current, to.Name, from.Current, oldName, replaced!.Inode, null, false);
+        using NameLock.Scope changing = from.Current.Mount.Names.Change();
+        result = from.LookupLast(out Dentry? child);
+        if (result < 0)
             return result;
+        result = to.LookupLast(out Dentry? replaced);
+        if (result < 0 && result != -ENOENT)
+            return result;
+        if (replaced is not null && noReplace)
+            return -EEXIST;
+        if (replaced is null && exchange)
+            return -ENOENT;
+        bool directory = child!.Inode.IsDirectory;
+        if (!directory && (from.TrailingSlash || (!exchange && to.TrailingSlash)))
+            return -ENOTDIR;
+        if (exchange && to.TrailingSlash && !replaced!.Inode.IsDirectory)
+            return -ENOTDIR;
+        if (child.IsAncestorOf(to.Current))
+            return -EINVAL;
+        if (replaced is not null && replaced.IsAncestorOf(from.Current))
+            return exchange ? -EINVAL : -ENOTEMPTY;
+        result = MayMove(caller, from.Current, child, to.Current);
+        if (result < 0)
+            return result;
+        if (replaced is null)
+        {
+            result = MayChange(caller, to.Current, to.Name, PathAccess.Create);
         }
+        else
+        {
+            result = exchange
+                ? MayMove(caller, to.Current, replaced, from.Current)
+                : MayRemove(caller, to.Current, replaced);
+            if (result == 0 && !exchange && directory != replaced.Inode.IsDirectory)
+                result = directory ? -ENOTDIR : -EISDIR;
+        }
+        if (result < 0)
+            return result;
+        result = CheckRenameRules(from.Current, child, to.Current, to.Name, exchange ? replaced : null);
+        if (result < 0)
+            return result;
+        // Two dentries of one name: the same file, already where it is to go.
+        if (child == replaced)
+            return 0;
+        FileWatches watches = from.Current.Mount.Watches;
+        byte[] oldName = child.Name;
+        bool isLastName = replaced is not null && !exchange && watches.IsLastName(replaced);
+        result = from.Current.Inode.Rename(from.Current, child, to.Current, to.Name, replaced, flags);
+        // Two names of one file: rename(2) leaves both as they are.
+        if (result < 0 || (!exchange && replaced?.Inode.Identity == child.Inode.Identity))
+            return result;
+        watches.ReportMoved(
+            from.Current, oldName, to.Current, to.Name, child.Inode, exchange ? null : replaced?.Inode, isLastName);
+        if (exchange)
+            watches.ReportMoved(to.Current, to.Name, from.Current, oldName, replaced!.Inode, null, false);
+        return result;
     }
 
     private static long CheckRenameRules(

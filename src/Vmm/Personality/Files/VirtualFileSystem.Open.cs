@@ -111,9 +111,7 @@ public sealed partial class VirtualFileSystem
                 if (result == 0)
                     result = PathGuard.Check(walk.Current, walk.Name, PathAccess.Create | AccessOf(flags));
                 if (result == 0)
-                    result = walk.Current.Inode.CreateAndOpen(
-                        caller, walk.Current, walk.Name, mode & 0xfff & ~caller.Umask, caller.Owner,
-                        flags & ~(O_CREAT | O_EXCL | O_TRUNC), out file);
+                    result = CreateAndOpen(caller, walk, flags, mode, out file);
                 // Somebody else made it in between: it is found the next time.
                 if (result == -EEXIST && !exclusive && ++races < MaximumRaces)
                 {
@@ -141,6 +139,15 @@ public sealed partial class VirtualFileSystem
             return OpenExisting(caller, child, flags & ~O_CREAT, out file);
         }
         return result;
+    }
+
+    private static long CreateAndOpen(
+        in Caller caller, in PathWalk walk, int flags, uint mode, out OpenFile? file)
+    {
+        using NameLock.Scope held = walk.Current.Mount.Names.Hold();
+        return walk.Current.Inode.CreateAndOpen(
+            caller, walk.Current, walk.Name, mode & 0xfff & ~caller.Umask, caller.Owner,
+            flags & ~(O_CREAT | O_EXCL | O_TRUNC), out file);
     }
 
     private static PathAccess AccessOf(int flags) => (flags & O_ACCMODE) switch
@@ -174,7 +181,7 @@ public sealed partial class VirtualFileSystem
             if (visible < 0)
                 return visible;
             if (!inode.TryAddUser())
-                return -ENOENT;
+                return -ESTALE;
             file = new PathFile(target, flags);
             return 0;
         }

@@ -6,7 +6,8 @@ namespace Sandbox.Vmm.Personality.Files;
 
 /// <summary>
 /// The guest's file tree: everything that path names mean. Operations take a <see cref="Caller"/> and answer 0 or a
-/// negative errno, in the order of checks that the kernel has.
+/// negative errno, in the order of checks that the kernel has. -ESTALE: what a path led to was replaced before it was
+/// used; the path is to be walked again.
 /// </summary>
 public sealed partial class VirtualFileSystem
 {
@@ -14,9 +15,6 @@ public sealed partial class VirtualFileSystem
 
     /// <summary>Those up to here belong to files without a name: pipes, sockets and the like.</summary>
     private int _lastDevice = 31;
-
-    /// <summary>Outermost lock of the tree: one rename at a time, so that ancestry holds still while it is checked.</summary>
-    private readonly Lock _renameLock = new();
 
     /// <summary>The guest's root directory.</summary>
     public Dentry Root { get; }

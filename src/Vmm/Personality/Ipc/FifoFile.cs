@@ -15,14 +15,14 @@ sealed class FifoFile : PipeEnd
     private FifoFile(Pipe pipe, Dentry dentry, int flags) : base(pipe, flags) => _dentry = dentry;
 
     /// <summary>Opens a FIFO; waits for the other end unless O_NONBLOCK or O_RDWR say otherwise.</summary>
-    /// <returns>0, -ENXIO, -ENFILE, -ENOENT or a restart code.</returns>
+    /// <returns>0, -ENXIO, -ENFILE, -ESTALE or a restart code.</returns>
     public static long Open(GuestThread thread, Dentry dentry, int flags, out OpenFile? file)
     {
         file = null;
         if (dentry.Inode is not ISpecialInode inode)
             return -ENXIO;
         if (!dentry.Inode.TryAddUser())
-            return -ENOENT;
+            return -ESTALE;
         FifoFile end;
         lock (s_attachments)
         {

@@ -12,6 +12,9 @@ namespace Sandbox.Vmm.Personality;
 // The thread's life: user code, an exit, its answer, and round again.
 public sealed partial class GuestThread
 {
+    /// <summary>How often a call is served anew because what its path led to was replaced meanwhile.</summary>
+    private const int MostWalksAgain = 16;
+
     private enum Mode
     {
         /// <summary>In the VMM: wake it with its <see cref="Waiting.Parker"/>.</summary>
@@ -145,7 +148,13 @@ public sealed partial class GuestThread
     {
         if (Personality.CallRules is not null && !MayCall(number, arguments, out long refusal))
             return refusal;
-        return entry.Handler is null ? -ENOSYS : entry.Handler(this, arguments);
+        if (entry.Handler is null)
+            return -ENOSYS;
+        long result = entry.Handler(this, arguments);
+        // The path of a file that is replaced leads to one or the other, and never to none.
+        for (int again = 0; result == -ESTALE; again++)
+            result = again < MostWalksAgain ? entry.Handler(this, arguments) : -ENOENT;
+        return result;
     }
 
     /// <summary>What a call came to, with the processor out of the guest.</summary>

@@ -83,7 +83,7 @@ static partial class DirectoryCalls
             return result;
         Caller caller = Caller.Of(thread);
         return (flags & AT_REMOVEDIR) != 0
-            ? thread.Personality.Files.RemoveDirectory(caller, start, path)
+            ? VirtualFileSystem.RemoveDirectory(caller, start, path)
             : VirtualFileSystem.Unlink(caller, start, path);
     }
 
@@ -105,7 +105,7 @@ static partial class DirectoryCalls
         result = ReadSecondPath(thread, newDirectory, newAddress, out ReadOnlySpan<byte> newPath, out Dentry newStart);
         return result < 0
             ? result
-            : thread.Personality.Files.Rename(Caller.Of(thread), oldStart, oldPath, newStart, newPath, flags);
+            : VirtualFileSystem.Rename(Caller.Of(thread), oldStart, oldPath, newStart, newPath, flags);
     }
 
     private static long Link(GuestThread thread, in SystemCallArguments a) =>

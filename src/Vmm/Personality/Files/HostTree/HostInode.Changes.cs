@@ -202,7 +202,8 @@ sealed partial class HostInode
         // Only what a name in the tree leads to: an open file without one could be linked only through /proc.
         if (existing.IsUnlinked || existing.Parent is null)
             return -ENOENT;
-        long result = Acquire(existing.Parent, out DirectoryLease from);
+        DentryPlace place = existing.Place;
+        long result = Acquire(place.Parent!, out DirectoryLease from);
         if (result < 0)
             return result;
         using (from)
@@ -213,14 +214,31 @@ sealed partial class HostInode
             using (to)
             {
                 if (_fileSystem.Quota is not { } quota)
-                    return HostCalls.Link(from.Descriptor, existing.Name, to.Descriptor, name);
+                    return LinkSame(existing, from.Descriptor, place.Name, to.Descriptor, name);
                 lock (quota.Names)
-                    return LinkCharged(quota, from.Descriptor, existing.Name, to.Descriptor, name);
+                    return LinkCharged(quota, existing, from.Descriptor, place.Name, to.Descriptor, name);
             }
         }
     }
 
-    private static long LinkCharged(HostQuota quota, int from, byte[] oldName, int to, ReadOnlySpan<byte> newName)
+    /// <summary>
+    /// No second name for what the host, or another mount of the same folder, has put in the file's place: the rules
+    /// were not asked about that.
+    /// </summary>
+    private static long LinkSame(Dentry existing, int from, byte[] oldName, int to, ReadOnlySpan<byte> newName)
+    {
+        long result = HostCalls.Link(from, oldName, to, newName);
+        if (result < 0)
+            return result;
+        result = HostCalls.GetStatus(to, newName, out statx status);
+        if (result == 0 && ((HostInode)existing.Inode).IsSame(status))
+            return 0;
+        HostCalls.Remove(to, newName, isDirectory: false);
+        return -ENOENT;
+    }
+
+    private static long LinkCharged(
+        HostQuota quota, Dentry existing, int from, byte[] oldName, int to, ReadOnlySpan<byte> newName)
     {
         long result = HostCalls.GetStatus(from, oldName, out statx status);
         if (result < 0)
@@ -230,7 +248,7 @@ sealed partial class HostInode
             return result;
         try
         {
-            result = HostCalls.Link(from, oldName, to, newName);
+            result = LinkSame(existing, from, oldName, to, newName);
             if (result < 0)
                 return result;
             added.SetThere();
@@ -318,19 +336,27 @@ sealed partial class HostInode
         cache.Forget(self, oldName);
         cache.Forget(newParent, name);
         child.Move(newParent, name);
-        cache.Put(newParent, name, child);
+        Remember(child);
         if (replaced is null)
             return 0;
         if ((flags & RENAME_EXCHANGE) != 0)
         {
             replaced.Move(self, oldName);
-            cache.Put(self, oldName, replaced);
+            Remember(replaced);
         }
         else
         {
             replaced.IsUnlinked = true;
         }
         return 0;
+    }
+
+    /// <summary>In the place that a rename has given it.</summary>
+    private void Remember(Dentry moved)
+    {
+        if (moved.Inode.IsDirectory)
+            InUse(moved);
+        _fileSystem.Cache.Put(moved.Parent!, moved.Name, moved);
     }
 
     private static long RenameCharged(

@@ -51,8 +51,9 @@ sealed partial class HostInode
         descriptor = null;
         HostTreeCache cache = inode._fileSystem.Cache;
         // From the nearest directory above that is open.
-        List<byte[]> names = [directory.Name];
-        Dentry above = directory.Parent!;
+        DentryPlace place = directory.Place;
+        List<byte[]> names = [place.Name];
+        Dentry above = place.Parent!;
         DirectoryHandle? start = null;
         while (!above.IsMountRoot)
         {
@@ -61,8 +62,9 @@ sealed partial class HostInode
             start = cache.TryAcquire(host);
             if (start is not null)
                 break;
-            names.Add(above.Name);
-            if (above.Parent is not { } next)
+            place = above.Place;
+            names.Add(place.Name);
+            if (place.Parent is not { } next)
                 return -ENOENT;
             above = next;
         }
@@ -87,7 +89,7 @@ sealed partial class HostInode
             if (fd < 0)
             {
                 // A component has become a link or a file: what was here is not here any more.
-                result = fd is -ELOOP or -ENOTDIR ? -ENOENT : fd;
+                result = fd is -ELOOP or -ENOTDIR ? -ESTALE : fd;
                 break;
             }
             opened = new FileDescriptor(fd);
@@ -99,7 +101,7 @@ sealed partial class HostInode
         {
             result = HostCalls.GetStatus(current, out statx status);
             if (result == 0 && !inode.IsSame(status))
-                result = -ENOENT;
+                result = -ESTALE;
         }
         if (result < 0)
         {

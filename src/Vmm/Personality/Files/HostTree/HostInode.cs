@@ -9,12 +9,13 @@ sealed partial class HostInode : Inode
     private readonly HostFileSystem _fileSystem;
     private readonly ulong _hostDevice;
     private readonly ulong _device;
+    private LiveDirectories? _directories;
     private volatile KnownStatus _known;
     private byte[]? _linkTarget;
 
     /// <summary>
     /// Directories below one another that the guest can enter; as many as PATH_MAX has room for. A dentry holds all
-    /// those above it, and nothing else would bound that.
+    /// those above it.
     /// </summary>
     private const int MaximumDepth = PATH_MAX / 2;
 
@@ -71,14 +72,15 @@ sealed partial class HostInode : Inode
         }
         else
         {
-            result = Acquire(self.Parent!, out DirectoryLease parent);
+            DentryPlace place = self.Place;
+            result = Acquire(place.Parent!, out DirectoryLease parent);
             fresh = default;
             if (result == 0)
                 using (parent)
-                    result = HostCalls.GetStatus(parent.Descriptor, self.Name, out fresh);
+                    result = HostCalls.GetStatus(parent.Descriptor, place.Name, out fresh);
         }
         if (result == 0 && !IsSame(fresh))
-            result = -ENOENT;
+            result = -ESTALE;
         status = result == 0 ? Remember(fresh) : _known.Status;
         return result;
     }
@@ -93,7 +95,7 @@ sealed partial class HostInode : Inode
         child = null;
         if (!IsDirectory)
             return -ENOTDIR;
-        if (self.Depth >= MaximumDepth)
+        if (self.IsAsDeepAs(MaximumDepth))
             return -ENAMETOOLONG;
         HostTreeCache cache = _fileSystem.Cache;
         bool known = cache.TryGet(self, name, out child);
@@ -126,9 +128,18 @@ sealed partial class HostInode : Inode
         child = null;
         if (_fileSystem.IsForeign(status) || !_fileSystem.TryMapDevice(status, out ulong device))
             return -EACCES;
-        child = new Dentry(self, name.ToArray(), new HostInode(_fileSystem, status, device), self.Mount);
+        Dentry found = new(self, name.ToArray(), new HostInode(_fileSystem, status, device), self.Mount);
+        child = found.Inode.IsDirectory ? InUse(found) : found;
+        if (child != found)
+            ((HostInode)child.Inode).Remember(status);
         cache.Put(self, name, child);
         return 0;
+    }
+
+    private static Dentry InUse(Dentry directory)
+    {
+        HostInode parent = (HostInode)directory.Parent!.Inode;
+        return LazyInitializer.EnsureInitialized(ref parent._directories).FindOrAdd(directory);
     }
 
     public override long ReadLink(Dentry self, in Caller caller, out byte[] target)
@@ -141,14 +152,15 @@ sealed partial class HostInode : Inode
             target = known;
             return 0;
         }
-        long result = Acquire(self.Parent!, out DirectoryLease parent);
+        DentryPlace place = self.Place;
+        long result = Acquire(place.Parent!, out DirectoryLease parent);
         if (result < 0)
             return result;
         using (parent)
-            result = HostCalls.ReadLink(parent.Descriptor, self.Name, out target);
-        // EINVAL: the host has put something else there since.
+            result = HostCalls.ReadLink(parent.Descriptor, place.Name, out target);
+        // Something else has been put there since.
         if (result == -EINVAL)
-            return -ENOENT;
+            return -ESTALE;
         if (result == 0)
             _linkTarget = target;
         return result;
@@ -189,15 +201,16 @@ sealed partial class HostInode : Inode
     internal long OpenRegular(Dentry self, int flags, out HostContent? content)
     {
         content = null;
-        long result = Acquire(self.Parent!, out DirectoryLease parent);
+        DentryPlace place = self.Place;
+        long result = Acquire(place.Parent!, out DirectoryLease parent);
         if (result < 0)
             return result;
         using (parent)
         {
             if (_fileSystem.Quota is not { } quota)
-                return OpenRegular(parent.Descriptor, self.Name, flags, out content);
+                return OpenRegular(parent.Descriptor, place.Name, flags, out content);
             lock (quota.Names)
-                return OpenRegular(parent.Descriptor, self.Name, flags, out content);
+                return OpenRegular(parent.Descriptor, place.Name, flags, out content);
         }
     }
 
@@ -207,12 +220,12 @@ sealed partial class HostInode : Inode
         // O_NONBLOCK: should the host swap in a fifo at this instant, the open does not hang.
         int fd = HostCalls.Open(directory, name, HostFlags(flags) | O_NONBLOCK | O_NOCTTY, 0);
         if (fd < 0)
-            return fd == -ELOOP ? -ENOENT : fd;
+            return fd == -ELOOP ? -ESTALE : fd;
         FileDescriptor opened = new(fd);
         GrowthRecord? growth = null;
         long result = HostCalls.GetStatus(fd, out statx status);
         if (result == 0 && !IsSame(status))
-            result = -ENOENT;
+            result = -ESTALE;
         if (result == 0 && _fileSystem.Quota is { } quota)
             result = quota.Open(status, (flags & O_ACCMODE) != O_RDONLY, out growth);
         if (result < 0)

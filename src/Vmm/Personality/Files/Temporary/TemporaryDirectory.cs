@@ -257,7 +257,7 @@ public sealed class TemporaryDirectory : TemporaryInode
     public override long Open(in Caller caller, Dentry self, int flags, out OpenFile? file)
     {
         file = TryAddUser() ? new TemporaryDirectoryFile(self, this, flags) : null;
-        return file is null ? -ENOENT : 0;
+        return file is null ? -ESTALE : 0;
     }
 
     /// <summary>Fills records from a cookie on. Under no lock.</summary>

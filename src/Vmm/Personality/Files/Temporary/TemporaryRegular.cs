@@ -22,7 +22,7 @@ public sealed class TemporaryRegular(TemporaryFileSystem fileSystem, uint mode, 
     {
         file = null;
         if (!TryAddUser())
-            return -ENOENT;
+            return -ESTALE;
         if ((flags & O_TRUNC) != 0)
         {
             long result = SetLength(0);
@@ -39,7 +39,7 @@ public sealed class TemporaryRegular(TemporaryFileSystem fileSystem, uint mode, 
     public override long SetLength(in Caller caller, Dentry self, long length)
     {
         if (!TryAddUser())
-            return -ENOENT;
+            return -ESTALE;
         long result = SetLength(length);
         RemoveUser();
         return result;

@@ -9,23 +9,22 @@ namespace Sandbox.Vmm.Personality.Files;
 public sealed class Dentry
 {
     private Dictionary<byte[], Dentry>? _pinned;
+    private volatile DentryPlace _place;
 
     public Dentry(Dentry? parent, byte[] name, Inode inode, Mount mount)
     {
-        Parent = parent;
-        Name = name;
+        _place = new(parent, name);
         Inode = inode;
         Mount = mount;
-        Depth = parent is null ? 0 : parent.Depth + 1;
     }
 
-    /// <summary>Directories above when it was found; renaming one of them does not change it.</summary>
-    internal int Depth { get; }
+    /// <summary>Where it is, at one moment: what is asked about a place and done there reads it once.</summary>
+    public DentryPlace Place => _place;
 
     /// <summary>Null for the tree's root and for files without a name (memfd, O_TMPFILE).</summary>
-    public Dentry? Parent { get; private set; }
+    public Dentry? Parent => _place.Parent;
 
-    public byte[] Name { get; private set; }
+    public byte[] Name => _place.Name;
 
     public Inode Inode { get; }
 
@@ -58,11 +57,16 @@ public sealed class Dentry
         child.IsPinned = true;
     }
 
-    /// <summary>Called by the file system during rename, under the tree's rename lock.</summary>
-    internal void Move(Dentry newParent, byte[] newName)
+    /// <summary>Called by the file system during rename, while the mount's names change.</summary>
+    internal void Move(Dentry newParent, byte[] newName) => _place = new(newParent, newName);
+
+    /// <summary>Whether so many directories are above it, or more.</summary>
+    internal bool IsAsDeepAs(int directories)
     {
-        Parent = newParent;
-        Name = newName;
+        Dentry? above = Parent;
+        for (; directories > 0 && above is not null; directories--)
+            above = above.Parent;
+        return directories == 0;
     }
 
     /// <summary>True when this is <paramref name="other"/> or a directory above it.</summary>
@@ -82,11 +86,12 @@ public sealed class Dentry
     {
         List<byte[]> names = [];
         int length = 0;
-        Dentry? d = this;
-        for (; d != root && d.Parent is not null; d = d.Parent)
+        Dentry d = this;
+        DentryPlace place = d.Place;
+        for (; d != root && place.Parent is { } parent; d = parent, place = d.Place)
         {
-            names.Add(d.Name);
-            length += d.Name.Length + 1;
+            names.Add(place.Name);
+            length += place.Name.Length + 1;
         }
         bool reachable = root is null || d == root;
         // A file without a name shows what it was made as: "/memfd:name".
@@ -115,4 +120,15 @@ public sealed class Dentry
 
     /// <summary>The path in the guest's whole tree, for messages and /proc.</summary>
     public override string ToString() => Encoding.UTF8.GetString(GetPath(null));
+}
+
+/// <summary>A name in a directory. Rename puts another in its stead: half of one and half of another is no place.</summary>
+/// <param name="parent">Null for the tree's root and for files without a name.</param>
+public sealed class DentryPlace(Dentry? parent, byte[] name)
+{
+    public Dentry? Parent { get; } = parent;
+
+    public byte[] Name { get; } = name;
+
+    internal bool IsSame(DentryPlace other) => Parent == other.Parent && Name.AsSpan().SequenceEqual(other.Name);
 }

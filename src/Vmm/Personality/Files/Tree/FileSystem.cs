@@ -45,6 +45,9 @@ public sealed class Mount(int id, FileSystem fileSystem, bool readOnly, string s
 
     public Dentry Root { get; internal set; } = null!;
 
+    /// <summary>Held by whoever acts on a name of this mount.</summary>
+    public NameLock Names { get; } = new();
+
     /// <summary>Of the whole tree: who hears of changes.</summary>
     public FileWatches Watches { get; } = watches;
 

@@ -85,7 +85,7 @@ public abstract class Inode(FileSystem fileSystem, ulong number, uint type)
     public virtual long RemoveDirectory(Dentry self, Dentry child) => -EPERM;
 
     /// <summary>
-    /// renameat2(2) inside one file system, called on the old directory. Under the tree's rename lock.
+    /// renameat2(2) inside one file system, called on the old directory. While the mount's names change.
     /// </summary>
     public virtual long Rename(
         Dentry self, Dentry child, Dentry newParent, ReadOnlySpan<byte> newName, Dentry? replaced, uint flags) => -EPERM;

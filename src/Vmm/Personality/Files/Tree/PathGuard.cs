@@ -93,8 +93,8 @@ static partial class PathGuard
     {
         int at = buffer.Length;
         bool fits = name.IsEmpty || TryPrepend(name, buffer, ref at);
-        for (Dentry d = target; fits && d.Parent is not null; d = d.Parent)
-            fits = TryPrepend(d.Name, buffer, ref at);
+        for (DentryPlace place = target.Place; fits && place.Parent is { } parent; place = parent.Place)
+            fits = TryPrepend(place.Name, buffer, ref at);
         if (at == buffer.Length)
             buffer[--at] = (byte)'/';
         path = buffer[at..];
