@@ -260,6 +260,42 @@ public sealed class HandoffTests
         Assert.Equal(256UL * 200, guest.Cpu.Registers.Rbx);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_program_that_goes_round_in_another_processors_gate_is_called_out(bool byMemory)
+    {
+        using KvmGuest guest = Start([0xff, 0xe1], out _); // jmp rcx
+        VirtualCpu astray = guest.Start(KvmGuest.CodeAddress);
+        // From there on the gate loads RSP from the page, and goes on at RCX.
+        ulong gate = Ring0Layout.ExchangeBase + HandoffBytes.Answered;
+        astray.Registers.Rcx = gate;
+        List<GuestExit> exits = [];
+        Thread running = new(() =>
+        {
+            exits.Add(guest.Run(astray));
+            exits.Add(astray.Run());
+        }) { IsBackground = true };
+        running.Start();
+        while (!astray.IsRunningGuestCode)
+            Thread.Yield();
+        Thread.Sleep(50);
+        Thread calling = new(() =>
+        {
+            if (byMemory)
+                guest.Memory.InterruptOthers(guest.Cpu);
+            astray.Interrupt();
+        }) { IsBackground = true };
+        calling.Start();
+        Assert.True(calling.Join(TimeSpan.FromSeconds(30)), "the processor stays in the gate");
+        Assert.True(running.Join(TimeSpan.FromSeconds(30)), "the processor does not come out of the gate");
+        Assert.Equal(GuestExitKind.Interrupted, exits[0].Kind);
+        // It goes no further there.
+        Assert.Equal(GuestExitKind.PageFault, exits[1].Kind);
+        Assert.InRange(exits[1].FaultAddress.Value, gate, Ring0Layout.ExchangeBase + HandoffBytes.End);
+        guest.Platform.ReturnCpu(astray);
+    }
+
     [Fact]
     public void The_exchange_is_out_of_reach_of_system_calls_and_of_other_processes()
     {

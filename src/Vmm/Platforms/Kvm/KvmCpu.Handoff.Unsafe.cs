@@ -38,6 +38,13 @@ public sealed unsafe partial class KvmCpu
     private bool IsInHandoffGate(ulong rip) => _exchange is not null && rip - HandoffGate < HandoffBytes.End;
 
     /// <summary>
+    /// In the gate of any vCPU. One that is not this vCPU's own, or not open, is code like any other, in which the
+    /// program may run in circles.
+    /// </summary>
+    private static bool IsInExchanges(ulong rip) =>
+        rip - Ring0Layout.ExchangeBase < (ulong)Ring0Layout.MaximumVcpus * Ring0Layout.ExchangeSize;
+
+    /// <summary>
     /// Out of the guest somewhere in the gate, by its own instruction or called out. Wherever it was, the program sees
     /// its call answered, or it is to be served now.
     /// </summary>

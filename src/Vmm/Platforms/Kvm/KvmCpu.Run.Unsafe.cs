@@ -202,7 +202,7 @@ public sealed unsafe partial class KvmCpu
     /// <summary>After an interruption at a boundary: the user's view of the registers.</summary>
     private void RecoverView(ref kvm_regs registers)
     {
-        if (IsUserAddress(registers.rip))
+        if (IsUserAddress(registers.rip) || IsInExchanges(registers.rip))
         {
             _place = Place.User;
         }
@@ -220,9 +220,15 @@ public sealed unsafe partial class KvmCpu
     }
 
     /// <summary>In user mode to stay, at one of the two instructions that lead there, or where none matters.</summary>
-    private bool IsAtBoundary() => IsUserAddress(_vcpu.Registers.rip)
-        ? !_vcpu.IsDeliveringException()
-        : IsAtStubReturn || IsAtGateReturn || IsInHandoffGate(_vcpu.Registers.rip);
+    private bool IsAtBoundary()
+    {
+        ulong rip = _vcpu.Registers.rip;
+        if (IsInHandoffGate(rip))
+            return true;
+        return IsUserAddress(rip) || IsInExchanges(rip)
+            ? !_vcpu.IsDeliveringException()
+            : IsAtStubReturn || IsAtGateReturn;
+    }
 
     private bool IsAtStubReturn =>
         _place == Place.Stub && _vcpu.Registers.rip == CodeAddress + Ring0Bytes.ReturnOffset;
