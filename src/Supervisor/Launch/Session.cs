@@ -38,9 +38,6 @@ sealed unsafe class Session
     /// <summary>From the last word of a VMM to its end.</summary>
     public const int EndMilliseconds = 2_000;
 
-    /// <summary>How often it is looked whether a log has room again, without which network requests wait.</summary>
-    const int RoomMilliseconds = 20;
-
     /// <summary>How long after the wall-clock limit the supervisor acts when the VMM has not.</summary>
     public const int BackupMilliseconds = 2_000;
 
@@ -54,7 +51,6 @@ sealed unsafe class Session
     ControlledVmm? _controlled;
     CountQuestion? _counts;
     bool _stays;
-    bool _channelOpen = true;
     bool _networkOpen;
     Outcome? _outcome;
 
@@ -187,14 +183,17 @@ sealed unsafe class Session
     bool Step()
     {
         pollfd* watched = stackalloc pollfd[4];
-        // poll(2) passes over negative descriptors.
-        watched[0] = new pollfd { fd = _channelOpen ? _vmm.Channel.Socket.Value : -1, events = POLLIN };
-        watched[1] = new pollfd { fd = _vmm.EndDescriptor.Value, events = POLLIN };
-        bool serves = _networkOpen && _network!.IsReady;
-        watched[2] = new pollfd { fd = serves ? _network!.Socket.Value : -1, events = POLLIN };
         int left = Sooner(MillisecondsLeft(), Stay());
-        if (_networkOpen && !serves)
-            left = Sooner(left, RoomMilliseconds);
+        // In this order: what was said before the end is there when the end is seen.
+        watched[0] = new pollfd { fd = _vmm.EndDescriptor.Value, events = POLLIN };
+        int channelWait = Services?.MillisecondsUntilReady ?? 0;
+        // One that has ended says no more than what is there already.
+        if (channelWait > 0 && _vmm.WaitForEnd(0))
+            channelWait = 0;
+        watched[1] = ReadableIn(channelWait, _vmm.Channel.Socket, ref left);
+        watched[2] = _networkOpen
+            ? ReadableIn(_network!.MillisecondsUntilReady, _network.Socket, ref left)
+            : new pollfd { fd = -1 };
         ControlSocket? control = State?.Control;
         if (_counts is not null)
         {
@@ -210,11 +209,14 @@ sealed unsafe class Session
         if (ready == 0)
             return TimedOut();
         // Messages first: the last one may have arrived together with the end.
-        if (watched[0].revents != 0)
-            return Receive();
         if (watched[1].revents != 0)
-            return true;
-        // Who asks without end must not keep the bounds from being looked at.
+        {
+            if (Receive())
+                return true;
+        }
+        else if (watched[0].revents != 0)
+            return channelWait == 0;
+        // Who says or asks something without end must not keep the rest from being looked at.
         if (MillisecondsLeft() == 0)
             return TimedOut();
         if (watched[3].revents != 0)
@@ -223,6 +225,16 @@ sealed unsafe class Session
             return false;
         _networkOpen = _network!.Serve(out string? problem);
         return problem is not null && Misbehaved(problem);
+    }
+
+    /// <summary>A socket that is to be read, for poll(2), which passes over negative descriptors.</summary>
+    /// <param name="milliseconds">Not before.</param>
+    /// <param name="left">How long poll(2) waits.</param>
+    static pollfd ReadableIn(int milliseconds, FileDescriptor socket, ref int left)
+    {
+        if (milliseconds > 0)
+            left = Sooner(left, milliseconds);
+        return new pollfd { fd = milliseconds == 0 ? socket.Value : -1, events = POLLIN };
     }
 
     /// <summary>Of two times as poll(2) takes them, of which -1 is never.</summary>
@@ -250,7 +262,6 @@ sealed unsafe class Session
             if (!_vmm.Channel.Receive(out message))
             {
                 // Closed: either it is about to end, or it has fallen; Run bounds the wait for the first.
-                _channelOpen = false;
                 return true;
             }
         }
