@@ -119,7 +119,8 @@ static class Launcher
             outcome = audit.Drain(outcome);
         (int status, string? line) = ExitReport.For(launch.Plan, outcome);
         terminal?.Restore();
-        if (audit?.End(line ?? "the program exited", status) is string failure && outcome is not Outcome.AuditFailed)
+        if (audit?.End(line ?? "the program exited", status, process.Usage) is string failure
+            && outcome is not Outcome.AuditFailed)
             (status, line) = ExitReport.For(launch.Plan, new Outcome.AuditFailed(failure));
         GuestRecord? counts = GuestRecordFile.Read(opened.Counts!);
         if (opened.Result is ResultFile result && result.Publish(new ResultRecord(status, line, outcome,
