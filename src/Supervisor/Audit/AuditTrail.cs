@@ -101,8 +101,10 @@ sealed class AuditTrail : IDecisionSink, IDisposable
     {
         // Nobody waits any longer for a disk that is full.
         _writer.GiveUpWhenFull();
-        _socket?.VmmEnd.Dispose();
+        _socket?.End();
         _reader?.Join();
+        // With the descriptors that the VMM may have left in it.
+        _socket?.Dispose();
         if (_misbehaved is not null)
         {
             _writer.Add(AuditEvent.Misbehaved(_run, _misbehaved));
@@ -113,9 +115,9 @@ sealed class AuditTrail : IDecisionSink, IDisposable
     }
 
     /// <summary>Records the end.</summary>
+    /// <param name="usage">What the VMM took.</param>
     /// <returns>Why not everything is in the log that should be; null when it is.</returns>
     public string? End(string cause, int status, in rusage usage)
-    /// <param name="usage">What the VMM took.</param>
     {
         _writer.Close();
         bool complete = (_check is null || _check.HasEnded) && _droppedByVmm + _writer.Dropped == 0;

@@ -115,6 +115,10 @@ static class Launcher
                     return detached?.ReportStart(state.Id) ?? true;
                 },
             });
+        // With these go the descriptors that a VMM which has fallen left in their queues: of pipes, whose end would not
+        // come below.
+        process.Channel.Dispose();
+        broker?.Dispose();
         if (audit is not null)
             outcome = audit.Drain(outcome);
         (int status, string? line) = ExitReport.For(launch.Plan, outcome);
