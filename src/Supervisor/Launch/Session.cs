@@ -35,6 +35,12 @@ sealed unsafe class Session
     /// <summary>The guest runs, and that is what its VMM has put on; false ends it.</summary>
     public Func<StartOrders, bool> WhenStarted { get; init; } = static _ => true;
 
+    /// <summary>
+    /// A start waits so long for other processes to take descriptors that were sent to them: Linux bounds how many of a
+    /// user's are on their way.
+    /// </summary>
+    const int CrowdMilliseconds = 5_000;
+
     /// <summary>From the last word of a VMM to its end.</summary>
     public const int EndMilliseconds = 2_000;
 
@@ -128,7 +134,22 @@ sealed unsafe class Session
             Detail32 = (uint)orders,
             Value = descriptors.Length,
         };
-        Send(start, sent);
+        for (long givesUpAt = Milliseconds() + CrowdMilliseconds; ;)
+        {
+            try
+            {
+                Send(start, sent);
+                return;
+            }
+            catch (HostException crowded) when (crowded.Errno == ETOOMANYREFS)
+            {
+                if (Milliseconds() >= givesUpAt)
+                    throw new HostException(crowded.Errno, "sendmsg", "channel",
+                        "this user's processes have sent each other more descriptors than ulimit -n allows, and not "
+                            + "taken them; raise it, or start fewer guests at once");
+                Thread.Sleep(CrowdMilliseconds / 500);
+            }
+        }
     }
 
     void Send(in ChannelMessage message, params ReadOnlySpan<FileDescriptor> descriptors)
@@ -308,6 +329,10 @@ sealed unsafe class Session
             try
             {
                 return _vmm.Channel.SendUnlessFull(answer, socket is null ? [] : [socket]);
+            }
+            catch (HostException crowded) when (crowded.Errno == ETOOMANYREFS)
+            {
+                return _vmm.Channel.TrySend(answer with { Detail32 = EMFILE }, wait: false) != -EAGAIN;
             }
             catch (HostException gone) when (gone.Errno is EPIPE or ECONNRESET)
             {

@@ -164,6 +164,11 @@ sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetwor
                     ? null
                     : "does not read the answers to its network requests";
         }
+        catch (HostException crowded) when (crowded.Errno == ETOOMANYREFS)
+        {
+            // Too many of this user's descriptors are on their way, in whatever processes: the guest may try again.
+            return Answer(number, -EMFILE);
+        }
         catch (HostException gone) when (gone.Errno is EPIPE or ECONNRESET)
         {
             return null;
