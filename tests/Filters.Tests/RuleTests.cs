@@ -145,6 +145,21 @@ public class RuleTests
             Assert.DoesNotContain(number, reading);
     }
 
+    /// <summary>A program that runs as its owner, in a folder that is root's, say.</summary>
+    [Theory]
+    [InlineData(Libc.S_ISUID, false, false)]
+    [InlineData(Libc.S_ISUID | 0x1ff, false, false)]
+    [InlineData(Libc.S_ISGID, true, false)]
+    [InlineData(Libc.S_ISVTX | 0x1ff, true, true)]
+    public void NoFileIsMadeOneThatRunsAsAnother(int mode, bool byDescriptor, bool byName)
+    {
+        byte[] program = FilterCompiler.Compile(Filter.Of(GuestNeeds.All).Rules);
+        ulong[] named = [3, 0, (ulong)mode, Libc.AT_SYMLINK_NOFOLLOW, 0, 0];
+        Assert.Equal(byDescriptor ? CallEnd.Allowed : CallEnd.Stopped,
+            FilteredChild.Try(program, Libc.SYS_fchmod, [3, (ulong)mode, 0, 0, 0, 0]));
+        Assert.Equal(byName ? CallEnd.Allowed : CallEnd.Stopped, FilteredChild.Try(program, Libc.SYS_fchmodat2, named));
+    }
+
     [Fact]
     public void AVmmWithoutNetworkKnowsNoSockets()
     {
