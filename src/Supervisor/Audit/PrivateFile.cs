@@ -39,6 +39,16 @@ static unsafe class PrivateFile
         throw new UsageException($"audit: {Sandbox.Policy.Language.Quote.Value(path)} {fault}");
     }
 
+    /// <summary>Waits until a name is on the disk. Where a folder cannot be flushed, it needs no flush.</summary>
+    /// <exception cref="HostException">The host refused.</exception>
+    public static void FlushFolderOf(string path)
+    {
+        string folder = Path.GetDirectoryName(path)!;
+        using FileDescriptor file = FileDescriptor.Open(folder, O_RDONLY | O_DIRECTORY);
+        if (fsync(file.Value) != 0 && errno != EINVAL)
+            throw HostException.Last("fsync", folder);
+    }
+
     /// <summary>Makes the folder of a file, and those above it that are missing.</summary>
     /// <exception cref="HostException">The host refused.</exception>
     public static void MakeFolderOf(string path)
@@ -50,6 +60,7 @@ static unsafe class PrivateFile
         fixed (byte* name = Encoding.UTF8.GetBytes(folder + '\0'))
             if (mkdirat(AT_FDCWD, name, FolderMode) != 0 && errno != EEXIST)
                 throw HostException.Last("mkdir", folder);
+        FlushFolderOf(folder);
     }
 
     /// <summary>Everything at an offset.</summary>
