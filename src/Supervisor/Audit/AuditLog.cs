@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using Sandbox.Host;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.Trust;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Audit;
@@ -29,8 +30,13 @@ sealed class AuditLog : IAuditLog
     /// <exception cref="HostException">The host refused.</exception>
     public static AuditLog Open(string path)
     {
-        AuditKey key = AuditKey.LoadOrCreate(AuditPlaces.Key);
         PrivateFile.MakeFolderOf(path);
+        // Who moves a folder away and puts another in its place has made the log anew, without its head's being missed.
+        if (TrustedPath.FirstChangeable(Path.GetDirectoryName(Path.Combine(Environment.CurrentDirectory, path))!,
+                geteuid()) is string changeable)
+            throw new UsageException($"audit: {Quote.Value(path)}: others may change {Quote.Value(changeable)} on the "
+                + "way to it, and put another log in its place; chmod go-w it, or keep the log elsewhere");
+        AuditKey key = AuditKey.LoadOrCreate(AuditPlaces.Key);
         FileDescriptor file = PrivateFile.Open(path, O_RDWR | O_CREAT)!;
         try
         {
@@ -140,6 +146,7 @@ sealed class AuditLog : IAuditLog
             Check(error, "write", _file);
         }
 
+        // They are in the log, whatever becomes of this: it already says that they may be.
         WriteHead(head with { Committed = to });
     }
 
@@ -148,7 +155,6 @@ sealed class AuditLog : IAuditLog
 
     static void Check(int error, string call, LogFile file)
     {
-        // They are in the log, whatever becomes of this: it already says that they may be.
         if (error != 0)
             throw new HostException(-error, call, file.Path, error == -ENOSPC ? "free some space" : null);
     }

@@ -1,5 +1,6 @@
 using System.Text;
 using Sandbox.Host;
+using Sandbox.Supervisor.Trust;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Audit;
@@ -27,11 +28,10 @@ static unsafe class PrivateFile
         if (error != 0)
             throw new HostException(-error, "open", path, error == -ELOOP ? "a link is no such file" : null);
         error = file!.GetStatus(out stat status);
-        const uint othersWrite = 0x12;
         string? fault = error != 0 ? "cannot be examined"
             : !S_ISREG(status.st_mode) ? "is no regular file"
             : status.st_uid != geteuid() && status.st_uid != 0 ? "belongs to another user"
-            : (status.st_mode & othersWrite) != 0 ? "can be written by others (chmod go-w)"
+            : (status.st_mode & TrustedPath.WritableByOthers) != 0 ? "can be written by others (chmod go-w)"
             : null;
         if (fault is null)
             return file;
