@@ -33,8 +33,7 @@ static class MountOpener
             var source = new MountSource(mount.Host, real, guest, directory, mount.Writable)
             {
                 Origin = mount.Origin, Quota = mount.Quota,
-                FoldsNames = directory
-                    && (own.Type is null ? false : FoldingFileSystems.IsOne(own) || FoldingFileSystems.Folds(path!)),
+                FoldsNames = directory && (FoldingFileSystems.IsOne(own) || FoldingFileSystems.Folds(path!)),
             };
             FileDescriptor file = directory ? path! : Reopen(mount, path!);
             if (directory)
