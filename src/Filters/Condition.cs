@@ -24,6 +24,9 @@ sealed record Condition(uint Argument, ulong Mask, params ulong[] Values)
     /// <summary>No bit but these.</summary>
     public static Condition Only(uint argument, ulong bits) => new(argument, ~bits, 0);
 
+    /// <summary>Any bits but these.</summary>
+    public static Condition Without(uint argument, ulong bits) => new(argument, bits, 0);
+
     /// <summary>The VMM itself.</summary>
     public static Condition Self(uint argument) => Int(argument, OwnPid);
 

@@ -6,7 +6,8 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Filters;
 
-// Granted host files. openat2's flags are in memory, out of a filter's sight: Landlock says what may be opened.
+// Granted host files. openat2's flags and mode are in memory, out of a filter's sight: Landlock says what may be
+// opened, and the kernel takes the bit of a set-user-ID file that is made so away when bytes are written to it.
 static partial class RuleTable
 {
     private static readonly Rule[] s_files =
@@ -37,8 +38,10 @@ static partial class RuleTable
     [
         Change(SYS_ftruncate, "lengths of files"),
         Change(SYS_fallocate, "room in files, holes", by: Errands),
-        Change(SYS_fchmod, "modes of files"),
-        Change(SYS_fchmodat2, "modes of what cannot be opened", [Int(3, AT_SYMLINK_NOFOLLOW)], Errands),
+        // A folder may keep S_ISGID: whose files are made in it.
+        Change(SYS_fchmod, "modes of files and folders, no program's for another user", [Without(1, S_ISUID)]),
+        Change(SYS_fchmodat2, "modes of what cannot be opened, and is no folder",
+            [Without(2, S_ISUID | S_ISGID), Int(3, AT_SYMLINK_NOFOLLOW)], Errands),
         Change(SYS_utimensat, "times of files", [Int(3, AT_SYMLINK_NOFOLLOW, 0)]),
         Change(SYS_mkdirat, "new folders"),
         Change(SYS_symlinkat, "new symbolic links", by: Errands),

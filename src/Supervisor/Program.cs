@@ -6,6 +6,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Audit;
 using Sandbox.Supervisor.CommandLine;
+using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Kernels;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Learning;
@@ -21,6 +22,7 @@ static class Program
     {
         long startedAt = HostClock.MonotonicNanoseconds();
         StandardStreams.Reserve();
+        OpenFileLimit.Raise();
         using DetachedSupervisor? detached = DetachedSupervisor.TryBecome(ref arguments);
         int status = Run(arguments, detached, startedAt);
         detached?.ReportEnd(status);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Escape;
@@ -81,6 +82,23 @@ public sealed class ChannelTests
         Outcome outcome = Run(scenario, ["--timeout", "1s"]);
         Assert.Equal(124, outcome.Status);
         Assert.Contains("by force", outcome.ErrorText, StringComparison.Ordinal);
+    }
+
+    /// <summary>The pipe that a detached supervisor empties ends with its VMM, whoever was sent the other end.</summary>
+    [Fact]
+    public void Descriptors_that_it_leaves_in_a_queue_keep_no_supervisor()
+    {
+        World.Need();
+        string folder = World.Current.NewFolder();
+        var vmm = new HostileVmm("scenario=leave-descriptors\n");
+        Outcome outcome = World.Start(vmm.Command([], "--detach"), folder);
+        Assert.True(outcome is { Status: 0, TimedOut: false }, outcome.ToString());
+        string id = outcome.Text.Trim();
+        var clock = Stopwatch.StartNew();
+        Outcome ended = World.Start([World.Sandbox, "wait", id], folder, TimeSpan.FromSeconds(20));
+        Assert.True(ended.Status == 125 && ended.ErrorText.Contains("more than 0 descriptors", StringComparison.Ordinal), ended.ToString());
+        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(5), ended.ToString());
+        Assert.Equal(0, World.Start([World.Sandbox, "rm", id], folder).Status);
     }
 
     [Fact]

@@ -3,7 +3,8 @@ namespace Sandbox.Escape;
 /// <summary>An audit log whose writers are killed; its key and its head are its own.</summary>
 sealed class KilledLog : IDisposable
 {
-    readonly string _folder = World.Current.NewFolder();
+    /// <summary>Nobody else may change it.</summary>
+    readonly string _folder = Directory.CreateTempSubdirectory("sandbox-escape-log-").FullName;
 
     public KilledLog() => File.WriteAllText(Policy, $$"""
         version: 1

@@ -135,6 +135,7 @@ public static unsafe partial class Libc
     public const uint FIDEDUPERANGE = 0xC0189436u;
     public const uint FS_IOC_GETFLAGS = 0x80086601u;
     public const int FS_IOC_SETFLAGS = 0x40086602;
+    public const int FS_CASEFOLD_FL = 0x40000000;
     public const uint FS_IOC_FSGETXATTR = 0x801C581Fu;
     public const int FS_IOC_FSSETXATTR = 0x401C5820;
 

@@ -21,4 +21,8 @@ public static unsafe partial class Libc
     /// <summary>Null for no such user. The next call by any thread overwrites the answer.</summary>
     [LibraryImport(Library, SetLastError = true)]
     public static partial passwd* getpwnam(byte* name);
+
+    /// <inheritdoc cref="getpwnam"/>
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial passwd* getpwuid(uint user);
 }

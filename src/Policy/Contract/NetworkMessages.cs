@@ -16,7 +16,7 @@ public static class NetworkChannel
     public const int MaximumRequests = 64;
 
     /// <summary>
-    /// Requests a second that are served in the long run, and at once after a pause; more answer EAGAIN.
+    /// Requests a second that are served in the long run, and at once after a pause; more wait to be read.
     /// </summary>
     public const int RequestsPerSecond = 2000;
 

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using Sandbox.Host;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Launch;
+using Sandbox.Supervisor.Trust;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Audit;
@@ -12,16 +13,13 @@ namespace Sandbox.Supervisor.Audit;
 /// </summary>
 sealed class AuditLog : IAuditLog
 {
-    readonly string _path;
-    readonly string _headPath;
-    readonly FileDescriptor _file;
-    readonly FileDescriptor _headFile;
+    readonly LogFile _file;
+    readonly LogFile _headFile;
     readonly AuditKey _key;
 
-    AuditLog(string path, string headPath, FileDescriptor file, FileDescriptor headFile, AuditKey key)
+    /// <param name="file">Taken over, as is the head.</param>
+    public AuditLog(LogFile file, LogFile headFile, AuditKey key)
     {
-        _path = path;
-        _headPath = headPath;
         _file = file;
         _headFile = headFile;
         _key = key;
@@ -32,8 +30,13 @@ sealed class AuditLog : IAuditLog
     /// <exception cref="HostException">The host refused.</exception>
     public static AuditLog Open(string path)
     {
-        AuditKey key = AuditKey.LoadOrCreate(AuditPlaces.Key);
         PrivateFile.MakeFolderOf(path);
+        // Who moves a folder away and puts another in its place has made the log anew, without its head's being missed.
+        if (TrustedPath.FirstChangeable(Path.GetDirectoryName(Path.Combine(Environment.CurrentDirectory, path))!,
+                geteuid()) is string changeable)
+            throw new UsageException($"audit: {Quote.Value(path)}: others may change {Quote.Value(changeable)} on the "
+                + "way to it, and put another log in its place; chmod go-w it, or keep the log elsewhere");
+        AuditKey key = AuditKey.LoadOrCreate(AuditPlaces.Key);
         FileDescriptor file = PrivateFile.Open(path, O_RDWR | O_CREAT)!;
         try
         {
@@ -55,7 +58,8 @@ sealed class AuditLog : IAuditLog
     public static AuditLog Open(FileDescriptor file, string path, string headPath, AuditKey key)
     {
         PrivateFile.MakeFolderOf(headPath);
-        return new AuditLog(path, headPath, file, PrivateFile.Open(headPath, O_RDWR | O_CREAT)!, key);
+        FileDescriptor head = PrivateFile.Open(headPath, O_RDWR | O_CREAT)!;
+        return new AuditLog(new LogFile(file, path), new LogFile(head, headPath), key);
     }
 
     /// <summary>
@@ -70,8 +74,11 @@ sealed class AuditLog : IAuditLog
         {
             LogHead head = ReadHead();
             LogTail tail = Tail(head);
-            if (tail.Torn > 0 && ftruncate(_file.Value, tail.Extent.Bytes) != 0)
-                throw HostException.Last("ftruncate", _path);
+            if (tail.Torn > 0)
+                Check(_file.Truncate(tail.Extent.Bytes), "ftruncate", _file);
+            // What the head is about to know of has to be there.
+            if (tail.WasInterrupted)
+                Check(_file.Flush(), "fdatasync", _file);
             Write(head with { Committed = tail.Extent, Pending = null },
                 tail.WasInterrupted ? [AuditEvent.Repaired(tail), .. events] : events);
         }
@@ -90,12 +97,14 @@ sealed class AuditLog : IAuditLog
     LogHead ReadHead()
     {
         byte[] text = new byte[LogHead.Size];
-        int length = PrivateFile.ReadAt(_headFile, text, 0, _headPath);
+        int length = PrivateFile.ReadAt(_headFile.Descriptor, text, 0, _headFile.Path);
         if (length > 0)
             return LogHead.Read(text.AsSpan(0, length), _key, out string problem)
-                ?? throw Fault($"its head {Quote.Value(_headPath)} {problem}");
+                ?? throw Fault($"its head {Quote.Value(_headFile.Path)} {problem}");
         if (Size() > 0)
-            throw Fault($"it has lines, but its head {Quote.Value(_headPath)} is gone or was never there");
+            throw Fault($"it has lines, but its head {Quote.Value(_headFile.Path)} is gone or was never there");
+        PrivateFile.FlushFolderOf(_headFile.Path);
+        PrivateFile.FlushFolderOf(_file.Path);
         string name = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
         using var chain = new LogChain(_key, name);
         return new LogHead(_key.Id, name, new LogExtent(0, 0, Convert.ToHexStringLower(chain.Value)), null);
@@ -108,7 +117,8 @@ sealed class AuditLog : IAuditLog
             throw Fault($"it ends after {size} bytes, of {head.Committed.Bytes} that were written: it was truncated");
         if (size == head.Committed.Bytes && head.Pending is null)
             return new LogTail(head.Committed, 0, 0, 0);
-        return LogTail.Examine(_file, _path, size, head, _key, out long line) ?? throw Fault(LogTail.Fault(line));
+        return LogTail.Examine(_file.Descriptor, _file.Path, size, head, _key, out long line)
+            ?? throw Fault(LogTail.Fault(line));
     }
 
     void Write(LogHead head, IReadOnlyList<AuditEvent> events)
@@ -120,43 +130,49 @@ sealed class AuditLog : IAuditLog
             text.Write(chain.Seal(events[i].Write(from.Lines + i + 1)));
         var to =
             new LogExtent(from.Lines + events.Count, from.Bytes + text.Length, Convert.ToHexStringLower(chain.Value));
-        WriteHead(head with { Pending = to });
-        int error = PrivateFile.WriteAt(_file, text.GetBuffer().AsSpan(0, (int)text.Length), from.Bytes);
+        // On the disk before the first line: of a log that goes on where its head does not expect it, nobody could say
+        // that it was not changed.
+        Check(WriteHead(head with { Pending = to }), "write", _headFile);
+        Check(_headFile.Flush(), "fdatasync", _headFile);
+        int error = _file.WriteAt(text.GetBuffer().AsSpan(0, (int)text.Length), from.Bytes);
         // Lines first: a head that knows of lines which are not there would be a truncated log.
-        if (error == 0 && fdatasync(_file.Value) != 0)
-            error = -errno;
+        if (error == 0)
+            error = _file.Flush();
         if (error != 0)
         {
             // What cannot be cut off is repaired by whoever writes next.
-            if (ftruncate(_file.Value, from.Bytes) == 0)
+            if (_file.Truncate(from.Bytes) == 0 && _file.Flush() == 0)
                 WriteHead(head);
-            throw new HostException(-error, "write", _path, error == -ENOSPC ? "free some space" : null);
+            Check(error, "write", _file);
         }
 
+        // They are in the log, whatever becomes of this: it already says that they may be.
         WriteHead(head with { Committed = to });
     }
 
-    void WriteHead(LogHead head)
+    /// <returns>0 or a negative error number.</returns>
+    int WriteHead(LogHead head) => _headFile.WriteAt(head.Write(_key), 0);
+
+    static void Check(int error, string call, LogFile file)
     {
-        int error = PrivateFile.WriteAt(_headFile, head.Write(_key), 0);
         if (error != 0)
-            throw new HostException(-error, "write", _headPath);
+            throw new HostException(-error, call, file.Path, error == -ENOSPC ? "free some space" : null);
     }
 
     long Size()
     {
-        int error = _file.GetStatus(out stat status);
-        return error == 0 ? status.st_size : throw new HostException(-error, "fstat", _path);
+        Check(_file.Descriptor.GetStatus(out stat status), "fstat", _file);
+        return status.st_size;
     }
 
     void Lock(int operation)
     {
-        while (flock(_headFile.Value, operation) != 0)
+        while (flock(_headFile.Descriptor.Value, operation) != 0)
             if (errno != EINTR)
-                throw HostException.Last("flock", _headPath);
+                throw HostException.Last("flock", _headFile.Path);
     }
 
     UsageException Fault(string what) => new(
-        $"audit: the log {Quote.Value(_path)} cannot be continued: {what}; see sandbox audit verify, keep both files, "
+        $"audit: the log {Quote.Value(_file.Path)} cannot be continued: {what}; see sandbox audit verify, keep both files, "
             + "and name a new log");
 }

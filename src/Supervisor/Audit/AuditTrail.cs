@@ -13,7 +13,7 @@ namespace Sandbox.Supervisor.Audit;
 /// <summary>
 /// Everything that is recorded of one sandbox: its start and end, what its VMM decides, what the supervisor does.
 /// </summary>
-sealed unsafe class AuditTrail : IDecisionSink, IDisposable
+sealed class AuditTrail : IDecisionSink, IDisposable
 {
     readonly AuditSection _section;
     readonly AuditedRun _run;
@@ -101,8 +101,10 @@ sealed unsafe class AuditTrail : IDecisionSink, IDisposable
     {
         // Nobody waits any longer for a disk that is full.
         _writer.GiveUpWhenFull();
-        _socket?.VmmEnd.Dispose();
+        _socket?.End();
         _reader?.Join();
+        // With the descriptors that the VMM may have left in it.
+        _socket?.Dispose();
         if (_misbehaved is not null)
         {
             _writer.Add(AuditEvent.Misbehaved(_run, _misbehaved));
@@ -113,13 +115,14 @@ sealed unsafe class AuditTrail : IDecisionSink, IDisposable
     }
 
     /// <summary>Records the end.</summary>
+    /// <param name="usage">What the VMM took.</param>
     /// <returns>Why not everything is in the log that should be; null when it is.</returns>
-    public string? End(string cause, int status)
+    public string? End(string cause, int status, in rusage usage)
     {
         _writer.Close();
         bool complete = (_check is null || _check.HasEnded) && _droppedByVmm + _writer.Dropped == 0;
         if (_section.Records(AuditEvents.Lifecycle) && _writer.Failure is null)
-            Append(AuditEvent.End(_run, cause, status, Usage(), complete));
+            Append(AuditEvent.End(_run, cause, status, Usage(usage), complete));
         return _writer.Failure ?? _endFailure;
     }
 
@@ -183,11 +186,8 @@ sealed unsafe class AuditTrail : IDecisionSink, IDisposable
         return AuditEvent.Of(decision, _run, Interlocked.Increment(ref _sequence));
     }
 
-    AuditedUsage Usage()
+    AuditedUsage Usage(in rusage usage)
     {
-        rusage usage;
-        if (getrusage(RUSAGE_CHILDREN, &usage) != 0)
-            throw HostException.Last("getrusage");
         static long Milliseconds(timeval time) => time.tv_sec * 1000 + time.tv_usec / 1000;
         return new AuditedUsage(
             (HostClock.MonotonicNanoseconds() - _startedAt) / 1_000_000,

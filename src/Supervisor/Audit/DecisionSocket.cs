@@ -24,8 +24,15 @@ sealed class DecisionSocket : IDisposable
         VmmEnd = theirs;
     }
 
-    /// <summary>What the VMM is given. Closed here once the VMM has ended, so that reading ends.</summary>
+    /// <summary>What the VMM is given.</summary>
     public FileDescriptor VmmEnd { get; }
+
+    /// <summary>The VMM has ended: what it sent is read, and nothing is waited for, whoever else has its end.</summary>
+    public void End()
+    {
+        VmmEnd.Dispose();
+        shutdown(_channel.Socket.Value, SHUT_RD);
+    }
 
     /// <returns>False when nothing more comes.</returns>
     /// <exception cref="HostException">EBADMSG: what came is no record.</exception>

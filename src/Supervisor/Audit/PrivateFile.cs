@@ -1,5 +1,6 @@
 using System.Text;
 using Sandbox.Host;
+using Sandbox.Supervisor.Trust;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Audit;
@@ -27,16 +28,25 @@ static unsafe class PrivateFile
         if (error != 0)
             throw new HostException(-error, "open", path, error == -ELOOP ? "a link is no such file" : null);
         error = file!.GetStatus(out stat status);
-        const uint othersWrite = 0x12;
         string? fault = error != 0 ? "cannot be examined"
             : !S_ISREG(status.st_mode) ? "is no regular file"
             : status.st_uid != geteuid() && status.st_uid != 0 ? "belongs to another user"
-            : (status.st_mode & othersWrite) != 0 ? "can be written by others (chmod go-w)"
+            : (status.st_mode & TrustedPath.WritableByOthers) != 0 ? "can be written by others (chmod go-w)"
             : null;
         if (fault is null)
             return file;
         file.Dispose();
         throw new UsageException($"audit: {Sandbox.Policy.Language.Quote.Value(path)} {fault}");
+    }
+
+    /// <summary>Waits until a name is on the disk. Where a folder cannot be flushed, it needs no flush.</summary>
+    /// <exception cref="HostException">The host refused.</exception>
+    public static void FlushFolderOf(string path)
+    {
+        string folder = Path.GetDirectoryName(path)!;
+        using FileDescriptor file = FileDescriptor.Open(folder, O_RDONLY | O_DIRECTORY);
+        if (fsync(file.Value) != 0 && errno != EINVAL)
+            throw HostException.Last("fsync", folder);
     }
 
     /// <summary>Makes the folder of a file, and those above it that are missing.</summary>
@@ -50,6 +60,7 @@ static unsafe class PrivateFile
         fixed (byte* name = Encoding.UTF8.GetBytes(folder + '\0'))
             if (mkdirat(AT_FDCWD, name, FolderMode) != 0 && errno != EEXIST)
                 throw HostException.Last("mkdir", folder);
+        FlushFolderOf(folder);
     }
 
     /// <summary>Everything at an offset.</summary>

@@ -24,7 +24,7 @@ static partial class CompletionScript
     /// is no part of either.
     /// </summary>
     const string PrintSandboxes =
-        """for place in /run/sandbox "$XDG_RUNTIME_DIR/sandbox" "/tmp/sandbox-$(id -u)"; do sed -nE "s/^(id|name) ([A-Za-z0-9_.-]+)$/\2/p" "$place"/*/record 2>/dev/null; done""";
+        """for place in /run/sandbox "$XDG_RUNTIME_DIR/sandbox" "$HOME/.local/state/sandbox/run" "/tmp/sandbox-$(id -u)"; do sed -nE "s/^(id|name) ([A-Za-z0-9_.-]+)$/\2/p" "$place"/*/record 2>/dev/null; done""";
 
     static IEnumerable<string> Names(Option option) => option.Aliases.Append(option.Name);
 

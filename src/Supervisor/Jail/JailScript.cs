@@ -138,6 +138,7 @@ static unsafe class JailScript
         rlimit* zero = script.Place(default(rlimit));
         foreach (int resource in (ReadOnlySpan<int>)[RLIMIT_CORE, RLIMIT_MSGQUEUE, RLIMIT_MEMLOCK, RLIMIT_RTPRIO])
             script.Add("prlimit64", SYS_prlimit64, 0, resource, (nint)zero);
+        OpenFileLimit.Restore(script);
     }
 
     // None can come back afterwards, and none goes with the user.

@@ -115,11 +115,16 @@ static class Launcher
                     return detached?.ReportStart(state.Id) ?? true;
                 },
             });
+        // With these go the descriptors that a VMM which has fallen left in their queues: of pipes, whose end would not
+        // come below.
+        process.Channel.Dispose();
+        broker?.Dispose();
         if (audit is not null)
             outcome = audit.Drain(outcome);
         (int status, string? line) = ExitReport.For(launch.Plan, outcome);
         terminal?.Restore();
-        if (audit?.End(line ?? "the program exited", status) is string failure && outcome is not Outcome.AuditFailed)
+        if (audit?.End(line ?? "the program exited", status, process.Usage) is string failure
+            && outcome is not Outcome.AuditFailed)
             (status, line) = ExitReport.For(launch.Plan, new Outcome.AuditFailed(failure));
         GuestRecord? counts = GuestRecordFile.Read(opened.Counts!);
         if (opened.Result is ResultFile result && result.Publish(new ResultRecord(status, line, outcome,

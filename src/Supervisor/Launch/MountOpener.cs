@@ -28,11 +28,12 @@ static class MountOpener
                 throw Mistake(mount, $"cannot be opened: {CallerFile.Why(error)}");
             string real = HostTree.PathOf(path!) ?? throw Mistake(mount, "has no path; is /proc mounted?");
             bool directory = Kind(mount, path!) == HostEntryKind.Directory;
-            MountRules.Check(mount, path!, real, directory, KernelFileSystems.MountedOnThisHost);
+            HostMount own = MountRules.Check(mount, path!, real, directory, HostMount.All());
             string guest = mount.Guest ?? SamePath(mount, real, workingDirectory);
             var source = new MountSource(mount.Host, real, guest, directory, mount.Writable)
             {
                 Origin = mount.Origin, Quota = mount.Quota,
+                FoldsNames = directory && (FoldingFileSystems.IsOne(own) || FoldingFileSystems.Folds(path!)),
             };
             FileDescriptor file = directory ? path! : Reopen(mount, path!);
             if (directory)

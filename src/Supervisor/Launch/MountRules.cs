@@ -11,24 +11,33 @@ namespace Sandbox.Supervisor.Launch;
 /// </summary>
 static class MountRules
 {
-    /// <param name="kernelMounts">
-    /// Where the host has such file systems, with their types; asked only for folders.
-    /// </param>
-    public static void Check(
-        MountArgument mount, FileDescriptor source, string real, bool directory,
-        Func<IEnumerable<(string Path, string Type)>> kernelMounts)
+    /// <param name="mounts">All of the host's.</param>
+    /// <returns>That of the source; without a type where it cannot be seen.</returns>
+    public static HostMount Check(
+        MountArgument mount, FileDescriptor source, string real, bool directory, IReadOnlyList<HostMount> mounts)
     {
-        if (KernelFileSystems.IsOne(source))
+        // By its mount: not all such file systems have a number of their own.
+        long id = HostMount.IdOf(source);
+        HostMount own = mounts.FirstOrDefault(one => one.Id == id);
+        if (own.Type is null ? !IsBelowRoot(id) : KernelFileSystems.IsOne(own.Type))
             throw Refusal(mount, "belongs to a file system of the kernel; mount ordinary folders only");
         // A folder in memory, as /dev often is, cannot be told by its type.
         if (GuestPath.IsWithin(real, "/dev") && !(real != "/dev/shm" && GuestPath.IsWithin(real, "/dev/shm")))
             throw Refusal(mount, "is where the host keeps its devices; mount ordinary folders only");
         if (!directory)
-            return;
-        foreach ((string path, string type) in kernelMounts())
-            if (GuestPath.IsWithin(path, real))
-                throw Refusal(mount, $"holds {Quote.Value(path)}, a file system of the kernel ({type}); mount the "
-                    + "folders you need one by one");
+            return own;
+        foreach (HostMount inside in mounts)
+            if (KernelFileSystems.IsOne(inside.Type) && GuestPath.IsWithin(inside.Path, real))
+                throw Refusal(mount, $"holds {Quote.Value(inside.Path)}, a file system of the kernel ({inside.Type}); "
+                    + "mount the folders you need one by one");
+        return own;
+    }
+
+    /// <summary>After a chroot(2) the list lacks one mount alone: that of the root's folder.</summary>
+    static bool IsBelowRoot(long id)
+    {
+        using FileDescriptor root = FileDescriptor.Open("/", O_PATH | O_DIRECTORY);
+        return HostMount.IdOf(root) == id;
     }
 
     static UsageException Refusal(MountArgument mount, string why) =>

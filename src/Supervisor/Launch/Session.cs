@@ -35,11 +35,14 @@ sealed unsafe class Session
     /// <summary>The guest runs, and that is what its VMM has put on; false ends it.</summary>
     public Func<StartOrders, bool> WhenStarted { get; init; } = static _ => true;
 
+    /// <summary>
+    /// A start waits so long for other processes to take descriptors that were sent to them: Linux bounds how many of a
+    /// user's are on their way.
+    /// </summary>
+    const int CrowdMilliseconds = 5_000;
+
     /// <summary>From the last word of a VMM to its end.</summary>
     public const int EndMilliseconds = 2_000;
-
-    /// <summary>How often it is looked whether a log has room again, without which network requests wait.</summary>
-    const int RoomMilliseconds = 20;
 
     /// <summary>How long after the wall-clock limit the supervisor acts when the VMM has not.</summary>
     public const int BackupMilliseconds = 2_000;
@@ -54,7 +57,6 @@ sealed unsafe class Session
     ControlledVmm? _controlled;
     CountQuestion? _counts;
     bool _stays;
-    bool _channelOpen = true;
     bool _networkOpen;
     Outcome? _outcome;
 
@@ -132,7 +134,22 @@ sealed unsafe class Session
             Detail32 = (uint)orders,
             Value = descriptors.Length,
         };
-        Send(start, sent);
+        for (long givesUpAt = Milliseconds() + CrowdMilliseconds; ;)
+        {
+            try
+            {
+                Send(start, sent);
+                return;
+            }
+            catch (HostException crowded) when (crowded.Errno == ETOOMANYREFS)
+            {
+                if (Milliseconds() >= givesUpAt)
+                    throw new HostException(crowded.Errno, "sendmsg", "channel",
+                        "this user's processes have sent each other more descriptors than ulimit -n allows, and not "
+                            + "taken them; raise it, or start fewer guests at once");
+                Thread.Sleep(CrowdMilliseconds / 500);
+            }
+        }
     }
 
     void Send(in ChannelMessage message, params ReadOnlySpan<FileDescriptor> descriptors)
@@ -187,14 +204,17 @@ sealed unsafe class Session
     bool Step()
     {
         pollfd* watched = stackalloc pollfd[4];
-        // poll(2) passes over negative descriptors.
-        watched[0] = new pollfd { fd = _channelOpen ? _vmm.Channel.Socket.Value : -1, events = POLLIN };
-        watched[1] = new pollfd { fd = _vmm.EndDescriptor.Value, events = POLLIN };
-        bool serves = _networkOpen && _network!.IsReady;
-        watched[2] = new pollfd { fd = serves ? _network!.Socket.Value : -1, events = POLLIN };
         int left = Sooner(MillisecondsLeft(), Stay());
-        if (_networkOpen && !serves)
-            left = Sooner(left, RoomMilliseconds);
+        // In this order: what was said before the end is there when the end is seen.
+        watched[0] = new pollfd { fd = _vmm.EndDescriptor.Value, events = POLLIN };
+        int channelWait = Services?.MillisecondsUntilReady ?? 0;
+        // One that has ended says no more than what is there already.
+        if (channelWait > 0 && _vmm.WaitForEnd(0))
+            channelWait = 0;
+        watched[1] = ReadableIn(channelWait, _vmm.Channel.Socket, ref left);
+        watched[2] = _networkOpen
+            ? ReadableIn(_network!.MillisecondsUntilReady, _network.Socket, ref left)
+            : new pollfd { fd = -1 };
         ControlSocket? control = State?.Control;
         if (_counts is not null)
         {
@@ -210,11 +230,14 @@ sealed unsafe class Session
         if (ready == 0)
             return TimedOut();
         // Messages first: the last one may have arrived together with the end.
-        if (watched[0].revents != 0)
-            return Receive();
         if (watched[1].revents != 0)
-            return true;
-        // Who asks without end must not keep the bounds from being looked at.
+        {
+            if (Receive())
+                return true;
+        }
+        else if (watched[0].revents != 0)
+            return channelWait == 0;
+        // Who says or asks something without end must not keep the rest from being looked at.
         if (MillisecondsLeft() == 0)
             return TimedOut();
         if (watched[3].revents != 0)
@@ -223,6 +246,16 @@ sealed unsafe class Session
             return false;
         _networkOpen = _network!.Serve(out string? problem);
         return problem is not null && Misbehaved(problem);
+    }
+
+    /// <summary>A socket that is to be read, for poll(2), which passes over negative descriptors.</summary>
+    /// <param name="milliseconds">Not before.</param>
+    /// <param name="left">How long poll(2) waits.</param>
+    static pollfd ReadableIn(int milliseconds, FileDescriptor socket, ref int left)
+    {
+        if (milliseconds > 0)
+            left = Sooner(left, milliseconds);
+        return new pollfd { fd = milliseconds == 0 ? socket.Value : -1, events = POLLIN };
     }
 
     /// <summary>Of two times as poll(2) takes them, of which -1 is never.</summary>
@@ -250,7 +283,6 @@ sealed unsafe class Session
             if (!_vmm.Channel.Receive(out message))
             {
                 // Closed: either it is about to end, or it has fallen; Run bounds the wait for the first.
-                _channelOpen = false;
                 return true;
             }
         }
@@ -297,6 +329,10 @@ sealed unsafe class Session
             try
             {
                 return _vmm.Channel.SendUnlessFull(answer, socket is null ? [] : [socket]);
+            }
+            catch (HostException crowded) when (crowded.Errno == ETOOMANYREFS)
+            {
+                return _vmm.Channel.TrySend(answer with { Detail32 = EMFILE }, wait: false) != -EAGAIN;
             }
             catch (HostException gone) when (gone.Errno is EPIPE or ECONNRESET)
             {

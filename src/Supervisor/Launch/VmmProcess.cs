@@ -39,10 +39,12 @@ sealed unsafe class VmmProcess : IDisposable
     public GuestGroup? Group => _jailed.Group;
 
     /// <summary>
-    /// CPU time in microseconds, of the process and, if it has a PID namespace, of all that it started; 0 until it has
-    /// ended.
+    /// What the process and, if it has a PID namespace, all that it started took; nothing until it has ended.
     /// </summary>
-    public long CpuMicroseconds { get; private set; }
+    public rusage Usage { get; private set; }
+
+    /// <summary>CPU time in it, in microseconds.</summary>
+    public long CpuMicroseconds => Microseconds(Usage.ru_utime) + Microseconds(Usage.ru_stime);
 
     /// <summary>The wait status of waitpid(2), once ended; null if somebody else took it (SIGCHLD ignored).</summary>
     public int? WaitStatus { get; private set; }
@@ -108,7 +110,7 @@ sealed unsafe class VmmProcess : IDisposable
             return false;
         _ended = true;
         WaitStatus = HostProcess.Reap(Pid, out rusage usage);
-        CpuMicroseconds = Microseconds(usage.ru_utime) + Microseconds(usage.ru_stime);
+        Usage = usage;
         return true;
     }
 

@@ -19,6 +19,9 @@ sealed unsafe class VsockServices(DeviceRule rule, IDecisionSink? decisions = nu
 {
     readonly RequestRate _rate = new(NetworkChannel.RequestsPerSecond);
 
+    /// <summary>How long until a request may be answered: 0 for now.</summary>
+    public int MillisecondsUntilReady => _rate.MillisecondsUntilRoom(HostClock.MonotonicNanoseconds());
+
     /// <summary>Whether a VMM asks for a connection.</summary>
     public static bool IsRequest(in ChannelMessage message) =>
         message is { Version: ChannelMessage.CurrentVersion, Kind: MessageKind.Connect };
@@ -26,8 +29,8 @@ sealed unsafe class VsockServices(DeviceRule rule, IDecisionSink? decisions = nu
     /// <param name="socket">What goes along with the answer; the caller's to close.</param>
     public ChannelMessage Answer(in ChannelMessage request, out FileDescriptor? socket)
     {
-        socket = null;
-        int error = _rate.TryTake(HostClock.MonotonicNanoseconds()) ? Connect(request.Detail32, out socket) : EAGAIN;
+        _rate.Take(HostClock.MonotonicNanoseconds());
+        int error = Connect(request.Detail32, out socket);
         return new ChannelMessage
         {
             Version = ChannelMessage.CurrentVersion, Kind = MessageKind.Connected, Detail32 = (uint)error,

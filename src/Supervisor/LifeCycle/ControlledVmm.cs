@@ -52,7 +52,9 @@ sealed class ControlledVmm(
         if (!signals.IsPaused)
             return 0;
         LetGo();
-        return recordPause(false);
+        // It goes on, whether its record can be made to say so or not.
+        _ = recordPause(false);
+        return 0;
     }
 
     public int Count() => signals.IsPaused ? -EBUSY : counts?.Ask() ?? -ENODATA;

@@ -60,6 +60,7 @@ static unsafe class DetachedCall
                 out nint environment);
             using ChildScript script = new();
             JailScript.ResetSignals(script);
+            OpenFileLimit.Restore(script);
             script.Add("dup2 stdin", SYS_dup2, itsNowhere.Value, STDIN_FILENO);
             script.Add("dup2 stdout", SYS_dup2, itsNowhere.Value, STDOUT_FILENO);
             script.Add("dup2 stderr", SYS_dup2, itsNowhere.Value, STDERR_FILENO);

@@ -141,12 +141,22 @@ static class LifeCycleTool
 
     /// <summary>One that has ended already is stopped.</summary>
     /// <param name="milliseconds">Before it is ended; 0 for as long as it takes.</param>
-    static void Stop(OpenedSandbox sandbox, int milliseconds)
+    internal static void Stop(OpenedSandbox sandbox, int milliseconds)
     {
         using ControlClient? supervisor = sandbox.Connect();
-        // A guest that stands still does not hear.
-        if (supervisor is null || !supervisor.Ask(ControlKind.Resume) || !supervisor.Ask(ControlKind.Signal, SIGTERM))
+        if (supervisor is null)
             return;
+        try
+        {
+            // A guest that stands still does not hear.
+            if (!supervisor.Ask(ControlKind.Resume) || !supervisor.Ask(ControlKind.Signal, SIGTERM))
+                return;
+        }
+        catch (HostException) when (milliseconds != 0)
+        {
+            // A VMM that does not read cannot be told, and is ended when its time is over.
+        }
+
         supervisor.AskForEnd();
         if (supervisor.WaitForEnd(milliseconds == 0 ? -1 : milliseconds, out _))
             return;

@@ -12,6 +12,9 @@ sealed unsafe class OutputKeeper
     const int BufferBytes = 64 << 10;
     const int StackBytes = 256 << 10;
 
+    /// <summary>What is still in the pipe at the end takes no time to keep.</summary>
+    const int EndMilliseconds = 2_000;
+
     readonly int _number;
     readonly FileDescriptor _pipe;
     Thread? _thread;
@@ -65,7 +68,8 @@ sealed unsafe class OutputKeeper
         _ended = true;
         using (FileDescriptor nowhere = FileDescriptor.Open("/dev/null", O_WRONLY))
             dup2(nowhere.Value, _number);
-        _thread?.Join();
-        _pipe.Dispose();
+        // Bytes of somebody who has got hold of the other end may come for ever.
+        if (_thread?.Join(EndMilliseconds) != false)
+            _pipe.Dispose();
     }
 }

@@ -27,6 +27,9 @@ static class RecordText
     const int MaximumCommand = 4096;
     const int MaximumGroups = 16;
 
+    /// <summary>PATH_MAX: a longer one leads nowhere.</summary>
+    const int MaximumFolder = 4096;
+
     /// <summary>As much of a command as a record holds.</summary>
     public static string[] Cut(string[] command, out bool isCut)
     {
@@ -147,7 +150,7 @@ static class RecordText
             Id = SandboxId.Parse(fields.Take("id")) ?? throw new FormatException("no ID"),
             Name = fields.TakeText("name") is string name ? SandboxName.Check(name) : null,
             StartedAt = fields.TakeNumbers("started", 1)[0],
-            Command = fields.TakeTexts("argument", MaximumArguments),
+            Command = fields.TakeTexts("argument", MaximumArguments, MaximumCommand),
             IsCommandCut = fields.TakeIf("command-cut"),
             Policy = fields.TakeText("policy") ?? throw new FormatException("no policy"),
             Supervisor = Fields.Small(fields.TakeNumbers("supervisor", 1)[0]),
@@ -196,7 +199,7 @@ static class RecordText
             if (parts.Length < 3 || parts[0] is not ("1" or "2") || Fields.Number(parts[1]) is < 1 or > (long)all
                 || groups.Count == MaximumGroups)
                 throw new FormatException("no group");
-            string folder = Fields.Unescape(parts[2]);
+            string folder = Fields.UnescapeAtMost(MaximumFolder, parts[2]);
             // Nothing above what the kernel mounts there is anybody's to ask or to remove.
             if (!folder.StartsWith('/') || folder.Contains('\0') || folder.Split('/').Any(part => part is "." or "..")
                 || GroupName.Parse(folder[(folder.LastIndexOf('/') + 1)..]) is null)
@@ -317,15 +320,25 @@ static class RecordText
 
         public string Take(string key) => TryTake(key) ?? throw new FormatException($"no {key}");
 
-        public string? TakeText(string key) => TryTake(key) is string value ? Unescape(value) : null;
+        /// <summary>No longer than what is written.</summary>
+        public string? TakeText(string key, int most = MaximumText) =>
+            TryTake(key) is string value ? UnescapeAtMost(most, value) : null;
 
-        public string[] TakeTexts(string key, int most)
+        /// <param name="room">Characters of all together.</param>
+        public string[] TakeTexts(string key, int most, int room)
         {
             List<string> texts = [];
-            while (TakeText(key) is string value)
+            while (TakeText(key, room) is string value)
+            {
                 texts.Add(texts.Count < most ? value : throw new FormatException($"too many of {key}"));
+                room -= value.Length;
+            }
+
             return [.. texts];
         }
+
+        public static string UnescapeAtMost(int most, string value) =>
+            Unescape(value) is var text && text.Length <= most ? text : throw new FormatException("too long a text");
 
         public long[] TakeNumbers(string key, int count) =>
             TryTakeNumbers(key, count) ?? throw new FormatException($"no {key}");
@@ -348,7 +361,7 @@ static class RecordText
         public static long Between(long value, long most) =>
             value <= most ? value : throw new FormatException("too large a number");
 
-        public static string Unescape(string value)
+        static string Unescape(string value)
         {
             if (!value.Contains('\\'))
                 return value;

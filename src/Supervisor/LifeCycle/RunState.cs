@@ -43,6 +43,8 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
     public string? Publish(PolicyModel policy, PlannedLaunch launch, VmmProcess vmm, JailExpectation expected)
     {
         int error = StatePlace.TryMake(_path, out _place);
+        if (StatePlace.Problem(_path, error) is string problem)
+            return problem;
         if (error == 0 && options.Name is not null)
             error = ClaimName(options.Name);
         if (error == 0)
@@ -56,9 +58,7 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
         }
 
         Dispose();
-        return error == -EPERM
-            ? $"{_path} can be written by others; remove it"
-            : $"{_path}: {Errno.Describe(-error)}; make room there, or have it writable";
+        return $"{_path}: {Errno.Describe(-error)}; make room there, or have it writable";
     }
 
     /// <summary>Holds the place until the record with the name is in it.</summary>

@@ -111,9 +111,9 @@ static class StateList
     {
         0 => place,
         -ENOENT => null,
-        -EPERM => throw new UsageException(
-            $"{Quote.Value(path)} can be written by others, so nothing in it can be believed; remove it"),
-        int error => throw new HostException(-error, "open", path),
+        int error => throw (StatePlace.Problem(path, error) is string problem
+            ? new UsageException(problem)
+            : new HostException(-error, "open", path)),
     };
 
     /// <summary>Names in the place that are IDs.</summary>

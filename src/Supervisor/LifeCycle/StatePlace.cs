@@ -1,45 +1,68 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using Sandbox.Host;
+using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Audit;
+using Sandbox.Supervisor.Trust;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.LifeCycle;
 
 /// <summary>
-/// The folder in which this user's sandboxes have theirs. It is gone after a restart of the host, as the sandboxes are,
-/// so nothing in it is ever flushed to a disk.
+/// The folder in which this user's sandboxes have theirs. As a rule it is gone after a restart of the host, as the
+/// sandboxes are, so nothing in it is ever flushed to a disk.
 /// </summary>
 static unsafe class StatePlace
 {
     /// <summary>rwx------.</summary>
     public const uint FolderMode = 0x1c0;
 
-    const uint OthersWrite = 0x12;
-
     /// <summary>
-    /// /run/sandbox for root, $XDG_RUNTIME_DIR/sandbox for others; /tmp/sandbox-UID where the folder above is not
-    /// there, or not the user's own.
+    /// /run/sandbox for root, $XDG_RUNTIME_DIR/sandbox for others; where the folder above is not there, or not the
+    /// user's own, <see cref="InHome"/> of $HOME, and at last /tmp/sandbox-UID, which anybody can take from him.
     /// </summary>
-    public static string Path { get; } = Choose(geteuid(), Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR"));
+    public static string Path { get; } = Choose(
+        geteuid(), Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR"), Environment.GetEnvironmentVariable("HOME"));
 
-    /// <summary>Whether it is the one that stands in for a folder that the host does not have.</summary>
-    public static bool IsSubstitute => Path == Substitute(geteuid());
+    /// <summary>Whether it is one that stands in for a folder that the host does not have.</summary>
+    public static bool IsSubstitute => Path.EndsWith(InHome, StringComparison.Ordinal) || Path == InTmp(geteuid());
 
-    internal static string Choose(uint user, string? runtimeFolder)
+    internal static string Choose(uint user, string? runtimeFolder, string? home)
     {
         string? above = user == 0 ? "/run" : runtimeFolder;
-        return above is ['/', ..] && IsFolderOf(user, above) ? $"{above.TrimEnd('/')}/sandbox" : Substitute(user);
+        if (IsFolderOf(user, above))
+            return $"{above!.TrimEnd('/')}/sandbox";
+        return IsFolderOf(user, home) ? home!.TrimEnd('/') + InHome : InTmp(user);
     }
 
     /// <summary>
     /// Where another user's may be, as most hosts have it: $XDG_RUNTIME_DIR is in his environment, which nobody else
     /// knows.
     /// </summary>
-    public static string[] Of(uint user) => [$"/run/user/{user}/sandbox", Substitute(user)];
-
-    static string Substitute(uint user) => $"/tmp/sandbox-{user}";
-
-    static bool IsFolderOf(uint user, string path)
+    public static string[] Of(uint user)
     {
+        passwd* entry = getpwuid(user);
+        string? home = entry is null ? null : Marshal.PtrToStringUTF8((nint)entry->pw_dir);
+        string[] inHome = home is ['/', ..] ? [home.TrimEnd('/') + InHome] : [];
+        return [$"/run/user/{user}/sandbox", .. inHome, InTmp(user)];
+    }
+
+    const string InHome = "/.local/state/sandbox/run";
+
+    static string InTmp(uint user) => $"/tmp/sandbox-{user}";
+
+    /// <summary>What is wrong with a place that is not this user's alone, and what to do.</summary>
+    /// <param name="error">Of <see cref="TryMake"/> or <see cref="TryOpen(string, out FileDescriptor?)"/>.</param>
+    /// <returns>Null for another error, and for none.</returns>
+    public static string? Problem(string path, int error) => error is -EPERM or -EACCES or -ELOOP or -ENOTDIR
+        ? $"{Quote.Value(path)} is not this user's alone, somebody else has this name or can write there; "
+            + (geteuid() == 0 ? "remove it" : "set XDG_RUNTIME_DIR to a folder of your own")
+        : null;
+
+    static bool IsFolderOf(uint user, string? path)
+    {
+        if (path is not ['/', ..])
+            return false;
         stat status;
         fixed (byte* name = Encoding.UTF8.GetBytes(path + '\0'))
             return fstatat(AT_FDCWD, name, &status, 0) == 0 && S_ISDIR(status.st_mode) && status.st_uid == user;
@@ -63,6 +86,15 @@ static unsafe class StatePlace
         int error = TryOpen(path, out place);
         if (error != -ENOENT)
             return error;
+        try
+        {
+            PrivateFile.MakeFolderOf(path);
+        }
+        catch (HostException refused)
+        {
+            return -refused.Errno;
+        }
+
         fixed (byte* name = Encoding.UTF8.GetBytes(path + '\0'))
             if (mkdirat(AT_FDCWD, name, FolderMode) != 0 && errno != EEXIST)
                 return -errno;
@@ -80,7 +112,7 @@ static unsafe class StatePlace
         if (error != 0)
             return error;
         error = place!.GetStatus(out stat status);
-        if (error == 0 && status.st_uid == owner && (status.st_mode & OthersWrite) == 0)
+        if (error == 0 && status.st_uid == owner && (status.st_mode & TrustedPath.WritableByOthers) == 0)
             return 0;
         place.Dispose();
         place = null;

@@ -13,6 +13,9 @@ namespace Sandbox.Supervisor.Network;
 sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetworkDecisions? decisions = null)
     : IDisposable
 {
+    /// <summary>How often it is looked whether a log has room again, without which requests wait.</summary>
+    const int RoomMilliseconds = 20;
+
     readonly Lock _lock = new();
     readonly RequestRate _rate = new(NetworkChannel.RequestsPerSecond);
 
@@ -24,8 +27,10 @@ sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetwor
     /// <summary>For poll(2): readable when there is a request, or when the VMM has closed its end.</summary>
     public FileDescriptor Socket => channel.Socket;
 
-    /// <summary>Whether requests may be served now.</summary>
-    public bool IsReady => decisions?.HasRoom ?? true;
+    /// <summary>How long until a request may be served: 0 for now.</summary>
+    public int MillisecondsUntilReady => decisions is { HasRoom: false }
+        ? RoomMilliseconds
+        : _rate.MillisecondsUntilRoom(HostClock.MonotonicNanoseconds());
 
     /// <summary>The host's resolver; tests have others.</summary>
     public Func<string, (int Error, IPAddress[] Addresses)> Resolver { get; init; } =
@@ -53,10 +58,9 @@ sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetwor
             return false;
         }
 
+        _rate.Take(HostClock.MonotonicNanoseconds());
         if (NetworkQuestion.Read(request, out string wrong) is not NetworkQuestion question)
             problem = wrong;
-        else if (!_rate.TryTake(HostClock.MonotonicNanoseconds()))
-            problem = Answer(request.Number, -EAGAIN);
         else
             problem = question.Action == NetworkAction.Resolve ? Resolve(request, question) : Open(request, question);
         return problem is null;
@@ -159,6 +163,11 @@ sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetwor
                 return _disposed || channel.SendUnlessFull(answer, socket is null ? [] : [socket])
                     ? null
                     : "does not read the answers to its network requests";
+        }
+        catch (HostException crowded) when (crowded.Errno == ETOOMANYREFS)
+        {
+            // Too many of this user's descriptors are on their way, in whatever processes: the guest may try again.
+            return Answer(number, -EMFILE);
         }
         catch (HostException gone) when (gone.Errno is EPIPE or ECONNRESET)
         {

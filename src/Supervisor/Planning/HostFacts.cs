@@ -71,4 +71,7 @@ sealed record MountSource(string Host, string RealPath, string GuestPath, bool I
 
     /// <summary>The policy's entry; null for the command line's.</summary>
     public ShownFile? Shown { get; init; }
+
+    /// <summary>A folder in which the host takes "name" and "NAME" for one.</summary>
+    public bool FoldsNames { get; init; }
 }

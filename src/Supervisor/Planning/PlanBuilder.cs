@@ -21,6 +21,7 @@ static class PlanBuilder
         GuestLimits limits = Limits(options, policy, host);
         GuestUser user = options.User ?? CompiledPolicy.UserOf(policy);
         PolicyBounds.CheckMounts(mounts, policy, user.Home);
+        FoldedNames.Check(policy, user.Home, mounts);
         string hostname = options.Hostname ?? policy.Hostname?.Value ?? HostnameText.Default;
         GuestTree tree = PolicyTree(policy, new SyntheticEtc(user, hostname, network), host.Tree, mounts);
         // In the order of their guest paths, so that a mount inside another one does not depend on who was named first.

@@ -180,6 +180,16 @@ static void pass_channel(void)
     pass(SCM_RIGHTS, &channel, sizeof channel);
 }
 
+// One is read, and ends it; the other stays in the queue, and would keep the pipe behind standard error open.
+static void leave_descriptors(void)
+{
+    int error = STDERR_FILENO;
+    started();
+    pass(SCM_RIGHTS, &error, sizeof error);
+    pass(SCM_RIGHTS, &error, sizeof error);
+    exit(0);
+}
+
 // Nobody asked for it, and so the kernel does not deliver it.
 static void pass_identity(void)
 {
@@ -332,7 +342,7 @@ int talk(const char *scenario)
         { "wrong-kind", wrong_kind }, { "supervisors-kind", supervisors_kind }, { "wrong-cause", wrong_cause },
         { "wrong-status", wrong_status }, { "wrong-signal", wrong_signal }, { "wrong-failure", wrong_failure },
         { "started-twice", started_twice }, { "stopped-without-terminal", stopped_without_terminal },
-        { "pass-descriptors", pass_descriptors }, { "pass-channel", pass_channel }, { "pass-identity", pass_identity },
+        { "leave-descriptors", leave_descriptors }, { "pass-descriptors", pass_descriptors }, { "pass-channel", pass_channel }, { "pass-identity", pass_identity },
         { "close-and-live-on", close_and_live_on }, { "end-and-live-on", end_and_live_on }, { "never-end", never_end },
         { "stop-itself", stop_itself }, { "block-signals", block_signals }, { "crash", crash },
         { "lie", lie }, { "tell-half", tell_half }, { "spare-a-thread", spare_a_thread },

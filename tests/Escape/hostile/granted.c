@@ -60,6 +60,17 @@ static int change_mode_above(void)
     return error_of(fchmodat(granted_folder(), "../secret", 0644, 0));
 }
 
+static int make_set_user_id(void)
+{
+    int file = open_from(granted_folder(), "in-the-granted-folder", O_RDONLY, 0);
+    if (file < 0)
+        return errno;
+    int error = error_of(fchmod(file, S_ISUID | 0755));
+    if (!error)
+        fchmod(file, 0644);
+    return error;
+}
+
 static int write_plan(void)
 {
     return error_of(pwrite(granted[0], "x", 1, 0));
@@ -75,6 +86,7 @@ const struct attempt granted_attempts[] = {
     { "granted: enter it and walk up", enter_above },
     { "granted: reach the host's /proc", through_proc },
     { "granted: change a mode above it", change_mode_above },
+    { "granted: make a program set-user-ID", make_set_user_id },
     { "granted: change the plan", write_plan },
     { 0 },
 };

@@ -68,7 +68,7 @@ public sealed class AuditTrailTests
             new FactLine(JailWalls.Network, "network namespace", "another", "net:[2]", FactVerdict.Holds, FactSource.Read, null),
             new FactLine(JailWalls.Landlock, "Landlock", "put on", "", FactVerdict.Missing, FactSource.Reported, "no"),
         ]);
-        trail.End("done", 0);
+        trail.End("done", 0, default);
         JsonElement[] walls = [.. _log.Lines.Where(line => line.GetProperty("Kind").GetString() == "walls")];
         Assert.Equal(lifecycle ? 1 : 0, walls.Length);
         if (!lifecycle)
@@ -101,6 +101,22 @@ public sealed class AuditTrailTests
         Version = DecisionMessage.CurrentVersion, Kind = DecisionKind.End, Sequence = sequence,
     };
 
+    /// <summary>A VMM's end that it has given away, in a message that nobody takes: reading ends with the VMM all the same.</summary>
+    [Fact]
+    public void WhoHasTheVmmsEndTooIsNotWaitedFor()
+    {
+        using AuditTrail trail = Begin(Section(WhenFull.Block, AuditEvents.Lifecycle, AuditEvents.Decisions));
+        using FileDescriptor other = trail.VmmEnd!.Duplicate();
+        using var vmm = new SeqpacketChannel(other.Duplicate());
+        vmm.Send(Path(1, allowed: true));
+        vmm.Send(End(2));
+        Task<Outcome> drained = Task.Run(() => trail.Drain(Exited));
+        Assert.True(drained.Wait(10_000), "it waits for somebody else");
+        Assert.Equal(Exited, drained.Result);
+        Assert.Null(trail.End("the program exited", 0, default));
+        Assert.Equal((1, true), (_log.Lines[^1].GetProperty("Decisions").GetInt32(), _log.Lines[^1].GetProperty("Complete").GetBoolean()));
+    }
+
     static Outcome Exited => new Outcome.Ended(EndCause.Exited, 0, 0, 0);
 
     [Fact]
@@ -117,7 +133,7 @@ public sealed class AuditTrailTests
 
         Assert.True(trail.Record(Denied(1)));
         Assert.Equal(Exited, trail.Drain(Exited));
-        Assert.Null(trail.End("the program exited", 0));
+        Assert.Null(trail.End("the program exited", 0, default));
         Assert.Equal(["start", "decision", "decision", "decision", "end"], _log.Kinds.OrderBy(kind => kind == "start" ? 0 : kind == "end" ? 2 : 1));
         JsonElement end = _log.Lines[^1];
         Assert.Equal((3, 0, true), (end.GetProperty("Decisions").GetInt32(), end.GetProperty("Dropped").GetInt32(), end.GetProperty("Complete").GetBoolean()));
@@ -138,8 +154,23 @@ public sealed class AuditTrailTests
         trail.Begin(launch with { Plan = launch.Plan with { Audit = null } }, () => { });
         Assert.True(trail.Record(Denied(1)));
         Assert.Equal(Exited, trail.Drain(Exited));
-        Assert.Null(trail.End("the guest powered off", 0));
+        Assert.Null(trail.End("the guest powered off", 0, default));
         Assert.Equal((1, true), (_log.Lines[^1].GetProperty("Decisions").GetInt32(), _log.Lines[^1].GetProperty("Complete").GetBoolean()));
+    }
+
+    /// <summary>Of a process that runs several, as one that learns does: nobody else's time and memory.</summary>
+    [Fact]
+    public void TheEndHasWhatItsOwnVmmTook()
+    {
+        foreach ((int seconds, int kibibytes) in ((int, int)[])[(3, 70_000), (1, 5_000)])
+        {
+            using AuditTrail trail = Begin(Section(WhenFull.Block, AuditEvents.Lifecycle));
+            rusage usage = new() { ru_utime = new() { tv_sec = seconds }, ru_stime = new() { tv_usec = 2000 }, ru_maxrss = kibibytes };
+            Assert.Null(trail.End("x", 0, usage));
+            JsonElement end = _log.Lines[^1];
+            Assert.Equal((seconds * 1000 + 2, kibibytes),
+                (end.GetProperty("CpuMilliseconds").GetInt32(), end.GetProperty("PeakKibibytes").GetInt32()));
+        }
     }
 
     [Fact]
@@ -154,7 +185,7 @@ public sealed class AuditTrailTests
 
         Assert.True(trail.Record(Denied(1) with { Allowed = true }));
         trail.Drain(Exited);
-        trail.End("x", 0);
+        trail.End("x", 0, default);
         Assert.Equal(["decision"], _log.Kinds);
         var lifecycle = new MemoryLog();
         using AuditTrail other = AuditTrail.Open(Section(WhenFull.Block, AuditEvents.Lifecycle), ScratchLog.Run, lifecycle);
@@ -162,7 +193,7 @@ public sealed class AuditTrailTests
         other.Begin(Launch(Section(WhenFull.Block, AuditEvents.Lifecycle)), () => { });
         Assert.True(other.Record(Denied(1)));
         other.Drain(Exited);
-        other.End("x", 0);
+        other.End("x", 0, default);
         Assert.Equal(["start", "end"], lifecycle.Kinds);
     }
 
@@ -173,7 +204,7 @@ public sealed class AuditTrailTests
         using (SeqpacketChannel vmm = Vmm(trail))
             vmm.Send(Path(1, allowed: true));
         trail.Drain(Exited);
-        trail.End("x", 0);
+        trail.End("x", 0, default);
         Assert.False(_log.Lines[^1].GetProperty("Complete").GetBoolean());
     }
 
@@ -191,7 +222,7 @@ public sealed class AuditTrailTests
         Outcome outcome = trail.Drain(Exited);
         Assert.Equal("sent record 5 where 2 was due", Assert.IsType<Outcome.VmmMisbehaved>(outcome).What);
         Assert.Equal(1, _kills);
-        trail.End("x", 125);
+        trail.End("x", 125, default);
         Assert.Equal(["start", "decision", "misbehaved", "end"], _log.Kinds);
     }
 
@@ -202,7 +233,7 @@ public sealed class AuditTrailTests
         using (SeqpacketChannel vmm = Vmm(trail))
             vmm.Send(new ChannelMessage { Version = 1 });
         Assert.Contains("broke the rules", Assert.IsType<Outcome.VmmMisbehaved>(trail.Drain(Exited)).What, StringComparison.Ordinal);
-        trail.End("x", 125);
+        trail.End("x", 125, default);
     }
 
     static void Wait(Func<bool> until)
@@ -223,7 +254,7 @@ public sealed class AuditTrailTests
         _log.Errno = 0;
         Wait(() => { lock (_log.Lines) return _log.Lines.Count == 1; });
         trail.Drain(Exited);
-        Assert.Null(trail.End("x", 0));
+        Assert.Null(trail.End("x", 0, default));
     }
 
     [Fact]
@@ -233,7 +264,7 @@ public sealed class AuditTrailTests
         _log.Errno = Libc.ENOSPC;
         trail.Record(Denied(1));
         trail.Drain(Exited);
-        Assert.Contains("ENOSPC", trail.End("x", 0), StringComparison.Ordinal);
+        Assert.Contains("ENOSPC", trail.End("x", 0, default), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -247,7 +278,7 @@ public sealed class AuditTrailTests
         _log.Errno = 0;
         Assert.True(trail.Record(Denied(3)));
         trail.Drain(Exited);
-        Assert.Null(trail.End("x", 0));
+        Assert.Null(trail.End("x", 0, default));
         Assert.Equal(["start", "dropped", "decision", "end"], _log.Kinds);
         Assert.Equal(2, _log.Lines[1].GetProperty("Count").GetInt64());
         Assert.Equal(2, _log.Lines[^1].GetProperty("Dropped").GetInt64());
@@ -268,7 +299,7 @@ public sealed class AuditTrailTests
         Wait(() => Volatile.Read(ref _kills) == 1);
         Assert.Equal(whenFull == WhenFull.Drop, trail.Record(Denied(2)));
         Assert.IsType<Outcome.AuditFailed>(trail.Drain(Exited));
-        Assert.NotNull(trail.End("x", 0));
+        Assert.NotNull(trail.End("x", 0, default));
     }
 
     [Fact]
@@ -283,7 +314,7 @@ public sealed class AuditTrailTests
         Assert.Equal(1, _kills);
         _log.Open.Set();
         Assert.IsType<Outcome.AuditFailed>(stop.Drain(Exited));
-        stop.End("x", 0);
+        stop.End("x", 0, default);
 
         using AuditTrail block = AuditTrail.Open(Section(WhenFull.Block, AuditEvents.Denials), ScratchLog.Run, _log);
         block.Begin(Launch(Section(WhenFull.Block, AuditEvents.Denials)), () => { });
@@ -298,7 +329,7 @@ public sealed class AuditTrailTests
         Wait(() => block.HasRoom);
         Assert.True(block.Record(Denied(1)));
         block.Drain(Exited);
-        Assert.Null(block.End("x", 0));
+        Assert.Null(block.End("x", 0, default));
 
         var log = new MemoryLog();
         using AuditTrail drop = AuditTrail.Open(Section(WhenFull.Drop, AuditEvents.Denials), ScratchLog.Run, log);
@@ -309,7 +340,7 @@ public sealed class AuditTrailTests
             Assert.True(drop.Record(Denied(1)));
         log.Open.Set();
         drop.Drain(Exited);
-        drop.End("x", 0);
+        drop.End("x", 0, default);
         long dropped = log.Lines.Where(line => line.GetProperty("Kind").GetString() == "dropped").Sum(line => line.GetProperty("Count").GetInt64());
         Assert.InRange(dropped, 1, count);
         Assert.Equal(count, dropped + log.Kinds.Count(kind => kind == "decision"));
@@ -325,7 +356,7 @@ public sealed class AuditTrailTests
             for (ulong i = 1; i <= count; i++)
                 vmm.Send(Path(i, allowed: true));
         trail.Drain(Exited);
-        trail.End("x", 0);
+        trail.End("x", 0, default);
         // Half a second's records more than one second takes: they wait for most of that half.
         Assert.InRange(HostClock.MonotonicNanoseconds() - began, 250_000_000, 120_000_000_000);
         Assert.Empty(_log.Kinds);

@@ -40,6 +40,13 @@ sealed class ScratchLog : IDisposable
     public static AuditEvent Event(int number) => AuditEvent.Of(
         new DecisionRecord($"open /file{number} for read", number % 2 == 0, number % 2 == 0 ? "allowed" : "denied EACCES", null, 1, 250), Run, number);
 
+    /// <summary>With a log and a head of the test's own.</summary>
+    public AuditLog Open(Func<FileDescriptor, string, LogFile> file, Func<FileDescriptor, string, LogFile> head)
+    {
+        PrivateFile.MakeFolderOf(Head);
+        return new AuditLog(file(PrivateFile.Open(Log, O_RDWR | O_CREAT)!, Log), head(PrivateFile.Open(Head, O_RDWR | O_CREAT)!, Head), Key);
+    }
+
     public AuditLog Open() => AuditLog.Open(PrivateFile.Open(Log, O_RDWR | O_CREAT)!, Log, Head, Key);
 
     public ScratchLog Append(int first, int count)

@@ -77,6 +77,25 @@ public class RecordTextTests
         Assert.Null(Parse(text.Replace(part, instead, StringComparison.Ordinal)));
     }
 
+    /// <summary>However much fits into the file: whoever shows it counts on that.</summary>
+    [Fact]
+    public void NoTextIsLongerThanWhatIsWritten()
+    {
+        static string Long(int length) => new('x', length);
+        SandboxRecord full = Records.Full(s_id);
+        Assert.NotNull(RecordText.Parse(RecordText.Write(full with { Policy = Long(RecordText.MaximumText), Command = [Long(4000), Long(96)] })));
+        foreach (SandboxRecord record in (SandboxRecord[])
+        [
+            full with { Policy = Long(RecordText.MaximumText + 1) },
+            full with { Command = [Long(4097)] },
+            full with { Command = [Long(4000), Long(97)] },
+            full with { Jail = full.Jail with { Reason = Long(RecordText.MaximumText + 1) } },
+            full with { End = full.End! with { Line = Long(RecordText.MaximumText + 1) } },
+            full with { Groups = [full.Groups[0] with { Folder = $"/{Long(4096)}/sandbox-1-2-3" }] },
+        ])
+            Assert.Null(RecordText.Parse(RecordText.Write(record)));
+    }
+
     [Fact]
     public void LongCommandsAreCut()
     {

@@ -131,10 +131,52 @@ public sealed class StateFolderTests : IDisposable
     public void ThePlaceIsTheUsersOwn()
     {
         string own = Path.GetDirectoryName(_path)!;
-        Assert.Equal("/run/sandbox", StatePlace.Choose(0, own));
-        Assert.Equal(geteuid() == 0 ? "/tmp/sandbox-1" : $"{own}/sandbox", StatePlace.Choose(geteuid() == 0 ? 1 : geteuid(), own));
+        Assert.Equal("/run/sandbox", StatePlace.Choose(0, own, own));
+        Assert.Equal(geteuid() == 0 ? "/tmp/sandbox-1" : $"{own}/sandbox", StatePlace.Choose(geteuid() == 0 ? 1 : geteuid(), own, null));
         foreach (string? bad in (string?[])[null, "", "relative", "/no/such/folder", "/etc/passwd", "/etc"])
-            Assert.Equal("/tmp/sandbox-4711", StatePlace.Choose(4711, bad));
+            Assert.Equal("/tmp/sandbox-4711", StatePlace.Choose(4711, bad, bad));
+        string home = $"{own}/home";
+        Directory.CreateDirectory(home);
+        if (geteuid() == 0)
+            Give(home);
+        Assert.Equal($"{home}/.local/state/sandbox/run", StatePlace.Choose(geteuid() == 0 ? 4711 : geteuid(), null, home));
+    }
+
+    /// <summary>A home of a user who has nothing in it yet.</summary>
+    [Fact]
+    public void FoldersAboveAPlaceAreMade()
+    {
+        string path = $"{_path}/.local/state/sandbox/run";
+        Assert.Equal(0, StatePlace.TryMake(path, out FileDescriptor? place));
+        place!.Dispose();
+        Assert.Equal((UnixFileMode)0b111_000_000, File.GetUnixFileMode(path));
+    }
+
+    /// <summary>Names in /tmp are anybody's to take; the same line says so whatever he has made.</summary>
+    [Theory]
+    [InlineData("folder")]
+    [InlineData("link")]
+    [InlineData("file")]
+    public void APlaceOfSomebodyElsesIsTold(string what)
+    {
+        Assert.SkipUnless(what != "folder" || geteuid() == 0, "only root makes folders of others");
+        string path = $"{_path}/sandbox-4711";
+        if (what == "folder")
+            Give(path);
+        else if (what == "link")
+            File.CreateSymbolicLink(path, _path);
+        else
+            File.WriteAllText(path, "");
+        string remedy = geteuid() == 0 ? "remove it" : "set XDG_RUNTIME_DIR";
+        Assert.Contains(remedy, StatePlace.Problem(path, StatePlace.TryMake(path, out _)), StringComparison.Ordinal);
+        OneLine.Refuses("somebody else has this name", () => StateList.Read(path));
+    }
+
+    static unsafe void Give(string path)
+    {
+        Directory.CreateDirectory(path);
+        fixed (byte* name = System.Text.Encoding.UTF8.GetBytes(path + '\0'))
+            Assert.Equal(0, fchownat(AT_FDCWD, name, 4711, 4711, AT_SYMLINK_NOFOLLOW));
     }
 
     [Fact]

@@ -166,9 +166,9 @@ public sealed unsafe class BrokerTests : IDisposable
     public void RequestsWaitWhileTheLogHasNoRoom()
     {
         NetworkBroker broker = Broker($"- {{allow: connect, to: 127.0.0.1, protocol: tcp, port: {Port}}}");
-        Assert.True(broker.IsReady);
+        Assert.Equal(0, broker.MillisecondsUntilReady);
         _decisions.HasRoom = false;
-        Assert.False(broker.IsReady);
+        Assert.NotEqual(0, broker.MillisecondsUntilReady);
     }
 
     [Theory]
@@ -447,15 +447,14 @@ public sealed unsafe class BrokerTests : IDisposable
     }
 
     [Fact]
-    public void TooManyRequestsASecondAreRefused()
+    public void TooManyRequestsASecondWait()
     {
         NetworkBroker broker = Broker("- {allow: connect, to: 127.0.0.1, port: 1}");
-        int refused = 0, tries = 0;
-        while (refused == 0 && tries++ < 100 * NetworkChannel.RequestsPerSecond)
-            if (Ask(broker, Request(NetworkAction.Connect, NetworkProtocol.Tcp, "10.0.0.1", 80), out _).Error == EAGAIN)
-                refused++;
-        Assert.Equal(1, refused);
-        Assert.True(tries > NetworkChannel.RequestsPerSecond, $"refused after {tries} requests");
+        int served = 0;
+        while (broker.MillisecondsUntilReady == 0 && served++ < 100 * NetworkChannel.RequestsPerSecond)
+            Assert.Equal(EACCES, Ask(
+                broker, Request(NetworkAction.Connect, NetworkProtocol.Tcp, "10.0.0.1", 80), out _).Error);
+        Assert.InRange(served, NetworkChannel.RequestsPerSecond, 99 * NetworkChannel.RequestsPerSecond);
     }
 
     [Fact]
@@ -463,14 +462,25 @@ public sealed unsafe class BrokerTests : IDisposable
     {
         const long second = 1_000_000_000;
         var rate = new RequestRate(10);
-        for (int i = 0; i < 10; i++)
-            Assert.True(rate.TryTake(5 * second));
-        Assert.False(rate.TryTake(5 * second));
-        Assert.False(rate.TryTake(5 * second + second / 10 - 1));
-        Assert.True(rate.TryTake(5 * second + second / 10));
-        Assert.False(rate.TryTake(5 * second + second / 10));
-        for (int i = 0; i < 10; i++)
-            Assert.True(rate.TryTake(100 * second));
-        Assert.False(rate.TryTake(100 * second));
+        TakeTen(5 * second);
+        Assert.Equal(100, rate.MillisecondsUntilRoom(5 * second));
+        Assert.Equal(1, rate.MillisecondsUntilRoom(5 * second + second / 10 - 1));
+        Assert.Equal(0, rate.MillisecondsUntilRoom(5 * second + second / 10));
+        rate.Take(5 * second + second / 10);
+        Assert.Equal(100, rate.MillisecondsUntilRoom(5 * second + second / 10));
+        TakeTen(100 * second);
+        Assert.Equal(100, rate.MillisecondsUntilRoom(100 * second));
+        // One that is served without room has to be paid for, too.
+        rate.Take(100 * second);
+        Assert.Equal(200, rate.MillisecondsUntilRoom(100 * second));
+
+        void TakeTen(long now)
+        {
+            for (int i = 0; i < 10; i++)
+            {
+                Assert.Equal(0, rate.MillisecondsUntilRoom(now));
+                rate.Take(now);
+            }
+        }
     }
 }

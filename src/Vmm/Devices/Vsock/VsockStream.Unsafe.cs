@@ -9,6 +9,7 @@ namespace Sandbox.Vmm.Devices.Vsock;
 /// The host's end of a connection: a stream socket, and the bytes of the guest that it has not taken yet. How many
 /// these may be is what the guest is told (its credit), so that nothing grows.
 /// </summary>
+/// <param name="file">Set to answer EAGAIN instead of waiting.</param>
 sealed unsafe class VsockStream(FileDescriptor file, ByteRing waiting) : IDisposable
 {
     /// <summary>Bytes of the guest that wait for the host, at most: the credit of each connection.</summary>
@@ -29,11 +30,9 @@ sealed unsafe class VsockStream(FileDescriptor file, ByteRing waiting) : IDispos
         if (waiting.Count == 0)
         {
             int count = chain.MapReadable(offset, (uint)length, buffers);
+            // Not by sendmsg, which could send descriptors too. The runtime ignores SIGPIPE.
             fixed (iovec* vector = buffers)
-            {
-                msghdr message = new() { msg_iov = vector, msg_iovlen = (nuint)count };
-                taken = Answer(sendmsg(file.Value, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
-            }
+                taken = Answer(writev(file.Value, vector, count));
             if (taken < 0)
                 return taken;
         }
