@@ -177,6 +177,7 @@ public sealed class AuditTests
     [InlineData("drop", 125)]
     public void A_log_that_cannot_be_written_ends_the_guest(string whenFull, int status)
     {
+        SandboxRun.Need();
         string policy = Policy("[lifecycle, decisions]", whenFull);
         // A limit on the size of files stands for a broken disk.
         string script = $"trap '' XFSZ; ulimit -f 32; exec '{Ring.Sandbox}' run --policy '{policy}' -- sh -c 'while :; do cat /data/plain.txt; done >/dev/null'";

@@ -76,6 +76,7 @@ public sealed class BackgroundTests : IDisposable
     [Fact]
     public void The_caller_gets_his_streams_back_at_once()
     {
+        SandboxRun.Need();
         // Whoever reads a pipe to its end would wait for the guest if anything held the pipe.
         var clock = Stopwatch.StartNew();
         Outcome outcome = Native.Run(["sh", "-c", $"id=$({Ring.Sandbox} run --detach --rm -- sleep 30 2>&1); echo $id"], "/");
@@ -212,6 +213,7 @@ public sealed class BackgroundTests : IDisposable
     [Fact]
     public void Of_many_who_want_a_name_one_gets_it()
     {
+        SandboxRun.Need();
         string name = Name();
         Outcome[] outcomes = new Outcome[8];
         Parallel.For(0, outcomes.Length, i => outcomes[i] = Sandbox("run", "--detach", "--rm", "--name", name, "--timeout", "100s", "--", "sleep", "60"));
@@ -300,6 +302,7 @@ public sealed class BackgroundTests : IDisposable
     [Fact]
     public void Without_a_control_group_a_sandbox_pauses_all_the_same()
     {
+        SandboxRun.Need();
         Assert.SkipUnless(geteuid() == 0, "only root can mount");
         Outcome outcome = Native.Run(["unshare", "-m", "sh", "-c", $$"""
             umount -l /sys/fs/cgroup
@@ -423,6 +426,7 @@ public sealed class BackgroundTests : IDisposable
     [InlineData("ro", "Read-only")]
     public void Without_room_for_its_state_a_sandbox_in_front_runs_and_others_are_refused(string options, string words)
     {
+        SandboxRun.Need();
         Assert.SkipUnless(geteuid() == 0, "only root can mount");
         Outcome In(string script) => Native.Run(["unshare", "-m", "sh", "-c",
             $"mount -t tmpfs tmpfs /run && mkdir /run/sandbox && chmod 700 /run/sandbox && mount -t tmpfs -o {options},mode=700 tmpfs /run/sandbox && {script}"], "/");
