@@ -59,7 +59,8 @@ sealed unsafe class ImageCache(string folder)
     }
 
     /// <summary>
-    /// Removes what somebody who was killed while packing has left; nothing while somebody packs, who does that himself.
+    /// Removes what somebody who was killed while packing has left; nothing while somebody packs, who does that
+    /// himself.
     /// </summary>
     public void RemoveUnfinished()
     {

@@ -31,7 +31,7 @@ sealed class OpenedGrants : IDisposable
     /// <summary>The result file, once opened and if the caller wants one.</summary>
     public ResultFile? Result { get; private set; }
 
-    /// <summary>Where the host reaches a machine guest, not at its path yet; null where its policy gives none.</summary>
+    /// <summary>Where the host reaches a machine guest, not at its path yet; null where there is none.</summary>
     public VsockListener? Vsock { get; private set; }
 
     /// <summary>What a machine guest's connections lead to; null where its policy gives no path.</summary>
