@@ -43,6 +43,7 @@ sealed class GuestSession(SeqpacketChannel channel)
                 return RunMachine(plan, orders, descriptors, platform, kvm);
             Confine(plan, orders, descriptors);
             return Run(plan, orders, DescriptorsOf(orders, descriptors), platform, sampler);
+            _phases.Mark(StartPhase.Confined);
         }
         catch (Exception failure) when (failure is HostException or PlanException)
         {
@@ -155,6 +156,7 @@ sealed class GuestSession(SeqpacketChannel channel)
         BootProblem problem = session.Load();
         if (problem != BootProblem.None)
             return Report(EndCause.BadKernel, EINVAL, (long)problem);
+        _phases.Mark(StartPhase.Confined);
         _phases.Mark(StartPhase.Personality);
         _machine = session;
         OpenRecord(plan, descriptors);

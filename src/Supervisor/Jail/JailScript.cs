@@ -65,6 +65,7 @@ static unsafe class JailScript
             BecomeUser(script, VmmUser.Of(Environment.ProcessId));
         if (wanted.HasFlag(JailWalls.Capabilities))
             DropCapabilities(script);
+        script.AddClock();
         Execute(script, walls, program);
     }
 

@@ -131,7 +131,8 @@ static class Launcher
             (status, line) = ExitReport.For(launch.Plan, new Outcome.AuditFailed(failure));
         GuestRecord? counts = GuestRecordFile.Read(opened.Counts!);
         if (opened.Result is ResultFile result && result.Publish(new ResultRecord(status, line, outcome,
-                counts, process.CpuMicroseconds, process.Group?.Usage, inspection!.Lines).Write())
+                counts, process.CpuMicroseconds, process.Group?.Usage, inspection!.Lines)
+                { Jailed = process.Phases, StartedAt = startedAt }.Write())
             is string unwritten)
             (status, line) = (ExitStatus.SandboxFailed, unwritten);
         // Copies of the streams are among them, and output ends when nobody can write any more.

@@ -133,6 +133,7 @@ sealed unsafe class Session
             Value = descriptors.Length,
         };
         Send(start, sent);
+        _vmm.Phases.Sent = HostClock.MonotonicNanoseconds();
     }
 
     void Send(in ChannelMessage message, params ReadOnlySpan<FileDescriptor> descriptors)
