@@ -1,13 +1,16 @@
 namespace Sandbox.Escape;
 
-/// <summary>An audit log whose writers are killed; its key and its head are its own.</summary>
+/// <summary>An audit log whose writers are killed, and whose guests have something of the network; its key and its head are its own.</summary>
 sealed class KilledLog : IDisposable
 {
     readonly string _folder = World.Current.NewFolder();
 
-    public KilledLog() => File.WriteAllText(Policy, $$"""
+    /// <param name="port">Of the host's loopback, which guests may connect to.</param>
+    public KilledLog(int port) => File.WriteAllText(Policy, $$"""
         version: 1
         extends: builtin:default.yaml
+        network:
+          - {allow: connect, to: 127.0.0.1, protocol: tcp, port: {{port}}, because: a test}
         audit: {record: [lifecycle, decisions], to: {{Log}}, when-full: block}
         """);
 
