@@ -41,6 +41,7 @@ sealed class WallTable
     {
         ["read a key of the caller's session"] = "every VMM's start joins a keyring of its own",
         ["granted: change the plan"] = "the plan is sealed",
+        ["raise its limit of descriptors"] = "this host's root is without CAP_SYS_RESOURCE",
         ["ioctl on stray descriptors"] = "every VMM's start closes all that is not granted",
     };
 
