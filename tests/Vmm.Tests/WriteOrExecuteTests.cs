@@ -8,12 +8,12 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Vmm.Tests;
 
 /// <summary>PR_SET_MDWE, in a process of its own: it holds for ever, and a test runner compiles code.</summary>
-public static unsafe class WriteOrExecuteTests
+public sealed unsafe class WriteOrExecuteTests
 {
     const string Variable = "SANDBOX_TEST_REFUSES_EXECUTABLE_MEMORY";
 
     [Fact]
-    public static void WhatIsWrittenIsNeverExecuted()
+    public void WhatIsWrittenIsNeverExecuted()
     {
         ProcessStartInfo start = new(Environment.ProcessPath!) { RedirectStandardOutput = true };
         start.Environment[Variable] = "1";
