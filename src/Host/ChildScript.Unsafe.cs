@@ -29,6 +29,7 @@ public sealed unsafe class ChildScript : IDisposable
     private nuint _used = StepBytes;
     private int* _hold;
     private int* _alive;
+    private timespec* _clock;
 
     /// <summary>As sandbox-gate's clone_script reads it.</summary>
     [StructLayout(LayoutKind.Sequential)]
@@ -117,6 +118,16 @@ public sealed unsafe class ChildScript : IDisposable
         timespec* patience = Place(new timespec { tv_sec = HoldSeconds });
         AddTolerating(EAGAIN, "futex", SYS_futex, (nint)_hold, FUTEX_WAIT_PRIVATE, 0, (nint)patience);
     }
+
+    /// <summary>The child notes when it gets here: <see cref="ClockNanoseconds"/>.</summary>
+    public void AddClock()
+    {
+        _clock = Place(default(timespec));
+        Add("clock_gettime", SYS_clock_gettime, CLOCK_MONOTONIC, (nint)_clock);
+    }
+
+    /// <summary>Of CLOCK_MONOTONIC; 0 before the child got there. Ask once it is gone.</summary>
+    public long ClockNanoseconds => _clock is null ? 0 : (_clock->tv_sec * 1_000_000_000) + _clock->tv_nsec;
 
     /// <summary>Lets the child go on from <see cref="AddHold"/>.</summary>
     public void Release()

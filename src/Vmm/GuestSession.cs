@@ -21,6 +21,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     private const int StatisticsMilliseconds = 100;
 
     private readonly StartPhases _phases = new();
+    private StartOrders _unordered;
     private LinuxPersonality? _personality;
     private MachineSession? _machine;
     private ResultRecord? _record;
@@ -33,7 +34,7 @@ sealed class GuestSession(SeqpacketChannel channel)
             using KvmPlatform platform = new(new KvmMachine(kvm));
             TscSampler sampler = new(VdsoTimekeeper.GuestOffset);
             ForbiddenCall.Announce();
-            RefuseExecutableMemory();
+            _unordered = RefuseExecutableMemory() ? StartOrders.DenyWriteExecute : StartOrders.None;
             _phases.Mark(StartPhase.Platform);
             if (!ReceivePlan(out LaunchPlan? plan, out StartOrders orders, out FileDescriptor[] descriptors))
                 return 0; // the command line was wrong after all
@@ -42,6 +43,7 @@ sealed class GuestSession(SeqpacketChannel channel)
             if (plan.Machine is not null)
                 return RunMachine(plan, orders, descriptors, platform, kvm);
             Confine(plan, orders, descriptors);
+            _phases.Mark(StartPhase.Confined);
             return Run(plan, orders, DescriptorsOf(orders, descriptors), platform, sampler);
         }
         catch (Exception failure) when (failure is HostException or PlanException)
@@ -50,14 +52,17 @@ sealed class GuestSession(SeqpacketChannel channel)
         }
     }
 
-    private static void RefuseExecutableMemory()
+    /// <summary>For the whole process, for ever.</summary>
+    /// <returns>False where the kernel does not know of it, before Linux 6.3; the filters refuse it as well.</returns>
+    internal static bool RefuseExecutableMemory()
     {
-        // Linux 6.3; the filters refuse it as well.
-        if (prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) != 0 && errno != EINVAL)
+        bool isKnown = prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == 0;
+        if (!isKnown && errno != EINVAL)
             throw HostException.Last("prctl", "PR_SET_MDWE");
         // Filters demand it.
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
             throw HostException.Last("prctl", "PR_SET_NO_NEW_PRIVS");
+        return isKnown;
     }
 
     /// <summary>Puts on what the supervisor has ordered.</summary>
@@ -151,6 +156,7 @@ sealed class GuestSession(SeqpacketChannel channel)
         FileDescriptor[] descriptors = DescriptorsOf(orders, sent);
         IReadOnlyList<BlockRing>[] rings = DiskRings.Create(plan.Machine!, machine.Vcpus.Count, descriptors);
         Confine(plan, orders, sent);
+        _phases.Mark(StartPhase.Confined);
         MachineSession session = new(plan, machine, descriptors, rings, TrySendAtOnce);
         BootProblem problem = session.Load();
         if (problem != BootProblem.None)
@@ -221,7 +227,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     /// <returns>False when it is gone, or says what no supervisor says.</returns>
     private bool BeInspected(StartOrders orders)
     {
-        TrySend(new ChannelMessage { Kind = MessageKind.Confined, Detail32 = (uint)orders });
+        TrySend(new ChannelMessage { Kind = MessageKind.Confined, Detail32 = (uint)(orders | _unordered) });
         FileDescriptor? sent = null;
         while (channel.Receive(out ChannelMessage message))
         {
@@ -242,7 +248,7 @@ sealed class GuestSession(SeqpacketChannel channel)
     private void TellStarted(StartOrders orders)
     {
         ThreadFilter.WaitForRoles();
-        TrySend(new ChannelMessage { Kind = MessageKind.Started, Detail32 = (uint)orders });
+        TrySend(new ChannelMessage { Kind = MessageKind.Started, Detail32 = (uint)(orders | _unordered) });
     }
 
     private bool Obey(in ChannelMessage message, ref FileDescriptor? sent)

@@ -13,10 +13,13 @@ static class Attempts
     /// <param name="walls">Null for the whole jail, built by the native program.</param>
     /// <param name="prefix">Words before each command, to run it as somebody else.</param>
     /// <param name="obeys">It puts on what came with the plan, as a VMM does whose guest has taken it over since.</param>
-    public static Dictionary<string, string> Make(JailWalls? walls, string[] prefix, bool obeys = true)
+    /// <param name="deniesWriteExecute">It has refused itself executable memory, as every VMM does first.</param>
+    public static Dictionary<string, string> Make(
+        JailWalls? walls, string[] prefix, bool obeys = true, bool deniesWriteExecute = true)
     {
         using var victim = new Victim(prefix);
-        var vmm = new HostileVmm($"scenario=attempts\n{(obeys ? "obey=1\n" : "")}{victim.Settings}", walls);
+        string puts = $"{(obeys ? "obey=1\n" : "")}{(obeys && deniesWriteExecute ? "deny-write-execute=1\n" : "")}";
+        var vmm = new HostileVmm($"scenario=attempts\n{puts}{victim.Settings}", walls);
         Outcome outcome = World.Start(
             vmm.Command(prefix, [.. s_limits, "--mount", $"{victim.Granted}:/granted"]), victim.Folder);
         Assert.True(outcome is { Status: 0, TimedOut: false, Left.Count: 0 },

@@ -1,14 +1,17 @@
 namespace Sandbox.Escape;
 
-/// <summary>An audit log whose writers are killed; its key and its head are its own.</summary>
+/// <summary>An audit log whose writers are killed, and whose guests have something of the network; its key and its head are its own.</summary>
 sealed class KilledLog : IDisposable
 {
     /// <summary>Nobody else may change it.</summary>
     readonly string _folder = Directory.CreateTempSubdirectory("sandbox-escape-log-").FullName;
 
-    public KilledLog() => File.WriteAllText(Policy, $$"""
+    /// <param name="port">Of the host's loopback, which guests may connect to.</param>
+    public KilledLog(int port) => File.WriteAllText(Policy, $$"""
         version: 1
         extends: builtin:default.yaml
+        network:
+          - {allow: connect, to: 127.0.0.1, protocol: tcp, port: {{port}}, because: a test}
         audit: {record: [lifecycle, decisions], to: {{Log}}, when-full: block}
         """);
 

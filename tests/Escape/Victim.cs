@@ -43,7 +43,8 @@ sealed class Victim : IDisposable
 
     /// <summary>What the hostile VMM is told, so that a wall and not ignorance stops it.</summary>
     public string Settings =>
-        $"folder={Folder}\nsecret={Folder}/secret\nsocket={Folder}/socket\nabstract={_name}\nqueue=/{_name}\n{_numbers}\n";
+        $"hostname={Environment.MachineName}\nset-group-id={World.Current.Programs}/group\n"
+        + $"folder={Folder}\nsecret={Folder}/secret\nsocket={Folder}/socket\nabstract={_name}\nqueue=/{_name}\n{_numbers}\n";
 
     string Said() => System.Text.Encoding.ASCII.GetString(_said.ToArray());
 

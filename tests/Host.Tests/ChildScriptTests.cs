@@ -107,6 +107,19 @@ public sealed unsafe class ChildScriptTests
     }
 
     [Fact]
+    public void A_clock_tells_when_the_child_got_there()
+    {
+        using ChildScript script = new();
+        Assert.Equal(0, script.ClockNanoseconds);
+        script.AddClock();
+        AddShell(script, "exit 0");
+        long before = HostClock.MonotonicNanoseconds();
+        Run(script, out var failure);
+        Assert.Null(failure);
+        Assert.InRange(script.ClockNanoseconds, before, HostClock.MonotonicNanoseconds());
+    }
+
+    [Fact]
     public void More_steps_or_more_data_than_there_is_room_for_are_refused()
     {
         using ChildScript script = new();

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
 using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.Tests.Metrics;
@@ -29,7 +30,7 @@ public class ResultRecordTests
         Assert.Equal(GuestRecord.CallLimit, root.GetProperty("systemCalls").GetArrayLength());
         Assert.Equal("read", root.GetProperty("systemCalls")[0].GetProperty("name").GetString());
         Assert.Equal(GuestRecord.ExitNames, root.GetProperty("exits").EnumerateObject().Select(kind => kind.Name));
-        Assert.Equal(["platform", "plan", "files", "personality", "inspection", "program"],
+        Assert.Equal(["platform", "plan", "confined", "files", "personality", "inspection", "program"],
             root.GetProperty("startPhasesMicroseconds").EnumerateObject().Select(phase => phase.Name));
     }
 
@@ -43,6 +44,18 @@ public class ResultRecordTests
             root.GetProperty("controlGroup").EnumerateObject().Select(member => member.Name));
         Assert.Empty(root.GetProperty("systemCalls").EnumerateArray());
         Assert.Empty(root.GetProperty("startPhasesMicroseconds").EnumerateObject());
+    }
+
+    [Fact]
+    public void TheSupervisorsPartOfTheStartIsTold()
+    {
+        ResultRecord record = new(0, null, s_exited, default(GuestRecord), 5, null, [])
+        {
+            StartedAt = 1_000_000, Jailed = new JailPhases { Clone = 1_500_000, Jail = 4_000_000, Planned = 3_000_000 },
+        };
+        JsonElement phases = JsonDocument.Parse(record.Write()).RootElement.GetProperty("startPhasesMicroseconds");
+        Assert.Equal(["clone 500", "jail 3000", "planned 2000"],
+            phases.EnumerateObject().Select(phase => $"{phase.Name} {phase.Value}"));
     }
 
     [Fact]

@@ -12,7 +12,20 @@ public sealed class VsockListenerTests : IDisposable
 
     public void Dispose() => _folder.Delete(recursive: true);
 
-    static VsockListener Open(string path) => VsockListener.Open(VsockServicesTests.Rule(path));
+    static VsockListener Open(string path)
+    {
+        VsockListener listener = VsockListener.Make(VsockServicesTests.Rule(path));
+        try
+        {
+            listener.Listen();
+            return listener;
+        }
+        catch
+        {
+            listener.Dispose();
+            throw;
+        }
+    }
 
     [Fact]
     public void ItIsItsMakersAloneAndGoesWithTheGuest()
@@ -38,6 +51,18 @@ public sealed class VsockListenerTests : IDisposable
         }
         File.Move(Place + "2", Place);
         using VsockListener listener = Open(Place);
+        Assert.True(File.Exists(Place));
+    }
+
+    [Fact]
+    public void AnotherThatHasTakenItsPlaceStays()
+    {
+        using Socket other = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        using (Open(Place))
+        {
+            File.Move(Place, Place + "2");
+            other.Bind(new UnixDomainSocketEndPoint(Place));
+        }
         Assert.True(File.Exists(Place));
     }
 

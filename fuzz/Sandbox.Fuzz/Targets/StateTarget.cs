@@ -36,7 +36,7 @@ sealed class StateTarget : FuzzTarget, IDisposable
     public override IReadOnlyList<byte[]> Dictionary { get; } =
     [
         .. ("sandbox state 1\n|id 0123456789ab\n|name web\n|argument x\n|command-cut\n|walls 32767\n|missing 0\n|reason x\n|"
-            + "required seccomp\n|group 1 3 /sys/fs/cgroup/memory/sandbox-1-2-3\n|group 2 8 /|/../|descriptor mount\n|kept\n|detached\n|"
+            + "required seccomp\n|group 1 3 /sys/fs/cgroup/memory/sandbox-1-2-3\n|group 2 8 /|/../|descriptor mount\n|socket 5 /run/vsock\n|kept\n|detached\n|"
             + "paused\n|ended 1 2 3\n|peak 9223372036854775807\n|because \\001b\n|end of record\n|\\005c|\\d800").Split('|')
             .Select(Encoding.UTF8.GetBytes),
     ];
@@ -47,6 +47,7 @@ sealed class StateTarget : FuzzTarget, IDisposable
         yield return ("ended", RecordText.Write(Record with
         {
             Name = "web", IsCommandCut = true, IsKept = true, IsDetached = true, IsPaused = true,
+            Socket = new RecordedSocket(5, "/run/vsock"),
             Command = ["sh", "-c", "echo \x1b[31m\n\\\ud83d\ude00"], Required = [Wall.Seccomp, Wall.Cgroup],
             Jail = new BuiltJail(JailWalls.Landlock, JailWalls.Seccomp, "no filters"),
             End = new RecordedEnd(137, "the guest was ended", 1_764_000_000_001, 4096, 5),

@@ -91,7 +91,13 @@ public enum StartOrders : uint
     /// <summary>To be looked at before the guest's first instruction; nothing that is put on.</summary>
     Inspection = 1 << 2,
 
-    All = Landlock | Seccomp | Inspection,
+    /// <summary>
+    /// Memory that was writable never becomes executable: PR_SET_MDWE, from Linux 6.3 on. It needs no order, and is
+    /// told where it was put on.
+    /// </summary>
+    DenyWriteExecute = 1 << 3,
+
+    All = Landlock | Seccomp | Inspection | DenyWriteExecute,
 }
 
 /// <summary>Why a guest ended.</summary>

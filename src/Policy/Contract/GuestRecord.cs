@@ -3,11 +3,14 @@ using System.Runtime.InteropServices;
 
 namespace Sandbox.Policy.Contract;
 
-/// <summary>Steps of a guest's start, in their order.</summary>
+/// <summary>Steps of a guest's start in the VMM, in their order.</summary>
 public enum StartPhase
 {
     Platform,
     Plan,
+
+    /// <summary>Landlock's rules and the filters are put on; by a machine guest's VMM after the next step.</summary>
+    Confined,
     Files,
     Personality,
 
@@ -24,7 +27,7 @@ public enum StartPhase
 [StructLayout(LayoutKind.Sequential)]
 public struct GuestRecord
 {
-    public const ulong CurrentVersion = 5;
+    public const ulong CurrentVersion = 6;
 
     /// <summary>System calls have numbers below this.</summary>
     public const int CallLimit = 512;

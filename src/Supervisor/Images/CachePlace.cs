@@ -9,20 +9,24 @@ namespace Sandbox.Supervisor.Images;
 /// <summary>Where what can be made again is kept between runs: a folder that only this user may write to.</summary>
 static class CachePlace
 {
-    /// <summary>
-    /// /var/lib/sandbox/NAME for root; for others $XDG_CACHE_HOME/sandbox/NAME, or ~/.cache/sandbox/NAME.
-    /// </summary>
     /// <exception cref="UsageException">There is no such place.</exception>
-    public static string Of(string name) => Of(
+    public static string Of(string name) => Find(name)
+        ?? throw new UsageException($"there is no place for {name} that are kept; set HOME or XDG_CACHE_HOME");
+
+    /// <summary>
+    /// /var/lib/sandbox/NAME for root; for others $XDG_CACHE_HOME/sandbox/NAME, or ~/.cache/sandbox/NAME. Null where
+    /// there is no such place.
+    /// </summary>
+    public static string? Find(string name) => Find(
         name, geteuid(), Environment.GetEnvironmentVariable("XDG_CACHE_HOME"),
         Environment.GetEnvironmentVariable("HOME"));
 
-    internal static string Of(string name, uint user, string? cache, string? home) => (user, cache, home) switch
+    internal static string? Find(string name, uint user, string? cache, string? home) => (user, cache, home) switch
     {
         (0, _, _) => $"/var/lib/sandbox/{name}",
         (_, ['/', ..], _) => $"{cache}/sandbox/{name}",
         (_, _, ['/', ..]) => $"{home}/.cache/sandbox/{name}",
-        _ => throw new UsageException($"there is no place for {name} that are kept; set HOME or XDG_CACHE_HOME"),
+        _ => null,
     };
 
     /// <summary>Opens the folder, and makes it if it is not there.</summary>

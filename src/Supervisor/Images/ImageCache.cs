@@ -27,6 +27,9 @@ sealed unsafe class ImageCache(string folder)
     /// <summary>The caller's own.</summary>
     public static ImageCache Own => new(CachePlace.Of("images"));
 
+    /// <summary>The caller's own; null where there is no place for one.</summary>
+    public static ImageCache? OwnIfAny => CachePlace.Find("images") is string place ? new(place) : null;
+
     /// <summary>The image of a tree, made if there is none.</summary>
     /// <param name="name">What the caller calls the tree.</param>
     /// <returns>Opened for reading.</returns>
@@ -53,6 +56,20 @@ sealed unsafe class ImageCache(string folder)
             Link(place, fingerprint + TreeEnd, image);
         RemoveBeyond(place, image, MaximumBytes);
         return opened;
+    }
+
+    /// <summary>
+    /// Removes what somebody who was killed while packing has left; nothing while somebody packs, who does that
+    /// himself.
+    /// </summary>
+    public void RemoveUnfinished()
+    {
+        if (!Directory.Exists(folder))
+            return;
+        using FileDescriptor place = CachePlace.Make(folder);
+        using FileDescriptor held = OpenLock(place);
+        if (flock(held.Value, LOCK_EX | LOCK_NB) == 0)
+            RemoveAll(place, NewEnd);
     }
 
     /// <summary>Removes all images. Guests that run keep theirs until they end.</summary>
@@ -105,13 +122,17 @@ sealed unsafe class ImageCache(string folder)
         return file;
     }
 
-    static FileDescriptor TakeLock(FileDescriptor place)
+    static FileDescriptor OpenLock(FileDescriptor place)
     {
         int error =
             FileDescriptor.TryOpenAt(place, Lock, O_RDWR | O_CREAT | O_NOFOLLOW, FileMode, out FileDescriptor? file);
-        if (error != 0)
-            throw new HostException(-error, "open", Lock);
-        while (flock(file!.Value, LOCK_EX) != 0)
+        return error == 0 ? file! : throw new HostException(-error, "open", Lock);
+    }
+
+    static FileDescriptor TakeLock(FileDescriptor place)
+    {
+        FileDescriptor file = OpenLock(place);
+        while (flock(file.Value, LOCK_EX) != 0)
             if (errno != EINTR)
                 throw HostException.Last("flock", Lock);
         return file;

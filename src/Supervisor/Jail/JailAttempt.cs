@@ -19,6 +19,9 @@ sealed class JailAttempt : IDisposable
 
     public int Pid { get; }
 
+    /// <summary>When it was cloned and, once built, when its jail stood: CLOCK_MONOTONIC nanoseconds.</summary>
+    public (long Cloned, long Built) At { get; private set; }
+
     /// <summary>Whoever takes it over closes it.</summary>
     public FileDescriptor Pidfd { get; }
 
@@ -33,6 +36,7 @@ sealed class JailAttempt : IDisposable
         attempt = null;
         ChildScript script = new();
         JailScript.Write(script, walls, wanted, descriptors, program, group);
+        long now = HostClock.MonotonicNanoseconds();
         int error = script.Start(
             JailScript.CloneFlags(walls, group), group?.Into?.Value ?? -1, out int pid, out FileDescriptor? pidfd);
         if (error != 0)
@@ -41,7 +45,7 @@ sealed class JailAttempt : IDisposable
             return error;
         }
 
-        attempt = new JailAttempt(script, pid, pidfd!);
+        attempt = new JailAttempt(script, pid, pidfd!) { At = (now, 0) };
         if (walls.HasFlag(JailWalls.User))
             attempt.WriteMaps();
         return 0;
@@ -78,6 +82,7 @@ sealed class JailAttempt : IDisposable
     public (string Step, int Errno)? WaitUntilBuilt()
     {
         _script.WaitUntilGone();
+        At = (At.Cloned, _script.ClockNanoseconds);
         return _mapFailure ?? _script.Failure;
     }
 

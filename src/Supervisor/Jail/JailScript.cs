@@ -65,6 +65,7 @@ static unsafe class JailScript
             BecomeUser(script, VmmUser.Of(Environment.ProcessId));
         if (wanted.HasFlag(JailWalls.Capabilities))
             DropCapabilities(script);
+        script.AddClock();
         Execute(script, walls, program);
     }
 
@@ -104,6 +105,16 @@ static unsafe class JailScript
         script.Add("close_range", SYS_close_range, FirstFreeDescriptor, unchecked((nint)uint.MaxValue));
     }
 
+    // A new namespace has a copy of the host's names. Where a service manager lets nobody set any (ProtectHostname=),
+    // the copy stays, and the filters keep it from being asked for.
+    static void Rename(ChildScript script)
+    {
+        const string name = "sandbox-vmm";
+        nint text = script.PlaceText(name);
+        script.AddTolerating(EPERM, "sethostname", SYS_sethostname, text, name.Length);
+        script.AddTolerating(EPERM, "setdomainname", SYS_setdomainname, text, name.Length);
+    }
+
     static void Unshare(ChildScript script, JailWalls walls)
     {
         (JailWalls Wall, int Flag)[] namespaces =
@@ -117,6 +128,8 @@ static unsafe class JailScript
                 flags |= flag;
         if (flags != 0)
             script.Add("unshare", SYS_unshare, flags);
+        if (walls.HasFlag(JailWalls.Uts))
+            Rename(script);
     }
 
     static void EnterEmptyRoot(ChildScript script)

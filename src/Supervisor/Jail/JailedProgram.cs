@@ -56,6 +56,8 @@ sealed class JailedProgram : IDisposable
     /// <summary>False once nothing could be started.</summary>
     public bool HasProcess => _pidfd is not null;
 
+    public JailPhases Phases { get; } = new();
+
     public FileDescriptor Pidfd => _pidfd ?? throw new InvalidOperationException("no process was started");
 
     public BuiltJail Built
@@ -185,6 +187,7 @@ sealed class JailedProgram : IDisposable
     /// <exception cref="HostException">The program cannot be executed.</exception>
     public void Confirm()
     {
+        Phases.Planned = HostClock.MonotonicNanoseconds();
         while (_built is null)
         {
             using (JailAttempt building = _building!)
@@ -194,6 +197,7 @@ sealed class JailedProgram : IDisposable
                     _built = new BuiltJail(_walls, _wanted & ~_walls, _reason);
                     if (_walls.HasFlag(JailWalls.CgroupLimits) && (_group?.Lacks ?? _groupLacks) is string lacks)
                         _built = _built.WithoutGroupLimits(lacks);
+                    (Phases.Clone, Phases.Jail) = building.At;
                     _building = null;
                     Release();
                     return;

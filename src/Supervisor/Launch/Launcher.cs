@@ -55,6 +55,7 @@ static class Launcher
         PolicyBounds.Check(options, policy);
         NetworkGrant? network = NetworkGrant.Prepare(
             policy, static name => (HostNames.Look(name, out IPAddress[] addresses), addresses));
+        using var state = new RunState(options);
         using var opened = new OpenedGrants();
         string home = (options.User ?? CompiledPolicy.UserOf(policy)).Home;
         foreach ((ShownFile shown, MountArgument mount) in PolicyOpener.Mounts(policy, home, host.Tree))
@@ -65,7 +66,6 @@ static class Launcher
         PlannedLaunch launch = options.Machine is null
             ? PlanBuilder.Build(options, obeyed, host, opened.Mounts, network, startedAt)
             : MachinePlanBuilder.Build(options, obeyed, host, startedAt);
-        using var state = new RunState(options);
         // Last of what can fail: a log tells of guests, not of mistakes.
         using AuditTrail? audit = AuditTrail.Open(state.Id, policy, obeyed, revision, learned);
         FileDescriptor[] descriptors = opened.Open(launch.Grants, options, audit?.VmmEnd);
@@ -83,9 +83,17 @@ static class Launcher
             StandardStreams.WriteError($"warning: {process.Jail}");
         FileDescriptor[] given = granted?.Descriptors ?? descriptors;
         bool isInspected = opened.Result is not null || policy.Audit is not null || policy.Isolation.Count > 0;
-        JailExpectation? expected = isInspected || options.MustBeFound ? ExpectedJail.Of(process, launch, given) : null;
-        if (options.MustBeFound)
+        // A socket is written down before it is there: whoever is killed in between leaves one that others find.
+        bool isFoundEarly = options.MustBeFound || opened.Vsock is not null;
+        JailExpectation? expected = isInspected || isFoundEarly ? ExpectedJail.Of(process, launch, given) : null;
+        if (isFoundEarly)
             Publish(state, options, policy, launch, process, expected!);
+        if (opened.Vsock is VsockListener listener)
+        {
+            listener.Listen();
+            state.RecordSocket(listener.Inode);
+        }
+
         detached?.KeepOutput(state.Folder!);
         audit?.Begin(launch, () => process.Signal(SIGKILL));
         NetworkRecorder? recorder =
@@ -104,7 +112,7 @@ static class Launcher
                 State = state,
                 Counts = opened.Counts,
                 Services = opened.Services(audit),
-                WhenStaying = options.MustBeFound
+                WhenStaying = isFoundEarly
                     ? null
                     : () => Publish(
                         state, options, policy, launch, watched, expected ?? ExpectedJail.Of(watched, launch, given)),
@@ -128,7 +136,8 @@ static class Launcher
             (status, line) = ExitReport.For(launch.Plan, new Outcome.AuditFailed(failure));
         GuestRecord? counts = GuestRecordFile.Read(opened.Counts!);
         if (opened.Result is ResultFile result && result.Publish(new ResultRecord(status, line, outcome,
-                counts, process.CpuMicroseconds, process.Group?.Usage, inspection!.Lines).Write())
+                counts, process.CpuMicroseconds, process.Group?.Usage, inspection!.Lines)
+                { Jailed = process.Phases, StartedAt = startedAt }.Write())
             is string unwritten)
             (status, line) = (ExitStatus.SandboxFailed, unwritten);
         // Copies of the streams are among them, and output ends when nobody can write any more.

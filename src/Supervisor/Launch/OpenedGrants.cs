@@ -19,7 +19,6 @@ sealed class OpenedGrants : IDisposable
     public IReadOnlyList<MountSource> Mounts => _mounts;
 
     SeqpacketChannel? _broker;
-    VsockListener? _vsock;
 
     /// <summary>The supervisor's end of the network channel, from then on the caller's to close.</summary>
     public SeqpacketChannel TakeBroker()
@@ -32,10 +31,13 @@ sealed class OpenedGrants : IDisposable
     /// <summary>The result file, once opened and if the caller wants one.</summary>
     public ResultFile? Result { get; private set; }
 
+    /// <summary>Where the host reaches a machine guest, not at its path yet; null where there is none.</summary>
+    public VsockListener? Vsock { get; private set; }
+
     /// <summary>What a machine guest's connections lead to; null where its policy gives no path.</summary>
     /// <param name="decisions">Hears of each connection; null for nobody.</param>
     public VsockServices? Services(IDecisionSink? decisions) =>
-        _vsock is null ? null : new VsockServices(_vsock.Rule, decisions);
+        Vsock is null ? null : new VsockServices(Vsock.Rule, decisions);
 
     /// <summary>Where the VMM writes what it has counted, once opened.</summary>
     public FileDescriptor? Counts { get; private set; }
@@ -82,7 +84,7 @@ sealed class OpenedGrants : IDisposable
             file.Dispose();
         Result?.Dispose();
         _broker?.Dispose();
-        _vsock?.Dispose();
+        Vsock?.Dispose();
     }
 
     FileDescriptor Keep(FileDescriptor file)
@@ -108,8 +110,8 @@ sealed class OpenedGrants : IDisposable
 
     FileDescriptor OpenVsock(DeviceRule rule)
     {
-        _vsock = VsockListener.Open(rule);
-        return _vsock.Socket;
+        Vsock = VsockListener.Make(rule);
+        return Vsock.Socket;
     }
 
     static FileDescriptor OpenSystem(Grant.SystemPath path) =>

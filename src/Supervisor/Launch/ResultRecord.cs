@@ -3,6 +3,7 @@ using System.Text.Json;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
+using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
 using Sandbox.Supervisor.Jail.Facts;
 using Sandbox.Supervisor.Metrics;
@@ -21,6 +22,12 @@ sealed record ResultRecord(
     IReadOnlyList<FactLine> Walls)
 {
     public const int Version = 4;
+
+    /// <summary>The supervisor's part of the start; null where nothing of it is told.</summary>
+    public JailPhases? Jailed { get; init; }
+
+    /// <summary>When the command line began: CLOCK_MONOTONIC nanoseconds.</summary>
+    public long StartedAt { get; init; }
 
     public byte[] Write() => Encoding.UTF8.GetBytes(JsonText.Write(json =>
     {
@@ -53,7 +60,7 @@ sealed record ResultRecord(
         _ => JsonNames.Of(nameof(EndCause.Failed)),
     };
 
-    static void WriteCounts(Utf8JsonWriter json, in GuestRecord counted)
+    void WriteCounts(Utf8JsonWriter json, in GuestRecord counted)
     {
         json.WriteNumber("wallMicroseconds", counted.WallNanoseconds / 1000);
         json.WriteNumber("cpuMicroseconds", counted.CpuNanoseconds / 1000);
@@ -62,6 +69,9 @@ sealed record ResultRecord(
         json.WriteNumber("outputBytes", counted.OutputBytes);
         json.WriteNumber("processesStarted", counted.ProcessesStarted);
         json.WriteStartObject("startPhasesMicroseconds");
+        foreach ((string phase, long at) in Jailed?.All ?? [])
+            if (at > 0)
+                json.WriteNumber(phase, (at - StartedAt) / 1000);
         foreach (StartPhase phase in Enum.GetValues<StartPhase>())
             if (counted.Phases[(int)phase] is > 0 and ulong at)
                 json.WriteNumber(JsonNames.Of(phase.ToString()), at / 1000);

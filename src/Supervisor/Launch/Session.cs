@@ -139,6 +139,7 @@ sealed unsafe class Session
             try
             {
                 Send(start, sent);
+                _vmm.Phases.Sent = HostClock.MonotonicNanoseconds();
                 return;
             }
             catch (HostException crowded) when (crowded.Errno == ETOOMANYREFS)

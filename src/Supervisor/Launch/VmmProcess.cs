@@ -35,6 +35,8 @@ sealed unsafe class VmmProcess : IDisposable
     /// <summary>What stands around it.</summary>
     public BuiltJail Jail => _jailed.Built;
 
+    public JailPhases Phases => _jailed.Phases;
+
     /// <summary>The control group that limits it; null where there is none.</summary>
     public GuestGroup? Group => _jailed.Group;
 

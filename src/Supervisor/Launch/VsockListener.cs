@@ -14,66 +14,67 @@ sealed unsafe class VsockListener : IDisposable
     /// <summary>Clients that wait to be taken.</summary>
     const int Backlog = 16;
 
-    VsockListener(FileDescriptor socket, DeviceRule rule)
+    VsockListener(FileDescriptor socket, DeviceRule rule, in sockaddr_un address)
     {
         Socket = socket;
         Rule = rule;
+        _address = address;
     }
+
+    readonly sockaddr_un _address;
 
     public FileDescriptor Socket { get; }
 
     /// <summary>Names the path that it is bound to.</summary>
     public DeviceRule Rule { get; }
 
+    /// <summary>Of the socket that is at the path; 0 before there is one.</summary>
+    public ulong Inode { get; private set; }
+
+    /// <summary>One that has no name yet.</summary>
     /// <param name="rule">The policy's.</param>
-    /// <exception cref="UsageException">There cannot be a socket at this path.</exception>
-    public static VsockListener Open(DeviceRule rule)
+    /// <exception cref="UsageException">There cannot be a socket of this name.</exception>
+    public static VsockListener Make(DeviceRule rule)
     {
         sockaddr_un address = new() { sun_family = AF_UNIX };
         var place = new Span<byte>(address.sun_path, sizeof(sockaddr_un) - sizeof(ushort));
-        string path = rule.From!;
         // Room for the NUL at its end.
-        if (!Encoding.UTF8.TryGetBytes(path, place[..^1], out _))
+        if (!Encoding.UTF8.TryGetBytes(rule.From!, place[..^1], out _))
             throw Refused(rule, $"is longer than the {place.Length - 1} bytes of a socket's address");
         int number = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (number < 0)
-            throw HostException.Last("socket");
-        var file = new FileDescriptor(number);
-        int error = Bind(file, address);
-        if (error == EADDRINUSE && IsAbandoned(path, address))
-        {
-            File.Delete(path);
-            error = Bind(file, address);
-        }
-        if (error == 0 && listen(file.Value, Backlog) != 0)
-            error = errno;
+        return number >= 0
+            ? new VsockListener(new FileDescriptor(number), rule, address)
+            : throw HostException.Last("socket");
+    }
+
+    /// <summary>Puts it at its path.</summary>
+    /// <exception cref="UsageException">There cannot be a socket at this path.</exception>
+    public void Listen()
+    {
+        string path = Rule.From!;
+        int error = Bind();
+        if (error == EADDRINUSE && SocketFile.Remove(path, SocketFile.AnyInode, abandonedOnly: true) == 0)
+            error = Bind();
         if (error == 0)
-            return new VsockListener(file, rule);
-        file.Dispose();
-        throw Refused(rule, error == EADDRINUSE
-            ? "is there already; name another, or remove it"
-            : $"cannot be made: {Errno.Describe(error)}");
+        {
+            error = -SocketFile.Inode(path, out ulong inode);
+            Inode = inode;
+        }
+        if (error == 0 && listen(Socket.Value, Backlog) != 0)
+            error = errno;
+        if (error != 0)
+            throw Refused(Rule, error == EADDRINUSE
+                ? "is there already; name another, or remove it"
+                : $"cannot be made: {Errno.Describe(error)}");
     }
 
     /// <summary>Without a moment in which others could connect: who may is in the mode with which it is made.</summary>
-    static int Bind(FileDescriptor file, sockaddr_un address)
+    int Bind()
     {
-        if (fchmod(file.Value, 0x180) != 0)
+        sockaddr_un address = _address;
+        if (fchmod(Socket.Value, 0x180) != 0)
             return errno;
-        return bind(file.Value, &address, (uint)sizeof(sockaddr_un)) == 0 ? 0 : errno;
-    }
-
-    /// <summary>A socket at which nobody listens any more: its supervisor was killed.</summary>
-    static bool IsAbandoned(string path, sockaddr_un address)
-    {
-        // What is no socket refuses as well.
-        if (FileDescriptor.TryOpen(path, O_PATH | O_NOFOLLOW, 0, out FileDescriptor? file) != 0)
-            return false;
-        using (file)
-            if (file!.GetStatus(out stat status) != 0 || !S_ISSOCK(status.st_mode))
-                return false;
-        using FileDescriptor client = new(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-        return connect(client.Value, &address, (uint)sizeof(sockaddr_un)) != 0 && errno == ECONNREFUSED;
+        return bind(Socket.Value, &address, (uint)sizeof(sockaddr_un)) == 0 ? 0 : errno;
     }
 
     static UsageException Refused(DeviceRule rule, string reason) =>
@@ -81,7 +82,8 @@ sealed unsafe class VsockListener : IDisposable
 
     public void Dispose()
     {
-        File.Delete(Rule.From!);
+        if (Inode != 0)
+            _ = SocketFile.Remove(Rule.From!, Inode, abandonedOnly: false);
         Socket.Dispose();
     }
 }

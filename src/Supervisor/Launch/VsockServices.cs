@@ -1,4 +1,3 @@
-using System.Text;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
@@ -15,7 +14,7 @@ namespace Sandbox.Supervisor.Launch;
 /// </summary>
 /// <param name="rule">The policy's, which names the path of the listening socket.</param>
 /// <param name="decisions">Hears of each connection before it is made; null for nobody.</param>
-sealed unsafe class VsockServices(DeviceRule rule, IDecisionSink? decisions = null)
+sealed class VsockServices(DeviceRule rule, IDecisionSink? decisions = null)
 {
     readonly RequestRate _rate = new(NetworkChannel.RequestsPerSecond);
 
@@ -51,7 +50,7 @@ sealed unsafe class VsockServices(DeviceRule rule, IDecisionSink? decisions = nu
                 $"connect vsock 2:{port}", error == 0, result, rule, Process: 0,
                 HostClock.MonotonicNanoseconds() - began)) == false)
                 return EAGAIN;
-            return error == 0 ? Connect(place!, out connected) : error;
+            return error == 0 ? SocketFile.Connect(place!, out connected) : error;
         }
     }
 
@@ -68,27 +67,5 @@ sealed unsafe class VsockServices(DeviceRule rule, IDecisionSink? decisions = nu
                 : !S_ISSOCK(status.st_mode) ? -ENOTSOCK
                 : status.st_uid != geteuid() ? -EACCES : 0;
         return -error;
-    }
-
-    /// <summary>Connects without waiting.</summary>
-    /// <returns>0 or an error number.</returns>
-    static int Connect(FileDescriptor place, out FileDescriptor? connected)
-    {
-        connected = null;
-        sockaddr_un address = new() { sun_family = AF_UNIX };
-        Encoding.ASCII.GetBytes(
-            $"/proc/self/fd/{place.Value}", new Span<byte>(address.sun_path, sizeof(sockaddr_un) - sizeof(ushort)));
-        int number = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (number < 0)
-            return errno;
-        FileDescriptor file = new(number);
-        if (connect(number, &address, (uint)sizeof(sockaddr_un)) == 0)
-        {
-            connected = file;
-            return 0;
-        }
-        int error = errno;
-        file.Dispose();
-        return error;
     }
 }

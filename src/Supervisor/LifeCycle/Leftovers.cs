@@ -1,5 +1,6 @@
 using Sandbox.Host;
 using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.Launch;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.LifeCycle;
@@ -42,6 +43,9 @@ static class Leftovers
                 group => group.Controllers.HasFlag(Controllers.Freezer)))
                 if (Remove(group, HostCgroupFiles.Instance, patient: keptToo) is < 0 and int failure)
                     error = failure;
+            if (record?.Socket is RecordedSocket socket
+                && SocketFile.Remove(socket.Path, socket.Inode, abandonedOnly: true) is < 0 and int left)
+                error = left;
             if (error == 0 && (keptToo || record is null or { IsKept: false }))
                 error = folder.Remove();
             return error;

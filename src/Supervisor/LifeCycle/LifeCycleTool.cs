@@ -208,6 +208,7 @@ static class LifeCycleTool
 
         // Of those that were killed before they had a record.
         Leftovers.RemoveGroups();
+        ImageCache.OwnIfAny?.RemoveUnfinished();
         if (imagesToo)
             StandardStreams.WriteOutput($"images: {ByteSize.Format((ulong)ImageCache.Own.Clear())}\n");
         return status;

@@ -111,6 +111,8 @@ static class RecordText
             guest.Processes, guest.OutputBytes, (long)guest.TmpBytes, guest.OpenFiles);
         foreach (string kind in record.Descriptors)
             text.Add("descriptor", kind);
+        if (record.Socket is RecordedSocket socket)
+            text.AddText(string.Create(CultureInfo.InvariantCulture, $"socket {socket.Inode}"), socket.Path);
         text.AddIf("kept", record.IsKept);
         text.AddIf("detached", record.IsDetached);
         text.AddIf("paused", record.IsPaused);
@@ -162,6 +164,7 @@ static class RecordText
             GroupLimits = TakeGroupLimits(fields.TakeNumbers("group-limits", 4)),
             Limits = TakeLimits(fields.TakeNumbers("limits", 8)),
             Descriptors = TakeDescriptors(fields),
+            Socket = TakeSocket(fields),
             IsKept = fields.TakeIf("kept"),
             IsDetached = fields.TakeIf("detached"),
             IsPaused = fields.TakeIf("paused"),
@@ -228,6 +231,20 @@ static class RecordText
                 ? kind
                 : throw new FormatException("no descriptor"));
         return [.. kinds];
+    }
+
+    static RecordedSocket? TakeSocket(Fields fields)
+    {
+        if (fields.TryTake("socket") is not string socket)
+            return null;
+        string[] parts = socket.Split(' ', 2);
+        if (parts.Length < 2 || !ulong.TryParse(
+            parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out ulong inode))
+            throw new FormatException("no socket");
+        string path = Fields.Unescape(parts[1]);
+        return path.StartsWith('/') && !path.Contains('\0')
+            ? new RecordedSocket(inode, path)
+            : throw new FormatException("no socket's path");
     }
 
     static RecordedEnd? TakeEnd(Fields fields)

@@ -124,6 +124,9 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
         GroupLimits = vmm.Group?.Limits ?? default,
         Limits = launch.Plan.Limits,
         Descriptors = [.. launch.Grants.Select(RecordText.KindOf)],
+        Socket = launch.Grants.OfType<Grant.VsockListener>().FirstOrDefault()?.Rule.From is string path
+            ? new RecordedSocket(SocketFile.AnyInode, path)
+            : null,
         IsDetached = options.Detach,
         IsKept = options.Detach && !options.Remove,
     };
@@ -134,6 +137,13 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
     /// <returns>0 or a negative error number.</returns>
     public int RecordPause(bool paused) =>
         Folder is null || _record is null ? -ENOENT : Folder.Write(_record = _record with { IsPaused = paused });
+
+    /// <summary>Writes down which socket has been put at the path that the record names.</summary>
+    public void RecordSocket(ulong inode)
+    {
+        if (Folder is not null && _record is { Socket: RecordedSocket socket })
+            Folder.Write(_record = _record with { Socket = socket with { Inode = inode } });
+    }
 
     /// <summary>Puts what was counted of the guest where other commands find it.</summary>
     /// <returns>0 or a negative error number.</returns>
@@ -152,7 +162,7 @@ sealed class RunState(RunOptions options, string? path = null) : IDisposable
                 vmm.CpuMicroseconds);
             if (counts is GuestRecord counted)
                 Folder.WriteCounts(counted);
-            Folder.Write(_record with { End = end, IsPaused = false });
+            Folder.Write(_record with { End = end, IsPaused = false, Socket = null });
             Folder.RemoveControl();
             Folder.Dispose();
             Folder = null;

@@ -2,6 +2,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Jail;
 using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.Launch;
 
 namespace Sandbox.Supervisor.LifeCycle;
 
@@ -51,6 +52,9 @@ sealed record SandboxRecord
     /// <summary>Descriptors that the plan lists, in its order: <see cref="RecordText.KindOf"/>.</summary>
     public required string[] Descriptors { get; init; }
 
+    /// <summary>The socket at which the host reaches a machine guest; null for none, and after the end.</summary>
+    public RecordedSocket? Socket { get; init; }
+
     /// <summary>Its record stays after its end.</summary>
     public bool IsKept { get; init; }
 
@@ -78,6 +82,10 @@ readonly record struct RecordedGroup(bool IsVersionTwo, Controllers Controllers,
             : new VersionOnePart(files, parent, name, Controllers);
     }
 }
+
+/// <summary>A socket at a path of the host's.</summary>
+/// <param name="Inode"><see cref="SocketFile.AnyInode"/> before it is there.</param>
+readonly record struct RecordedSocket(ulong Inode, string Path);
 
 /// <summary>How a sandbox ended.</summary>
 /// <param name="Status">Of its command line: 0 to 255.</param>

@@ -45,6 +45,8 @@ struct message take_start(void)
         exit(1);
     if ((start.detail32 & 2) && number("obey"))
         order_filters();
+    if (number("deny-write-execute"))
+        prctl(65 /* PR_SET_MDWE */, 1, 0, 0, 0);
     return start;
 }
 

@@ -223,7 +223,8 @@ static int change_root(void)
 
 static int pivot(void)
 {
-    return chdir(place()) ? errno : harmless(syscall(SYS_pivot_root, ".", "."), EINVAL);
+    // The root cannot be put on itself.
+    return harmless(syscall(SYS_pivot_root, "/", "/"), EBUSY);
 }
 
 static int make_device(void)
@@ -248,6 +249,13 @@ static int execute_host_program(void)
 }
 
 // The least static program: exit(0).
+// It ends with 0 if it has the group, and else with EPERM.
+static int gain_group(void)
+{
+    char *arguments[] = { (char *)setting("set-group-id"), NULL };
+    return error_of(execv(arguments[0], arguments));
+}
+
 static int execute_memory(void)
 {
     static const unsigned char program[] = {
@@ -300,6 +308,7 @@ const struct attempt file_attempts[] = {
     { "mknod of a device", make_device },
     { "open_by_handle_at", open_by_handle },
     { "execute a host program", execute_host_program },
+    { "gain a group by a set-group-ID program", gain_group },
     { "execute a memfd", execute_memory },
     { 0 },
 };

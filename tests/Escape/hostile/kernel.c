@@ -131,10 +131,18 @@ static int unload_module(void)
     return harmless(syscall(SYS_delete_module, "hostile", O_NONBLOCK), ENOENT);
 }
 
-static int set_host_name(void)
+// Any other name is no secret.
+static int read_host_name(void)
 {
     struct utsname name;
-    return uname(&name) ? errno : error_of(sethostname(name.nodename, strlen(name.nodename)));
+    return uname(&name) ? errno : strcmp(name.nodename, setting("hostname")) ? ENXIO : 0;
+}
+
+// In a namespace of its own it may be called what it likes.
+static int set_host_name(void)
+{
+    int error = read_host_name();
+    return error ? error : error_of(sethostname(setting("hostname"), strlen(setting("hostname"))));
 }
 
 // No clock ticks so slowly.
@@ -237,7 +245,8 @@ const struct attempt kernel_attempts[] = {
     { "kexec_load", load_kernel },
     { "init_module", load_module },
     { "delete_module", unload_module },
-    { "sethostname", set_host_name },
+    { "read the host's name", read_host_name },
+    { "set the host's name", set_host_name },
     { "set the clock", set_clock },
     { "read the kernel's log", read_kernel_log },
     { "iopl", use_ports },

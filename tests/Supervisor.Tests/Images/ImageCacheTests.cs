@@ -250,10 +250,32 @@ public sealed class ImageCacheTests : IDisposable
     [InlineData(1u, "relative", "/h", "/h/.cache/sandbox/images")]
     [InlineData(1u, null, "/h", "/h/.cache/sandbox/images")]
     public void EachUserHasAPlace(uint user, string? cache, string? home, string expected) =>
-        Assert.Equal(expected, CachePlace.Of("images", user, cache, home));
+        Assert.Equal(expected, CachePlace.Find("images", user, cache, home));
 
     [Fact]
-    public void WithoutAHomeThereIsNoPlace() => OneLine.Refuses("set HOME", () => CachePlace.Of("images", 1, "", null));
+    public void WithoutAHomeThereIsNoPlace() => Assert.Null(CachePlace.Find("images", 1, "", null));
+
+    [Fact]
+    public void WhatAKilledPackerHasLeftIsRemovedUnlessSomebodyPacks()
+    {
+        _images.RemoveUnfinished();
+        Assert.False(Directory.Exists(_cache));
+        using (CachePlace.Make(_cache))
+            File.WriteAllText(Path.Combine(_cache, "image.squashfs"), "");
+        string half = Path.Combine(_cache, "half.squashfs.new"), name = Path.Combine(_cache, "lock");
+        File.WriteAllText(half, "");
+        File.WriteAllText(name, "");
+        using (FileDescriptor packing = FileDescriptor.Open(name, O_RDWR))
+        {
+            Assert.Equal(0, flock(packing.Value, LOCK_EX));
+            _images.RemoveUnfinished();
+            Assert.True(File.Exists(half));
+        }
+
+        _images.RemoveUnfinished();
+        Assert.False(File.Exists(half));
+        Assert.Single(Images);
+    }
 
     [Fact]
     public void AFolderThatOthersMayWriteToIsNoCache()

@@ -1,5 +1,7 @@
+using System.Net.Sockets;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Jail.Cgroups;
+using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.LifeCycle;
 using Sandbox.Supervisor.Tests.Jail.Cgroups;
 using Xunit;
@@ -14,11 +16,11 @@ public sealed class LeftoversTests : IDisposable
     public void Dispose() => _place.Dispose();
 
     /// <summary>The folder of a sandbox whose supervisor is gone.</summary>
-    SandboxId Leave(bool kept, bool withRecord = true)
+    SandboxId Leave(bool kept, bool withRecord = true, RecordedSocket? socket = null)
     {
         using StateFolder folder = _place.Make();
         if (withRecord)
-            folder.Write(Records.Simple(folder.Id) with { IsKept = kept });
+            folder.Write(Records.Simple(folder.Id) with { IsKept = kept, Socket = socket });
         folder.WritePolicy("version: 1\n"u8.ToArray());
         ControlSocket.TryOpen(folder, out ControlSocket? control);
         control!.Dispose();
@@ -108,5 +110,63 @@ public sealed class LeftoversTests : IDisposable
         Directory.CreateDirectory(folder);
         Assert.Equal(0, Leftovers.Remove(new RecordedGroup(true, Controllers.Memory, folder), HostCgroupFiles.Instance));
         Assert.True(Directory.Exists(folder));
+    }
+
+    /// <summary>A machine guest's socket, as its supervisor leaves it that is killed.</summary>
+    RecordedSocket Abandon(string name = "vsock")
+    {
+        string path = $"{_place.Path}/{name}";
+        using (Socket killed = Listen(path + "-"))
+            // Closing would remove it.
+            File.Move(path + "-", path);
+        Assert.Equal(0, SocketFile.Inode(path, out ulong inode));
+        return new RecordedSocket(inode, path);
+    }
+
+    static Socket Listen(string path)
+    {
+        Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Bind(new UnixDomainSocketEndPoint(path));
+        socket.Listen();
+        return socket;
+    }
+
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public void TheSocketOfAMachineGuestGoesToo(bool kept, bool killedBeforeItWasSeen)
+    {
+        RecordedSocket socket = Abandon();
+        SandboxId gone = Leave(kept, socket: killedBeforeItWasSeen ? socket with { Inode = SocketFile.AnyInode } : socket);
+        Assert.Equal(0, Leftovers.Remove(_place.Descriptor, gone, keptToo: false));
+        Assert.False(File.Exists(socket.Path));
+        Assert.Equal(kept, IsThere(gone));
+    }
+
+    [Fact]
+    public void OnlyTheSocketThatWasRecordedGoesAndOnlyIfNobodyListens()
+    {
+        RecordedSocket another = Abandon();
+        Leftovers.Remove(_place.Descriptor, Leave(false, socket: another with { Inode = another.Inode + 1 }), false);
+        Assert.True(File.Exists(another.Path));
+
+        string heard = $"{_place.Path}/heard", file = $"{_place.Path}/file", link = $"{_place.Path}/link";
+        using Socket listener = Listen(heard);
+        Assert.Equal(0, SocketFile.Inode(heard, out ulong inode));
+        File.WriteAllText(file, "kept");
+        File.CreateSymbolicLink(link, another.Path);
+        foreach (RecordedSocket kept in (RecordedSocket[])
+            [new(inode, heard), new(SocketFile.AnyInode, heard), new(SocketFile.AnyInode, file),
+                new(SocketFile.AnyInode, link), new(SocketFile.AnyInode, _place.Path), new(SocketFile.AnyInode, "/"),
+                new(SocketFile.AnyInode, $"{_place.Path}/.."), new(SocketFile.AnyInode, $"{_place.Path}/no/such")])
+        {
+            SandboxId gone = Leave(false, socket: kept);
+            Assert.Equal(0, Leftovers.Remove(_place.Descriptor, gone, keptToo: false));
+            Assert.False(IsThere(gone));
+        }
+
+        Assert.True(File.Exists(heard) && File.Exists(file) && File.Exists(another.Path));
+        Assert.NotNull(new FileInfo(link).LinkTarget);
     }
 }

@@ -28,6 +28,7 @@ public class RecordTextTests
             Assert.Equal(record.Groups, read.Groups);
             Assert.Equal(record.Required, read.Required);
             Assert.Equal(record.Descriptors, read.Descriptors);
+            Assert.Equal(record.Socket, read.Socket);
             Assert.Equal(record.Jail, read.Jail);
             Assert.Equal(record.End, read.End);
             Assert.Equal((record.Name, record.Policy, record.Limits, record.GroupLimits), (read.Name, read.Policy, read.Limits, read.GroupLimits));
@@ -66,6 +67,12 @@ public class RecordTextTests
     [InlineData("required seccomp", "required nothing")]
     [InlineData("required seccomp", "required namespaces")]
     [InlineData("descriptor mount", "descriptor kvm")]
+    [InlineData("socket 18446744073709551615 /run", "socket 18446744073709551616 /run")]
+    [InlineData("socket 18446744073709551615 /run", "socket -1 /run")]
+    [InlineData("socket 18446744073709551615 /run", "socket 05 /run")]
+    [InlineData("socket 18446744073709551615 /run", "socket 5 run")]
+    [InlineData("socket 18446744073709551615 /run", "socket 5 /\\0000")]
+    [InlineData("socket 18446744073709551615 /run", "socket /run")]
     [InlineData("ended 1764000100000 137", "ended 1764000100000 256")]
     [InlineData("\\005c040", "\\005C040")]
     [InlineData("\\005c040", "\\0041")]

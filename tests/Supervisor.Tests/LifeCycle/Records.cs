@@ -46,6 +46,7 @@ static class Records
         ],
         GroupLimits = new GroupLimits(1234, 2, 200, 320),
         Descriptors = ["system-folder", "mount", "stream", "stream"],
+        Socket = new RecordedSocket(ulong.MaxValue, "/run/a b\\\n/vsock"),
         IsKept = true,
         IsDetached = true,
         IsPaused = true,

@@ -27,7 +27,7 @@ public class JailComparisonTests
         Assert.All(lines, line => Assert.True(line.Verdict == FactVerdict.Holds, line.ToString()));
         // Each wall that there is has a line.
         Assert.Equal(JailWalls.All, lines.Aggregate(JailWalls.None, (all, line) => all | line.Wall));
-        Assert.Equal(["Landlock", "death signal", "session keyring"],
+        Assert.Equal(["Landlock", "memory deny-write-execute", "death signal", "session keyring"],
             lines.Where(line => line.Source != FactSource.Read).Select(line => line.Name));
     }
 
@@ -272,10 +272,20 @@ public class JailComparisonTests
     }
 
     [Theory]
-    [InlineData(null, "cannot be read")]
-    [InlineData(StartOrders.Seccomp, "missing")]
-    public void LandlockIsWhatTheVmmSays(StartOrders? reported, string verdict) => Assert.Equal(verdict, FactReport.WordOf(
-        Only(new FakeProcess().Compare(FakeProcess.Expectation with { Reported = reported }), "Landlock").Verdict));
+    [InlineData("Landlock", StartOrders.DenyWriteExecute, "missing", null)]
+    [InlineData("memory deny-write-execute", StartOrders.Landlock, "missing", "Linux 6.3 has it")]
+    public void TheVmmSaysWhatTheKernelShowsToNobody(string name, StartOrders reported, string verdict, string? advice)
+    {
+        FactLine line = Only(new FakeProcess().Compare(FakeProcess.Expectation with { Reported = reported }), name);
+        Assert.Equal((verdict, FactSource.Reported), (FactReport.WordOf(line.Verdict), line.Source));
+        Assert.Equal(advice is null, line.Advice is null);
+        Assert.StartsWith(advice ?? "", line.Advice ?? "", StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void WhatTheVmmHasNotSaidYetIsNotTakenForGood() => Assert.Equal(["Landlock", "memory deny-write-execute"],
+        new FakeProcess().Compare(FakeProcess.Expectation with { Reported = null })
+            .Where(line => line.Verdict == FactVerdict.CannotBeRead).Select(line => line.Name));
 
     /// <summary>As an ordinary user finds a process that cannot be dumped.</summary>
     [Fact]
