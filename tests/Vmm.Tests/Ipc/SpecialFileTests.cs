@@ -1,6 +1,7 @@
 using System.Text;
 using Sandbox.Host;
 using Sandbox.Vmm.Personality;
+using Sandbox.Vmm.Personality.Ipc;
 using Xunit;
 using static Sandbox.Host.Libc;
 
@@ -76,6 +77,36 @@ public sealed class SpecialFileTests : IDisposable
         Assert.Equal(0, Call(SYS_read, reader, Data, 10));
         Assert.Equal(0, Call(SYS_close, reader));
         Assert.Equal(0, _guest.Personality.KernelMemory.Used);
+    }
+
+    [Fact]
+    public void What_is_opened_again_is_charged_each_time()
+    {
+        KernelMemory memory = _guest.Personality.KernelMemory;
+        (ulong reader, _) = _guest.Pipe();
+        Path("/tmp/fifo");
+        Assert.Equal(0, Call(SYS_mknodat, unchecked((ulong)AT_FDCWD), Name, S_IFIFO | 0x180, 0));
+        Assert.True(Open("/tmp/fifo", O_RDWR) >= 0);
+        (ulong master, ulong slave) = OpenTerminal();
+        foreach (Func<long> again in (Func<long>[])[
+            () => Open($"/proc/self/fd/{reader}", O_RDONLY), () => Open("/tmp/fifo", O_RDWR),
+            () => Open("/dev/pts/0", O_RDWR | O_NOCTTY), () => Open($"/proc/self/fd/{slave}", O_RDWR | O_NOCTTY),
+            () => Call(SYS_ioctl, master, TIOCGPTPEER, O_RDWR | O_NOCTTY)])
+        {
+            long before = memory.Used;
+            long descriptor = again();
+            Assert.True(descriptor >= 0, $"{descriptor}");
+            Assert.Equal(KernelMemory.ObjectCost, memory.Used - before);
+            Assert.Equal(0, Call(SYS_close, (ulong)descriptor));
+            Assert.Equal(before, memory.Used);
+            long rest = memory.Limit - before;
+            Assert.True(memory.TryReserve(rest));
+            Assert.Equal(-ENFILE, again());
+            memory.Release(rest);
+            Assert.Equal(before, memory.Used);
+        }
+        Assert.Equal(0, Call(SYS_close_range, 0, uint.MaxValue, 0));
+        Assert.Equal(0, memory.Used);
     }
 
     [Fact]

@@ -1,5 +1,4 @@
 using Sandbox.Host;
-using Sandbox.Vmm.Personality.Ipc;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -10,8 +9,6 @@ namespace Sandbox.Vmm.Personality.Files;
 /// </summary>
 public abstract partial class InodeFile : OpenFile
 {
-    private KernelMemory? _budget;
-    private long _charged;
     private bool _isReported;
 
     protected InodeFile(Dentry dentry, int flags)
@@ -43,21 +40,6 @@ public abstract partial class InodeFile : OpenFile
     /// <summary>fallocate(2); the range has been checked.</summary>
     public virtual long Allocate(int mode, long offset, long length) => -EOPNOTSUPP;
 
-    /// <summary>Bytes that this open file holds beside itself.</summary>
-    protected virtual long HeldBytes => 0;
-
-    /// <summary>Counts the open file against what the guest may make the VMM hold, until it is closed.</summary>
-    /// <returns>0 or -ENFILE.</returns>
-    internal long ChargeTo(KernelMemory budget)
-    {
-        long bytes = KernelMemory.ObjectCost + HeldBytes;
-        if (!budget.TryReserve(bytes))
-            return -ENFILE;
-        _budget = budget;
-        _charged = bytes;
-        return 0;
-    }
-
     /// <summary>Tells those who watch the file that it was opened, and later that it was closed.</summary>
     internal void ReportOpened()
     {
@@ -74,7 +56,6 @@ public abstract partial class InodeFile : OpenFile
         watches.ReportReleased(Inode);
         ReleaseFileLocks();
         Inode.RemoveUser();
-        _budget?.Release(_charged);
     }
 }
 

@@ -1,5 +1,6 @@
 using Sandbox.Host;
 using Sandbox.Vmm.Memory;
+using Sandbox.Vmm.Personality.Ipc;
 using Sandbox.Vmm.Personality.Waiting;
 using static Sandbox.Host.Libc;
 
@@ -149,6 +150,49 @@ public abstract class OpenFile
             return;
         DropWatchers();
         Close();
+        _budget?.Release(_charged);
+    }
+
+    private KernelMemory? _budget;
+    private long _charged;
+
+    /// <summary>Bytes that this open file holds beside itself from the start.</summary>
+    protected virtual long HeldBytes => 0;
+
+    /// <summary>
+    /// Counts the open file against what the guest may make the VMM hold, until it is closed. Once, however often it is
+    /// asked: opening may give what is open already (<see cref="Reopen"/>).
+    /// </summary>
+    /// <returns>0 or -ENFILE.</returns>
+    internal long ChargeTo(KernelMemory budget)
+    {
+        long bytes = KernelMemory.ObjectCost + HeldBytes;
+        if (!budget.TryReserve(bytes))
+            return -ENFILE;
+        if (Interlocked.CompareExchange(ref _budget, budget, null) is null)
+            Interlocked.Add(ref _charged, bytes);
+        else
+            budget.Release(bytes);
+        return 0;
+    }
+
+    /// <summary>Counts what it has come to hold since. False when there is no room; nothing is counted then.</summary>
+    protected bool TryHold(long bytes)
+    {
+        if (_budget is null)
+            return true;
+        if (!_budget.TryReserve(bytes))
+            return false;
+        Interlocked.Add(ref _charged, bytes);
+        return true;
+    }
+
+    protected void LetGo(long bytes)
+    {
+        if (_budget is null)
+            return;
+        Interlocked.Add(ref _charged, -bytes);
+        _budget.Release(bytes);
     }
 
     private LinkedList<IFileWatcher>? _watchers;

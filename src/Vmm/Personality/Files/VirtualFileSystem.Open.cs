@@ -41,12 +41,12 @@ public sealed partial class VirtualFileSystem
 
     private long Charge(ref OpenFile? file)
     {
-        if (_kernelMemory is null || file is not InodeFile opened)
+        if (_kernelMemory is null)
             return 0;
-        long result = opened.ChargeTo(_kernelMemory);
+        long result = file!.ChargeTo(_kernelMemory);
         if (result < 0)
         {
-            opened.Release();
+            file.Release();
             file = null;
         }
         return result;

@@ -164,7 +164,7 @@ abstract class ProcDirectory(ProcFileSystem fileSystem, ulong number, uint permi
 
     protected abstract Inode? Find(ReadOnlySpan<byte> name, in Caller caller);
 
-    protected abstract void List(List<ListedDirectoryFile.Entry> entries);
+    protected abstract void List(ListedDirectoryFile.Listing entries);
 
     public override long Lookup(Dentry self, ReadOnlySpan<byte> name, in Caller caller, out Dentry? child)
     {
@@ -188,7 +188,7 @@ abstract class ProcDirectory(ProcFileSystem fileSystem, ulong number, uint permi
         {
             if (self.Pinned is { } pinned)
                 foreach (Dentry child in pinned.Values)
-                    entries.Add(new(child.Name, child.Inode.Number, child.Inode.Type));
+                    entries.Add(child.Name, child.Inode.Number, child.Inode.Type);
             List(entries);
             return 0;
         });
