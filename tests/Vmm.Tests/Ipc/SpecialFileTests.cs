@@ -110,6 +110,16 @@ public sealed class SpecialFileTests : IDisposable
     }
 
     [Fact]
+    public void A_terminal_is_opened_again_for_what_it_is_open_for()
+    {
+        (_, ulong slave) = OpenTerminal();
+        Assert.True(Open($"/proc/self/fd/{slave}", O_RDWR | O_NOCTTY) >= 0);
+        ulong reader = (ulong)Open("/dev/pts/0", O_RDONLY | O_NOCTTY);
+        Assert.True(Open($"/proc/self/fd/{reader}", O_RDONLY | O_NOCTTY) >= 0);
+        Assert.Equal(-EACCES, Open($"/proc/self/fd/{reader}", O_RDWR | O_NOCTTY));
+    }
+
+    [Fact]
     public void A_file_ends_at_the_size_limit()
     {
         _guest.Thread.Process.Limits.Set(RLIMIT_FSIZE, 100, 100);

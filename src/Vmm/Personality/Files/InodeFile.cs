@@ -25,6 +25,8 @@ public abstract partial class InodeFile : OpenFile
 
     public override string DisplayName => Dentry.ToString();
 
+    public override Dentry? Place => Dentry;
+
     public sealed override long GetStatus(out stat status)
     {
         long result = GetStatus(out InodeStatus full);

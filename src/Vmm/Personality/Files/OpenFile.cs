@@ -31,6 +31,9 @@ public abstract class OpenFile
     /// <summary>What readlink(/proc/self/fd/N) shows, such as "/tmp/a" or "pipe:[12]".</summary>
     public abstract string DisplayName { get; }
 
+    /// <summary>Its place in the tree, where /proc/self/fd/N leads; null for what has none.</summary>
+    public virtual Dentry? Place => null;
+
     /// <summary>Reads at the file's position and advances it. Bytes read, 0 at the end, or a negative errno.</summary>
     public virtual long Read(Span<byte> buffer) => -EINVAL;
 

@@ -89,7 +89,7 @@ sealed class ProcMagicLink(
         if (!MayInspect(caller, Process!))
             return -EACCES;
         (OpenFile? file, Dentry? place) = find(Process!);
-        place ??= (file as InodeFile)?.Dentry;
+        place ??= file?.Place;
         long result = 0;
         if (place is not null)
             target = place.GetPath(caller.Root);
@@ -107,14 +107,14 @@ sealed class ProcMagicLink(
         if (!MayInspect(caller, Process!))
             return -EACCES;
         (OpenFile? file, Dentry? place) = find(Process!);
-        target = place ?? (file as InodeFile)?.Dentry;
+        target = place ?? file?.Place;
         if (file is HostFile { Dentry.IsUnlinked: true } || (target is null && file is not null))
         {
             // A pipe, a socket, a terminal, a host file without a name: no place in the tree, but something that may be
             // opened again.
             target = new Dentry(
                 null, System.Text.Encoding.UTF8.GetBytes(file.DisplayName), new LinkedFileInode(Proc, file),
-                caller.Root.Mount);
+                Proc.Personality.Files.UnnamedFiles);
         }
         file?.Release();
         return target is null ? -ENOENT : 0;
