@@ -127,9 +127,6 @@ public abstract class OpenFile
     /// <summary>What mmap(2) maps, or null for -ENODEV.</summary>
     public virtual IMappable? Mappable => null;
 
-    /// <summary>F_SEAL_WRITE: no shared mapping may be writable (-EPERM).</summary>
-    public virtual bool IsSealedAgainstWriting => false;
-
     /// <summary>
     /// A reference for one more descriptor or one more call in flight; pair with <see cref="Release"/>.
     /// False when the last one is gone.
