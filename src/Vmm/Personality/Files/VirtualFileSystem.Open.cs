@@ -136,6 +136,9 @@ public sealed partial class VirtualFileSystem
                 followed = true;
                 continue;
             }
+            result = walk.ToFound(child);
+            if (result < 0)
+                return result;
             if (child.Inode.IsDirectory)
                 return -EISDIR;
             return OpenExisting(caller, child, flags & ~O_CREAT, out file);
