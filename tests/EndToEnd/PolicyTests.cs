@@ -80,7 +80,8 @@ public sealed class PolicyTests
             { echo five >/dev/fd/9; } 9>&1
             echo six | cat /dev/fd/0 /dev/stdin
             """;
-        Outcome outcome = SandboxRun.Run(["--policy", policy], ["bash", "-c", script], "input\n"u8.ToArray()).Ended(0);
+        Outcome outcome = SandboxRun.Run(
+            ["--policy", policy, "--timeout", "25s"], ["bash", "-c", script], "input\n"u8.ToArray()).Ended(0);
         Assert.Equal("two\nthree\ninput\nfour\nfive\nsix\n", outcome.Text);
         Assert.Equal("one\ntwo\n", outcome.ErrorText);
     }
