@@ -119,6 +119,32 @@ public sealed class SpecialFileTests : IDisposable
         Assert.Equal(-EACCES, Open($"/proc/self/fd/{reader}", O_RDWR | O_NOCTTY));
     }
 
+    /// <summary>As files have: make(1) with -O takes turns by a lock on its output.</summary>
+    [Fact]
+    public void Pipes_and_terminals_can_be_locked()
+    {
+        (ulong reader, ulong writer) = _guest.Pipe();
+        (_, ulong slave) = OpenTerminal();
+        foreach ((ulong file, string other) in ((ulong, string)[])[(writer, $"/proc/self/fd/{reader}"), (slave, "/dev/pts/0")])
+        {
+            ulong again = (ulong)Open(other, O_RDWR | O_NOCTTY);
+            _guest.Write(Data, new flock { l_type = F_WRLCK, l_whence = SEEK_CUR, l_len = 1 });
+            Assert.Equal(0, Call(SYS_fcntl, file, F_SETLKW, Data));
+            Assert.Equal(-EAGAIN, Call(SYS_fcntl, again, F_OFD_SETLK, Data));
+            // The first close of any descriptor of the file ends the process's.
+            Assert.Equal(0, Call(SYS_close, (ulong)Call(SYS_dup, again)));
+            Assert.Equal(0, Call(SYS_fcntl, again, F_OFD_SETLK, Data));
+            Assert.Equal(-EAGAIN, Call(SYS_fcntl, file, F_SETLK, Data));
+            Assert.Equal(0, Call(SYS_flock, again, LOCK_EX));
+            Assert.Equal(-EAGAIN, Call(SYS_flock, file, LOCK_EX | LOCK_NB));
+            Assert.Equal(0, Call(SYS_close, again));
+            Assert.Equal(0, Call(SYS_fcntl, file, F_SETLK, Data));
+            Assert.Equal(0, Call(SYS_flock, file, LOCK_EX | LOCK_NB));
+        }
+        // One end cannot be locked for what it is not open for.
+        Assert.Equal(-EBADF, Call(SYS_fcntl, reader, F_SETLK, Data));
+    }
+
     [Fact]
     public void A_file_ends_at_the_size_limit()
     {

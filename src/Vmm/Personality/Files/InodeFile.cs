@@ -7,7 +7,7 @@ namespace Sandbox.Vmm.Personality.Files;
 /// An open file of the file tree. Takes over one use of its inode (<see cref="Inode.TryAddUser"/>), so an unlinked
 /// file lives as long as somebody has it open.
 /// </summary>
-public abstract partial class InodeFile : OpenFile
+public abstract class InodeFile : OpenFile
 {
     private bool _isReported;
 
@@ -26,6 +26,8 @@ public abstract partial class InodeFile : OpenFile
     public override string DisplayName => Dentry.ToString();
 
     public override Dentry? Place => Dentry;
+
+    protected override FileIdentity LockIdentity => Inode.Identity;
 
     public sealed override long GetStatus(out stat status)
     {
@@ -56,7 +58,6 @@ public abstract partial class InodeFile : OpenFile
             watches.Report(Dentry, CanWrite ? IN_CLOSE_WRITE : (uint)IN_CLOSE_NOWRITE);
         Inode.CountOpenFile(-1);
         watches.ReportReleased(Inode);
-        ReleaseFileLocks();
         Inode.RemoveUser();
     }
 }

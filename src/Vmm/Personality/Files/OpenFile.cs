@@ -12,7 +12,7 @@ namespace Sandbox.Vmm.Personality.Files;
 /// waits on <see cref="Waiters"/> (see <see cref="Blocking"/>).
 /// </summary>
 /// <remarks>Each implementation guards its own state; calls may come from several guest threads at once.</remarks>
-public abstract class OpenFile
+public abstract partial class OpenFile
 {
     private int _references = 1;
 
@@ -87,9 +87,6 @@ public abstract class OpenFile
 
     public virtual long Ioctl(GuestThread thread, uint request, ulong argument) => -ENOTTY;
 
-    /// <summary>fcntl(2) commands about the file rather than the descriptor: locks, leases, seals, pipe sizes.</summary>
-    public virtual long Control(GuestThread thread, int command, ulong argument) => -EINVAL;
-
     /// <summary>
     /// open(2) of /proc/PID/fd/N or /dev/stdout when this file has no name in the tree. A pipe or terminal is shared,
     /// as dup(2) would, for what it is open for already; sockets and others answer -ENXIO.
@@ -149,6 +146,7 @@ public abstract class OpenFile
         if (Interlocked.Decrement(ref _references) != 0)
             return;
         DropWatchers();
+        ReleaseFileLocks();
         Close();
         _budget?.Release(_charged);
     }
@@ -238,11 +236,6 @@ public abstract class OpenFile
 
     /// <summary>The last reference is gone.</summary>
     protected virtual void Close()
-    {
-    }
-
-    /// <summary>close(2) of one descriptor by <paramref name="process"/>: POSIX record locks end here.</summary>
-    public virtual void OnDescriptorClosed(Process process)
     {
     }
 }
