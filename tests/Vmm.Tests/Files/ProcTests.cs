@@ -128,6 +128,10 @@ public sealed class ProcTests : IDisposable
         int number = _thread.Descriptors.Add(file, closeOnExec: true);
         Assert.Equal(0, Link($"/proc/self/fd/{number}", out string target));
         Assert.Equal("/dev/shm/x", target);
+        Assert.Equal(0, VirtualFileSystem.Resolve(
+            _caller, _tree.Root, GuestTree.Bytes($"/proc/self/fd/{number}"), WalkFlags.None, out Dentry? link));
+        Assert.Equal(0, link!.Inode.GetStatus(link, out InodeStatus status));
+        Assert.Equal(64, status.Size);
         Assert.Equal("hello", Read($"/proc/self/fd/{number}"));
         Assert.Equal("hello", Read($"/dev/fd/{number}"));
         Assert.Equal(0, VirtualFileSystem.Unlink(_caller, _tree.Root, "/dev/shm/x"u8));

@@ -76,11 +76,14 @@ sealed class ProcLink(ProcFileSystem fileSystem, ulong number, Func<Caller, byte
 
 /// <summary>A link that leads to an object of a process: /proc/PID/exe, cwd, root and fd/N.</summary>
 /// <param name="find">The open file or the place, or neither when it is gone. A file comes with a reference.</param>
+/// <param name="size">st_size, which says nothing of the text's length.</param>
 sealed class ProcMagicLink(
     ProcFileSystem fileSystem, ulong number, uint permissions, Process process,
-    Func<Process, (OpenFile? File, Dentry? Place)> find)
+    Func<Process, (OpenFile? File, Dentry? Place)> find, long size = 0)
     : ProcInode(fileSystem, number, S_IFLNK | permissions, process)
 {
+    protected override long Size => size;
+
     public override bool IsMagicLink => true;
 
     public override long ReadLink(Dentry self, in Caller caller, out byte[] target)

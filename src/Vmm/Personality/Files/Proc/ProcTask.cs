@@ -116,6 +116,9 @@ sealed class ProcThreads(ProcFileSystem fileSystem, ulong number, Process proces
 sealed class ProcDescriptors(ProcFileSystem fileSystem, ulong number, Process process, int id, bool information)
     : ProcDirectory(fileSystem, number, 0x140, process)
 {
+    /// <summary>As Linux shows it: git(1) takes a link of size 0 for empty.</summary>
+    private const long LinkSize = 64;
+
     /// <summary>Numbers of the links come after those of a task's other entries.</summary>
     private ulong NumberOf(int descriptor) =>
         (1UL << 60) | (information ? 1UL << 59 : 0) | ((ulong)(uint)id << 24) | (uint)descriptor;
@@ -139,7 +142,7 @@ sealed class ProcDescriptors(ProcFileSystem fileSystem, ulong number, Process pr
             ? new ProcText(Proc, NumberOf(descriptor), 0x124, Process, _ => Describe(Process, descriptor), isPrivate: true)
             : new ProcMagicLink(
                 Proc, NumberOf(descriptor), permissions, Process,
-                p => (p.IsDead ? null : p.Descriptors.Acquire(descriptor), null));
+                p => (p.IsDead ? null : p.Descriptors.Acquire(descriptor), null), LinkSize);
     }
 
     protected override void List(ListedDirectoryFile.Listing entries)
