@@ -244,6 +244,40 @@ static void sharing(void)
     CHECK("mapping outlives the descriptor", one[5] == 'q');
 }
 
+static int sealed_file(void)
+{
+    int memory = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    NEED(memory >= 0 && !ftruncate(memory, 4 * Page));
+    return memory;
+}
+
+static void seals(void)
+{
+    int memory = sealed_file();
+    char *pages = map(3 * Page, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+    NEED(pages != MAP_FAILED);
+    CHECK_ERRNO("F_SEAL_WRITE of what is mapped writable", fcntl(memory, F_ADD_SEALS, F_SEAL_WRITE), EBUSY);
+    NEED(!mprotect(pages + Page, Page, PROT_READ) && !munmap(pages, Page) && !munmap(pages + 2 * Page, Page));
+    CHECK_ERRNO("or may become so", fcntl(memory, F_ADD_SEALS, F_SEAL_WRITE), EBUSY);
+    char *private = map(Page, PROT_READ | PROT_WRITE, MAP_PRIVATE, memory, 0);
+    NEED(private != MAP_FAILED && !munmap(pages + Page, Page));
+    CHECK("F_SEAL_WRITE", !fcntl(memory, F_ADD_SEALS, F_SEAL_WRITE) && writes(private, 'p'));
+    CHECK_ERRNO("sealed: writable", map(Page, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0), EPERM);
+    /* Before Linux 6.7, no shared mapping at all. */
+    char *later = map(Page, PROT_READ, MAP_SHARED, memory, 0);
+    CHECK("sealed: not to become writable", later == MAP_FAILED || mprotect(later, Page, PROT_READ | PROT_WRITE));
+
+    memory = sealed_file();
+    pages = map(Page, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+    NEED(pages != MAP_FAILED);
+    CHECK("F_SEAL_FUTURE_WRITE", !fcntl(memory, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) && writes(pages, 'w'));
+    CHECK_ERRNO("future: writable", map(Page, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0), EPERM);
+    later = map(Page, PROT_READ, MAP_SHARED, memory, 0);
+    NEED(later != MAP_FAILED);
+    CHECK_ERRNO("future: not to become writable", mprotect(later, Page, PROT_READ | PROT_WRITE), EACCES);
+    CHECK("but to be seen", later[0] == 'w');
+}
+
 static void files(void)
 {
     int file = open("mapped", O_CREAT | O_RDWR | O_TRUNC, 0600);
@@ -337,6 +371,7 @@ int main(void)
     placing();
     advice();
     sharing();
+    seals();
     files();
     stack();
     accounting();

@@ -39,7 +39,8 @@ clean:
 	@rm -f $(objects) sum
 END
 make -s -C many -j2 CC=gcc && many/sum
-make -s -C many -j2 CC=gcc && echo up to date
+make -s -C many -j2 -O CC=gcc 2>&1 && echo up to date
+printf 'all: a b\na b: ; @echo $@; sleep 0.1; echo $@\n' | make -s -f - -O -j2 2>&1 | uniq -c | sort
 sleep 1; touch many/f3.c; make -s -C many CC=gcc; test many/sum -nt many/f3.c && test many/f3.o -nt many/f2.o && echo rebuilt
 make -s -C many clean && ls many | wc -l
 strip static && ./static && objdump -f program | grep -c 'x86-64' && readelf -h program | grep -c DYN

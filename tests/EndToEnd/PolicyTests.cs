@@ -65,6 +65,27 @@ public sealed class PolicyTests
         Assert.Equal("plain\n", File.ReadAllText(Path.Combine(data, "plain.txt")));
     }
 
+    /// <summary>Streams and pipes have no path, so that rules on paths leave them to those who hold them.</summary>
+    [Theory]
+    [InlineData("builtin:untrusted-python.yaml")]
+    [InlineData("builtin:untrusted-node.yaml")]
+    [InlineData("builtin:compile-only.yaml")]
+    public void Streams_are_opened_by_their_names(string policy)
+    {
+        const string script = """
+            echo one >/dev/stderr
+            echo two | tee /dev/stderr
+            echo three >/dev/stdout
+            cat /dev/stdin <(echo four) - </proc/self/fd/0
+            { echo five >/dev/fd/9; } 9>&1
+            echo six | cat /dev/fd/0 /dev/stdin
+            """;
+        Outcome outcome = SandboxRun.Run(
+            ["--policy", policy, "--timeout", "25s"], ["bash", "-c", script], "input\n"u8.ToArray()).Ended(0);
+        Assert.Equal("two\nthree\ninput\nfour\nfive\nsix\n", outcome.Text);
+        Assert.Equal("one\ntwo\n", outcome.ErrorText);
+    }
+
     /// <summary>A deny that would have to be asked about a longer path than can be compared is not passed over.</summary>
     [Fact]
     public void A_rule_that_cannot_be_evaluated_denies()

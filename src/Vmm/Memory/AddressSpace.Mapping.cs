@@ -11,7 +11,7 @@ public sealed partial class AddressSpace
     /// <param name="backing">Null for anonymous memory; MAP_SHARED then makes an object of its own.</param>
     /// <param name="mayWrite">False when a shared mapping must never become writable.</param>
     /// <param name="label">What /proc/self/maps shows instead of the backing's name, such as "[vdso]".</param>
-    /// <returns>The address, or -EINVAL, -ENOMEM, -EEXIST, -EACCES, -ENODEV, -EOVERFLOW.</returns>
+    /// <returns>The address, or -EINVAL, -ENOMEM, -EEXIST, -EACCES, -EPERM (sealed), -ENODEV, -EOVERFLOW.</returns>
     public long Map(VirtualAddress hint, ulong length, Protection protection, int flags, IMappable? backing, ulong offset,
         string label = "", bool mayWrite = true)
     {
@@ -56,11 +56,26 @@ public sealed partial class AddressSpace
                 break;
         }
 
+        // A sealed file's shared mappings stay as they are made; one that counts as a writer keeps it from being sealed.
+        PagedObject? written = shared && mayWrite ? held as PagedObject : null;
+        if (written?.TryAddWriter() == false)
+        {
+            if ((protection & Protection.Write) != 0)
+            {
+                written.Release();
+                return -EPERM;
+            }
+            written = null;
+            mayWrite = false;
+        }
         lock (_lock)
         {
             long result = MapLocked(hint, length, protection, flags, shared, isFixed, held, offset, label, mayWrite);
             if (result < 0)
+            {
+                written?.RemoveWriter();
                 held?.Release();
+            }
             return result;
         }
     }

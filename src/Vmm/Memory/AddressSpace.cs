@@ -120,6 +120,8 @@ public sealed partial class AddressSpace
             return;
         backing.Acquire();
         (backing as PagedObject)?.Register(this);
+        if (mapping is { Shared: true, MayWrite: true })
+            (backing as PagedObject)?.AddWriter();
     }
 
     private void ReleaseBacking(Mapping mapping)
@@ -127,6 +129,8 @@ public sealed partial class AddressSpace
         if (mapping.Backing is not IMappingBacking backing)
             return;
         (backing as PagedObject)?.Unregister(this);
+        if (mapping is { Shared: true, MayWrite: true })
+            (backing as PagedObject)?.RemoveWriter();
         backing.Release();
     }
 

@@ -28,6 +28,8 @@ public sealed unsafe class PagedObject : IMappingBacking
     private long _length;
     private long _pages;
     private int _references = 1;
+    private int _writers;
+    private bool _refusesWriters;
 
     internal PagedObject(PagePool pool, string name, ulong device, ulong inode, PageQuota? quota)
     {
@@ -232,6 +234,46 @@ public sealed unsafe class PagedObject : IMappingBacking
     {
         lock (_lock)
             _spaces.Remove(space);
+    }
+
+    /// <summary>
+    /// One more shared mapping that is, or may become, writable. False once <see cref="RefuseWriters"/> was called.
+    /// </summary>
+    internal bool TryAddWriter()
+    {
+        lock (_lock)
+        {
+            if (_refusesWriters)
+                return false;
+            _writers++;
+            return true;
+        }
+    }
+
+    /// <summary>A piece or a copy of one that is counted.</summary>
+    internal void AddWriter()
+    {
+        lock (_lock)
+            _writers++;
+    }
+
+    internal void RemoveWriter()
+    {
+        lock (_lock)
+            _writers--;
+    }
+
+    /// <summary>No new shared mapping may be written (F_SEAL_FUTURE_WRITE); 0.</summary>
+    /// <param name="unlessMapped">-EBUSY while there is such a mapping (F_SEAL_WRITE).</param>
+    public long RefuseWriters(bool unlessMapped)
+    {
+        lock (_lock)
+        {
+            if (unlessMapped && _writers > 0)
+                return -EBUSY;
+            _refusesWriters = true;
+            return 0;
+        }
     }
 
     private void Discard(long firstPage, long endPage, bool isHole)

@@ -1,4 +1,6 @@
 using System.Text;
+using Sandbox.Host;
+using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Personality.Files;
 using Xunit;
@@ -135,6 +137,83 @@ public sealed class PathWalkTests : IDisposable
         Assert.Equal(0, Walk(home, "user", WalkFlags.NoCrossing));
         Assert.Equal(-EXDEV, Walk(home, "user/data", WalkFlags.NoCrossing));
     }
+
+    /// <summary>Something happens while a walk stands here.</summary>
+    private sealed class Trap(FileSystem fileSystem, Action spring) : Inode(fileSystem, 0, S_IFDIR)
+    {
+        public override long CheckAccess(Dentry self, Credentials credentials, int mask)
+        {
+            spring();
+            return 0;
+        }
+
+        public override long GetStatus(Dentry self, out InodeStatus status) => throw new NotSupportedException();
+
+        public override long Open(in Caller caller, Dentry self, int flags, out OpenFile? file) =>
+            throw new NotSupportedException();
+    }
+
+    [Theory]
+    [InlineData(WalkFlags.None, 0)]
+    [InlineData(WalkFlags.Beneath, -EAGAIN)]
+    [InlineData(WalkFlags.InRoot, -EAGAIN)]
+    public void ADirectoryThatIsMovedOutDoesNotLeadOut(WalkFlags flags, long expected)
+    {
+        foreach (string path in (string[])["/tmp/start", "/tmp/start/in", "/tmp/out", "/tmp/secret"])
+            Assert.Equal(0, _tree.MakeDirectory(path));
+        Dentry start = _tree.Find("/tmp/start"), inside = _tree.Find("/tmp/start/in");
+        long moved = -1;
+        Trap trap = new(inside.Inode.FileSystem, () => moved = _tree.Rename("/tmp/start/in", "/tmp/out/in"));
+        inside.Pin(new Dentry(inside, "deep"u8.ToArray(), trap, inside.Mount));
+        Assert.Equal(expected, VirtualFileSystem.Resolve(
+            _tree.Caller, start, "in/deep/../../../secret"u8, flags, out Dentry? target));
+        Assert.Equal(0, moved);
+        Assert.Equal(expected == 0 ? "/tmp/secret" : null, target?.ToString());
+    }
+
+    [Fact]
+    public void AnotherDentryOfADirectoryIsTheSamePlace()
+    {
+        using GuestTree tree = new(4 << 20, GuestTree.Grant("data", "/data", writable: true));
+        Assert.Equal(0, tree.MakeDirectory("/data/jail"));
+        Assert.Equal(0, tree.MakeDirectory("/data/jail/inner"));
+        tree.Write("/data/secret", "x");
+        Dentry jail = tree.Find("/data/jail"), inner = tree.Find("/data/jail/inner");
+        // As after the first one has been forgotten and found again.
+        Dentry again = new(jail.Parent, jail.Name, jail.Inode, jail.Mount);
+        Caller jailed = tree.Caller with { Root = again, WorkingDirectory = inner };
+        Assert.Equal(-ENOENT, tree.Resolve("../../secret", caller: jailed));
+        Assert.Equal(0, tree.Resolve("../../..", out Dentry? top, caller: jailed));
+        Assert.Same(jail, top);
+        Assert.Equal(0, tree.Resolve("../../secret", caller: jailed with { Root = tree.Tree.Root }));
+    }
+
+    [Fact]
+    public void OpeningForCreationCrossesNoMountEither()
+    {
+        using GuestTree tree = new(4 << 20, _ => GuestTree.Folder("/home"), GrantFile("plain", "/home/plain"));
+        long Open(int flags, WalkFlags restrictions)
+        {
+            long result = tree.Tree.Open(
+                tree.Caller, tree.Find("/home"), "plain"u8, flags, 0x1b6, restrictions, out OpenFile? file);
+            file?.Release();
+            return result;
+        }
+
+        Assert.Equal(-EXDEV, Open(O_RDWR, WalkFlags.NoCrossing));
+        Assert.Equal(-EXDEV, Open(O_RDWR | O_CREAT, WalkFlags.NoCrossing));
+        Assert.Equal(0, Open(O_RDWR | O_CREAT, WalkFlags.Beneath));
+    }
+
+    private static Func<GuestTree, GuestFile> GrantFile(string name, string guestPath) => tree =>
+    {
+        File.WriteAllText(tree.HostPath(name), "");
+        tree.Descriptors.Add(FileDescriptor.Open(tree.HostPath(name), O_RDWR));
+        return new GuestFile
+        {
+            Kind = GuestFileKind.Host, Path = guestPath, Writable = true, Descriptor = tree.Descriptors.Count - 1,
+        };
+    };
 
     [Fact]
     public void ARootDirectoryEndsTheWayUp()

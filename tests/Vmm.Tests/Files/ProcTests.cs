@@ -5,6 +5,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Personality.Files;
+using Sandbox.Vmm.Personality.Ipc;
 using Sandbox.Vmm.Tests.Processes;
 using Xunit;
 using static Sandbox.Host.Libc;
@@ -127,6 +128,10 @@ public sealed class ProcTests : IDisposable
         int number = _thread.Descriptors.Add(file, closeOnExec: true);
         Assert.Equal(0, Link($"/proc/self/fd/{number}", out string target));
         Assert.Equal("/dev/shm/x", target);
+        Assert.Equal(0, VirtualFileSystem.Resolve(
+            _caller, _tree.Root, GuestTree.Bytes($"/proc/self/fd/{number}"), WalkFlags.None, out Dentry? link));
+        Assert.Equal(0, link!.Inode.GetStatus(link, out InodeStatus status));
+        Assert.Equal(64, status.Size);
         Assert.Equal("hello", Read($"/proc/self/fd/{number}"));
         Assert.Equal("hello", Read($"/dev/fd/{number}"));
         Assert.Equal(0, VirtualFileSystem.Unlink(_caller, _tree.Root, "/dev/shm/x"u8));
@@ -298,6 +303,52 @@ public sealed class ProcTests : IDisposable
         foreach (OpenFile file in open)
             file.Release();
         Assert.Equal(before, _personality.KernelMemory.Used);
+    }
+
+    [Fact]
+    public void AListingIsChargedUntilItsEndOrBeginning()
+    {
+        List<int> held = [];
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.Equal(0, Open("/dev/null", O_RDONLY, out OpenFile? file));
+            held.Add(_thread.Descriptors.Add(file!, closeOnExec: false));
+        }
+        Assert.Equal(0, Open("/proc/self/fd", O_RDONLY | O_DIRECTORY, out OpenFile? opened));
+        DirectoryFile list = (DirectoryFile)opened!;
+        KernelMemory memory = _personality.KernelMemory;
+        long before = memory.Used;
+        // An entry is an array with the name and its place in a list: 64 bytes at the very least.
+        const long Listed = 102 * 64;
+        byte[] some = new byte[64];
+        Assert.InRange(list.ReadEntries(some), 1, 64);
+        Assert.InRange(memory.Used - before, Listed, 4 * Listed);
+        Assert.Equal(0, list.Seek(0, SEEK_SET));
+        Assert.Equal(before, memory.Used);
+        Assert.Equal(102, GuestTree.ListRest(list).Count);
+        Assert.Equal(before, memory.Used);
+        Assert.Equal(0, list.ReadEntries(some));
+        Assert.Equal(102, list.Seek(0, SEEK_CUR));
+        Assert.Equal(0, list.ReadEntries(some));
+        // seekdir(3) to a place in what has been read.
+        Assert.Equal(100, list.Seek(100, SEEK_SET));
+        Assert.Equal(2, GuestTree.ListRest(list).Count);
+        list.Seek(0, SEEK_SET);
+        list.ReadEntries(some);
+        Assert.InRange(memory.Used - before, Listed, 4 * Listed);
+        list.Release();
+        Assert.Equal(before - KernelMemory.ObjectCost, memory.Used);
+
+        Assert.Equal(0, Open("/proc/self/fd", O_RDONLY | O_DIRECTORY, out opened));
+        long rest = memory.Limit - memory.Used - 1000;
+        Assert.True(memory.TryReserve(rest));
+        Assert.Equal(-ENOMEM, ((DirectoryFile)opened!).ReadEntries(new byte[4096]));
+        Assert.Equal(memory.Limit - 1000, memory.Used);
+        memory.Release(rest);
+        Assert.Equal(102, GuestTree.ListRest((DirectoryFile)opened).Count);
+        opened.Release();
+        foreach (int descriptor in held)
+            _thread.Descriptors.Close(null, descriptor);
     }
 
     // The process has never run: there is no end to wait for.

@@ -1,6 +1,7 @@
 using System.Text;
 using Sandbox.Host;
 using Sandbox.Vmm.Personality;
+using Sandbox.Vmm.Personality.Ipc;
 using Xunit;
 using static Sandbox.Host.Libc;
 
@@ -76,6 +77,72 @@ public sealed class SpecialFileTests : IDisposable
         Assert.Equal(0, Call(SYS_read, reader, Data, 10));
         Assert.Equal(0, Call(SYS_close, reader));
         Assert.Equal(0, _guest.Personality.KernelMemory.Used);
+    }
+
+    [Fact]
+    public void What_is_opened_again_is_charged_each_time()
+    {
+        KernelMemory memory = _guest.Personality.KernelMemory;
+        (ulong reader, _) = _guest.Pipe();
+        Path("/tmp/fifo");
+        Assert.Equal(0, Call(SYS_mknodat, unchecked((ulong)AT_FDCWD), Name, S_IFIFO | 0x180, 0));
+        Assert.True(Open("/tmp/fifo", O_RDWR) >= 0);
+        (ulong master, ulong slave) = OpenTerminal();
+        foreach (Func<long> again in (Func<long>[])[
+            () => Open($"/proc/self/fd/{reader}", O_RDONLY), () => Open("/tmp/fifo", O_RDWR),
+            () => Open("/dev/pts/0", O_RDWR | O_NOCTTY), () => Open($"/proc/self/fd/{slave}", O_RDWR | O_NOCTTY),
+            () => Call(SYS_ioctl, master, TIOCGPTPEER, O_RDWR | O_NOCTTY)])
+        {
+            long before = memory.Used;
+            long descriptor = again();
+            Assert.True(descriptor >= 0, $"{descriptor}");
+            Assert.Equal(KernelMemory.ObjectCost, memory.Used - before);
+            Assert.Equal(0, Call(SYS_close, (ulong)descriptor));
+            Assert.Equal(before, memory.Used);
+            long rest = memory.Limit - before;
+            Assert.True(memory.TryReserve(rest));
+            Assert.Equal(-ENFILE, again());
+            memory.Release(rest);
+            Assert.Equal(before, memory.Used);
+        }
+        Assert.Equal(0, Call(SYS_close_range, 0, uint.MaxValue, 0));
+        Assert.Equal(0, memory.Used);
+    }
+
+    [Fact]
+    public void A_terminal_is_opened_again_for_what_it_is_open_for()
+    {
+        (_, ulong slave) = OpenTerminal();
+        Assert.True(Open($"/proc/self/fd/{slave}", O_RDWR | O_NOCTTY) >= 0);
+        ulong reader = (ulong)Open("/dev/pts/0", O_RDONLY | O_NOCTTY);
+        Assert.True(Open($"/proc/self/fd/{reader}", O_RDONLY | O_NOCTTY) >= 0);
+        Assert.Equal(-EACCES, Open($"/proc/self/fd/{reader}", O_RDWR | O_NOCTTY));
+    }
+
+    /// <summary>As files have: make(1) with -O takes turns by a lock on its output.</summary>
+    [Fact]
+    public void Pipes_and_terminals_can_be_locked()
+    {
+        (ulong reader, ulong writer) = _guest.Pipe();
+        (_, ulong slave) = OpenTerminal();
+        foreach ((ulong file, string other) in ((ulong, string)[])[(writer, $"/proc/self/fd/{reader}"), (slave, "/dev/pts/0")])
+        {
+            ulong again = (ulong)Open(other, O_RDWR | O_NOCTTY);
+            _guest.Write(Data, new flock { l_type = F_WRLCK, l_whence = SEEK_CUR, l_len = 1 });
+            Assert.Equal(0, Call(SYS_fcntl, file, F_SETLKW, Data));
+            Assert.Equal(-EAGAIN, Call(SYS_fcntl, again, F_OFD_SETLK, Data));
+            // The first close of any descriptor of the file ends the process's.
+            Assert.Equal(0, Call(SYS_close, (ulong)Call(SYS_dup, again)));
+            Assert.Equal(0, Call(SYS_fcntl, again, F_OFD_SETLK, Data));
+            Assert.Equal(-EAGAIN, Call(SYS_fcntl, file, F_SETLK, Data));
+            Assert.Equal(0, Call(SYS_flock, again, LOCK_EX));
+            Assert.Equal(-EAGAIN, Call(SYS_flock, file, LOCK_EX | LOCK_NB));
+            Assert.Equal(0, Call(SYS_close, again));
+            Assert.Equal(0, Call(SYS_fcntl, file, F_SETLK, Data));
+            Assert.Equal(0, Call(SYS_flock, file, LOCK_EX | LOCK_NB));
+        }
+        // One end cannot be locked for what it is not open for.
+        Assert.Equal(-EBADF, Call(SYS_fcntl, reader, F_SETLK, Data));
     }
 
     [Fact]

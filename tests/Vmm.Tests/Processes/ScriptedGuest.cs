@@ -21,7 +21,7 @@ sealed class ScriptedGuest : IDisposable
     public const ulong Shared = 0x3000_0000;
 
     public ScriptedGuest(Action<LimitsBuilder>? configure = null, uint uid = 1000, GuestFile[]? files = null,
-        GuestNetwork? network = null)
+        GuestNetwork? network = null, PathTables? pathRules = null)
     {
         LimitsBuilder limits = new();
         configure?.Invoke(limits);
@@ -38,6 +38,7 @@ sealed class ScriptedGuest : IDisposable
             Files = files ?? [],
             Streams = new() { Stdin = -1, Stdout = -1, Stderr = -1, Terminal = false, Result = -1, Trace = -1 },
             Network = network,
+            PathRules = pathRules,
             SystemCallRules = limits.Rules,
             Audit = limits.Audit,
             Handoff = limits.Handoff,

@@ -48,45 +48,100 @@ public abstract class DirectoryFile(Dentry dentry, int flags) : InodeFile(dentry
 }
 
 /// <summary>
-/// An open directory whose entries are listed when reading begins and again after rewinding to 0. For directories
-/// that are small or made up on the spot; the list is bounded by who makes it.
+/// An open directory whose entries are listed when reading begins and again after seeking. For directories that are
+/// small or made up on the spot. The list is charged to the guest, and held until its end has been read.
 /// </summary>
 public sealed class ListedDirectoryFile(Dentry dentry, int flags, ListedDirectoryFile.ListEntries list)
     : DirectoryFile(dentry, flags)
 {
     public readonly record struct Entry(byte[] Name, ulong Inode, uint Type);
 
-    /// <summary>The entries without '.' and '..'.</summary>
-    public delegate long ListEntries(List<Entry> entries);
+    /// <summary>Lists the entries without '.' and '..'. 0 or a negative errno; no further once there is no room.</summary>
+    public delegate long ListEntries(Listing entries);
+
+    /// <summary>The entries of one listing, and what they cost.</summary>
+    public sealed class Listing
+    {
+        /// <summary>A name's array and its place in the list, which has room for twice as many.</summary>
+        private const int EntryCost = 96;
+
+        private readonly ListedDirectoryFile _owner;
+        private readonly List<Entry> _entries = [];
+        private long _cost;
+
+        internal Listing(ListedDirectoryFile owner) => _owner = owner;
+
+        /// <summary>An entry found no room: the listing is -ENOMEM.</summary>
+        public bool IsCut { get; private set; }
+
+        public int Count => _entries.Count;
+
+        internal Entry this[int index] => _entries[index];
+
+        /// <summary>False when the guest's memory for kernel objects is spent, from then on.</summary>
+        public bool Add(byte[] name, ulong inode, uint type)
+        {
+            int cost = EntryCost + name.Length;
+            IsCut = IsCut || !_owner.TryHold(cost);
+            if (IsCut)
+                return false;
+            _cost += cost;
+            _entries.Add(new(name, inode, type));
+            return true;
+        }
+
+        internal void Release() => _owner.LetGo(_cost);
+    }
 
     private readonly Lock _lock = new();
-    private List<Entry>? _entries;
+    private Listing? _entries;
+    private bool _isAtEnd;
     private long _position;
 
     public override long ReadEntries(Span<byte> buffer)
     {
         lock (_lock)
         {
+            if (_isAtEnd)
+                return 0;
             if (_entries is null)
             {
-                List<Entry> entries = [];
-                entries.Add(new("."u8.ToArray(), Inode.Number, S_IFDIR));
-                entries.Add(new(".."u8.ToArray(), (Dentry.Parent ?? Dentry).Inode.Number, S_IFDIR));
-                long result = list(entries);
+                long result = List(out _entries);
                 if (result < 0)
                     return result;
-                _entries = entries;
             }
             int used = 0;
-            while (_position < _entries.Count)
+            while (_position < _entries!.Count)
             {
                 Entry entry = _entries[(int)_position];
                 if (!TryWriteRecord(buffer, ref used, entry.Inode, _position + 1, entry.Type, entry.Name))
                     return used > 0 ? used : -EINVAL;
                 _position++;
             }
+            Drop();
+            _isAtEnd = true;
             return used;
         }
+    }
+
+    private long List(out Listing? entries)
+    {
+        Listing all = new(this);
+        all.Add("."u8.ToArray(), Inode.Number, S_IFDIR);
+        all.Add(".."u8.ToArray(), (Dentry.Parent ?? Dentry).Inode.Number, S_IFDIR);
+        long result = list(all);
+        if (all.IsCut)
+            result = -ENOMEM;
+        if (result < 0)
+            all.Release();
+        entries = result < 0 ? null : all;
+        return result;
+    }
+
+    private void Drop()
+    {
+        _entries?.Release();
+        _entries = null;
     }
 
     public override long Seek(long offset, int whence)
@@ -101,8 +156,11 @@ public sealed class ListedDirectoryFile(Dentry dentry, int flags, ListedDirector
             };
             if (target < 0)
                 return -EINVAL;
+            // Another place in the same list; from the beginning, or after its end, it is made anew.
             if (target == 0)
-                _entries = null;
+                Drop();
+            if (target != _position)
+                _isAtEnd = false;
             return _position = target;
         }
     }

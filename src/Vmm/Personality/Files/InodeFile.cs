@@ -1,5 +1,4 @@
 using Sandbox.Host;
-using Sandbox.Vmm.Personality.Ipc;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Files;
@@ -8,10 +7,8 @@ namespace Sandbox.Vmm.Personality.Files;
 /// An open file of the file tree. Takes over one use of its inode (<see cref="Inode.TryAddUser"/>), so an unlinked
 /// file lives as long as somebody has it open.
 /// </summary>
-public abstract partial class InodeFile : OpenFile
+public abstract class InodeFile : OpenFile
 {
-    private KernelMemory? _budget;
-    private long _charged;
     private bool _isReported;
 
     protected InodeFile(Dentry dentry, int flags)
@@ -28,6 +25,10 @@ public abstract partial class InodeFile : OpenFile
 
     public override string DisplayName => Dentry.ToString();
 
+    public override Dentry? Place => Dentry;
+
+    protected override FileIdentity LockIdentity => Inode.Identity;
+
     public sealed override long GetStatus(out stat status)
     {
         long result = GetStatus(out InodeStatus full);
@@ -43,21 +44,6 @@ public abstract partial class InodeFile : OpenFile
     /// <summary>fallocate(2); the range has been checked.</summary>
     public virtual long Allocate(int mode, long offset, long length) => -EOPNOTSUPP;
 
-    /// <summary>Bytes that this open file holds beside itself.</summary>
-    protected virtual long HeldBytes => 0;
-
-    /// <summary>Counts the open file against what the guest may make the VMM hold, until it is closed.</summary>
-    /// <returns>0 or -ENFILE.</returns>
-    internal long ChargeTo(KernelMemory budget)
-    {
-        long bytes = KernelMemory.ObjectCost + HeldBytes;
-        if (!budget.TryReserve(bytes))
-            return -ENFILE;
-        _budget = budget;
-        _charged = bytes;
-        return 0;
-    }
-
     /// <summary>Tells those who watch the file that it was opened, and later that it was closed.</summary>
     internal void ReportOpened()
     {
@@ -72,9 +58,7 @@ public abstract partial class InodeFile : OpenFile
             watches.Report(Dentry, CanWrite ? IN_CLOSE_WRITE : (uint)IN_CLOSE_NOWRITE);
         Inode.CountOpenFile(-1);
         watches.ReportReleased(Inode);
-        ReleaseFileLocks();
         Inode.RemoveUser();
-        _budget?.Release(_charged);
     }
 }
 

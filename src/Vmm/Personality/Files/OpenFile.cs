@@ -1,5 +1,6 @@
 using Sandbox.Host;
 using Sandbox.Vmm.Memory;
+using Sandbox.Vmm.Personality.Ipc;
 using Sandbox.Vmm.Personality.Waiting;
 using static Sandbox.Host.Libc;
 
@@ -11,7 +12,7 @@ namespace Sandbox.Vmm.Personality.Files;
 /// waits on <see cref="Waiters"/> (see <see cref="Blocking"/>).
 /// </summary>
 /// <remarks>Each implementation guards its own state; calls may come from several guest threads at once.</remarks>
-public abstract class OpenFile
+public abstract partial class OpenFile
 {
     private int _references = 1;
 
@@ -29,6 +30,9 @@ public abstract class OpenFile
 
     /// <summary>What readlink(/proc/self/fd/N) shows, such as "/tmp/a" or "pipe:[12]".</summary>
     public abstract string DisplayName { get; }
+
+    /// <summary>Its place in the tree, where /proc/self/fd/N leads; null for what has none.</summary>
+    public virtual Dentry? Place => null;
 
     /// <summary>Reads at the file's position and advances it. Bytes read, 0 at the end, or a negative errno.</summary>
     public virtual long Read(Span<byte> buffer) => -EINVAL;
@@ -83,9 +87,6 @@ public abstract class OpenFile
 
     public virtual long Ioctl(GuestThread thread, uint request, ulong argument) => -ENOTTY;
 
-    /// <summary>fcntl(2) commands about the file rather than the descriptor: locks, leases, seals, pipe sizes.</summary>
-    public virtual long Control(GuestThread thread, int command, ulong argument) => -EINVAL;
-
     /// <summary>
     /// open(2) of /proc/PID/fd/N or /dev/stdout when this file has no name in the tree. A pipe or terminal is shared,
     /// as dup(2) would, for what it is open for already; sockets and others answer -ENXIO.
@@ -123,9 +124,6 @@ public abstract class OpenFile
     /// <summary>What mmap(2) maps, or null for -ENODEV.</summary>
     public virtual IMappable? Mappable => null;
 
-    /// <summary>F_SEAL_WRITE: no shared mapping may be writable (-EPERM).</summary>
-    public virtual bool IsSealedAgainstWriting => false;
-
     /// <summary>
     /// A reference for one more descriptor or one more call in flight; pair with <see cref="Release"/>.
     /// False when the last one is gone.
@@ -148,7 +146,51 @@ public abstract class OpenFile
         if (Interlocked.Decrement(ref _references) != 0)
             return;
         DropWatchers();
+        ReleaseFileLocks();
         Close();
+        _budget?.Release(_charged);
+    }
+
+    private KernelMemory? _budget;
+    private long _charged;
+
+    /// <summary>Bytes that this open file holds beside itself from the start.</summary>
+    protected virtual long HeldBytes => 0;
+
+    /// <summary>
+    /// Counts the open file against what the guest may make the VMM hold, until it is closed. Once, however often it is
+    /// asked: opening may give what is open already (<see cref="Reopen"/>).
+    /// </summary>
+    /// <returns>0 or -ENFILE.</returns>
+    internal long ChargeTo(KernelMemory budget)
+    {
+        long bytes = KernelMemory.ObjectCost + HeldBytes;
+        if (!budget.TryReserve(bytes))
+            return -ENFILE;
+        if (Interlocked.CompareExchange(ref _budget, budget, null) is null)
+            Interlocked.Add(ref _charged, bytes);
+        else
+            budget.Release(bytes);
+        return 0;
+    }
+
+    /// <summary>Counts what it has come to hold since. False when there is no room; nothing is counted then.</summary>
+    protected bool TryHold(long bytes)
+    {
+        if (_budget is null)
+            return true;
+        if (!_budget.TryReserve(bytes))
+            return false;
+        Interlocked.Add(ref _charged, bytes);
+        return true;
+    }
+
+    protected void LetGo(long bytes)
+    {
+        if (_budget is null)
+            return;
+        Interlocked.Add(ref _charged, -bytes);
+        _budget.Release(bytes);
     }
 
     private LinkedList<IFileWatcher>? _watchers;
@@ -194,11 +236,6 @@ public abstract class OpenFile
 
     /// <summary>The last reference is gone.</summary>
     protected virtual void Close()
-    {
-    }
-
-    /// <summary>close(2) of one descriptor by <paramref name="process"/>: POSIX record locks end here.</summary>
-    public virtual void OnDescriptorClosed(Process process)
     {
     }
 }

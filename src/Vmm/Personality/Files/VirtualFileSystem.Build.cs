@@ -19,7 +19,6 @@ public sealed partial class VirtualFileSystem
     private readonly Mount _rootMount;
     private readonly HostTreeCache _hostCache;
     private readonly TemporaryFileSystem _memoryFiles;
-    private readonly Mount _memoryFilesMount;
 
     private readonly PathRules? _pathRules;
 
@@ -50,7 +49,7 @@ public sealed partial class VirtualFileSystem
         Root = new Dentry(null, [], new SyntheticDirectory(_rootFileSystem), _rootMount);
         _rootMount.Root = Root;
         _memoryFiles = new(NewDevice(), memory, null);
-        _memoryFilesMount = new(0, _memoryFiles, readOnly: false, "none", Watches)
+        UnnamedFiles = new(0, _memoryFiles, readOnly: false, "none", Watches)
         {
             ExecutionRules = pathRules, Recorder = recorder,
         };

@@ -14,7 +14,7 @@ public sealed partial class VirtualFileSystem
             inode.AllowSealing();
         inode.TryAddUser();
         byte[] shown = Encoding.ASCII.GetBytes("memfd:").Concat(name.ToArray()).ToArray();
-        Dentry dentry = new(null, shown, inode, _memoryFilesMount) { IsUnlinked = true };
+        Dentry dentry = new(null, shown, inode, UnnamedFiles) { IsUnlinked = true };
         file = new TemporaryFile(dentry, inode, O_RDWR);
         return Charge(ref file);
     }

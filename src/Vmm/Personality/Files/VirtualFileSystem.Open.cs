@@ -41,12 +41,12 @@ public sealed partial class VirtualFileSystem
 
     private long Charge(ref OpenFile? file)
     {
-        if (_kernelMemory is null || file is not InodeFile opened)
+        if (_kernelMemory is null)
             return 0;
-        long result = opened.ChargeTo(_kernelMemory);
+        long result = file!.ChargeTo(_kernelMemory);
         if (result < 0)
         {
-            opened.Release();
+            file.Release();
             file = null;
         }
         return result;
@@ -134,6 +134,9 @@ public sealed partial class VirtualFileSystem
                 followed = true;
                 continue;
             }
+            result = walk.ToFound(child);
+            if (result < 0)
+                return result;
             if (child.Inode.IsDirectory)
                 return -EISDIR;
             return OpenExisting(caller, child, flags & ~O_CREAT, out file);

@@ -25,6 +25,9 @@ public sealed partial class VirtualFileSystem
 
     public IReadOnlyList<Mount> Mounts => _mounts;
 
+    /// <summary>Where what has no name belongs: memory files, and what /proc/self/fd leads to outside the tree.</summary>
+    internal Mount UnnamedFiles { get; }
+
     /// <summary>Opens fifos of the in-memory trees. Null: -ENXIO.</summary>
     public SpecialFileOpener? FifoOpener { get; set; }
 

@@ -45,8 +45,7 @@ sealed class FifoFile : PipeEnd
 
     public override string DisplayName => _dentry.ToString();
 
-    public override long Reopen(GuestThread thread, int flags, out OpenFile? file) =>
-        Open(thread, _dentry, flags, out file);
+    public override Dentry? Place => _dentry;
 
     public override long GetStatus(out stat status)
     {

@@ -93,7 +93,7 @@ public class PipeEnd : OpenFile
         return thread.Memory.TryWrite(new VirtualAddress(argument), Pipe.Count) ? 0 : -EFAULT;
     }
 
-    public override long Control(GuestThread thread, int command, ulong argument) => command switch
+    protected override long ControlFile(GuestThread thread, int command, ulong argument) => command switch
     {
         F_GETPIPE_SZ => Pipe.Capacity,
         F_SETPIPE_SZ => Pipe.SetCapacity((uint)argument),

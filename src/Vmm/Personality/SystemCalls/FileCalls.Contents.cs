@@ -164,7 +164,7 @@ static partial class FileCalls
         if (result < 0)
             return result;
         using (located)
-            return located.InodeFile is { } file ? file.LockWhole(thread, a.Int1) : -EINVAL;
+            return located.File!.LockWhole(thread, a.Int1);
     }
 
     private static long CopyFileRange(GuestThread thread, in SystemCallArguments a)

@@ -53,8 +53,6 @@ static class MemoryCalls
                 return -EACCES;
             if (type != MAP_PRIVATE && (protection & Protection.Write) != 0 && !file.CanWrite)
                 return -EACCES;
-            if (type != MAP_PRIVATE && (protection & Protection.Write) != 0 && file.IsSealedAgainstWriting)
-                return -EPERM;
             return file.Mappable is { } backing
                 ? thread.Memory.Map(new VirtualAddress(a.A0), a.A1, protection, flags, backing, a.A5, mayWrite: file.CanWrite)
                 : -ENODEV;

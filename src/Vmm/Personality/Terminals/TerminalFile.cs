@@ -41,8 +41,12 @@ public sealed class TerminalFile : OpenFile
 
     public override PollEvents Poll() => Terminal.Poll();
 
-    public override long Reopen(GuestThread thread, int flags, out OpenFile? file) =>
-        _owner.Registry.OpenSlave(thread, _owner, flags, out file);
+    /// <summary>For what it is open for: no rule is asked about the terminal's name again.</summary>
+    public override long Reopen(GuestThread thread, int flags, out OpenFile? file)
+    {
+        file = null;
+        return IsOpenFor(flags) ? _owner.Registry.OpenSlave(thread, _owner, flags, out file) : -EACCES;
+    }
 
     public override long GetStatus(out stat status)
     {

@@ -100,7 +100,13 @@ sealed class TerminalMaster(PseudoTerminal terminal, PseudoTerminals registry, i
     private long OpenPeer(GuestThread thread, int flags)
     {
         long result = registry.OpenSlave(thread, terminal, flags, out OpenFile? file);
-        return result != 0 ? result : InputOutputCalls.Install(thread, file!, (flags & O_CLOEXEC) != 0);
+        if (result != 0)
+            return result;
+        result = file!.ChargeTo(registry.Personality.KernelMemory);
+        if (result == 0)
+            return InputOutputCalls.Install(thread, file, (flags & O_CLOEXEC) != 0);
+        file.Release();
+        return result;
     }
 
     private long SendSignal(GuestThread thread, int signal)

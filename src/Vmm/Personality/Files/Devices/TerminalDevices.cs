@@ -43,9 +43,9 @@ sealed class PseudoTerminalDirectory(FileSystem fileSystem, VirtualFileSystem tr
             List<int> numbers = [];
             tree.PseudoTerminals?.List(numbers);
             foreach (int number in numbers)
-                entries.Add(new(ProcNames.Number(number), PseudoTerminalNode.NumberOf(number), S_IFCHR));
+                entries.Add(ProcNames.Number(number), PseudoTerminalNode.NumberOf(number), S_IFCHR);
             foreach (Dentry pinned in self.Pinned?.Values ?? [])
-                entries.Add(new(pinned.Name, pinned.Inode.Number, pinned.Inode.Type));
+                entries.Add(pinned.Name, pinned.Inode.Number, pinned.Inode.Type);
             return 0;
         });
         return 0;

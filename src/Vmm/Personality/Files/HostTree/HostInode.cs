@@ -288,12 +288,11 @@ sealed partial class HostInode : Inode
         return 0;
     }
 
-    /// <summary>A directory over which the plan has put names: those, and the host's others. At most 1 Mi entries.</summary>
-    private long ListWithPinned(Dentry self, List<ListedDirectoryFile.Entry> entries)
+    /// <summary>A directory over which the plan has put names: those, and the host's others.</summary>
+    private long ListWithPinned(Dentry self, ListedDirectoryFile.Listing entries)
     {
-        const int MaximumEntries = 1 << 20;
         foreach (Dentry pinned in self.Pinned!.Values)
-            entries.Add(new(pinned.Name, pinned.Inode.Number, pinned.Inode.Type));
+            entries.Add(pinned.Name, pinned.Inode.Number, pinned.Inode.Type);
         long result = OpenForReading(self, out FileDescriptor? descriptor);
         if (result < 0)
             return result;
@@ -309,9 +308,8 @@ sealed partial class HostInode : Inode
                 {
                     if (record.IsDotOrDotDot || names.ContainsKey(record.Name))
                         continue;
-                    if (entries.Count >= MaximumEntries)
-                        return 0;
-                    entries.Add(new(record.Name.ToArray(), record.Inode, (uint)record.Type << 12));
+                    if (!entries.Add(record.Name.ToArray(), record.Inode, (uint)record.Type << 12))
+                        return -ENOMEM;
                 }
             }
         }

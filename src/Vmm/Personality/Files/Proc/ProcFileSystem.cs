@@ -76,11 +76,14 @@ sealed class ProcLink(ProcFileSystem fileSystem, ulong number, Func<Caller, byte
 
 /// <summary>A link that leads to an object of a process: /proc/PID/exe, cwd, root and fd/N.</summary>
 /// <param name="find">The open file or the place, or neither when it is gone. A file comes with a reference.</param>
+/// <param name="size">st_size, which says nothing of the text's length.</param>
 sealed class ProcMagicLink(
     ProcFileSystem fileSystem, ulong number, uint permissions, Process process,
-    Func<Process, (OpenFile? File, Dentry? Place)> find)
+    Func<Process, (OpenFile? File, Dentry? Place)> find, long size = 0)
     : ProcInode(fileSystem, number, S_IFLNK | permissions, process)
 {
+    protected override long Size => size;
+
     public override bool IsMagicLink => true;
 
     public override long ReadLink(Dentry self, in Caller caller, out byte[] target)
@@ -89,7 +92,7 @@ sealed class ProcMagicLink(
         if (!MayInspect(caller, Process!))
             return -EACCES;
         (OpenFile? file, Dentry? place) = find(Process!);
-        place ??= (file as InodeFile)?.Dentry;
+        place ??= file?.Place;
         long result = 0;
         if (place is not null)
             target = place.GetPath(caller.Root);
@@ -107,14 +110,14 @@ sealed class ProcMagicLink(
         if (!MayInspect(caller, Process!))
             return -EACCES;
         (OpenFile? file, Dentry? place) = find(Process!);
-        target = place ?? (file as InodeFile)?.Dentry;
+        target = place ?? file?.Place;
         if (file is HostFile { Dentry.IsUnlinked: true } || (target is null && file is not null))
         {
             // A pipe, a socket, a terminal, a host file without a name: no place in the tree, but something that may be
             // opened again.
             target = new Dentry(
                 null, System.Text.Encoding.UTF8.GetBytes(file.DisplayName), new LinkedFileInode(Proc, file),
-                caller.Root.Mount);
+                Proc.Personality.Files.UnnamedFiles);
         }
         file?.Release();
         return target is null ? -ENOENT : 0;
@@ -164,7 +167,7 @@ abstract class ProcDirectory(ProcFileSystem fileSystem, ulong number, uint permi
 
     protected abstract Inode? Find(ReadOnlySpan<byte> name, in Caller caller);
 
-    protected abstract void List(List<ListedDirectoryFile.Entry> entries);
+    protected abstract void List(ListedDirectoryFile.Listing entries);
 
     public override long Lookup(Dentry self, ReadOnlySpan<byte> name, in Caller caller, out Dentry? child)
     {
@@ -188,7 +191,7 @@ abstract class ProcDirectory(ProcFileSystem fileSystem, ulong number, uint permi
         {
             if (self.Pinned is { } pinned)
                 foreach (Dentry child in pinned.Values)
-                    entries.Add(new(child.Name, child.Inode.Number, child.Inode.Type));
+                    entries.Add(child.Name, child.Inode.Number, child.Inode.Type);
             List(entries);
             return 0;
         });

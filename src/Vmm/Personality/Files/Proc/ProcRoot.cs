@@ -22,11 +22,11 @@ sealed class ProcRoot(ProcFileSystem fileSystem) : ProcDirectory(fileSystem, 1, 
         return Proc.Personality.FindThread(id) is { } thread ? new ProcTask(Proc, thread.Process, thread, asProcess: true) : null;
     }
 
-    protected override void List(List<ListedDirectoryFile.Entry> entries)
+    protected override void List(ListedDirectoryFile.Listing entries)
     {
-        entries.Add(new("self"u8.ToArray(), 2, S_IFLNK));
-        entries.Add(new("thread-self"u8.ToArray(), 3, S_IFLNK));
+        entries.Add("self"u8.ToArray(), 2, S_IFLNK);
+        entries.Add("thread-self"u8.ToArray(), 3, S_IFLNK);
         foreach (Process process in Proc.Personality.ListProcesses())
-            entries.Add(new(ProcNames.Number(process.Pid), ProcFileSystem.Number(process.Pid, 0), S_IFDIR));
+            entries.Add(ProcNames.Number(process.Pid), ProcFileSystem.Number(process.Pid, 0), S_IFDIR);
     }
 }

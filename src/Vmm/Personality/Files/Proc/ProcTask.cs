@@ -75,13 +75,13 @@ sealed class ProcTask(ProcFileSystem fileSystem, Process process, GuestThread? t
         return null;
     }
 
-    protected override void List(List<ListedDirectoryFile.Entry> entries)
+    protected override void List(ListedDirectoryFile.Listing entries)
     {
         for (int i = 0; i < Entries.Length; i++)
         {
             if (IsHere(Entries[i]))
-                entries.Add(new(
-                    System.Text.Encoding.ASCII.GetBytes(Entries[i].Name), ProcFileSystem.Number(Id, i + 2), Entries[i].Type));
+                entries.Add(
+                    System.Text.Encoding.ASCII.GetBytes(Entries[i].Name), ProcFileSystem.Number(Id, i + 2), Entries[i].Type);
         }
     }
 
@@ -105,10 +105,10 @@ sealed class ProcThreads(ProcFileSystem fileSystem, ulong number, Process proces
             ? new ProcTask(Proc, thread.Process, thread)
             : null;
 
-    protected override void List(List<ListedDirectoryFile.Entry> entries)
+    protected override void List(ListedDirectoryFile.Listing entries)
     {
         foreach (GuestThread thread in Proc.Personality.ListThreads(Process!))
-            entries.Add(new(ProcNames.Number(thread.Tid), ProcFileSystem.Number(thread.Tid, 1), S_IFDIR));
+            entries.Add(ProcNames.Number(thread.Tid), ProcFileSystem.Number(thread.Tid, 1), S_IFDIR);
     }
 }
 
@@ -116,6 +116,9 @@ sealed class ProcThreads(ProcFileSystem fileSystem, ulong number, Process proces
 sealed class ProcDescriptors(ProcFileSystem fileSystem, ulong number, Process process, int id, bool information)
     : ProcDirectory(fileSystem, number, 0x140, process)
 {
+    /// <summary>As Linux shows it: git(1) takes a link of size 0 for empty.</summary>
+    private const long LinkSize = 64;
+
     /// <summary>Numbers of the links come after those of a task's other entries.</summary>
     private ulong NumberOf(int descriptor) =>
         (1UL << 60) | (information ? 1UL << 59 : 0) | ((ulong)(uint)id << 24) | (uint)descriptor;
@@ -139,16 +142,18 @@ sealed class ProcDescriptors(ProcFileSystem fileSystem, ulong number, Process pr
             ? new ProcText(Proc, NumberOf(descriptor), 0x124, Process, _ => Describe(Process, descriptor), isPrivate: true)
             : new ProcMagicLink(
                 Proc, NumberOf(descriptor), permissions, Process,
-                p => (p.IsDead ? null : p.Descriptors.Acquire(descriptor), null));
+                p => (p.IsDead ? null : p.Descriptors.Acquire(descriptor), null), LinkSize);
     }
 
-    protected override void List(List<ListedDirectoryFile.Entry> entries)
+    protected override void List(ListedDirectoryFile.Listing entries)
     {
         if (Process!.IsDead)
             return;
         DescriptorTable table = Process.Descriptors;
-        for (int descriptor = table.NextOpen(0); descriptor >= 0; descriptor = table.NextOpen(descriptor + 1))
-            entries.Add(new(ProcNames.Number(descriptor), NumberOf(descriptor), information ? S_IFREG : (uint)S_IFLNK));
+        uint type = information ? S_IFREG : (uint)S_IFLNK;
+        int descriptor = table.NextOpen(0);
+        while (descriptor >= 0 && entries.Add(ProcNames.Number(descriptor), NumberOf(descriptor), type))
+            descriptor = table.NextOpen(descriptor + 1);
     }
 
     private static byte[] Describe(Process process, int descriptor)

@@ -90,7 +90,7 @@ public sealed class SyntheticDirectory(FileSystem fileSystem, uint permissions =
         {
             if (self.Pinned is { } pinned)
                 foreach (Dentry child in pinned.Values)
-                    entries.Add(new(child.Name, child.Inode.Number, child.Inode.Type));
+                    entries.Add(child.Name, child.Inode.Number, child.Inode.Type);
             return 0;
         });
         return 0;

@@ -165,7 +165,10 @@ public sealed class TemporaryRegular(TemporaryFileSystem fileSystem, uint mode, 
 
     internal int Seals => Volatile.Read(ref _seals);
 
-    /// <summary>F_ADD_SEALS. Writable shared mappings made earlier keep their access.</summary>
+    /// <summary>
+    /// F_ADD_SEALS. -EBUSY for F_SEAL_WRITE while a shared mapping is, or may become, writable; F_SEAL_FUTURE_WRITE leaves
+    /// those that are there.
+    /// </summary>
     internal long AddSeals(int seals)
     {
         if ((seals & ~(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0)
@@ -174,8 +177,11 @@ public sealed class TemporaryRegular(TemporaryFileSystem fileSystem, uint mode, 
         {
             if ((_seals & F_SEAL_SEAL) != 0)
                 return -EPERM;
-            _seals |= seals;
-            return 0;
+            int added = seals & ~_seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+            long result = added == 0 ? 0 : Content.RefuseWriters(unlessMapped: (added & F_SEAL_WRITE) != 0);
+            if (result == 0)
+                _seals |= seals;
+            return result;
         }
     }
 
@@ -226,8 +232,6 @@ public sealed class TemporaryFile : PositionedFile
     public override long Synchronize(bool dataOnly) => 0;
 
     public override IMappable? Mappable => _inode.Mappable(DisplayName);
-
-    public override bool IsSealedAgainstWriting => (_inode.Seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0;
 
     protected override long ControlFile(GuestThread thread, int command, ulong argument) => command switch
     {

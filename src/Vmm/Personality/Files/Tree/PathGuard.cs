@@ -17,20 +17,21 @@ static partial class PathGuard
         if (target.Mount.Rules is not null)
             return Check(target.Mount, target, default, access);
         return target.Mount.ExecutionRules is PathRules rules && (access & PathAccess.Execute) != 0
-            ? CheckMemoryFile(rules, target.Mount.Recorder)
+            ? CheckUnnamed(rules, target.Mount.Recorder, isMemory: target.Inode is not LinkedFileInode)
             : 0;
     }
 
     /// <summary>
-    /// Whether a memory file (memfd_create(2)) may be run, which else would be a way around every rule on execution. Its
-    /// name is the guest's choice and says nothing, so that all are asked about as one file of /dev/shm.
+    /// Whether a file without a name may be run, which else would be a way around every rule on execution. A memory file's
+    /// (memfd_create(2)) is the guest's choice and says nothing, so that all are asked about as one file of /dev/shm.
+    /// About a host file that has lost its name no rule can be asked.
     /// </summary>
-    private static long CheckMemoryFile(PathRules rules, DecisionRecorder? recorder)
+    private static long CheckUnnamed(PathRules rules, DecisionRecorder? recorder, bool isMemory)
     {
-        ReadOnlySpan<byte> path = "/dev/shm/memfd"u8;
+        ReadOnlySpan<byte> path = isMemory ? "/dev/shm/memfd"u8 : "/"u8;
         if (recorder is not null)
-            return Check(recorder, rules, path, isWhole: true, PathAccess.Execute);
-        return rules.Decide(path, PathAccess.Execute).Allowed ? 0 : -EACCES;
+            return Check(recorder, rules, path, isWhole: isMemory, PathAccess.Execute);
+        return isMemory && rules.Decide(path, PathAccess.Execute).Allowed ? 0 : -EACCES;
     }
 
     /// <summary>About a name in a directory, whether or not it exists.</summary>

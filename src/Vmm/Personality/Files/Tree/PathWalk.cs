@@ -169,6 +169,9 @@ public ref struct PathWalk
         return Current.Lookup(Name, _caller, out child);
     }
 
+    /// <summary>Moves to what <see cref="LookupLast"/> has found, which is no link to follow.</summary>
+    public long ToFound(Dentry child) => MoveTo(child);
+
     /// <summary>Continues through a link found by <see cref="LookupLast"/>: call <see cref="ToLast"/> again.</summary>
     public long FollowLast(Dentry link) => Enter(link);
 
@@ -211,12 +214,30 @@ public ref struct PathWalk
 
     private long ToParent()
     {
-        if (Current == _start && (_flags & WalkFlags.Beneath) != 0)
+        if ((_flags & WalkFlags.Beneath) != 0 && IsSamePlace(Current, _start))
             return -EXDEV;
-        if (Current == _root || Current.Parent is not { } parent)
+        if (IsSamePlace(Current, _root) || Current.Parent is not { } parent)
             return 0;
-        return MoveTo(parent);
+        long result = MoveTo(parent);
+        // Somebody may have moved the directory out of the start: '..' then leads past it.
+        return result == 0 && (_flags & (WalkFlags.Beneath | WalkFlags.InRoot)) != 0 && !IsInStart(parent)
+            ? -EAGAIN
+            : result;
     }
+
+    private readonly bool IsInStart(Dentry place)
+    {
+        for (Dentry? above = place; above is not null; above = above.Parent)
+        {
+            if (IsSamePlace(above, _start))
+                return true;
+        }
+        return false;
+    }
+
+    /// <summary>A host directory that was forgotten and found again has another dentry, and is the same place.</summary>
+    private static bool IsSamePlace(Dentry one, Dentry other) =>
+        one == other || (one.Mount == other.Mount && one.Inode.Identity == other.Inode.Identity);
 
     private long ToRoot()
     {

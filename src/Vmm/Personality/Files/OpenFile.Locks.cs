@@ -6,12 +6,25 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Vmm.Personality.Files;
 
 // Locks on open files: fcntl(2) record locks and flock(2).
-public abstract partial class InodeFile
+public abstract partial class OpenFile
 {
     /// <summary>Set once this description has held a lock of its own.</summary>
     private volatile LockTable? _locks;
 
-    public sealed override long Control(GuestThread thread, int command, ulong argument) => command switch
+    /// <summary>
+    /// What locks are on. Pipes and their like have them as well: make(1) takes turns by one on its output.
+    /// </summary>
+    protected virtual FileIdentity LockIdentity
+    {
+        get
+        {
+            GetStatus(out stat status);
+            return new(status.st_dev, status.st_ino);
+        }
+    }
+
+    /// <summary>fcntl(2) commands about the file rather than the descriptor: locks, leases, seals, pipe sizes.</summary>
+    public long Control(GuestThread thread, int command, ulong argument) => command switch
     {
         F_GETLK or F_OFD_GETLK => GetRecordLock(thread, command, argument),
         F_SETLK or F_SETLKW or F_OFD_SETLK or F_OFD_SETLKW => SetRecordLock(thread, command, argument),
@@ -37,7 +50,7 @@ public abstract partial class InodeFile
         };
         if (exclusive is not null)
             _locks = locks;
-        FileIdentity file = Inode.Identity;
+        FileIdentity file = LockIdentity;
         long result = locks.SetWhole(file, this, exclusive);
         if (result != -EAGAIN || (operation & LOCK_NB) != 0)
             return result;
@@ -58,10 +71,14 @@ public abstract partial class InodeFile
         }
     }
 
-    public override void OnDescriptorClosed(Process process) =>
-        process.Personality.Files.Locks.Release(Inode.Identity, process);
+    /// <summary>close(2) of one descriptor by <paramref name="process"/>: POSIX record locks end here.</summary>
+    public void OnDescriptorClosed(Process process)
+    {
+        if (process.HasLockedRecords)
+            process.Personality.Files.Locks.Release(LockIdentity, process);
+    }
 
-    private void ReleaseFileLocks() => _locks?.Release(Inode.Identity, this);
+    private void ReleaseFileLocks() => _locks?.Release(LockIdentity, this);
 
     private long SetRecordLock(GuestThread thread, int command, ulong argument)
     {
@@ -94,7 +111,9 @@ public abstract partial class InodeFile
         int pid = ofd ? -1 : thread.Process.Pid;
         if (ofd)
             _locks = locks;
-        FileIdentity file = Inode.Identity;
+        else if (exclusive is not null)
+            thread.Process.HasLockedRecords = true;
+        FileIdentity file = LockIdentity;
         result = locks.SetRecord(file, owner, pid, exclusive, first, last);
         if (result != -EAGAIN || command is F_SETLK or F_OFD_SETLK)
             return result;
@@ -135,7 +154,7 @@ public abstract partial class InodeFile
             return -EINVAL;
         object owner = ofd ? this : thread.Process;
         LockTable.RecordLock? conflict = thread.Personality.Files.Locks.FindConflict(
-            Inode.Identity, owner, request.l_type == F_WRLCK, first, last);
+            LockIdentity, owner, request.l_type == F_WRLCK, first, last);
         if (conflict is { } held)
         {
             request.l_type = (short)(held.Exclusive ? F_WRLCK : F_RDLCK);
@@ -164,10 +183,11 @@ public abstract partial class InodeFile
                 origin = 0;
                 break;
             case SEEK_CUR:
-                origin = Seek(0, SEEK_CUR);
+                // What has no position is at its beginning.
+                origin = Math.Max(Seek(0, SEEK_CUR), 0);
                 break;
             case SEEK_END:
-                origin = GetStatus(out InodeStatus status) is var error and < 0 ? error : status.Size;
+                origin = GetStatus(out stat status) is var error and < 0 ? error : status.st_size;
                 break;
             default:
                 return -EINVAL;
