@@ -543,6 +543,24 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
     }
 
     [Fact]
+    public void A_guest_that_takes_no_answers_and_closes_makes_nothing_grow()
+    {
+        for (int i = 0; i < 10_000; i++)
+        {
+            Send(Head(VIRTIO_VSOCK_OP_REQUEST, 77));
+            Send(Head(VIRTIO_VSOCK_OP_RST, 77));
+            Host.Dispose();
+            _open.Clear();
+        }
+        Assert.InRange(_device.Ready, 0, 256);
+        Assert.Equal((0, 10_000), (_device.Connections, Metrics.Opened));
+        // The next one in the same slot is told.
+        Open();
+        AssertNothing();
+        Assert.Equal(0, _device.Ready);
+    }
+
+    [Fact]
     public void There_are_256_connections_and_no_more()
     {
         for (uint i = 0; i < 300; i++)
