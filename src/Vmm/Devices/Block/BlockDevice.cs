@@ -82,13 +82,17 @@ public sealed class BlockDevice : RequestDevice
             Signal(NotifyFile(source));
     }
 
-    protected internal override void OnSuspended(DeviceWorker worker)
+    protected internal override void OnSuspended(DeviceWorker worker, bool isReset)
     {
         // Each queue has its worker.
         int queue = 0;
         while (Workers[queue] != worker)
             queue++;
-        while (RingOf(queue) is { IsIdle: false } ring)
+        if (RingOf(queue) is not { } ring)
+            return;
+        if (isReset)
+            ring.Forget();
+        while (!ring.IsIdle)
         {
             ring.Wait();
             ReturnEnded(queue, ring);
