@@ -149,10 +149,10 @@ public sealed class BlockDevice : RequestDevice
             blk_size = BlockImage.SectorBytes,
             num_queues = (ushort)queues,
             max_discard_sectors = BlockRequests.RangeSectors,
-            max_discard_seg = BlockRequests.RangeLimit,
+            max_discard_seg = BlockRequests.DiscardLimit,
             discard_sector_alignment = 1,
             max_write_zeroes_sectors = BlockRequests.RangeSectors,
-            max_write_zeroes_seg = BlockRequests.RangeLimit,
+            max_write_zeroes_seg = BlockRequests.ZeroesLimit,
             write_zeroes_may_unmap = 1,
         };
     }
