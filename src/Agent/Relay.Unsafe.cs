@@ -13,6 +13,9 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
     /// <summary>Orphans are this process's to bury: looked for at least so often.</summary>
     private const int Milliseconds = 1000;
 
+    /// <summary>More than a terminal holds of what was written to it. FIONREAD tells but a part of that.</summary>
+    private const int TerminalBytes = 16 << 10;
+
     private const int Vmm = 0, End = 1, Output = 2, Error = 3, Input = 4, Watched = 5;
 
     private readonly AgentDecoder _decoder = new();
@@ -50,14 +53,33 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
             Tell(watched[Output].revents != 0, watched[Error].revents != 0);
             status = Bury();
         }
-        // What the program itself has written is in the pipes by now; what its orphans still write is not waited for.
-        do
-            socket.Finish();
-        while (_outputOpen && Move(payload.Output, AgentFrameKind.Output));
-        do
-            socket.Finish();
-        while (_errorOpen && Move(payload.Error!, AgentFrameKind.Error));
+        // What the program itself has written is in the pipes by now. What its orphans write from here on, which may be
+        // for ever, is not waited for.
+        int output = _outputOpen ? Waiting(payload.Output) : 0;
+        int errors = _errorOpen ? Waiting(payload.Error!) : 0;
+        MoveAll(payload.Output, AgentFrameKind.Output, output);
+        MoveAll(payload.Error, AgentFrameKind.Error, errors);
         return status.Value;
+    }
+
+    /// <summary>Bytes in a stream, at least.</summary>
+    private int Waiting(FileDescriptor stream)
+    {
+        if (payload.Error is null)
+            return TerminalBytes;
+        int bytes = 0;
+        return stream.Control(FIONREAD, &bytes) == 0 ? bytes : 0;
+    }
+
+    /// <summary>Moves what is there of so many bytes, and waits until the VMM has taken them.</summary>
+    private void MoveAll(FileDescriptor? from, AgentFrameKind kind, int bytes)
+    {
+        socket.Finish();
+        while (bytes > 0 && Move(from!, kind, bytes) is > 0 and int count)
+        {
+            bytes -= count;
+            socket.Finish();
+        }
     }
 
     /// <summary>Sends what there is for the VMM, as far as it takes it.</summary>
@@ -75,9 +97,9 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
             if (socket.IsBusy || !(errors ? hasErrors : hasOutput))
                 continue;
             if (errors)
-                _errorOpen = Move(payload.Error!, AgentFrameKind.Error);
+                _errorOpen = Move(payload.Error!, AgentFrameKind.Error, _buffer.Length) > 0;
             else
-                _outputOpen = Move(payload.Output, AgentFrameKind.Output);
+                _outputOpen = Move(payload.Output, AgentFrameKind.Output, _buffer.Length) > 0;
         }
     }
 
@@ -96,13 +118,14 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
     }
 
     /// <summary>Only when no frame is on its way.</summary>
-    /// <returns>False when nothing more comes, now or ever.</returns>
-    private bool Move(FileDescriptor from, AgentFrameKind kind)
+    /// <returns>How many bytes; 0 when nothing more comes, now or ever.</returns>
+    private int Move(FileDescriptor from, AgentFrameKind kind, int limit)
     {
-        nint count = from.Read(_buffer);
-        if (count > 0)
-            socket.Begin(kind, _buffer.AsSpan(0, (int)count));
-        return count > 0;
+        int count = (int)from.Read(_buffer.AsSpan(0, Math.Min(limit, _buffer.Length)));
+        if (count <= 0)
+            return 0;
+        socket.Begin(kind, _buffer.AsSpan(0, count));
+        return count;
     }
 
     private void Listen()

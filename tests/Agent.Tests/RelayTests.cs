@@ -90,6 +90,37 @@ public sealed class RelayTests : IDisposable
     }
 
     [Fact]
+    public async Task AnOrphanThatWritesWithoutEndHoldsNothingUp()
+    {
+        const int fullPipe = 64 << 10;
+        // The orphan has filled its pipe, or is about to, when the program ends.
+        using Payload payload = Run("sh", "-c", "yes & sleep 0.2; echo last >&2; exit 3");
+        Task<int> run = Task.Run(() => new Relay(_socket, payload).Run());
+        try
+        {
+            Assert.True(HasEnded(payload), "the program has not ended");
+            long afterEnd = 0;
+            string errors = "";
+            Hear(run, (kind, bytes) =>
+            {
+                if (kind == AgentFrameKind.Error)
+                    errors += System.Text.Encoding.ASCII.GetString(bytes.Span);
+                // Besides what was in the pipe: what the stream had taken, and what was on its way.
+                else if ((afterEnd += bytes.Length) > 64 * fullPipe)
+                    Assert.Fail("the loop does not end");
+            });
+            int status = await run;
+            Assert.True(WIFEXITED(status) && WEXITSTATUS(status) == 3, $"status {status:x}");
+            Assert.Equal("last\n", errors);
+        }
+        finally
+        {
+            // Its group has no other process any more.
+            _ = kill(-payload.Pid, SIGKILL);
+        }
+    }
+
+    [Fact]
     public async Task AllThatIsReadAndWrittenArrivesOnce()
     {
         const int input = 200_000, errors = 300_000;

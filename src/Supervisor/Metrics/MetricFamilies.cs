@@ -114,7 +114,7 @@ static class MetricFamilies
         ("notifications", "How often a queue's worker was told that there is something to do."),
         ("resets", "Resets that the driver asked for."),
         ("read_bytes", "Read from a disk."),
-        ("written_bytes", "Written to a disk."),
+        ("written_bytes", "Written to a disk, or made zero without giving its blocks back."),
         ("flushes", "Flushes of a disk."),
         ("ranges", "Ranges of a disk that were discarded or made zero."),
         ("errors", "Requests to a disk that failed."),

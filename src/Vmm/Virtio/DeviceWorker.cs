@@ -75,13 +75,14 @@ public sealed unsafe class DeviceWorker : IDisposable
     internal void Start(string name) => _thread = ThreadFilter.Start(name, ThreadRole.Device, StackBytes, Run);
 
     /// <summary>Waits until nothing is being served; nothing is until as many calls of <see cref="Resume"/>.</summary>
-    internal void Suspend()
+    /// <param name="isReset">As <see cref="VirtioDevice.OnSuspended"/> says.</param>
+    internal void Suspend(bool isReset = false)
     {
         Interlocked.Increment(ref _suspending);
         lock (_gate)
         {
             if (_suspended++ == 0)
-                _device.OnSuspended(this);
+                _device.OnSuspended(this, isReset);
         }
         Interlocked.Decrement(ref _suspending);
     }

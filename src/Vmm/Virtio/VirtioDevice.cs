@@ -100,7 +100,10 @@ public abstract class VirtioDevice : IDisposable
     /// The worker stops serving: nothing that it has begun is under way afterwards. On the thread of whoever suspends
     /// it, who holds it; the driver's memory is still the device's.
     /// </summary>
-    protected internal virtual void OnSuspended(DeviceWorker worker)
+    /// <param name="isReset">
+    /// The driver wants no answers any more. The thread is a vCPU's, which may not make a device's system calls.
+    /// </param>
+    protected internal virtual void OnSuspended(DeviceWorker worker, bool isReset)
     {
     }
 
@@ -208,7 +211,7 @@ public abstract class VirtioDevice : IDisposable
         {
             _isActive = false;
             foreach (DeviceWorker worker in _workers)
-                worker.Suspend();
+                worker.Suspend(isReset: true);
             OnReset();
         }
         foreach (SplitQueue queue in _queues)

@@ -135,6 +135,52 @@ public sealed unsafe class RingBlockTests : BlockTests
         Assert.Equal((0, 0), (Memory.At<byte>(Data), Driver.Queues[0].UsedIndex + Driver.Queues[1].UsedIndex));
     }
 
+    /// <summary>The thread is a vCPU's, which may not read: the VMM would end.</summary>
+    [Fact]
+    public void A_reset_does_not_go_on_with_a_read_that_is_cut_off()
+    {
+        Fill(4);
+        HoldReads();
+        Start();
+        SendReads(1);
+        Release(100);
+        RefusingThread.Run(Libc.SYS_preadv2, null, () => Driver.Write(VIRTIO_MMIO_STATUS, 0));
+        AssertUnanswered();
+        Assert.Equal(0, Memory.At<byte>(Data + 100));
+        Memory.Clear();
+        Driver.Start();
+        Release(512);
+        Assert.Equal(VIRTIO_BLK_S_OK, Request(VIRTIO_BLK_T_IN, 0, new Piece(Data, 512, true)));
+    }
+
+    [Fact]
+    public void A_reset_does_not_go_on_with_a_write_that_is_cut_off()
+    {
+        const int page = 4096;
+        HoldReads();
+        Assert.Equal(page, Libc.fcntl(_source!.Value, Libc.F_SETPIPE_SZ, page));
+        Release(page);
+        // The ring writes to the full pipe now, which then has room for a half.
+        (_source, _sourceEnd) = (_sourceEnd, _source);
+        Fill(4);
+        Start(without: 1UL << VIRTIO_BLK_F_FLUSH);
+        Memory.At<virtio_blk_outhdr>(Head) = new virtio_blk_outhdr { type = VIRTIO_BLK_T_OUT };
+        Memory.At<byte>(Status) = Untouched;
+        Driver.Queues[0].Send(new Piece(Head, 16), new Piece(Data, 2 * page), new Piece(Status, 1, true));
+        Driver.NotifyAndRun(0);
+        Assert.Equal(page, _sourceEnd!.Read(new byte[page]));
+        RefusingThread.Run(Libc.SYS_pwritev2, null, () => Driver.Write(VIRTIO_MMIO_STATUS, 0));
+        AssertUnanswered();
+        Assert.DoesNotContain((byte)0, Contents(0, 2 * page));
+    }
+
+    private void AssertUnanswered()
+    {
+        Assert.Equal((0, 0), (Driver.Status, (int)Driver.Queues[0].UsedIndex));
+        Assert.Equal(Untouched, Memory.At<byte>(Status));
+        Assert.Equal((0, 0), (Metrics.PlainRequests, Metrics.Errors));
+    }
+
     [Fact]
     public void A_pause_waits_and_its_state_has_nothing_under_way()
     {

@@ -245,6 +245,37 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
     }
 
     [Fact]
+    public void What_the_guest_withdraws_or_forgets_is_asked_until_it_is_answered()
+    {
+        void AskAndWithdraw()
+        {
+            for (uint port = 1; port <= 1000; port++)
+            {
+                Send(Head(VIRTIO_VSOCK_OP_REQUEST, port, SlowPort));
+                Send(Head(VIRTIO_VSOCK_OP_RST, port, SlowPort));
+            }
+        }
+
+        AskAndWithdraw();
+        Assert.Equal(64, _asked.Count);
+        foreach (ulong number in _asked.ToArray())
+            _device.Answer(number, Pair());
+        _driver.Run();
+        Assert.Equal(0, _device.Connections);
+        Assert.All(_open, file => Assert.Equal(0, file.Read(new byte[1])));
+        AskAndWithdraw();
+        Assert.Equal(128, _asked.Count);
+        _memory.Clear();
+        _driver.Start();
+        Send(Head(VIRTIO_VSOCK_OP_REQUEST, 1, SlowPort));
+        Assert.Equal(128, _asked.Count);
+        _device.Answer(_asked[^1], null);
+        _driver.Run();
+        Send(Head(VIRTIO_VSOCK_OP_REQUEST, 1, SlowPort));
+        Assert.Equal(129, _asked.Count);
+    }
+
+    [Fact]
     public void The_host_connects_and_talks()
     {
         FileDescriptor client = Dial();
@@ -540,6 +571,24 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
         for (uint i = 0; i < 256; i++)
             AssertNext(VIRTIO_VSOCK_OP_RST, i);
         AssertNothing();
+    }
+
+    [Fact]
+    public void A_guest_that_takes_no_answers_and_closes_makes_nothing_grow()
+    {
+        for (int i = 0; i < 10_000; i++)
+        {
+            Send(Head(VIRTIO_VSOCK_OP_REQUEST, 77));
+            Send(Head(VIRTIO_VSOCK_OP_RST, 77));
+            Host.Dispose();
+            _open.Clear();
+        }
+        Assert.InRange(_device.Ready, 0, 256);
+        Assert.Equal((0, 10_000), (_device.Connections, Metrics.Opened));
+        // The next one in the same slot is told.
+        Open();
+        AssertNothing();
+        Assert.Equal(0, _device.Ready);
     }
 
     [Fact]

@@ -82,13 +82,17 @@ public sealed class BlockDevice : RequestDevice
             Signal(NotifyFile(source));
     }
 
-    protected internal override void OnSuspended(DeviceWorker worker)
+    protected internal override void OnSuspended(DeviceWorker worker, bool isReset)
     {
         // Each queue has its worker.
         int queue = 0;
         while (Workers[queue] != worker)
             queue++;
-        while (RingOf(queue) is { IsIdle: false } ring)
+        if (RingOf(queue) is not { } ring)
+            return;
+        if (isReset)
+            ring.Forget();
+        while (!ring.IsIdle)
         {
             ring.Wait();
             ReturnEnded(queue, ring);
@@ -145,10 +149,10 @@ public sealed class BlockDevice : RequestDevice
             blk_size = BlockImage.SectorBytes,
             num_queues = (ushort)queues,
             max_discard_sectors = BlockRequests.RangeSectors,
-            max_discard_seg = BlockRequests.RangeLimit,
+            max_discard_seg = BlockRequests.DiscardLimit,
             discard_sector_alignment = 1,
             max_write_zeroes_sectors = BlockRequests.RangeSectors,
-            max_write_zeroes_seg = BlockRequests.RangeLimit,
+            max_write_zeroes_seg = BlockRequests.ZeroesLimit,
             write_zeroes_may_unmap = 1,
         };
     }

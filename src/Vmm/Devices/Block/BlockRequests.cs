@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using Sandbox.Host;
 using Sandbox.Vmm.Virtio;
@@ -11,8 +12,11 @@ namespace Sandbox.Vmm.Devices.Block;
 /// </summary>
 sealed class BlockRequests(BlockImage image, string identity, RateLimiter limiter, BlockMetrics metrics)
 {
-    /// <summary>Ranges in one request to discard or to make zero.</summary>
-    public const uint RangeLimit = 16;
+    /// <summary>Ranges in one request to discard.</summary>
+    public const uint DiscardLimit = 16;
+
+    /// <summary>In one to make zero, which may be written.</summary>
+    public const uint ZeroesLimit = 1;
 
     /// <summary>Sectors of one such range: 16 MiB, so that no request takes for ever.</summary>
     public const uint RangeSectors = 32768;
@@ -33,6 +37,8 @@ sealed class BlockRequests(BlockImage image, string identity, RateLimiter limite
             return RequestResult.Broken(QueueFault.Request);
         uint readable = chain.ReadableBytes - HeadBytes;
         uint writable = chain.WritableBytes - StatusBytes;
+        if (IsClear(head.type))
+            return Clear(chain, readable, writable, head.type == VIRTIO_BLK_T_DISCARD);
         if (!limiter.TryPass(readable + (long)writable, out long readyAt))
             return RequestResult.Later(readyAt);
         if (ring is not null && TryLeave(ring, head, readable, writable))
@@ -47,8 +53,6 @@ sealed class BlockRequests(BlockImage image, string identity, RateLimiter limite
                 ? Write(chain, OffsetOf(head.sector), readable, done: 0) : (byte)VIRTIO_BLK_S_IOERR,
             VIRTIO_BLK_T_FLUSH when Has(VIRTIO_BLK_F_FLUSH) => Flush(),
             VIRTIO_BLK_T_GET_ID => Identify(chain, writable, out written),
-            VIRTIO_BLK_T_DISCARD when Has(VIRTIO_BLK_F_DISCARD) => Clear(chain, readable, isDiscard: true),
-            VIRTIO_BLK_T_WRITE_ZEROES when Has(VIRTIO_BLK_F_WRITE_ZEROES) => Clear(chain, readable, isDiscard: false),
             _ => VIRTIO_BLK_S_UNSUPP,
         };
         return RequestResult.Done(Answer(chain, status, written));
@@ -95,6 +99,10 @@ sealed class BlockRequests(BlockImage image, string identity, RateLimiter limite
     }
 
     private bool Has(int feature) => (Features & (1UL << feature)) != 0;
+
+    private bool IsClear(uint type) =>
+        (type == VIRTIO_BLK_T_DISCARD && Has(VIRTIO_BLK_F_DISCARD))
+        || (type == VIRTIO_BLK_T_WRITE_ZEROES && Has(VIRTIO_BLK_F_WRITE_ZEROES));
 
     private static long OffsetOf(ulong sector) => (long)(sector * BlockImage.SectorBytes);
 
@@ -184,31 +192,67 @@ sealed class BlockRequests(BlockImage image, string identity, RateLimiter limite
         return VIRTIO_BLK_S_OK;
     }
 
-    private byte Clear(DescriptorChain chain, uint bytes, bool isDiscard)
+    private RequestResult Clear(DescriptorChain chain, uint readable, uint writable, bool isDiscard)
     {
-        if (image.IsReadOnly || bytes == 0 || bytes % RangeBytes != 0 || bytes / RangeBytes > RangeLimit)
+        Span<virtio_blk_discard_write_zeroes> ranges =
+            stackalloc virtio_blk_discard_write_zeroes[(int)(isDiscard ? DiscardLimit : ZeroesLimit)];
+        byte status = ReadRanges(chain, readable, isDiscard, ref ranges);
+        long zeroes = 0;
+        foreach (ref readonly virtio_blk_discard_write_zeroes range in ranges)
+            zeroes += MayUnmap(range, isDiscard) ? 0 : OffsetOf(range.num_sectors);
+        // What becomes zero counts as if the driver had written it: the host may have to.
+        if (!limiter.TryPass(readable + (long)writable + zeroes, out long readyAt))
+            return RequestResult.Later(readyAt);
+        metrics.CountPlain();
+        for (int i = 0; i < ranges.Length && status == VIRTIO_BLK_S_OK; i++)
+            status = Clear(ranges[i], isDiscard);
+        // As with writes, these last when no flush will follow.
+        if (status == VIRTIO_BLK_S_OK && !Has(VIRTIO_BLK_F_FLUSH))
+            status = FlushImage();
+        return RequestResult.Done(Answer(chain, status, written: 0));
+    }
+
+    /// <summary>Takes the ranges of a request: all of them are right, or there are none.</summary>
+    /// <param name="ranges">As many as there may be; then, as many as there are.</param>
+    private byte ReadRanges(
+        DescriptorChain chain, uint bytes, bool isDiscard, ref Span<virtio_blk_discard_write_zeroes> ranges)
+    {
+        Span<virtio_blk_discard_write_zeroes> read = ranges;
+        ranges = [];
+        if (image.IsReadOnly || bytes == 0 || bytes % RangeBytes != 0 || bytes / RangeBytes > (uint)read.Length)
             return VIRTIO_BLK_S_IOERR;
-        for (uint at = 0; at < bytes; at += RangeBytes)
+        read = read[..(int)(bytes / RangeBytes)];
+        chain.TryRead(HeadBytes, MemoryMarshal.AsBytes(read));
+        // Nothing may be left out of a discard, and of zeroes nothing but their blocks (5.2.6.2).
+        uint known = isDiscard ? 0u : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
+        foreach (ref readonly virtio_blk_discard_write_zeroes range in read)
         {
-            chain.TryRead(HeadBytes + at, out virtio_blk_discard_write_zeroes range);
-            // Nothing may be left out of a discard, and of zeroes nothing but their blocks (5.2.6.2).
-            uint known = isDiscard ? 0u : VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
             if ((range.flags & ~known) != 0)
                 return VIRTIO_BLK_S_UNSUPP;
             if (range.num_sectors > RangeSectors || !image.Contains(range.sector, range.num_sectors))
                 return VIRTIO_BLK_S_IOERR;
-            if (range.num_sectors == 0)
-                continue;
-            long offset = (long)range.sector * BlockImage.SectorBytes;
-            long length = (long)range.num_sectors * BlockImage.SectorBytes;
-            bool mayUnmap = isDiscard || range.flags != 0;
-            int error = mayUnmap ? image.Discard(offset, length) : image.WriteZeroes(offset, length);
-            if (error != 0)
-                return error == -Libc.EOPNOTSUPP ? (byte)VIRTIO_BLK_S_UNSUPP : (byte)VIRTIO_BLK_S_IOERR;
-            metrics.CountRange();
         }
-        // As with writes, these last when no flush will follow.
-        return Has(VIRTIO_BLK_F_FLUSH) ? (byte)VIRTIO_BLK_S_OK : FlushImage();
+        ranges = read;
+        return VIRTIO_BLK_S_OK;
+    }
+
+    private static bool MayUnmap(in virtio_blk_discard_write_zeroes range, bool isDiscard) =>
+        isDiscard || range.flags != 0;
+
+    private byte Clear(in virtio_blk_discard_write_zeroes range, bool isDiscard)
+    {
+        if (range.num_sectors == 0)
+            return VIRTIO_BLK_S_OK;
+        long offset = OffsetOf(range.sector);
+        long length = OffsetOf(range.num_sectors);
+        bool mayUnmap = MayUnmap(range, isDiscard);
+        int error = mayUnmap ? image.Discard(offset, length) : image.WriteZeroes(offset, length);
+        if (error != 0)
+            return error == -Libc.EOPNOTSUPP ? (byte)VIRTIO_BLK_S_UNSUPP : (byte)VIRTIO_BLK_S_IOERR;
+        metrics.CountRange();
+        if (!mayUnmap)
+            metrics.CountWritten((uint)length);
+        return VIRTIO_BLK_S_OK;
     }
 
     private static byte[] Padded(string identity)

@@ -107,8 +107,8 @@ public sealed unsafe class BlockRing : IDisposable
     /// <summary>Waits until something has ended. Something is under way.</summary>
     internal void Wait() => _ring.Wait();
 
-    /// <summary>Waits for what is under way and forgets it.</summary>
-    public void Dispose()
+    /// <summary>Waits for what is under way, however it ends: nobody goes on with it.</summary>
+    internal void Forget()
     {
         while (!IsIdle)
         {
@@ -116,6 +116,11 @@ public sealed unsafe class BlockRing : IDisposable
             while (TryTake(out BlockOperation? operation, out _))
                 Free(operation);
         }
+    }
+
+    public void Dispose()
+    {
+        Forget();
         _ring.Dispose();
         _vectors.Dispose();
     }

@@ -52,9 +52,6 @@ sealed class VsockConnection(VsockStream stream, int slot, uint hostPort)
     /// <summary>A client that waits for "OK".</summary>
     public bool WantsGreeting { get; init; }
 
-    /// <summary>Whether it waits for its turn to tell the guest something.</summary>
-    public bool IsQueued { get; set; }
-
     public bool IsClosed { get; set; }
 
     /// <summary>The host's socket may have something to read.</summary>

@@ -18,12 +18,15 @@ sealed class VsockConnections(DeviceWorker worker)
     private readonly KernelMemory _memory = new((long)Limit * VsockStream.Room);
     private readonly VsockConnection?[] _slots = new VsockConnection?[Limit];
     private readonly Dictionary<(uint Host, uint Guest), VsockConnection> _byPorts = new(Limit);
-    private readonly Queue<VsockConnection> _ready = new(Limit);
+
+    /// <summary>Slots whose turn comes, each once: who is closed leaves the place to the slot's next owner.</summary>
+    private readonly Queue<int> _ready = new(Limit);
+    private readonly bool[] _isReady = new bool[Limit];
     private uint _lastPort = FirstPort;
 
     public int Count { get; private set; }
 
-    /// <summary>Those whose turn it may be: some have been closed, or have nothing to tell any more.</summary>
+    /// <summary>Slots whose turn it may be: some are empty, or have nothing to tell any more.</summary>
     public int Ready => _ready.Count;
 
     public VsockConnection? Find(uint hostPort, uint guestPort) => _byPorts.GetValueOrDefault((hostPort, guestPort));
@@ -61,19 +64,19 @@ sealed class VsockConnections(DeviceWorker worker)
     /// <summary>Gives a connection its turn, if it has something to tell.</summary>
     public void Enqueue(VsockConnection connection)
     {
-        if (connection.IsQueued || connection.IsClosed || !connection.HasNews)
+        if (connection.IsClosed || !connection.HasNews || _isReady[connection.Slot])
             return;
-        connection.IsQueued = true;
-        _ready.Enqueue(connection);
+        _isReady[connection.Slot] = true;
+        _ready.Enqueue(connection.Slot);
     }
 
     /// <summary>The next whose turn it is, or null.</summary>
     public VsockConnection? Dequeue()
     {
-        while (_ready.TryDequeue(out VsockConnection? connection))
+        while (_ready.TryDequeue(out int slot))
         {
-            connection.IsQueued = false;
-            if (!connection.IsClosed && connection.HasNews)
+            _isReady[slot] = false;
+            if (_slots[slot] is { HasNews: true } connection)
                 return connection;
         }
         return null;
@@ -97,6 +100,7 @@ sealed class VsockConnections(DeviceWorker worker)
             if (connection is not null)
                 Close(connection);
         _ready.Clear();
+        Array.Clear(_isReady);
     }
 
     /// <summary>One that has not been opened in time, or null; then the next time to ask is set.</summary>

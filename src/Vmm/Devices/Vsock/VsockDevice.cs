@@ -53,6 +53,9 @@ public sealed class VsockDevice : RequestDevice
     /// <summary>Connections of the guest at present.</summary>
     public int Connections => _requests.Connections.Count;
 
+    /// <inheritdoc cref="VsockConnections.Ready"/>
+    internal int Ready => _requests.Connections.Ready;
+
     /// <summary>
     /// Opens a connection to a port of the guest. When nobody listens there, or the guest does not answer in 2 s, the
     /// socket just ends.

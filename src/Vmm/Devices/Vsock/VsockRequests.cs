@@ -17,7 +17,7 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
     /// <summary>Resets of what is no connection, which wait for the guest to take them.</summary>
     private const int StrayLimit = 256;
 
-    /// <summary>Connections of the guest's for which the host wants time. More are refused.</summary>
+    /// <summary>Questions to the host that it has not answered. Connections that need another are refused.</summary>
     private const int AskedLimit = 64;
 
     /// <summary>"CONNECT 4294967295\n" and some blanks.</summary>
@@ -27,7 +27,9 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
 
     private readonly iovec[] _buffers = new iovec[256];
     private readonly Queue<(uint HostPort, uint GuestPort)> _strays = new(StrayLimit);
-    private readonly Dictionary<ulong, virtio_vsock_hdr> _asked = new(AskedLimit);
+
+    /// <summary>What the host is asked, until it answers; null where the guest does not want it any more.</summary>
+    private readonly Dictionary<ulong, virtio_vsock_hdr?> _asked = new(AskedLimit);
     private ulong _lastNumber;
 
     public VsockConnections Connections => connections;
@@ -132,7 +134,7 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
     /// <summary>The host has connected a port, or has not, for which it wanted time.</summary>
     public void Answer(ulong number, FileDescriptor? file)
     {
-        if (!_asked.Remove(number, out virtio_vsock_hdr head))
+        if (!_asked.Remove(number, out virtio_vsock_hdr? asked) || asked is not { } head)
             file?.Dispose();
         else if (file is null)
             Refuse(head);
@@ -191,7 +193,9 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
     {
         connections.CloseAll();
         _strays.Clear();
-        _asked.Clear();
+        // The host still answers what it was asked: a guest that resets may not ask for more at once than others.
+        foreach (ulong number in _asked.Keys)
+            _asked[number] = null;
     }
 
     private void Connect(in virtio_vsock_hdr head)
@@ -232,13 +236,17 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
         AddStray(head.dst_port, head.src_port);
     }
 
-    /// <summary>Forgets what the host was asked for these ports.</summary>
-    /// <returns>Whether it was.</returns>
+    /// <summary>The guest does not want what the host was asked for these ports any more.</summary>
+    /// <returns>Whether it was asked.</returns>
     private bool Withdraw(in virtio_vsock_hdr head)
     {
-        foreach ((ulong number, virtio_vsock_hdr asked) in _asked)
-            if (asked.dst_port == head.dst_port && asked.src_port == head.src_port)
-                return _asked.Remove(number);
+        foreach ((ulong number, virtio_vsock_hdr? asked) in _asked)
+        {
+            if (asked?.dst_port != head.dst_port || asked?.src_port != head.src_port)
+                continue;
+            _asked[number] = null;
+            return true;
+        }
         return false;
     }
 
