@@ -33,6 +33,7 @@ public sealed class GuestProgramTests
     [InlineData("polling")]
     [InlineData("sockets")]
     [InlineData("cow")]
+    [InlineData("forkthreads")]
     [InlineData("clocks")]
     [InlineData("random")]
     [InlineData("descriptors")]

@@ -142,7 +142,8 @@ public sealed unsafe partial class AddressSpace
             if (mapping is null)
                 return false;
             if (!isPrivate && mapping is { Shared: true, Backing: { } backing })
-                key = new FutexKey(backing, mapping.Offset + (address.Value - mapping.Start));
+                key = new FutexKey((backing as WindowFile)?.SharedIdentity ?? backing,
+                    mapping.Offset + (address.Value - mapping.Start));
             return true;
         }
     }

@@ -32,7 +32,7 @@ public sealed partial class AddressSpace
             if (advice is MADV_DONTNEED or MADV_FREE && (!SplitLargeAt(start.Value) || !SplitLargeAt(end)))
                 return -ENOMEM;
             if (advice is MADV_DONTFORK or MADV_DOFORK or MADV_WIPEONFORK or MADV_KEEPONFORK
-                && (_mappings.Count + 2 > MappingList.Limit || !SplitAt(start.Value) || !SplitAt(end)))
+                && (!HasRoom(2) || !SplitAt(start.Value) || !SplitAt(end)))
                 return -ENOMEM;
             ulong next = start.Value;
             bool hole = false;
@@ -203,9 +203,13 @@ public sealed partial class AddressSpace
 
     /// <summary>
     /// The object became shorter, and private copies of what it no longer has vanish with it, as in ftruncate(2); or
-    /// it got a hole, which private copies survive.
+    /// it got a hole, which private copies survive. No program of this space uses the pages any more when this returns.
     /// </summary>
-    internal void DropObjectPages(PagedObject pages, long firstPage, long endPage, bool keepsCopies)
+    /// <param name="isOriginal">
+    /// Which pages at which indices were the object's own: of private mappings nothing else goes. Null for all.
+    /// </param>
+    internal void DropObjectPages(
+        PagedObject pages, long firstPage, long endPage, Func<long, PhysicalAddress, bool>? isOriginal)
     {
         lock (_lock)
         {
@@ -217,20 +221,24 @@ public sealed partial class AddressSpace
                 ulong first = Math.Max(mapFirst, (ulong)firstPage), end = Math.Min(mapEnd, (ulong)endPage);
                 if (first >= end)
                     continue;
-                DropLeaves visitor = new(this, mapping, keepsCopies && !mapping.Shared ? pages : null);
+                DropLeaves visitor = new(this, mapping, mapping.Shared ? null : isOriginal);
                 _table.Update(mapping.Start + ((first - mapFirst) << Page.Shift),
                     mapping.Start + ((end - mapFirst) << Page.Shift), ref visitor);
             }
+            // The caller is of another space, or may be: processors of this one that are in the guest have to complete the
+            // edits before they go on.
+            if (!_table.Edits.IsEmpty)
+                CallOut(self: null);
         }
     }
 
-    /// <param name="original">When not null, only its own pages go.</param>
-    private readonly struct DropLeaves(AddressSpace space, Mapping mapping, PagedObject? original) : ILeafVisitor
+    private readonly struct DropLeaves(
+        AddressSpace space, Mapping mapping, Func<long, PhysicalAddress, bool>? isOriginal) : ILeafVisitor
     {
         public PageTableEntry Visit(ulong address, ulong span, PageTableEntry leaf)
         {
             long index = (long)((mapping.Offset + (address - mapping.Start)) >> Page.Shift);
-            if (original is not null && !original.IsPage(index, leaf.Address))
+            if (isOriginal is not null && !isOriginal(index, leaf.Address))
                 return leaf;
             space.ReleaseLeaf(leaf, (int)(span / Page.Size));
             return default;

@@ -32,25 +32,25 @@ public sealed partial class AddressSpace
     /// <returns>False when the platform failed.</returns>
     internal bool CompleteEdits(VirtualCpu cpu)
     {
-        // Only this processor's own system call or fault can have made edits that it must not return before.
+        // Without the lock: edits that another processor's call or fault makes are completed by that one, and those of
+        // another process call this one out (CallOut).
         if (_table.Edits.IsEmpty)
             return true;
         lock (_lock)
-        {
-            if (_table.Edits.IsEmpty)
-                return true;
-            if (_table.Edits.IsOverflown)
-                _memory.Slots.ForgetTranslations();
-            else if (!cpu.RewriteEntries(_table.Edits))
-                return false;
-            long generation = Interlocked.Increment(ref _generation);
-            cpu.SeenGeneration = generation;
-            foreach (VirtualCpu other in _cpus)
-                if (other != cpu)
-                    WaitUntilRefreshed(other, generation);
-            ReleaseQuarantine();
+            return CompleteLocked(cpu);
+    }
+
+    private bool CompleteLocked(VirtualCpu cpu)
+    {
+        if (_table.Edits.IsEmpty)
             return true;
-        }
+        if (_table.Edits.IsOverflown)
+            _memory.Slots.ForgetTranslations();
+        else if (!cpu.RewriteEntries(_table.Edits))
+            return false;
+        cpu.SeenGeneration = CallOut(cpu);
+        ReleaseQuarantine();
+        return true;
     }
 
     /// <summary>Calls every other processor of this space out of the guest and waits until it has left.</summary>
@@ -58,12 +58,24 @@ public sealed partial class AddressSpace
     {
         lock (_lock)
         {
-            long generation = Interlocked.Increment(ref _generation);
-            self.SeenGeneration = generation;
-            foreach (VirtualCpu other in _cpus)
-                if (other != self)
-                    WaitUntilRefreshed(other, generation);
+            long generation = CallOut(self);
+            // One that had not seen the generation before has translations to drop.
+            if (self.SeenGeneration == generation - 1)
+                self.SeenGeneration = generation;
         }
+    }
+
+    /// <summary>
+    /// Begins a new generation, and waits until no processor but <paramref name="self"/> runs with translations of an
+    /// older one.
+    /// </summary>
+    private long CallOut(VirtualCpu? self)
+    {
+        long generation = Interlocked.Increment(ref _generation);
+        foreach (VirtualCpu cpu in _cpus)
+            if (cpu != self)
+                WaitUntilRefreshed(cpu, generation);
+        return generation;
     }
 
     /// <summary>

@@ -83,7 +83,7 @@ public sealed partial class AddressSpace
     private long MapLocked(VirtualAddress hint, ulong length, Protection protection, int flags, bool shared, bool isFixed,
         IMappingBacking? backing, ulong offset, string label, bool mayWrite)
     {
-        if (_mappings.Count >= MappingList.Limit)
+        if (!HasRoom(1))
             return -ENOMEM;
         if (backing is null && (protection & Protection.Write) != 0 && (flags & MAP_NORESERVE) == 0
             && length / Page.Size > (ulong)_memory.Pool.AvailablePages)
@@ -149,12 +149,35 @@ public sealed partial class AddressSpace
         lock (_lock)
         {
             ulong end = start.Value + length;
-            // Only a hole inside of one mapping makes one mapping more.
-            if (_mappings.Count >= MappingList.Limit && _mappings.Find(start.Value) is { } around
-                && around.Start < start.Value && around.End > end)
-                return -ENOMEM;
-            return RemoveLocked(start.Value, end) ? 0 : -ENOMEM;
+            return HasRoomForHole(start.Value, end) && RemoveLocked(start.Value, end) ? 0 : -ENOMEM;
         }
+    }
+
+    /// <summary>Only a hole inside of one mapping makes one mapping more.</summary>
+    private bool HasRoomForHole(ulong start, ulong end) =>
+        _mappings.Find(start) is not { } around || around.Start >= start || around.End <= end || HasRoom(1);
+
+    /// <summary>
+    /// Whether there may be so many mappings more than now. What the VMM itself needs for them is charged to the guest.
+    /// </summary>
+    private bool HasRoom(int more)
+    {
+        int count = _mappings.Count + more;
+        int missing = (count / MappingList.PerPage) - _mappingPages;
+        if (count > MappingList.Limit || (missing > 0 && !_memory.Pool.TryCharge(missing)))
+            return false;
+        _mappingPages += Math.Max(missing, 0);
+        return true;
+    }
+
+    /// <summary>Gives back what is charged for mappings that are gone, but for one page, which may be needed soon.</summary>
+    private void ReturnRoom()
+    {
+        int unused = _mappingPages - (_mappings.Count / MappingList.PerPage) - 1;
+        if (unused <= 0)
+            return;
+        _memory.Pool.Uncharge(unused);
+        _mappingPages -= unused;
     }
 
     /// <summary>Removes what is mapped in a range. False when a large entry at its edge could not be split.</summary>
@@ -167,13 +190,15 @@ public sealed partial class AddressSpace
             return true;
         RemoveLeaves visitor = new(this);
         _table.Update(start, end, ref visitor);
-        while (index < _mappings.Count && _mappings[index].Start < end)
+        int count = 0;
+        for (; index + count < _mappings.Count && _mappings[index + count].Start < end; count++)
         {
-            Mapping mapping = _mappings[index];
+            Mapping mapping = _mappings[index + count];
             _mappedBytes -= mapping.Length;
-            _mappings.RemoveAt(index);
             ReleaseBacking(mapping);
         }
+        _mappings.RemoveRange(index, count);
+        ReturnRoom();
         return true;
     }
 
@@ -195,14 +220,6 @@ public sealed partial class AddressSpace
         return true;
     }
 
-    private bool SplitLargeLeaves(ulong start, ulong end)
-    {
-        for (ulong at = start; at < end; at += Page.LargeSize)
-            if (!_table.TrySplitLarge(at))
-                return false;
-        return true;
-    }
-
     private Action<Mapping> _acquired => field ??= AcquireBacking;
 
     private Action<Mapping> _released => field ??= ReleaseBacking;
@@ -221,7 +238,7 @@ public sealed partial class AddressSpace
         using PinsRefused unpinned = RefusePins();
         lock (_lock)
         {
-            if (_mappings.Count + 2 > MappingList.Limit || !SplitAt(start.Value) || !SplitAt(end))
+            if (!HasRoom(2) || !SplitAt(start.Value) || !SplitAt(end))
                 return -ENOMEM;
             ulong next = start.Value;
             for (int i = _mappings.IndexAtOrAbove(start.Value); next < end; i++)
@@ -239,7 +256,7 @@ public sealed partial class AddressSpace
                 if (mapping.Protection != protection)
                 {
                     // A parked entry keeps its page; only a 4 KiB one has room to say so.
-                    if (protection == Protection.None && !SplitLargeLeaves(mapping.Start, mapping.End))
+                    if (protection == Protection.None && !_table.TrySplitLarge(mapping.Start, mapping.End))
                         return -ENOMEM;
                     mapping.Protection = protection;
                     ProtectLeaves visitor = new(this, mapping);
@@ -270,6 +287,11 @@ public sealed partial class AddressSpace
             : PagePool.Contains(page) && _memory.Pool.References(page) == 1;
         return mayWrite ? mapping.Protection : mapping.Protection & ~Protection.Write;
     }
+
+    /// <summary>
+    /// How many mappings a move may make: a hole at the target, the moved one, and what is left on both sides of the old.
+    /// </summary>
+    private const int MappingsOfMove = 4;
 
     /// <summary>mremap(2).</summary>
     /// <returns>The new address, or -EINVAL, -EFAULT, -ENOMEM.</returns>
@@ -303,7 +325,10 @@ public sealed partial class AddressSpace
                 if (target.Value < old.Value + oldLength && old.Value < target.Value + newLength)
                     return -EINVAL;
             }
-            if (newLength < oldLength && !RemoveLocked(old.Value + newLength, old.Value + oldLength))
+            if ((isFixed || keepsOld) && !HasRoom(MappingsOfMove))
+                return -ENOMEM;
+            if (newLength < oldLength && !(HasRoomForHole(old.Value + newLength, old.Value + oldLength)
+                && RemoveLocked(old.Value + newLength, old.Value + oldLength)))
                 return -ENOMEM;
             oldLength = Math.Min(oldLength, newLength);
             if (!isFixed && !keepsOld && newLength == oldLength)
@@ -324,7 +349,7 @@ public sealed partial class AddressSpace
                 _mappings.MergeAround(mapping.Start, mapping.End, _released);
                 return (long)old.Value;
             }
-            if (!mayMove)
+            if (!mayMove || !HasRoom(MappingsOfMove))
                 return -ENOMEM;
             return MoveLocked(old.Value, oldLength, newLength, isFixed ? target.Value : 0, keepsOld);
         }
@@ -355,7 +380,7 @@ public sealed partial class AddressSpace
         }
         if (!SplitAt(old) || !SplitAt(old + oldLength))
             return -ENOMEM;
-        if (!SplitLargeLeaves(old, old + oldLength))
+        if (!_table.TrySplitLarge(old, old + oldLength))
             return -ENOMEM;
         Mapping source = _mappings.Find(old)!;
         Mapping moved = source.Slice(old, old + newLength);
@@ -380,6 +405,10 @@ public sealed partial class AddressSpace
             _mappedBytes -= _mappings[index].Length;
             _mappings.RemoveAt(index);
             ReleaseBacking(source);
+        }
+        else
+        {
+            _mappings.MergeAround(old, old + oldLength, _released);
         }
         _mappings.MergeAround(target, target + newLength, _released);
         return (long)target;
@@ -419,7 +448,8 @@ public sealed partial class AddressSpace
             if (newEnd > oldEnd)
             {
                 ulong grow = newEnd - oldEnd;
-                if (!_mappings.IsFree(oldEnd, newEnd) || grow / Page.Size > (ulong)_memory.Pool.AvailablePages)
+                if (!_mappings.IsFree(oldEnd, newEnd) || grow / Page.Size > (ulong)_memory.Pool.AvailablePages
+                    || !HasRoom(1))
                     return _break;
                 _mappings.Insert(new Mapping
                 {

@@ -27,6 +27,7 @@ public sealed partial class AddressSpace
     private int _users = 1;
     private long _residentPages;
     private ulong _mappedBytes;
+    private int _mappingPages;
 
     internal AddressSpace(GuestMemory memory, PageTable table)
     {
@@ -75,6 +76,8 @@ public sealed partial class AddressSpace
             foreach (PhysicalAddress page in _exchanges.Values)
                 _memory.Pool.Release(page);
             _exchanges.Clear();
+            _memory.Pool.Uncharge(_mappingPages);
+            _mappingPages = 0;
             _table.Free();
         }
     }

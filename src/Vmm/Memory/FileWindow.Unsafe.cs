@@ -58,7 +58,8 @@ public sealed unsafe class FileWindow : IDisposable
         {
             if (!_files.TryGetValue((device, inode, file.Writable), out WindowFile? window))
             {
-                window = new WindowFile(this, file);
+                _files.TryGetValue((device, inode, !file.Writable), out WindowFile? other);
+                window = new WindowFile(this, file, other?.SharedIdentity ?? new object());
                 _files.Add((device, inode, file.Writable), window);
                 window.IdleNode = _idle.AddLast(window);
             }
@@ -142,7 +143,7 @@ public sealed unsafe class FileWindow : IDisposable
         if (at == MAP_FAILED)
         {
             error = -errno;
-            _freeRanges.Add(start, size);
+            ReturnRange(start, size);
             return PhysicalAddress.None;
         }
         error = 0;
@@ -158,7 +159,26 @@ public sealed unsafe class FileWindow : IDisposable
             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
         if (at == MAP_FAILED)
             throw HostException.Last("mmap", "the file window", "the host is out of memory mappings: raise vm.max_map_count");
-        _freeRanges.Add(offset, size);
+        ReturnRange(offset, size);
+    }
+
+    /// <summary>The range is free, joined with those around it.</summary>
+    private void ReturnRange(ulong start, ulong size)
+    {
+        _freeRanges.Add(start, size);
+        int index = _freeRanges.IndexOfKey(start);
+        JoinWithNext(index);
+        if (index > 0)
+            JoinWithNext(index - 1);
+    }
+
+    private void JoinWithNext(int index)
+    {
+        ulong start = _freeRanges.GetKeyAtIndex(index), size = _freeRanges.GetValueAtIndex(index);
+        if (index + 1 == _freeRanges.Count || _freeRanges.GetKeyAtIndex(index + 1) != start + size)
+            return;
+        _freeRanges.SetValueAtIndex(index, size + _freeRanges.GetValueAtIndex(index + 1));
+        _freeRanges.RemoveAt(index + 1);
     }
 
     private bool TryTakeRange(ulong size, out ulong start)

@@ -8,6 +8,9 @@ internal sealed class MappingList
     /// <summary>vm.max_map_count's default.</summary>
     public const int Limit = 65530;
 
+    /// <summary>So many take a page of the VMM's own memory or less: an object, its place here and in its backing.</summary>
+    public const int PerPage = 32;
+
     private readonly List<Mapping> _mappings = [];
 
     public int Count => _mappings.Count;
@@ -46,6 +49,8 @@ internal sealed class MappingList
     public void Insert(Mapping mapping) => _mappings.Insert(IndexAtOrAbove(mapping.Start), mapping);
 
     public void RemoveAt(int index) => _mappings.RemoveAt(index);
+
+    public void RemoveRange(int index, int count) => _mappings.RemoveRange(index, count);
 
     /// <summary>
     /// Makes mapping borders at both ends of a range. Each piece that a cut adds takes its own reference to the

@@ -148,6 +148,30 @@ public sealed unsafe class PageTable
         return true;
     }
 
+    /// <summary>The same for every 2 MiB leaf that has a part in [start, end).</summary>
+    public bool TrySplitLarge(ulong start, ulong end) => TrySplitLarge(Root, 4, 0, start, end);
+
+    private bool TrySplitLarge(PhysicalAddress table, int level, ulong tableStart, ulong start, ulong end)
+    {
+        ulong* entries = _pool.Entries(table);
+        int shift = Page.Shift + ((level - 1) * 9);
+        int first = (int)((Math.Max(start, tableStart) - tableStart) >> shift);
+        for (int i = first; i < EntriesPerTable; i++)
+        {
+            ulong address = tableStart + ((ulong)i << shift);
+            if (address >= end)
+                return true;
+            PageTableEntry entry = new(entries[i]);
+            if (!entry.IsPresent || (level == 2 && !entry.IsLarge))
+                continue;
+            bool isSplit = level == 2
+                ? TrySplitLarge(address) : TrySplitLarge(entry.Address, level - 1, address, start, end);
+            if (!isSplit)
+                return false;
+        }
+        return true;
+    }
+
     /// <summary>
     /// Calls back for each occupied leaf in [start, end), with its address and span (4 KiB or 2 MiB). The visitor
     /// returns what the leaf becomes (<c>default</c> removes it).

@@ -9,8 +9,9 @@ namespace Sandbox.Vmm.Memory;
 /// nothing. Reference-counted by its users (an inode, each mapping). Safe from any thread.
 /// </summary>
 /// <remarks>
-/// The object's lock comes below an address space's lock. Shrinking needs the reverse order, so it first publishes
-/// the new length, then removes leaves space by space without its own lock, then frees pages.
+/// The object's lock comes below an address space's lock. Taking pages away needs the reverse order, so they first
+/// leave the object (and a shorter one gets its length), then every address space, without the object's lock; and only
+/// then are they free.
 /// </remarks>
 public sealed unsafe class PagedObject : IMappingBacking
 {
@@ -20,10 +21,19 @@ public sealed unsafe class PagedObject : IMappingBacking
     private const int LeafShift = 9;
     private const int LeafPages = 1 << LeafShift;
 
+    /// <summary>2 MiB of the object. It takes a page of the VMM's own memory, which is charged to the guest.</summary>
+    private sealed class Leaf
+    {
+        public readonly PhysicalAddress[] Pages = new PhysicalAddress[LeafPages];
+
+        /// <summary>How many of them there are; the object has no leaf without one.</summary>
+        public int Count;
+    }
+
     private readonly Lock _lock = new();
     private readonly PagePool _pool;
     private readonly PageQuota? _quota;
-    private readonly Dictionary<long, PhysicalAddress[]> _leaves = [];
+    private readonly Dictionary<long, Leaf> _leaves = [];
     private readonly List<AddressSpace> _spaces = [];
     private long _length;
     private long _pages;
@@ -216,13 +226,6 @@ public sealed unsafe class PagedObject : IMappingBacking
         }
     }
 
-    /// <summary>Whether a page is the object's own at an index, not a copy of it.</summary>
-    internal bool IsPage(long index, PhysicalAddress page)
-    {
-        lock (_lock)
-            return Find(index) == page;
-    }
-
     /// <summary>An address space maps (a part of) the object, once per mapping.</summary>
     internal void Register(AddressSpace space)
     {
@@ -278,34 +281,54 @@ public sealed unsafe class PagedObject : IMappingBacking
 
     private void Discard(long firstPage, long endPage, bool isHole)
     {
-        AddressSpace[] spaces;
+        Dictionary<long, Leaf> detached = [];
         lock (_lock)
-            spaces = [.. _spaces.Distinct()];
-        foreach (AddressSpace space in spaces)
-            space.DropObjectPages(this, firstPage, endPage, keepsCopies: isHole);
-        lock (_lock)
+            Detach(firstPage, endPage, detached);
+        Func<long, PhysicalAddress, bool>? isOriginal =
+            isHole ? (index, page) => Find(detached, index) == page : null;
+        // A fork meanwhile may have copied what its parent still had: until there is no space that was not asked.
+        HashSet<AddressSpace> asked = [];
+        while (SpacesBut(asked) is { Length: > 0 } spaces)
         {
-            foreach ((long leaf, PhysicalAddress[] pages) in _leaves.ToArray())
+            foreach (AddressSpace space in spaces)
+                space.DropObjectPages(this, firstPage, endPage, isOriginal);
+            asked.UnionWith(spaces);
+        }
+        foreach (Leaf leaf in detached.Values)
+            foreach (PhysicalAddress page in leaf.Pages)
+                if (!page.IsNone)
+                    _pool.Release(page);
+    }
+
+    private AddressSpace[] SpacesBut(HashSet<AddressSpace> asked)
+    {
+        lock (_lock)
+            return [.. _spaces.Except(asked)];
+    }
+
+    /// <summary>From here on nobody finds these pages who does not have them already.</summary>
+    private void Detach(long firstPage, long endPage, Dictionary<long, Leaf> detached)
+    {
+        foreach ((long number, Leaf leaf) in _leaves)
+        {
+            long start = number << LeafShift;
+            int first = (int)Math.Max(firstPage - start, 0), end = (int)Math.Min(endPage - start, LeafPages);
+            if (first >= LeafPages || end <= 0)
+                continue;
+            Leaf gone = first == 0 && end == LeafPages ? leaf : new Leaf();
+            for (int i = first; gone != leaf && i < end; i++)
             {
-                bool empty = true;
-                for (int i = 0; i < LeafPages; i++)
-                {
-                    long page = (leaf << LeafShift) + i;
-                    if (page < firstPage || page >= endPage)
-                    {
-                        empty &= pages[i].IsNone;
-                        continue;
-                    }
-                    if (pages[i].IsNone)
-                        continue;
-                    _pool.Release(pages[i]);
-                    pages[i] = PhysicalAddress.None;
-                    _pages--;
-                    _quota?.Uncharge(1);
-                }
-                if (empty)
-                    _leaves.Remove(leaf);
+                if (leaf.Pages[i].IsNone)
+                    continue;
+                (gone.Pages[i], leaf.Pages[i]) = (leaf.Pages[i], PhysicalAddress.None);
+                gone.Count++;
+                leaf.Count--;
             }
+            detached.Add(number, gone);
+            _pages -= gone.Count;
+            _quota?.Uncharge(gone.Count);
+            if (gone == leaf || leaf.Count == 0)
+                RemoveLeaf(number);
         }
     }
 
@@ -321,9 +344,11 @@ public sealed unsafe class PagedObject : IMappingBacking
         }
     }
 
-    private PhysicalAddress Find(long index) =>
-        _leaves.TryGetValue(index >> LeafShift, out PhysicalAddress[]? leaf)
-            ? leaf[index & (LeafPages - 1)] : PhysicalAddress.None;
+    private PhysicalAddress Find(long index) => Find(_leaves, index);
+
+    private static PhysicalAddress Find(Dictionary<long, Leaf> leaves, long index) =>
+        leaves.TryGetValue(index >> LeafShift, out Leaf? leaf)
+            ? leaf.Pages[index & (LeafPages - 1)] : PhysicalAddress.None;
 
     private PhysicalAddress FindOrCreate(long index)
     {
@@ -332,15 +357,28 @@ public sealed unsafe class PagedObject : IMappingBacking
             return page;
         if (_quota is not null && !_quota.TryCharge(1))
             return PhysicalAddress.None;
-        page = _pool.AllocatePage();
+        page = Create(index);
+        if (page.IsNone)
+            _quota?.Uncharge(1);
+        return page;
+    }
+
+    private PhysicalAddress Create(long index)
+    {
+        bool isNew = !_leaves.TryGetValue(index >> LeafShift, out Leaf? leaf);
+        if (isNew && !_pool.TryCharge(1))
+            return PhysicalAddress.None;
+        PhysicalAddress page = _pool.AllocatePage();
         if (page.IsNone)
         {
-            _quota?.Uncharge(1);
-            return PhysicalAddress.None;
+            if (isNew)
+                _pool.Uncharge(1);
+            return page;
         }
-        if (!_leaves.TryGetValue(index >> LeafShift, out PhysicalAddress[]? leaf))
-            _leaves.Add(index >> LeafShift, leaf = new PhysicalAddress[LeafPages]);
-        leaf[index & (LeafPages - 1)] = page;
+        if (leaf is null)
+            _leaves.Add(index >> LeafShift, leaf = new Leaf());
+        leaf.Pages[index & (LeafPages - 1)] = page;
+        leaf.Count++;
         _pages++;
         return page;
     }
@@ -348,11 +386,20 @@ public sealed unsafe class PagedObject : IMappingBacking
     // A page that was made under the same hold of the lock: nobody maps it.
     private void Remove(long index)
     {
-        ref PhysicalAddress page = ref _leaves[index >> LeafShift][index & (LeafPages - 1)];
+        Leaf leaf = _leaves[index >> LeafShift];
+        ref PhysicalAddress page = ref leaf.Pages[index & (LeafPages - 1)];
         _pool.Release(page);
         page = PhysicalAddress.None;
         _pages--;
         _quota?.Uncharge(1);
+        if (--leaf.Count == 0)
+            RemoveLeaf(index >> LeafShift);
+    }
+
+    private void RemoveLeaf(long number)
+    {
+        _leaves.Remove(number);
+        _pool.Uncharge(1);
     }
 
     private long NextLeaf(long after)

@@ -11,12 +11,13 @@ internal sealed class WindowFile : IMappingBacking
 
     private readonly record struct Chunk(PhysicalAddress Start, ulong Length);
 
-    public WindowFile(FileWindow window, HostFileMapping file)
+    public WindowFile(FileWindow window, HostFileMapping file, object sharedIdentity)
     {
         _window = window;
         Writable = file.Writable;
         MappingName = file.MappingName;
         Identity = file.Identity;
+        SharedIdentity = sharedIdentity;
         Hold = file.Hold;
         Hold?.Acquire();
     }
@@ -26,6 +27,11 @@ internal sealed class WindowFile : IMappingBacking
     public string MappingName { get; }
 
     public (ulong Device, ulong Inode) Identity { get; }
+
+    /// <summary>
+    /// The same object for both places that a file may have in the window: mapped for reading only it has one of its own.
+    /// </summary>
+    internal object SharedIdentity { get; }
 
     /// <summary>The host mapping allows writes, which reach the file.</summary>
     public bool Writable { get; }
@@ -53,12 +59,13 @@ internal sealed class WindowFile : IMappingBacking
     }
 
     /// <summary>
-    /// Maps the chunks that hold [offset, offset + length). A chunk at the end of a file that has grown since keeps
-    /// its place as long as it is large enough.
+    /// Maps the chunks that hold [offset, offset + length), all or none. A chunk at the end of a file that has grown since
+    /// keeps its place as long as it is large enough.
     /// </summary>
     internal long Cover(FileDescriptor file, ulong offset, ulong length)
     {
         ulong end = offset + length;
+        List<(ulong Index, Chunk Chunk)>? made = null;
         for (ulong index = offset >> FileWindow.ChunkShift; index << FileWindow.ChunkShift < end; index++)
         {
             ulong start = index << FileWindow.ChunkShift;
@@ -71,14 +78,24 @@ internal sealed class WindowFile : IMappingBacking
             if (present.Length >= wanted)
                 continue;
             PhysicalAddress address = _window.MapChunk(file, Writable, start, wanted, out long error);
-            if (error != 0)
-                return error;
-            lock (_chunks)
+            if (error == 0)
+            {
+                (made ??= []).Add((index, new Chunk(address, wanted)));
+                continue;
+            }
+            // Nobody has seen them yet.
+            foreach ((_, Chunk chunk) in made ?? [])
+                _window.UnmapChunk(chunk.Start, chunk.Length);
+            return error;
+        }
+        lock (_chunks)
+        {
+            foreach ((ulong index, Chunk chunk) in made ?? [])
             {
                 // Mappings made earlier keep using the shorter place until they go: both show the same file.
-                if (present.Length != 0)
-                    _outgrown.Add(present);
-                _chunks[index] = new Chunk(address, wanted);
+                if (_chunks.TryGetValue(index, out Chunk shorter))
+                    _outgrown.Add(shorter);
+                _chunks[index] = chunk;
             }
         }
         return 0;

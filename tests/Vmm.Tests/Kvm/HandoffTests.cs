@@ -305,7 +305,7 @@ public sealed class HandoffTests
         guest.Cpu.Registers.Rsi = ExchangePage;
         Assert.Equal(GuestExitKind.Exception, guest.Run().Kind);
 
-        AddressSpace other = guest.Memory.Fork()!;
+        AddressSpace other = guest.Memory.Fork(guest.Cpu)!;
         guest.Cpu.Attach(other);
         Assert.Null(guest.Cpu.Exchange);
         guest.Cpu.Registers.Rip = KvmGuest.CodeAddress;

@@ -199,7 +199,7 @@ public sealed class KvmPlatformTests
         guest.Map(0x50_0000, Page.Size, Protection.ReadWrite);
         Assert.True(guest.Memory.TryWrite(new VirtualAddress(0x50_0000), 1UL));
         guest.Cpu.Registers.Rbx = 0x50_0000;
-        AddressSpace child = guest.Memory.Fork()!;
+        AddressSpace child = guest.Memory.Fork(guest.Cpu)!;
         Assert.Equal(GuestExitKind.SystemCall, guest.Run().Kind);
         Assert.Equal(1UL, guest.Cpu.Registers.Rax);
         Assert.True(guest.Memory.TryWrite(new VirtualAddress(0x50_0000), 2UL));
@@ -218,7 +218,7 @@ public sealed class KvmPlatformTests
         guest.Cpu.Registers.Rbx = 0x50_0000;
         guest.Cpu.Registers.Rdx = 1;
         Assert.Equal(GuestExitKind.SystemCall, guest.Run().Kind);
-        AddressSpace child = guest.Memory.Fork()!;
+        AddressSpace child = guest.Memory.Fork(guest.Cpu)!;
         guest.Cpu.Registers.Rdx = 2;
         Assert.Equal(GuestExitKind.SystemCall, guest.Run().Kind);
         Assert.True(child.TryRead(new VirtualAddress(0x50_0000), out ulong inChild));
@@ -332,6 +332,51 @@ public sealed class KvmPlatformTests
         Assert.True(reader.Join(5000), "the other processor still reads what is gone");
         Assert.Equal(GuestExitKind.PageFault, seen.Kind);
         guest.Platform.ReturnCpu(second);
+    }
+
+    [Fact]
+    public void AProcessorThatNeverLeavesTheGuestLosesThePagesOfAnObjectThatAnotherProcessShortens()
+    {
+        using KvmGuest guest = new([0x48, 0x8b, 0x03, 0xeb, 0xfb]); // 1: mov rax, [rbx]; jmp 1b
+        PagedObject shared = guest.Platform.Memory.CreateObject("object", 1, 1, quota: null);
+        shared.SetLength(Page.Size);
+        Assert.Equal(0x50_0000, guest.Memory.Map(
+            new VirtualAddress(0x50_0000), Page.Size, Protection.ReadWrite, Libc.MAP_SHARED | Libc.MAP_FIXED, shared, 0));
+        guest.Cpu.Registers.Rbx = 0x50_0000;
+        FaultResult last = FaultResult.Resolved;
+        Thread reader = new(() =>
+        {
+            while (last == FaultResult.Resolved)
+            {
+                GuestExit exit = guest.Cpu.Run();
+                if (exit.Kind == GuestExitKind.PageFault)
+                    last = guest.Memory.HandleFault(exit.FaultAddress, (exit.ErrorCode & 2) != 0, (exit.ErrorCode & 16) != 0);
+            }
+        })
+        { IsBackground = true };
+        reader.Start();
+        Thread.Sleep(20);
+        Assert.Equal(0, shared.SetLength(0));
+        Assert.True(reader.Join(5000), "the processor still reads what is gone");
+        Assert.Equal(FaultResult.NoBacking, last);
+    }
+
+    [Fact]
+    public void AProcessorWithoutRoomForItsPageTableIsRefusedAndNoneIsLost()
+    {
+        const int InFirstTable = 508;
+        using KvmGuest guest = new([0xf4]);
+        List<VirtualCpu> cpus = [];
+        for (int i = 1; i < InFirstTable; i++)
+            cpus.Add(guest.Platform.RentCpu());
+        while (!guest.Platform.Memory.Pool.AllocatePage().IsNone)
+        {
+        }
+        for (int i = 0; i < 3; i++)
+            Assert.Equal(Libc.EAGAIN, Assert.Throws<HostException>(() => guest.Platform.RentCpu()).Errno);
+        foreach (VirtualCpu cpu in cpus)
+            guest.Platform.ReturnCpu(cpu);
+        guest.Platform.ReturnCpu(guest.Platform.RentCpu());
     }
 
     [Fact]

@@ -183,6 +183,79 @@ public sealed class AddressSpaceTests : IDisposable
     }
 
     [Fact]
+    public void A_mapping_that_finds_no_room_takes_none()
+    {
+        using FileDescriptor file = FileDescriptor.CreateMemory("file", 64 << 20);
+        using FileDescriptor huge = FileDescriptor.CreateMemory("huge", 16L << 30);
+        FileWindow window = _memory.Window;
+        Assert.Equal(0, window.Open(new HostFileMapping(file, false, "file", 1, 2), 0, Page.Size, out WindowFile? small));
+        // Another file that stays leaves 40 MiB less 2.
+        Assert.Equal(0, window.Open(new HostFileMapping(huge, false, "huge", 1, 1), 0, (16UL << 30) - (40UL << 20), out _));
+        Assert.Equal(-ENOMEM, window.Open(new HostFileMapping(file, false, "file", 1, 2), 0, 48 << 20, out _));
+        Assert.True(small!.AddressOf(Page.LargeSize).IsNone);
+        Assert.False(small.AddressOf(0).IsNone);
+        Assert.Equal(0, window.Open(new HostFileMapping(file, false, "file", 1, 3), 0, 32 << 20, out _));
+    }
+
+    [Fact]
+    public void Room_that_small_files_give_back_is_enough_for_a_large_one()
+    {
+        using FileDescriptor file = FileDescriptor.CreateMemory("file", 64 << 20);
+        using FileDescriptor huge = FileDescriptor.CreateMemory("huge", 16L << 30);
+        FileWindow window = _memory.Window;
+        List<WindowFile> small = [];
+        for (ulong inode = 10; inode < 18; inode++)
+        {
+            Assert.Equal(0, window.Open(new HostFileMapping(file, false, "file", 1, inode), 0, Page.Size, out WindowFile? one));
+            small.Add(one!);
+        }
+        Assert.Equal(0, window.Open(new HostFileMapping(huge, false, "huge", 1, 1), 0, (16UL << 30) - (16UL << 20), out _));
+        foreach (int i in new[] { 1, 0, 3, 2, 7, 5, 6, 4 })
+            window.Release(small[i]);
+        Assert.Equal(0, window.Open(new HostFileMapping(file, false, "file", 1, 2), 0, 16 << 20, out _));
+    }
+
+    [Fact]
+    public void A_futex_in_a_file_is_one_whoever_may_write_it()
+    {
+        using FileDescriptor file = FileDescriptor.CreateMemory("file", 2 * Page.Size);
+        AddressSpace reader = _memory.CreateAddressSpace()!, writer = _memory.CreateAddressSpace()!;
+        Map(reader, 0, 2, MAP_SHARED | MAP_FIXED, new HostFileMapping(file, false, "file", 1, 2), Protection.Read);
+        Map(writer, 7, 2, MAP_SHARED | MAP_FIXED, new HostFileMapping(file, true, "file", 1, 2));
+        Map(writer, 16, 2, MAP_SHARED | MAP_FIXED, new HostFileMapping(file, true, "other", 1, 3));
+        Assert.True(reader.TryGetFutexKey(At(1), isPrivate: false, out FutexKey key));
+        Assert.True(writer.TryGetFutexKey(At(8), isPrivate: false, out FutexKey same));
+        Assert.True(writer.TryGetFutexKey(At(17), isPrivate: false, out FutexKey other));
+        Assert.Same(key.Owner, same.Owner);
+        Assert.Equal(key.Offset, same.Offset);
+        Assert.NotSame(key.Owner, other.Owner);
+    }
+
+    [Fact]
+    public void A_fork_splits_the_large_pages_that_are_there_however_long_the_mapping()
+    {
+        AddressSpace space = _memory.CreateAddressSpace()!;
+        space.Map(At(0), 100UL << 40, Protection.ReadWrite, Private | MAP_NORESERVE, null, 0);
+        for (ulong page = 0; page < 2 * Page.PerLarge; page++)
+            space.HandleFault(At(page), write: true, execute: false);
+        Assert.True(space.TryWrite(At(Page.PerLarge + 1), (byte)1));
+        FakeCpu cpu = new(space);
+        // Looking for each that could be there takes seconds.
+        long best = long.MaxValue;
+        for (int i = 0; i < 5; i++)
+        {
+            long begun = Environment.TickCount64;
+            AddressSpace other = space.Fork(cpu)!;
+            best = Math.Min(best, Environment.TickCount64 - begun);
+            other.Release();
+        }
+        Assert.InRange(best, 0, 500);
+        AddressSpace child = space.Fork(cpu)!;
+        Assert.True(space.TryWrite(At(Page.PerLarge + 1), (byte)2));
+        Assert.Equal(1, Read(child, Page.PerLarge + 1));
+    }
+
+    [Fact]
     public void What_a_file_has_lost_is_neither_written_nor_read()
     {
         using FileDescriptor file = FileDescriptor.CreateMemory("file", 2 * Page.Size);

@@ -102,7 +102,7 @@ public sealed class PinnedMemoryTests : IDisposable
         Thread other = new(() =>
         {
             if (fork)
-                child = Memory.Fork();
+                child = Memory.Fork(_guest.Thread.Cpu);
             else
                 Memory.Protect(new VirtualAddress(Data), 0x4000, Protection.Read);
         });

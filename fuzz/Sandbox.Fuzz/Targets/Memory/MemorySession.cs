@@ -162,7 +162,7 @@ sealed partial class MemorySession(GuestMemory memory, MemoryObjects objects, bo
     {
         if (_spaces.Count == MaximumSpaces)
             return;
-        if (_current.Real.Fork() is { } child)
+        if (_current.Real.Fork(_current.Cpus[0]) is { } child)
             Add(child, _current.Model.Fork());
         else
             OracleException.Check(isTight, "no room for a fork");

@@ -124,7 +124,7 @@ static class Cloning
     private static Process? CreateProcess(GuestThread parent, int pid, ulong flags)
     {
         Process from = parent.Process;
-        AddressSpace? memory = Has(flags, CLONE_VM) ? from.Memory.Share() : from.Memory.Fork();
+        AddressSpace? memory = Has(flags, CLONE_VM) ? from.Memory.Share() : from.Memory.Fork(parent.Cpu);
         if (memory is null)
             return null;
         Process process = new(parent.Personality, pid)

@@ -42,12 +42,11 @@ public sealed unsafe partial class KvmCpu
     private static readonly PageTableEdits NoEdits = new();
 
     /// <summary>Another processor changed the tables: drop this one's translations before user code goes on.</summary>
-    private bool Refresh(AddressSpace memory)
+    private bool Refresh(long generation)
     {
-        long generation = memory.Generation;
         if (!RewriteEntries(NoEdits))
             return false;
-        Volatile.Write(ref _seenGeneration, generation);
+        SeenGeneration = generation;
         return true;
     }
 

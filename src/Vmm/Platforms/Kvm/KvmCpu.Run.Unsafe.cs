@@ -18,9 +18,9 @@ public sealed unsafe partial class KvmCpu
         while (true)
         {
             AddressSpace memory = _memory ?? throw new InvalidOperationException("no address space is attached");
-            if (!memory.CompleteEdits(this))
-                return new GuestExit(GuestExitKind.Failed);
-            if (Volatile.Read(ref _seenGeneration) != memory.Generation && !Refresh(memory))
+            // The generation first: another process makes edits, and then a generation, for this processor to complete them.
+            long generation = memory.Generation;
+            if (!memory.CompleteEdits(this) || (SeenGeneration < generation && !Refresh(generation)))
                 return new GuestExit(GuestExitKind.Failed);
             if (Registers.Rip >= PageTable.UserLimit)
                 return new GuestExit(GuestExitKind.PageFault, Registers.Rip, FaultUser | FaultFetch);

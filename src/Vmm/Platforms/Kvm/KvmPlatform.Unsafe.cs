@@ -71,7 +71,9 @@ public sealed unsafe class KvmPlatform : IPlatform
 
     private KvmCpu CreateCpu()
     {
-        KvmCpu cpu = new(this, Vm.CreateVcpu(), _all.Count, VcpuPage(_all.Count));
+        // First, since KVM cannot take a vCPU away that has no page.
+        byte* page = VcpuPage(_all.Count);
+        KvmCpu cpu = new(this, Vm.CreateVcpu(), _all.Count, page);
         _all.Add(cpu);
         return cpu;
     }
@@ -80,7 +82,8 @@ public sealed unsafe class KvmPlatform : IPlatform
     private byte* VcpuPage(int number)
     {
         ulong offset = Ring0Layout.VcpuOffset + ((ulong)number * Page.Size);
-        Map(offset, Protection.ReadWrite);
+        if (!TryMap(offset, Protection.ReadWrite))
+            throw new HostException(Libc.EAGAIN, "KVM_CREATE_VCPU", "the guest has no memory left for a page table");
         return _ring0.Address + offset;
     }
 
@@ -109,12 +112,17 @@ public sealed unsafe class KvmPlatform : IPlatform
 
     private void Map(ulong offset, Protection protection, bool user = false, ulong? target = null)
     {
+        if (!TryMap(offset, protection, user, target))
+            throw NoTables();
+    }
+
+    private bool TryMap(ulong offset, Protection protection, bool user = false, ulong? target = null)
+    {
         PhysicalAddress page = new(Ring0Layout.PhysicalBase + (target ?? offset));
         PageTableEntry leaf = user
             ? PageTableEntry.User(page, protection)
             : PageTableEntry.Supervisor(page, protection);
-        if (!Memory.Ring0.TrySet(Ring0Layout.VirtualBase + offset, leaf))
-            throw NoTables();
+        return Memory.Ring0.TrySet(Ring0Layout.VirtualBase + offset, leaf);
     }
 
     private static InvalidOperationException NoTables() => new("the page-table pool has no room for ring 0");
