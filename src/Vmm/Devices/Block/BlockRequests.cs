@@ -202,7 +202,10 @@ sealed class BlockRequests(BlockImage image, string identity, RateLimiter limite
             long offset = (long)range.sector * BlockImage.SectorBytes;
             long length = (long)range.num_sectors * BlockImage.SectorBytes;
             bool mayUnmap = isDiscard || range.flags != 0;
-            int error = mayUnmap ? image.Discard(offset, length) : image.WriteZeroes(offset, length);
+            int error = mayUnmap ? image.Discard(offset, length) : -Libc.EOPNOTSUPP;
+            // Zeroes are due whether blocks can be given back or not; block devices often cannot.
+            if (error == -Libc.EOPNOTSUPP && !isDiscard)
+                error = image.WriteZeroes(offset, length);
             if (error != 0)
                 return error == -Libc.EOPNOTSUPP ? (byte)VIRTIO_BLK_S_UNSUPP : (byte)VIRTIO_BLK_S_IOERR;
             metrics.CountRange();
