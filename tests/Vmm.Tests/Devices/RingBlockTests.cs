@@ -115,6 +115,7 @@ public sealed unsafe class RingBlockTests : BlockTests
         Assert.Equal(VIRTIO_BLK_S_OK, Memory.At<byte>(Status));
     }
 
+    [Flaw("CVE-2026-45782")]
     [Fact]
     public void A_reset_waits_for_every_queue_and_nothing_is_touched_afterwards()
     {
@@ -288,6 +289,7 @@ public sealed unsafe class RingBlockTests : BlockTests
         Assert.True(end.Join(TimeSpan.FromSeconds(20)));
     }
 
+    [Flaw("CVE-2026-45782")]
     [Fact]
     public void Threads_of_the_device_and_resets_at_once_lose_nothing_and_touch_nothing_afterwards()
     {
