@@ -29,10 +29,12 @@ public sealed class RelayTests : IDisposable
         _socket.Dispose();
     }
 
-    private static Payload Run(params string[] arguments) => Payload.Start(new AgentOrder
+    private static Payload Run(params string[] arguments) => Run(null, arguments);
+
+    private static Payload Run(AgentTerminal? terminal, params string[] arguments) => Payload.Start(new AgentOrder
     {
         Modules = [], WritableRoot = false, Arguments = arguments, Environment = ["PATH=/usr/bin:/bin"], WorkingDirectory = "/",
-        Hostname = "test", Terminal = null, Interfaces = [],
+        Hostname = "test", Terminal = terminal, Interfaces = [],
     });
 
     private void Order(AgentFrameKind kind, ReadOnlySpan<byte> payload)
@@ -87,6 +89,38 @@ public sealed class RelayTests : IDisposable
         int status = await run;
         Assert.True(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, $"status {status:x}");
         Assert.True(length > 0);
+    }
+
+    /// <summary>Two sizes, and a frame that is none; the program is told of a change by SIGWINCH.</summary>
+    [Fact]
+    public async Task ATerminalHasTheSizeThatTheVmmSaysLast()
+    {
+        using Payload payload = Run(new AgentTerminal(33, 99), "sh", "-c",
+            "trap 'stty size' WINCH; stty size; echo ready; until [ \"$(stty size)\" = '7 5' ]; do sleep 0.05; done; exit 5");
+        Task<int> run = Task.Run(() => new Relay(_socket, payload).Run());
+        string said = "";
+        int sent = 0;
+        Hear(run, (kind, bytes) =>
+        {
+            Assert.Equal(AgentFrameKind.Output, kind);
+            said += System.Text.Encoding.ASCII.GetString(bytes.Span);
+            if (sent == 0 && said.Contains("ready", StringComparison.Ordinal))
+            {
+                sent = 1;
+                Order(AgentFrameKind.WindowSize, [1, 0, 1]);
+                Order(AgentFrameKind.WindowSize, Size(40, 1000));
+            }
+            if (sent == 1 && said.Contains("40 1000", StringComparison.Ordinal))
+            {
+                sent = 2;
+                Order(AgentFrameKind.WindowSize, Size(7, 5));
+            }
+        });
+        int status = await run;
+        Assert.True(WIFEXITED(status) && WEXITSTATUS(status) == 5, $"status {status:x}: {said}");
+        Assert.StartsWith("33 99\r\nready\r\n40 1000\r\n", said, StringComparison.Ordinal);
+
+        static byte[] Size(ushort rows, ushort columns) => [.. BitConverter.GetBytes(rows), .. BitConverter.GetBytes(columns)];
     }
 
     [Fact]

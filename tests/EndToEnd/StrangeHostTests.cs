@@ -47,6 +47,23 @@ public sealed class StrangeHostTests
         Assert.Single(examined.Text.Split("MISSING  ")[1..]);
     }
 
+    /// <summary>A container to which nobody gave KVM, or a host that has none: whatever was to run there.</summary>
+    [Theory]
+    [InlineData("--kernel", "/bin/sh")]
+    [InlineData("--", "echo", "hello")]
+    public void Without_KVM_it_refuses_in_one_line_that_says_where_to_look(params string[] words)
+    {
+        Assert.True(File.Exists(Ring.Sandbox), $"{Ring.Sandbox} does not exist; ./sandbox builds it");
+        Assert.SkipUnless(geteuid() == 0, "only root can make another host of this one");
+        Outcome outcome = Native.Run(["unshare", "-m", "bash", "-c",
+            """
+            mount -t tmpfs tmpfs /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9 || exit 99
+            exec "$0" run "$@"
+            """, Ring.Sandbox, .. words], "/").Ended(125);
+        outcome.Says("sandbox: open /dev/kvm: No such file or directory", "run sandbox doctor to see what is missing");
+        Assert.Empty(outcome.Output);
+    }
+
     [Fact]
     public void A_KVM_of_another_group_serves_its_members_and_tells_others_how_to_join()
     {

@@ -8,7 +8,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 folder=$1
-wanted=(virtio_pci virtio_console 9p 9pnet_virtio kvm-amd tun brd crc32c_generic ext4)
+wanted=(virtio_pci virtio_console 9p 9pnet_virtio kvm-amd tun brd virtio_blk virtio_net crc32c_generic ext4)
 
 die() { echo "$*" >&2; exit 1; }
 

@@ -4,6 +4,8 @@ using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Doctor;
+using Sandbox.Supervisor.Machine;
+using Sandbox.Supervisor.Tests.Kernels;
 using Xunit;
 using static Sandbox.Supervisor.Tests.FakeVmm;
 
@@ -97,6 +99,32 @@ public class CommandLineTests
     [InlineData("leave out gateway=, or give --root", "run", "--kernel", "/x", "--tap", "t,address=10.0.0.2/24,gateway=10.0.0.1")]
     [InlineData("the policy is for a machine guest", "run", "--policy", "builtin:machine-default.yaml", "--", "true")]
     public void AMistakeIsOneLine(string expected, params string[] arguments) => Mistake(expected, arguments);
+
+    /// <summary>Behind all that comes before it is opened: a kernel, and the modules that its agent needs.</summary>
+    [Fact]
+    public void AnImageThatIsEmptyOrThatTheCallerMayNotReadIsOneLine()
+    {
+        using var commandLine = new CommandLineProcess("exec sleep 60", launches: false);
+        File.SetUnixFileMode(commandLine.Folder, (UnixFileMode)0b111_101_101);
+        string modules = Directory.CreateDirectory(Path.Combine(commandLine.Folder, "modules")).FullName;
+        foreach (string name in AgentInitramfs.ModuleNames)
+            File.WriteAllText(Path.Combine(modules, name + ".ko"), "\u007fELF");
+        File.WriteAllBytes(Path.Combine(commandLine.Folder, "kernel"), KernelTests.BzImage());
+        File.WriteAllText(Path.Combine(commandLine.Folder, "sandbox-agent"), "\u007fELF");
+        string image = Path.Combine(commandLine.Folder, "image");
+        File.WriteAllBytes(image, []);
+        Refused("", "sandbox: --root: 'image' is not a file that has anything in it\n");
+        Refused(":rw", "sandbox: --root: 'image' is not a file that has anything in it\n");
+        File.WriteAllBytes(image, new byte[4096]);
+        File.SetUnixFileMode(image, UnixFileMode.None);
+        // Root may read everything.
+        string user = Libc.geteuid() == 0 ? "setpriv --reuid 65534 --regid 65534 --clear-groups" : "";
+        Refused("", "sandbox: --root: 'image' cannot be read: Permission denied (EACCES)\n", user);
+        Refused(":rw", "sandbox: --root: 'image' cannot be written: Permission denied (EACCES)\n", user);
+
+        void Refused(string end, string line, string user = "") => Assert.Equal((ExitStatus.SandboxFailed, "", line),
+            commandLine.Shell($"HOME=/nonexistent exec {user} \"$sandbox\" run --kernel kernel --modules modules --root image{end} -- true"));
+    }
 
     [Fact]
     public void AMistakeLeavesNoVmmBehind()

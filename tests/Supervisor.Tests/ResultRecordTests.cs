@@ -23,6 +23,7 @@ public class ResultRecordTests
         System.Runtime.InteropServices.MemoryMarshal.AsBytes(new Span<GuestRecord>(ref record)).Fill(0xff);
         JsonElement root = Write(s_exited, record);
         Assert.Equal(ulong.MaxValue, root.GetProperty("vcpus").GetUInt64());
+        Assert.Equal(GuestRecord.CpuidLimit, root.GetProperty("cpuid").GetArrayLength());
         Assert.Equal(GuestRecord.MachineExitLimit, root.GetProperty("exits").EnumerateObject().Count());
         record.Vcpus = 0;
         root = Write(s_exited, record);
@@ -71,6 +72,17 @@ public class ResultRecordTests
         record.Balloon.Reports = 0;
         Assert.False(Write(s_exited, record).GetProperty("balloon").TryGetProperty("guest", out _));
         Assert.False(Write(s_exited, GuestRecords.Machine()).TryGetProperty("balloon", out _));
+    }
+
+    [Fact]
+    public void WhatTheGuestsProcessorIsIsTold()
+    {
+        JsonElement cpuid = Write(s_exited, GuestRecords.Processor()).GetProperty("cpuid");
+        Assert.Equal(["leaf", "index", "eax", "ebx", "ecx", "edx"], cpuid[0].EnumerateObject().Select(member => member.Name));
+        Assert.Equal(["0x8000001d", "0x1", "0x4021", "0x0", "0x0", "0x0"],
+            cpuid[1].EnumerateObject().Select(member => member.Value.GetString()));
+        Assert.Equal(2, cpuid.GetArrayLength());
+        Assert.False(Write(s_exited, GuestRecords.Process()).TryGetProperty("cpuid", out _));
     }
 
     [Theory]

@@ -38,6 +38,9 @@ public struct GuestRecord
     /// <summary>The most devices that are told of.</summary>
     public const int DeviceLimit = 16;
 
+    /// <summary>The most leaves of CPUID that are told of: twice what the largest processors have.</summary>
+    public const int CpuidLimit = 128;
+
     /// <summary>Why processors left the guest, by number.</summary>
     public static IReadOnlyList<string> ExitNames { get; } =
         ["systemCall", "servedCall", "pageFault", "exception", "backingLost", "interrupted", "failed"];
@@ -85,7 +88,7 @@ public struct GuestRecord
     /// </summary>
     public ulong Vcpus;
 
-    /// <summary>Bytes that a machine guest sent although its serial port had told it to wait.</summary>
+    /// <summary>Bytes that a machine guest sent although its serial port had no room for them.</summary>
     public ulong LostBytes;
 
     /// <summary>Model-specific registers that it was refused.</summary>
@@ -107,6 +110,18 @@ public struct GuestRecord
 
     /// <summary>Of a machine guest with a balloon; else empty.</summary>
     public BalloonRecord Balloon;
+
+    /// <summary>Of a machine guest: how many of <see cref="Cpuid"/> there are.</summary>
+    public ulong CpuidCount;
+
+    /// <summary>What CPUID tells its first processor; the others' differ in their own numbers only.</summary>
+    public CpuidLeaves Cpuid;
+
+    [InlineArray(CpuidLimit)]
+    public struct CpuidLeaves
+    {
+        private CpuidRecord _first;
+    }
 
     [InlineArray(MachineExitLimit)]
     public struct MachineExitLatencies

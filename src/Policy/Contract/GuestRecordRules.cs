@@ -17,7 +17,7 @@ public static class GuestRecordRules
             if (number > LargestNumber)
                 return false;
         return record.Version == GuestRecord.CurrentVersion
-            && Hold(record.ExitTimes) && Hold(record.MachineExitTimes) && HoldDevices(record);
+            && Hold(record.ExitTimes) && Hold(record.MachineExitTimes) && HoldDevices(record) && HoldsCpuid(record);
     }
 
     private static bool Hold(ReadOnlySpan<LatencyRecord> all)
@@ -62,6 +62,18 @@ public static class GuestRecordRules
         return counters > 0 && device.QueueCount <= DeviceRecord.QueueLimit && Hold(device.Queues)
             && IsEmpty(((ReadOnlySpan<ulong>)device.Counters)[counters..])
             && IsEmpty(((ReadOnlySpan<LatencyRecord>)device.Queues)[(int)device.QueueCount..]);
+    }
+
+    /// <summary>Numbers of 32 bits, and nothing beyond those that there are.</summary>
+    private static bool HoldsCpuid(in GuestRecord record)
+    {
+        if (record.CpuidCount > GuestRecord.CpuidLimit || (record.CpuidCount > 0 && record.Vcpus == 0))
+            return false;
+        ReadOnlySpan<CpuidRecord> leaves = record.Cpuid;
+        foreach (ulong number in MemoryMarshal.Cast<CpuidRecord, ulong>(leaves))
+            if (number > uint.MaxValue)
+                return false;
+        return IsEmpty(leaves[(int)record.CpuidCount..]);
     }
 
     private static bool IsEmpty<T>(ReadOnlySpan<T> rest)

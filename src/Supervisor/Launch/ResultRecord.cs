@@ -21,7 +21,7 @@ sealed record ResultRecord(
     int Status, string? Line, Outcome Outcome, GuestRecord? Counted, long VmmCpuMicroseconds, GroupUsage? Used,
     IReadOnlyList<FactLine> Walls)
 {
-    public const int Version = 4;
+    public const int Version = 5;
 
     /// <summary>The supervisor's part of the start; null where nothing of it is told.</summary>
     public JailPhases? Jailed { get; init; }
@@ -128,6 +128,27 @@ sealed record ResultRecord(
         json.WriteNumber("strayReads", counted.StrayReads);
         json.WriteNumber("strayWrites", counted.StrayWrites);
         BalloonReport.Of(counted)?.Write(json);
+        WriteCpuid(json, counted);
+    }
+
+    /// <summary>In hexadecimal digits, as manuals have them.</summary>
+    static void WriteCpuid(Utf8JsonWriter json, in GuestRecord counted)
+    {
+        json.WriteStartArray("cpuid");
+        for (int number = 0; number < (int)Math.Min(counted.CpuidCount, GuestRecord.CpuidLimit); number++)
+        {
+            CpuidRecord leaf = counted.Cpuid[number];
+            json.WriteStartObject();
+            foreach ((string name, ulong value) in ((string, ulong)[])
+                [
+                    ("leaf", leaf.Leaf), ("index", leaf.Index), ("eax", leaf.Eax), ("ebx", leaf.Ebx), ("ecx", leaf.Ecx),
+                    ("edx", leaf.Edx),
+                ])
+                json.WriteString(name, $"0x{value:x}");
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
     }
 
     static void WriteDevices(Utf8JsonWriter json, in GuestRecord counted)

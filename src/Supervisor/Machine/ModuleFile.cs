@@ -1,5 +1,8 @@
+using Microsoft.Win32.SafeHandles;
+using Sandbox.Host;
 using SharpCompress.Compressors.Xz;
 using SharpCompress.Compressors.ZStandard;
+using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Machine;
 
@@ -16,7 +19,8 @@ static class ModuleFile
     {
         try
         {
-            using FileStream stored = File.OpenRead(file);
+            using FileDescriptor opened = Open(file);
+            using FileStream stored = new(new SafeFileHandle(opened.Value, ownsHandle: false), FileAccess.Read);
             using Stream content = Path.GetExtension(file) switch
             {
                 ".ko" => stored,
@@ -32,6 +36,19 @@ static class ModuleFile
             // A decompressor has many words for what is wrong.
             throw new UsageException($"--modules: {file} cannot be read: {failure.Message.ReplaceLineEndings(" ")}");
         }
+    }
+
+    /// <summary>No link: what one leads to was not looked at. A pipe would make opening wait.</summary>
+    static FileDescriptor Open(string file)
+    {
+        int error = FileDescriptor.TryOpen(
+            file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, out FileDescriptor? opened);
+        if (error != 0)
+            throw new IOException(Errno.Describe(-error));
+        if (opened!.GetStatus(out stat status) == 0 && S_ISREG(status.st_mode))
+            return opened;
+        opened.Dispose();
+        throw new IOException("it is no file");
     }
 
     static byte[] Bounded(Stream content)

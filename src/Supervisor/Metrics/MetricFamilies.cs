@@ -64,7 +64,7 @@ static class MetricFamilies
         "Calls that were served without an exit. These are not timed.");
     public static MetricFamily Vcpus { get; } = new("sandbox_guest_vcpus", Gauge, "", "Processors of a machine guest.");
     public static MetricFamily LostBytes { get; } = new("sandbox_guest_serial_lost_bytes", Counter, "bytes",
-        "Sent by a machine guest although its serial port had told it to wait.");
+        "Sent by a machine guest although its serial port had no room.");
     public static MetricFamily RefusedRegisters { get; } = new("sandbox_guest_refused_register_accesses", Counter, "",
         "Accesses to model-specific registers that a machine guest may not make.");
     public static MetricFamily StrayReads { get; } =

@@ -20,6 +20,9 @@ public sealed class DeviceBus
     /// <summary>Writes that no device took.</summary>
     public long StrayWrites => Volatile.Read(ref _strayWrites);
 
+    /// <summary>What there is, by address.</summary>
+    internal IEnumerable<(ulong Start, ulong Length)> Taken => _places.Select(place => (place.Start, place.Length));
+
     /// <summary>Before the first vCPU runs.</summary>
     /// <param name="length">Bytes, more than 0.</param>
     /// <exception cref="ArgumentException">It wraps, or another device is there.</exception>

@@ -25,6 +25,11 @@ static class MachineRecord
         foreach (VirtioDevice device in session.Devices.Take(GuestRecord.DeviceLimit))
             device.Metrics.Write(ref record.Devices[(int)record.DeviceCount++], KindOf(device));
         session.Balloon?.Write(ref record.Balloon);
+        foreach (kvm_cpuid_entry2 leaf in machine.Vcpus[0].Cpuid.Take(GuestRecord.CpuidLimit))
+            record.Cpuid[(int)record.CpuidCount++] = new CpuidRecord
+            {
+                Leaf = leaf.function, Index = leaf.index, Eax = leaf.eax, Ebx = leaf.ebx, Ecx = leaf.ecx, Edx = leaf.edx,
+            };
     }
 
     internal static VirtioKind KindOf(VirtioDevice device) => device.Type switch

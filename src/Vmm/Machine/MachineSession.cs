@@ -132,7 +132,7 @@ sealed class MachineSession
     /// <summary>Bytes that went to the caller.</summary>
     public long OutputBytes => _streams.OutputBytes;
 
-    /// <summary>Bytes that the guest sent although the serial port had told it to wait.</summary>
+    /// <summary>Bytes that the guest sent although the serial port had no room for them.</summary>
     public long LostBytes => _serial.Lost;
 
     /// <summary>Null for none.</summary>

@@ -28,10 +28,14 @@ public sealed class MachineVcpu : IDisposable
         // Nobody looks at them.
         vcpu.Shared.kvm_valid_regs = 0;
         vcpu.SetCpuid(cpuid);
+        Cpuid = cpuid;
         vcpu.SetSignalMask(~(1UL << (KickSignal - 1)));
     }
 
     internal KvmVcpu Vcpu { get; }
+
+    /// <summary>What CPUID tells its guest.</summary>
+    internal IReadOnlyList<kvm_cpuid_entry2> Cpuid { get; }
 
     /// <summary>How often the guest was left for each KVM_EXIT_*, and how long serving that took.</summary>
     public IReadOnlyList<LatencyMetric> ExitTimes => _times;

@@ -17,14 +17,15 @@ public sealed class Ring : IDisposable
         s_folder = Directory.CreateTempSubdirectory("sandbox-e2e-").FullName;
         // The program under test may run without the tests' user's rights: its folders must be reachable.
         File.SetUnixFileMode(s_folder, (UnixFileMode)0b111_101_101);
-        GuestPrograms = Path.Combine(s_folder, "guests");
-        Build();
+        GuestPrograms = Environment.GetEnvironmentVariable("SANDBOX_E2E_GUESTS") ?? Path.Combine(s_folder, "guests");
+        if (!Directory.Exists(GuestPrograms))
+            Build();
     }
 
     /// <summary>Everything the tests write is below this folder.</summary>
     public static string Folder => s_folder ?? throw new InvalidOperationException("the ring has not been set up");
 
-    /// <summary>The built guest programs.</summary>
+    /// <summary>The built guest programs: SANDBOX_E2E_GUESTS, where somebody else has built them, or the ring's own.</summary>
     public static string GuestPrograms { get; private set; } = "";
 
     public static string Repository { get; } = FindRepository();

@@ -19,7 +19,7 @@ public sealed class KernelTests : IDisposable
     KernelStore Store => new(Path.Combine(_folder.FullName, "kept"));
 
     /// <summary>The header of a bzImage, and as much behind it as it promises.</summary>
-    static byte[] BzImage(string version = "6.1.0-56-amd64", ushort protocol = 0x20f, ushort loadFlags = 0x7f)
+    internal static byte[] BzImage(string version = "6.1.0-56-amd64", ushort protocol = 0x20f, ushort loadFlags = 0x7f)
     {
         byte[] file = new byte[4096];
         file[0x1f1] = 1;

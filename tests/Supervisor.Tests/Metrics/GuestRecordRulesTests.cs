@@ -73,6 +73,17 @@ public class GuestRecordRulesTests
     }
 
     [Fact]
+    public void LeavesOfCpuidHaveABoundAndNumbersOf32Bits()
+    {
+        Assert.True(Holds(GuestRecords.Processor(), static (ref record) => record.Cpuid[1].Edx = uint.MaxValue));
+        Assert.False(Holds(GuestRecords.Processor(), static (ref record) => record.Cpuid[1].Edx = 1UL << 32));
+        Assert.False(Holds(GuestRecords.Processor(), static (ref record) => record.CpuidCount = GuestRecord.CpuidLimit + 1));
+        Assert.False(Holds(GuestRecords.Processor(), static (ref record) => record.CpuidCount = 1));
+        Assert.False(Holds(GuestRecords.Processor(), static (ref record) => record.Cpuid[2].Leaf = 1));
+        Assert.False(Holds(GuestRecords.Process(), static (ref record) => record.CpuidCount = 1));
+    }
+
+    [Fact]
     public void DevicesHaveABoundAndAKind()
     {
         Assert.False(Holds(GuestRecords.Machine(), static (ref record) => record.DeviceCount = GuestRecord.DeviceLimit + 1));

@@ -55,6 +55,15 @@ static class GuestRecords
         return record;
     }
 
+    /// <summary>Of a machine guest whose processor has two leaves.</summary>
+    public static GuestRecord Processor()
+    {
+        GuestRecord record = new() { Version = GuestRecord.CurrentVersion, Vcpus = 1, CpuidCount = 2 };
+        record.Cpuid[0] = new CpuidRecord { Leaf = 0, Eax = 0xd, Ebx = 0x68747541, Ecx = 0x444d4163, Edx = 0x69746e65 };
+        record.Cpuid[1] = new CpuidRecord { Leaf = 0x8000_001d, Index = 1, Eax = 0x4021 };
+        return record;
+    }
+
     public static LatencyRecord Times(ulong count, ulong minimum, ulong maximum) => new()
     {
         Count = count, MinimumNanoseconds = minimum, MaximumNanoseconds = maximum, SumNanoseconds = maximum + minimum,

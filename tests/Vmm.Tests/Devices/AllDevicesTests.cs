@@ -109,6 +109,52 @@ public sealed unsafe class AllDevicesTests : IDisposable, IVsockHost
         Assert.Equal(11, driver.Status);
     }
 
+    /// <summary>
+    /// Virtual functions of PCI devices (virtio 1.2, 6), and writing down which pages change (linux/vhost_types.h).
+    /// </summary>
+    private const int VIRTIO_F_SR_IOV = 37, VHOST_F_LOG_ALL = 26;
+
+    /// <summary>Functions of PCI devices, lists of changed pages: there are none, whatever a driver takes.</summary>
+    [Flaw("CVE-2019-14835")]
+    [Flaw("CVE-2024-26327")]
+    [Theory, MemberData(nameof(Kinds))]
+    public void A_feature_that_nobody_offers_is_refused_and_counted(VirtioKind kind)
+    {
+        TestDriver driver = Create(kind);
+        ulong offered = driver.OfferedFeatures();
+        int refused = 0;
+        foreach (int feature in Enumerable.Range(0, 64).Where(feature => (offered & Bits(feature)) == 0))
+        {
+            driver.Agree(offered | Bits(feature));
+            Assert.Equal(3, driver.Status);
+            Assert.Equal(++refused, driver.Device.Metrics.Count(RegisterFault.Features));
+        }
+        Assert.Equal(0ul, offered & Bits(VIRTIO_F_SR_IOV, VHOST_F_LOG_ALL));
+    }
+
+    /// <summary>The only tables that a guest names the length of are its rings.</summary>
+    [Flaw("CVE-2023-1544")]
+    [Theory, MemberData(nameof(Kinds))]
+    public void A_table_is_as_long_as_the_device_has_room_for(VirtioKind kind)
+    {
+        TestDriver driver = Create(kind);
+        driver.Agree(driver.OfferedFeatures());
+        int refused = 0;
+        for (int queue = 0; queue < driver.Queues.Length; queue++)
+        {
+            uint most = driver.Queues[queue].Size;
+            foreach (uint length in (uint[])[most * 2, most + 1, 0x8000, 0x1_0000, 0x1_0000 + most, uint.MaxValue])
+            {
+                driver.Enable(queue);
+                driver.Write(VIRTIO_MMIO_QUEUE_READY, 0);
+                driver.Write(VIRTIO_MMIO_QUEUE_NUM, length);
+                driver.Write(VIRTIO_MMIO_QUEUE_READY, 1);
+                Assert.Equal((0u, most), (driver.Read(VIRTIO_MMIO_QUEUE_READY), driver.Read(VIRTIO_MMIO_QUEUE_NUM_MAX)));
+                Assert.Equal(++refused, driver.Device.Metrics.Count(RegisterFault.Queue));
+            }
+        }
+    }
+
     // Whatever stands in their queues: what a device does not understand, it counts and leaves.
     [Flaw("end-of-monitor")]
     [Requirement("2.7.5.1a")]

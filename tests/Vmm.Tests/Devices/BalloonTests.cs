@@ -50,6 +50,7 @@ public sealed class BalloonTests : IDisposable
         _driver.NotifyAndRun(2);
     }
 
+    [Flaw("FC-5793")]
     [Fact]
     public void Pages_in_the_balloon_go_back_to_the_host()
     {
@@ -81,6 +82,7 @@ public sealed class BalloonTests : IDisposable
         Assert.Equal(0x0102_0304_0506_0708ul, _device.Statistics()[4]);
     }
 
+    [Flaw("FC-5793")]
     [Fact]
     public void Pages_that_are_no_RAM_are_refused_and_others_are_not_touched()
     {

@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Supervisor.Tests.LifeCycle;
 using Sandbox.Vmm.Devices.Block;
 using Sandbox.Vmm.Tests.Virtio;
 using Sandbox.Vmm.Tests.Virtio.Proof;
@@ -283,6 +284,27 @@ public abstract class BlockTests : IDisposable
         Assert.Equal((Sectors * 512) + 100, status.st_size);
     }
 
+    /// <summary>As on block devices that can neither discard nor write zeroes themselves.</summary>
+    [Requirement("5.2.6.2d")]
+    [Fact]
+    public void Ranges_become_zero_where_the_host_takes_no_blocks_back()
+    {
+        byte discarded = Untouched, cleared = Untouched;
+        virtio_blk_discard_write_zeroes range = new() { sector = 2, num_sectors = 3 };
+        Start();
+        Fill(1);
+        RefusingThread.Run(Libc.SYS_fallocate, null, () =>
+        {
+            discarded = Ranges(VIRTIO_BLK_T_DISCARD, range);
+            cleared = Ranges(VIRTIO_BLK_T_WRITE_ZEROES, range with { flags = VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP });
+        }, Libc.EOPNOTSUPP);
+        Assert.Equal((VIRTIO_BLK_S_UNSUPP, VIRTIO_BLK_S_OK), (discarded, cleared));
+        byte[] contents = Contents(0, Sectors * 512);
+        for (int i = 0; i < contents.Length; i++)
+            Assert.Equal((i / 512) is >= 2 and < 5 ? 0 : 1, contents[i]);
+        Assert.Equal((1, 1), (Metrics.Ranges, Metrics.Unsupported));
+    }
+
     [Requirement("5.2.6.2b")]
     [Requirement("5.2.6.2c")]
     [Fact]
@@ -333,6 +355,51 @@ public abstract class BlockTests : IDisposable
         Assert.Equal(VIRTIO_BLK_S_IOERR, Request(VIRTIO_BLK_T_IN, 0, new Piece(Data, 2048, true)));
         Assert.Equal(1124u, LastLength);
         Assert.Equal(VIRTIO_BLK_S_IOERR, Request(VIRTIO_BLK_T_IN, 60, new Piece(Data, 512, true)));
+    }
+
+    /// <summary>
+    /// A sparse image on a full file system: a write that finds no room is an error, what was flushed stays, and as soon as
+    /// there is room the disk goes on.
+    /// </summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void An_image_without_room_is_an_error_and_keeps_what_was_flushed(bool flushes)
+    {
+        const ulong Step = 8, Last = 2048;
+        Assert.SkipUnless(Libc.geteuid() == 0, "only root can mount a small file system");
+        using SmallFileSystem small = new("64k");
+        using (FileDescriptor file = FileDescriptor.Open(
+            Path.Combine(small.Path, "disk"), Libc.O_RDWR | Libc.O_CREAT, 0x180))
+        {
+            Assert.Equal(0, Libc.ftruncate(file.Value, 1 << 20));
+            _driver = new TestDriver(
+                new BlockDevice(_memory.Ram, new BlockOptions { File = file.Duplicate(), Rings = MakeRings(file, 1) }),
+                _memory);
+            _driver.Start(_driver.OfferedFeatures() & ~(flushes ? 0 : 1UL << VIRTIO_BLK_F_FLUSH));
+            _memory.Bytes(Data, 512).Fill(7);
+            ulong written = 0;
+            byte answer;
+            while ((answer = Request(VIRTIO_BLK_T_OUT, written, new Piece(Data, 512))) == VIRTIO_BLK_S_OK && written < Last)
+                written += Step;
+            Assert.Equal((VIRTIO_BLK_S_IOERR, 1L), (answer, Metrics.Errors));
+            Assert.InRange(written, Step, 16 * Step);
+            if (flushes)
+                Assert.Equal(VIRTIO_BLK_S_OK, Request(VIRTIO_BLK_T_FLUSH, 0));
+            for (ulong sector = 0; sector < written; sector += Step)
+            {
+                Assert.Equal(VIRTIO_BLK_S_OK, Request(VIRTIO_BLK_T_IN, sector, new Piece(Data + 0x1000, 512, true)));
+                Assert.DoesNotContain(_memory.Bytes(Data + 0x1000, 512).ToArray(), each => each != 7);
+            }
+            // What was never written reads as zero, and takes no room.
+            Assert.Equal(VIRTIO_BLK_S_OK, Request(VIRTIO_BLK_T_IN, written, new Piece(Data + 0x1000, 512, true)));
+            Assert.Equal(0, _memory.At<byte>(Data + 0x1000));
+            Assert.Equal(VIRTIO_BLK_S_OK, Ranges(VIRTIO_BLK_T_DISCARD, new virtio_blk_discard_write_zeroes { num_sectors = 8 }));
+            _memory.Bytes(Data, 512).Fill(7);
+            Assert.Equal(VIRTIO_BLK_S_OK, Request(VIRTIO_BLK_T_OUT, written, new Piece(Data, 512)));
+            Assert.Equal((1L, false), (Metrics.Errors, Driver.NeedsReset));
+            End();
+        }
     }
 
     [Fact]

@@ -59,6 +59,8 @@ public sealed unsafe class NetTests : IDisposable
     /// <summary>Of an interface whose guest may get long packets.</summary>
     private const ushort Mtu = 9000;
 
+    private RateLimit _receive;
+
     private TestDriver Start(ulong without = 0, int pairs = 1, RateLimit send = default, params IPAddress[] addresses)
     {
         _driver = new TestDriver(
@@ -69,6 +71,7 @@ public sealed unsafe class NetTests : IDisposable
                 Addresses = addresses,
                 Mtu = Mtu,
                 SendLimit = send,
+                ReceiveLimit = _receive,
             }),
             _memory);
         return _driver.Start(_driver.OfferedFeatures() & ~without);
@@ -543,16 +546,52 @@ public sealed unsafe class NetTests : IDisposable
         return _memory.At<byte>(Packet + 4);
     }
 
-    [Fact]
-    public void Bytes_a_second_are_held()
+    /// <summary>A tenth of a second's may go at once.</summary>
+    [Theory]
+    [InlineData(10_000, 0)]
+    [InlineData(0, 100)]
+    public void Bytes_and_packets_a_second_are_held(long bytes, long packets)
     {
-        Start(send: new RateLimit(10_000, 0));
+        Start(send: new RateLimit(bytes, packets));
         long started = HostClock.MonotonicNanoseconds();
         for (int i = 0; i < 12; i++)
             Send(Frame(100));
         while (Metrics.Count(NetCount.Sent) < 12)
             Driver.Device.Workers[0].RunOnce(1000);
         Assert.InRange(HostClock.MonotonicNanoseconds() - started, 19_000_000, long.MaxValue);
+        Assert.True(Counted("send_throttled") > 0);
+        Assert.Equal(0, Counted("receive_throttled"));
+    }
+
+    /// <summary>What the guest may not have yet stays in the link, and none of it is lost.</summary>
+    [Theory]
+    [InlineData(10_000, 0)]
+    [InlineData(0, 100)]
+    public void What_the_guest_gets_is_held_as_well(long bytes, long packets)
+    {
+        const int Packets = 40;
+        _receive = new RateLimit(bytes, packets);
+        Start();
+        OfferRoom(0, Packets, 200);
+        long started = HostClock.MonotonicNanoseconds();
+        for (int i = 0; i < Packets; i++)
+            HostSends(Frame(100));
+        Assert.InRange(Driver.Queues[0].UsedIndex, 1, Packets - 1);
+        while (Driver.Queues[0].UsedIndex < Packets)
+            Driver.Device.Workers[0].RunOnce(1000);
+        Assert.InRange(HostClock.MonotonicNanoseconds() - started, 290_000_000, long.MaxValue);
+        Assert.Equal(Packets, Metrics.Count(NetCount.Received));
+        Assert.True(Counted("receive_throttled") > 0);
+        // It is the guest's own sending that another limit is for.
+        Send(Frame(100));
+        Assert.Equal((1, 0), (Metrics.Count(NetCount.Sent), Counted("send_throttled")));
+    }
+
+    private long Counted(string name)
+    {
+        long counted = -1;
+        Metrics.Report((each, value) => counted = each == name ? value : counted);
+        return counted;
     }
 
     [Fact]

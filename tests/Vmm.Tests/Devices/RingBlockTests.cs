@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Vmm.Devices.Block;
 using Sandbox.Vmm.Tests.Virtio;
+using Sandbox.Vmm.Tests.Virtio.Proof;
 using Sandbox.Vmm.Virtio;
 using Xunit;
 using static Sandbox.Host.VirtioAbi;
@@ -114,6 +115,7 @@ public sealed unsafe class RingBlockTests : BlockTests
         Assert.Equal(VIRTIO_BLK_S_OK, Memory.At<byte>(Status));
     }
 
+    [Flaw("CVE-2026-45782")]
     [Fact]
     public void A_reset_waits_for_every_queue_and_nothing_is_touched_afterwards()
     {
@@ -247,6 +249,39 @@ public sealed unsafe class RingBlockTests : BlockTests
         Assert.Equal(0u, Driver.Queues[0].UsedElement(0).len);
     }
 
+    [Requirement("5.2.6.2f")]
+    [Fact]
+    public void A_flush_is_answered_as_the_disk_ended_it()
+    {
+        // A pipe cannot be flushed: EINVAL. To read nothing of it, or to do nothing, would succeed.
+        HoldReads();
+        Start();
+        Assert.Equal(VIRTIO_BLK_S_IOERR, Request(VIRTIO_BLK_T_FLUSH, 0));
+        Assert.Equal((1, 1, 1, 0), (Metrics.Flushes, Metrics.Errors, Metrics.RingRequests, Metrics.PlainRequests));
+    }
+
+    /// <summary>
+    /// A write and a flush are on the host's disk when they end, and not only in its page cache, which no read can tell. A
+    /// flush from 0 on and of no length is one of everything.
+    /// </summary>
+    [Requirement("5.2.6.2e")]
+    [Requirement("5.2.6.2f")]
+    [Fact]
+    public void What_must_last_is_asked_of_the_kernel()
+    {
+        const ulong Vector = 0x7000_0000;
+        Asks(BlockRing.Request(BlockAction.Read, 5L << 30, Vector, 3), Libc.IORING_OP_READV, 0, Vector);
+        Asks(BlockRing.Request(BlockAction.Write, 5L << 30, Vector, 3), Libc.IORING_OP_WRITEV, Libc.RWF_DSYNC, Vector);
+        Asks(BlockRing.Request(BlockAction.Flush, 0, Vector, 0), Libc.IORING_OP_FSYNC, Libc.IORING_FSYNC_DATASYNC, 0);
+
+        static void Asks(io_uring_sqe request, int operation, int flags, ulong vector)
+        {
+            Assert.Equal((operation, (uint)flags), (request.opcode, request.rw_flags));
+            Assert.Equal(vector, request.addr);
+            Assert.Equal(vector == 0 ? (0ul, 0u) : (5ul << 30, 3u), (request.off, request.len));
+        }
+    }
+
     [Fact]
     public void What_a_ring_does_not_take_the_thread_does()
     {
@@ -300,6 +335,7 @@ public sealed unsafe class RingBlockTests : BlockTests
         Assert.True(end.Join(TimeSpan.FromSeconds(20)));
     }
 
+    [Flaw("CVE-2026-45782")]
     [Fact]
     public void Threads_of_the_device_and_resets_at_once_lose_nothing_and_touch_nothing_afterwards()
     {

@@ -1,5 +1,6 @@
 using Sandbox.Vmm.Devices;
 using Sandbox.Vmm.Devices.Serial;
+using Sandbox.Vmm.Tests.Virtio.Proof;
 using Xunit;
 
 namespace Sandbox.Vmm.Tests.Devices;
@@ -63,6 +64,7 @@ public class SerialPortTests : IInterruptLine
         Assert.Equal((0x60, 0x02), (Read(LineStatus), Read(Identity) & 0x3f));
     }
 
+    [Flaw("CVE-2020-27174")]
     [Fact]
     public void What_is_received_is_read_in_order_and_bounded()
     {
@@ -79,6 +81,25 @@ public class SerialPortTests : IInterruptLine
             Assert.Equal(0, Read(Data));
         Assert.Equal(42, Read(Data));
         Assert.Equal((0, 0x60, 0x01), (Read(Data), Read(LineStatus), Read(Identity) & 0x3f));
+    }
+
+    // Looped back, it is the guest that fills what it does not take.
+    [Flaw("CVE-2020-27174")]
+    [Fact]
+    public void What_a_guest_sends_itself_is_bounded_and_the_rest_is_counted()
+    {
+        Write(ModemControl, 0x10);
+        for (int i = 0; i < 100_000; i++)
+            Write(Data, (byte)i);
+        Assert.Equal(100_000 - SerialPort.InputCapacity, _port.Lost);
+        Assert.Equal((0x63, 0x61), (Read(LineStatus), Read(LineStatus)));
+        Assert.Equal(0, _port.Receive([1]));
+        for (int i = 0; i < SerialPort.InputCapacity; i++)
+            Assert.Equal((byte)i, Read(Data));
+        Assert.Equal(0x60, Read(LineStatus));
+        byte[] sent = new byte[1];
+        _queue.Close();
+        Assert.Equal(0, _queue.Take(sent));
     }
 
     [Fact]

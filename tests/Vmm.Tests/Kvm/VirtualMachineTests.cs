@@ -6,6 +6,8 @@ using Sandbox.Vmm.Devices.Serial;
 using Sandbox.Vmm.Kvm;
 using Sandbox.Vmm.Machine;
 using Sandbox.Vmm.Tests.Boot;
+using Sandbox.Vmm.Tests.Virtio.Proof;
+using Sandbox.Vmm.Virtio;
 using Xunit;
 
 namespace Sandbox.Vmm.Tests.Kvm;
@@ -13,11 +15,16 @@ namespace Sandbox.Vmm.Tests.Kvm;
 /// <summary>Kernels of a few instructions on hardware KVM.</summary>
 public sealed class VirtualMachineTests
 {
-    private static VirtualMachine Start(byte[] code, OutputQueue output, int cpus = 1)
+    private static void NeedHardware()
     {
         string cpu = File.ReadAllText("/proc/cpuinfo");
         Assert.SkipUnless(cpu.Contains(" svm", StringComparison.Ordinal) || cpu.Contains(" vmx", StringComparison.Ordinal),
             "kernels need hardware virtualization");
+    }
+
+    private static VirtualMachine Start(byte[] code, OutputQueue output, int cpus = 1)
+    {
+        NeedHardware();
         VirtualMachine machine = new(new KvmSystem(FileDescriptor.Open("/dev/kvm", Libc.O_RDWR)), 32 << 20, cpus);
         SerialPort port = new(machine.CreateLine(MachineLayout.SerialInterrupt), output);
         machine.Ports.Add(MachineLayout.SerialPort, SerialPort.Length, port);
@@ -27,6 +34,58 @@ public sealed class VirtualMachineTests
         BootLoader.Enter(kernel!, machine);
         return machine;
     }
+
+    /// <summary>
+    /// A guest with all kinds of devices: what is on its buses are these, a serial port and the power registers. No floppy
+    /// drive, no keyboard, and at 0xcf8 and 0xcfc no PCI, so no device with functions of its own.
+    /// </summary>
+    [Flaw("CVE-2015-3456")]
+    [Flaw("CVE-2024-26327")]
+    [Fact]
+    public void On_the_buses_is_what_the_plan_names_and_nothing_else()
+    {
+        NeedHardware();
+        FileDescriptor[] descriptors = [FileDescriptor.CreateMemory("disk", 4096)];
+        GuestMachine devices = new()
+        {
+            Kernel = -1, Initrd = -1, CommandLine = "", Agent = false, Taps = [], Balloon = true, VirtioConsole = true,
+            Vsock = -1, Random = new GuestRandom { BytesPerSecond = 0 },
+            Disks = [new GuestDisk { Descriptor = 0, Writable = true, BytesPerSecond = 0 }],
+        };
+        using VirtualMachine machine = new(new KvmSystem(FileDescriptor.Open("/dev/kvm", Libc.O_RDWR)), 32 << 20, 1);
+        MachineSession session = new(Plan(devices), machine, descriptors, [[]], _ => true);
+        Assert.Equal(["virtio-blk", "virtio-rng", "virtio-balloon", "virtio-console"],
+            session.Devices.Select(each => each.Name));
+        (ulong, ulong)[] ports =
+            [(MachineLayout.SerialPort, SerialPort.Length), (MachineLayout.PowerPort, PowerRegisters.Length)];
+        Assert.Equal(ports, machine.Ports.Taken);
+        Assert.Equal(
+            Enumerable.Range(0, 4).Select(number => (MachineLayout.VirtioAddress(number), MmioTransport.Length)),
+            machine.Registers.Taken);
+        byte[] data = new byte[4];
+        foreach (ulong port in (ulong[])[0x3f0, 0x3f5, 0x60, 0x64, 0xcf8, 0xcfc])
+        {
+            machine.Ports.Write(port, data);
+            machine.Ports.Read(port, data);
+            Assert.Equal([0xff, 0xff, 0xff, 0xff], data);
+        }
+        Assert.Equal((6, 6), (machine.Ports.StrayReads, machine.Ports.StrayWrites));
+        foreach (VirtioDevice device in session.Devices)
+            device.Dispose();
+    }
+
+    private static LaunchPlan Plan(GuestMachine machine) => new()
+    {
+        Version = LaunchPlan.CurrentVersion, Arguments = [], Environment = [], WorkingDirectory = "/", Hostname = "guest",
+        User = new GuestUser { Name = "root", Uid = 0, Gid = 0, Home = "/" },
+        Limits = new GuestLimits
+        {
+            MemoryBytes = 32 << 20, Cpus = 1, WallMilliseconds = 0, CpuMilliseconds = 0, Processes = 1, OutputBytes = 0,
+            TmpBytes = 0, OpenFiles = 0,
+        },
+        Files = [], Machine = machine, Handoff = false, StartedAtNanoseconds = 0,
+        Streams = new GuestStreams { Stdin = -1, Stdout = -1, Stderr = -1, Terminal = false, Result = -1, Trace = -1 },
+    };
 
     [Fact]
     public void Serving_exits_allocates_nothing()

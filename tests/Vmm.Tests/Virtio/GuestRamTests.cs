@@ -15,6 +15,7 @@ public sealed unsafe class GuestRamTests : IDisposable
 
     public void Dispose() => _memory.Dispose();
 
+    [Flaw("RUSTSEC-2023-0056")]
     [Flaw("wrapping-address")]
     [Theory]
     [InlineData(Low, 1, true)]
@@ -66,6 +67,7 @@ public sealed unsafe class GuestRamTests : IDisposable
         Assert.True(Ram.TryRead(0, []));
     }
 
+    [Flaw("RUSTSEC-2023-0056")]
     [Fact]
     public void A_copy_that_leaves_RAM_moves_nothing()
     {

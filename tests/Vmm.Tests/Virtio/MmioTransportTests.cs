@@ -568,6 +568,8 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Equal((1, 2), (device.Served, queue.UsedIndex));
     }
 
+    [Flaw("RUSTSEC-2023-0030")]
+    [Flaw("RUSTSEC-2024-0002")]
     [Flaw("saved-state")]
     [Fact]
     public void A_state_that_no_device_has_is_refused()

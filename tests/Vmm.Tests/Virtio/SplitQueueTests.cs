@@ -387,6 +387,7 @@ public sealed class SplitQueueTests : IDisposable
         AssertFault(QueueFault.Order);
     }
 
+    [Flaw("virtio-queue-0.8.0")]
     [Flaw("four-gigabytes")]
     [Fact]
     public unsafe void Four_gigabytes_are_too_many()
@@ -405,6 +406,35 @@ public sealed class SplitQueueTests : IDisposable
         _driver.Send(new Piece(8UL << 32, 2u << 30), new Piece(8UL << 32, 2u << 30, true));
         Assert.False(queue.TryPop(_chain));
         Assert.Equal(QueueFault.TooManyBytes, queue.Fault);
+    }
+
+    // Of 255 and 256, the halves of which make 511 and 0, while another thread goes from one to the other.
+    [Flaw("RUSTSEC-2020-0157")]
+    [Fact]
+    public void An_index_is_read_in_one_piece()
+    {
+        TestQueue driver = new(_memory, Ring, 256);
+        driver.Descriptor(0) = TestQueue.Make(new Piece(Data, 8), false, 0);
+        driver.AvailableIndex = 255;
+        using CancellationTokenSource end = new();
+        Thread writer = new(() =>
+        {
+            while (!end.IsCancellationRequested)
+            {
+                Volatile.Write(ref driver.AvailableIndex, 256);
+                Volatile.Write(ref driver.AvailableIndex, 255);
+            }
+        });
+        writer.Start();
+        SplitQueue queue = new(_memory.Ram, 256);
+        for (int round = 0; round < 200_000; round++)
+        {
+            queue.Disable();
+            Assert.True(queue.TryEnable(256, driver.Descriptors, driver.Available, driver.Used));
+            Assert.True(queue.TryPop(_chain), queue.Fault.ToString());
+        }
+        end.Cancel();
+        writer.Join();
     }
 
     [Flaw("changed-while-read")]

@@ -199,7 +199,7 @@ sealed class BlockRequests(BlockImage image, string identity, RateLimiter limite
         byte status = ReadRanges(chain, readable, isDiscard, ref ranges);
         long zeroes = 0;
         foreach (ref readonly virtio_blk_discard_write_zeroes range in ranges)
-            zeroes += MayUnmap(range, isDiscard) ? 0 : OffsetOf(range.num_sectors);
+            zeroes += isDiscard ? 0 : OffsetOf(range.num_sectors);
         // What becomes zero counts as if the driver had written it: the host may have to.
         if (!limiter.TryPass(readable + (long)writable + zeroes, out long readyAt))
             return RequestResult.Later(readyAt);
@@ -236,21 +236,21 @@ sealed class BlockRequests(BlockImage image, string identity, RateLimiter limite
         return VIRTIO_BLK_S_OK;
     }
 
-    private static bool MayUnmap(in virtio_blk_discard_write_zeroes range, bool isDiscard) =>
-        isDiscard || range.flags != 0;
-
     private byte Clear(in virtio_blk_discard_write_zeroes range, bool isDiscard)
     {
         if (range.num_sectors == 0)
             return VIRTIO_BLK_S_OK;
         long offset = OffsetOf(range.sector);
         long length = OffsetOf(range.num_sectors);
-        bool mayUnmap = MayUnmap(range, isDiscard);
-        int error = mayUnmap ? image.Discard(offset, length) : image.WriteZeroes(offset, length);
+        int error = isDiscard || range.flags != 0 ? image.Discard(offset, length) : -Libc.EOPNOTSUPP;
+        // Zeroes are due whether blocks can be given back or not; block devices often cannot.
+        bool isWritten = error == -Libc.EOPNOTSUPP && !isDiscard;
+        if (isWritten)
+            error = image.WriteZeroes(offset, length);
         if (error != 0)
             return error == -Libc.EOPNOTSUPP ? (byte)VIRTIO_BLK_S_UNSUPP : (byte)VIRTIO_BLK_S_IOERR;
         metrics.CountRange();
-        if (!mayUnmap)
+        if (isWritten)
             metrics.CountWritten((uint)length);
         return VIRTIO_BLK_S_OK;
     }

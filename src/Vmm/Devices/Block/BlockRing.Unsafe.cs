@@ -62,25 +62,35 @@ public sealed unsafe class BlockRing : IDisposable
         operation.StartedAt = HostClock.MonotonicNanoseconds();
         iovec* vector = (iovec*)_vectors.Address + (operation.Number * BlockDevice.QueueSize);
         Span<iovec> room = new(vector, BlockDevice.QueueSize);
-        io_uring_sqe request = new() { user_data = (ulong)operation.Number, off = (ulong)offset };
-        switch (action)
+        int pieces = action switch
         {
-            case BlockAction.Read:
-                request.opcode = IORING_OP_READV;
-                request.len = (uint)operation.Chain.MapWritable(0, bytes, room);
-                break;
-            case BlockAction.Write:
-                request.opcode = IORING_OP_WRITEV;
-                request.len = (uint)operation.Chain.MapReadable(skip, bytes, room);
-                request.rw_flags = RWF_DSYNC;
-                break;
-            default:
-                request.opcode = IORING_OP_FSYNC;
-                request.rw_flags = IORING_FSYNC_DATASYNC;
-                break;
-        }
-        request.addr = request.len == 0 ? 0 : (ulong)vector;
+            BlockAction.Read => operation.Chain.MapWritable(0, bytes, room),
+            BlockAction.Write => operation.Chain.MapReadable(skip, bytes, room),
+            _ => 0,
+        };
+        io_uring_sqe request = Request(action, offset, (ulong)vector, pieces);
+        request.user_data = (ulong)operation.Number;
         _ring.Add(request);
+    }
+
+    /// <summary>What the kernel is asked for. A write is on the host's disk when it ends.</summary>
+    /// <param name="vector">The address of as many <see cref="iovec"/> as there are pieces.</param>
+    internal static io_uring_sqe Request(BlockAction action, long offset, ulong vector, int pieces)
+    {
+        (int operation, int flags) = action switch
+        {
+            BlockAction.Read => (IORING_OP_READV, 0),
+            BlockAction.Write => (IORING_OP_WRITEV, RWF_DSYNC),
+            _ => (IORING_OP_FSYNC, IORING_FSYNC_DATASYNC),
+        };
+        return new io_uring_sqe
+        {
+            opcode = (byte)operation,
+            off = (ulong)offset,
+            addr = pieces == 0 ? 0 : vector,
+            len = (uint)pieces,
+            rw_flags = (uint)flags,
+        };
     }
 
     /// <summary>Begins what was added. What the kernel does not take now ends with -EAGAIN.</summary>

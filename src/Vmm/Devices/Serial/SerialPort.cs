@@ -39,7 +39,7 @@ public sealed class SerialPort(IInterruptLine line, ISerialOutput output) : IBus
     private long _lost;
     private Action? _inputTaken;
 
-    /// <summary>Bytes that the guest sent although it was told to wait.</summary>
+    /// <summary>Bytes that the guest sent, out or to itself, although there was no room for them.</summary>
     public long Lost => Volatile.Read(ref _lost);
 
     /// <summary>
@@ -173,10 +173,13 @@ public sealed class SerialPort(IInterruptLine line, ISerialOutput output) : IBus
                 _divisorLow = value;
                 break;
             case Data when (_modemControl & Loopback) != 0:
-                if (_inputCount == InputCapacity)
-                    _overrun = true;
-                else
+                if (_inputCount < InputCapacity)
+                {
                     Keep(value);
+                    break;
+                }
+                _overrun = true;
+                _lost++;
                 break;
             case Data:
                 Send(value);

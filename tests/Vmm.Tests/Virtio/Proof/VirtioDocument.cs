@@ -1,17 +1,23 @@
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace Sandbox.Vmm.Tests.Virtio.Proof;
 
 /// <summary>docs/virtio.md, as the tables and the tests that name their rows say.</summary>
-static class VirtioDocument
+static partial class VirtioDocument
 {
-    public const string Path = "docs/virtio.md";
+    public const string Page = "docs/virtio.md";
 
     /// <summary>Tests by the row that they prove.</summary>
     public static ILookup<string, string> Requirements { get; } = Tests<RequirementAttribute>(proof => proof.Row);
 
-    public static ILookup<string, string> Flaws { get; } = Tests<FlawAttribute>(proof => proof.Row);
+    /// <summary>Those of the supervisor's tests too, which are read in their sources: they are another program.</summary>
+    public static ILookup<string, string> Flaws { get; } = Tests<FlawAttribute>(proof => proof.Row)
+        .SelectMany(row => row.Select(test => (Row: row.Key, Test: test)))
+        .Concat(Written(Path.Combine(Root(), "tests/Supervisor.Tests")))
+        .ToLookup(proof => proof.Row, proof => proof.Test);
 
     public static string Write()
     {
@@ -40,8 +46,10 @@ static class VirtioDocument
 
             ## Published flaws
 
-            What was wrong elsewhere, and the counts of a device that show that it was tried: `sandbox_device_*` in
-            `docs/metrics.md`, of which the faults of queues and of registers have these names as labels.
+            What was wrong elsewhere, and the counts that show that it was tried: of a guest, `sandbox_guest_*` in
+            `docs/metrics.md`, or of a device, `sandbox_device_*` there, of which the faults of queues and of registers have
+            these names as labels. Tests are of `tests/Vmm.Tests` and `tests/Supervisor.Tests`. FC and CH are Firecracker's
+            and Cloud Hypervisor's own numbers.
 
             | flaw | what happened | counted as | proof |
             |---|---|---|---|
@@ -77,7 +85,21 @@ static class VirtioDocument
             .SelectMany(type => type.GetMethods())
             .SelectMany(method => method.GetCustomAttributes<T>().Select(proof => (Row: rowOf(proof), Method: method)))
             .OrderBy(proof => Name(proof.Method), StringComparer.Ordinal)
+            .DistinctBy(proof => (proof.Row, Name(proof.Method)))
             .ToLookup(proof => proof.Row, proof => Name(proof.Method));
+
+    private static IEnumerable<(string Row, string Test)> Written(string folder) =>
+        from file in Directory.GetFiles(folder, "*Tests.cs", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
+        from Match proof in FlawOfMethod().Matches(File.ReadAllText(file))
+        select (proof.Groups[1].Value, $"{Path.GetFileNameWithoutExtension(file)}.{proof.Groups[2].Value}");
+
+    /// <summary>Up to the method that the attribute is on; others may come between.</summary>
+    [GeneratedRegex("""\[Flaw\("([^"]+)"\)\](?=[^{;]*?\bpublic [\w ]+ (\w+)\()""")]
+    private static partial Regex FlawOfMethod();
+
+    /// <summary>The repository.</summary>
+    public static string Root([CallerFilePath] string here = "") =>
+        Path.GetFullPath("../../../..", Path.GetDirectoryName(here)!);
 
     private static string Name(MethodInfo method) => $"{method.DeclaringType!.Name}.{method.Name}";
 }

@@ -1,23 +1,22 @@
 using System.Reflection;
-using System.Runtime.CompilerServices;
+using System.Text.RegularExpressions;
 using Sandbox.Policy.Contract;
 using Xunit;
 
 namespace Sandbox.Vmm.Tests.Virtio.Proof;
 
 /// <summary>docs/virtio.md says what the tests say, and no row is without its test.</summary>
-public sealed class VirtioDocumentTests
+public sealed partial class VirtioDocumentTests
 {
-    private static string File([CallerFilePath] string here = "") =>
-        Path.GetFullPath($"../../../../{VirtioDocument.Path}", Path.GetDirectoryName(here)!);
+    private static string File => Path.Combine(VirtioDocument.Root(), VirtioDocument.Page);
 
     [Fact]
     public void The_page_is_up_to_date()
     {
         if (Environment.GetEnvironmentVariable("SANDBOX_WRITE_VIRTIO_TABLE") is not null)
-            System.IO.File.WriteAllText(File(), VirtioDocument.Write());
+            System.IO.File.WriteAllText(File, VirtioDocument.Write());
         Assert.True(
-            System.IO.File.Exists(File()) && System.IO.File.ReadAllText(File()) == VirtioDocument.Write(),
+            System.IO.File.Exists(File) && System.IO.File.ReadAllText(File) == VirtioDocument.Write(),
             "write it again: SANDBOX_WRITE_VIRTIO_TABLE=1 ./test --filter VirtioDocument");
     }
 
@@ -28,6 +27,13 @@ public sealed class VirtioDocumentTests
     [Fact]
     public void Every_flaw_has_its_test_and_every_test_a_row() =>
         CheckRows([.. KnownFlaws.Published, .. KnownFlaws.Classes], VirtioDocument.Flaws);
+
+    [Fact]
+    public void Every_flaw_that_is_known_is_tried()
+    {
+        Assert.Equal(KnownFlaws.Wanted.Order(), KnownFlaws.Published.Select(row => row.Name).Order());
+        Assert.All(KnownFlaws.Published, row => Assert.Null(row.Without));
+    }
 
     [Fact]
     public void What_names_a_row_is_a_test() => Assert.All(
@@ -42,6 +48,8 @@ public sealed class VirtioDocumentTests
         [
             "-", .. DeviceCounters.QueueFaults, .. DeviceCounters.RegisterFaults,
             .. Enum.GetValues<VirtioKind>().SelectMany(DeviceCounters.Of),
+            .. Guests().Matches(System.IO.File.ReadAllText(Path.Combine(VirtioDocument.Root(), "docs/metrics.md")))
+                .Select(name => name.Value),
         ];
         foreach (TableRow row in (TableRow[])[.. KnownFlaws.Published, .. KnownFlaws.Classes])
         {
@@ -49,6 +57,9 @@ public sealed class VirtioDocumentTests
             Assert.Subset(known.ToHashSet(), row.Counts.Split(' ', StringSplitOptions.RemoveEmptyEntries).ToHashSet());
         }
     }
+
+    [GeneratedRegex("sandbox_guest_[a-z_]+")]
+    private static partial Regex Guests();
 
     private static void CheckRows(IReadOnlyList<TableRow> rows, ILookup<string, string> tests)
     {
