@@ -48,6 +48,8 @@ static class Examination
     static Finding[] Jail()
     {
         const string subject = "jail around the VMM";
+        if (KvmFacts.Ask().OpenError != 0)
+            return [new Finding(subject, Verdict.Note, "not tried, since a VMM is given /dev/kvm")];
         try
         {
             using EarlyVmm early = EarlyVmm.Start();
