@@ -50,7 +50,7 @@ static class Launcher
             options.PolicyFile ?? (options.Machine is null ? null : MachinePlanBuilder.DefaultPolicy));
         using CallersTerminal? terminal = options.Terminal ? CallersTerminal.Open() : null;
         HostFacts host = HostQuestions.Ask(options.Terminal);
-        Ceiling.Check(policy, isLearning: learned is not null);
+        Ceiling.Check(policy, isLearning: learned is not null, user: options.User);
         // Before anything is opened that the policy may not allow to be opened.
         PolicyBounds.Check(options, policy);
         NetworkGrant? network = NetworkGrant.Prepare(
