@@ -46,8 +46,7 @@ static class Launcher
         RunOptions options, EarlyVmm vmm, long startedAt, ObservationCollector? learned,
         DetachedSupervisor? detached = null)
     {
-        (PolicyModel policy, long? revision) = TrustedPolicy.OfThisHost.Load(
-            options.PolicyFile ?? (options.Machine is null ? null : MachinePlanBuilder.DefaultPolicy));
+        (PolicyModel policy, long? revision) = TrustedPolicy.OfThisHost.Load(options.PolicyFile);
         using CallersTerminal? terminal = options.Terminal ? CallersTerminal.Open() : null;
         HostFacts host = HostQuestions.Ask(options.Terminal);
         Ceiling.Check(policy, isLearning: learned is not null, user: options.User);
