@@ -127,6 +127,15 @@ public class CommandLineTests
     }
 
     [Fact]
+    public void ThePolicyThatIsShownIsTheOneThatApplies()
+    {
+        using var commandLine = new CommandLineProcess("exec sleep 60", launches: false);
+        (int status, string output, _) = commandLine.Run("run", "--kernel", "/x", "--show-policy");
+        Assert.Equal(0, status);
+        Assert.Contains("kind: machine", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void AMistakeLeavesNoVmmBehind()
     {
         using var commandLine = new CommandLineProcess("echo $$ >pid.new; mv pid.new pid; exec sleep 60");

@@ -152,11 +152,49 @@ public class MachinePlanBuilderTests
             () => Check(s_options with { Machine = WithTaps("tap0") }, Policy));
         OneLine.Refuses("fewer network devices than 3",
             () => Check(s_options with { Machine = WithTaps("a", "b", "c") }, WithNetwork));
+    }
 
-        static object? Check(RunOptions options, PolicyModel policy)
+    /// <summary>What would do nothing is refused where it stands.</summary>
+    [Theory]
+    [InlineData("guest: {cpu-time: 5s}", "m.yaml:3:19: only programs without a kernel of their own have cpu-time of the policy's; write cpu-time: none")]
+    [InlineData("guest: {user: alice}", "m.yaml:3:15: only programs without a kernel of their own have user")]
+    [InlineData("guest: {environment: {A: b}}", "m.yaml:3:23: only programs without a kernel of their own have variables")]
+    [InlineData("guest: {pass-environment: {value: A, because: x}}", "have variables of the policy's; leave them out, and name them with --env")]
+    [InlineData("files: {rules: [{deny: read, path: /etc/**}]}", "m.yaml:3:17: the policy asks for rules for the files of a machine guest")]
+    public void WhatOnlyProgramsHaveIsRefused(string text, string mistake) => OneLine.Refuses(mistake, () => Check(s_options, Read(text)));
+
+    [Fact]
+    public void TheRootIsADiskThatThePolicyMayDenyAndHasToLetBeWritten()
+    {
+        RunOptions root = s_options with { Machine = s_machine with { Initrd = null, Root = "/srv/image" } };
+        RunOptions writable = root with { Machine = root.Machine! with { WritableRoot = true } };
+        Check(writable, Policy);
+        PolicyModel narrow = Read("command-line: []");
+        Check(root, narrow);
+        OneLine.Refuses("--root: the policy ", () => Check(writable, narrow));
+        PolicyModel never = Read("", "[builtin:machine-default.yaml, never.yaml]", "devices: [{deny: block}]");
+        OneLine.Refuses("--root: the policy denies the guest this disk (", () => Check(root, never));
+        PolicyModel one = Read("", "[builtin:machine-default.yaml, never.yaml]", "devices: [{deny: block, from: /srv/image}]");
+        OneLine.Refuses("--root: the policy denies the guest this disk (", () => Check(root, one));
+        Check(root with { Machine = root.Machine! with { Root = "/srv/other" } }, one);
+    }
+
+    static object? Check(RunOptions options, PolicyModel policy)
+    {
+        PolicyBounds.Check(options, policy);
+        return null;
+    }
+
+    static PolicyModel Read(string text, string extends = "builtin:machine-default.yaml", string never = "") => PolicyOpener.Load(
+        new SourceText("m.yaml", $"version: 1\nextends: {extends}\n{text}\n"), new Beside($"version: 1\nfragment: true\n{never}\n"));
+
+    /// <summary>The one file that a policy extends.</summary>
+    sealed class Beside(string text) : IPolicyFiles
+    {
+        public SourceText? Read(string name, out string problem)
         {
-            PolicyBounds.Check(options, policy);
-            return null;
+            problem = "";
+            return new SourceText(name, text);
         }
     }
 

@@ -226,6 +226,80 @@ public sealed class PolicyRunTests : IDisposable
         }
     }
 
+    void ExceedsCeiling(string expected, string ceiling, string policy, string? user = null)
+    {
+        const string start = "version: 1\nextends: builtin:default.yaml\n";
+        string file = Write("ceiling.yaml", start + ceiling);
+        GuestUser? named = user is null ? null : UserArgument.Parse(user);
+        Ceiling.Check(PolicyOpener.Load(file), false, file, geteuid(), named);
+        OneLine.Refuses(expected, () =>
+        {
+            Ceiling.Check(PolicyOpener.Load(Write("p.yaml", start + policy)), false, file, geteuid(), named);
+            return null;
+        });
+    }
+
+    [Fact]
+    public void WhatTheCeilingHidesStaysHidden()
+    {
+        const string work = "files:\n  show:\n    - {path: /work, from: /srv/work, because: x}\n";
+        ExceedsCeiling("/work/keys is something else: a folder in memory", work + "    - {path: /work/keys, memory: true, because: x}\n", work);
+    }
+
+    [Fact]
+    public void WhatTheCeilingDeniesWhereAFlagMountsSomethingStaysDenied() => ExceedsCeiling(
+        "open /work/release for write when mounted", "files: {rules: [{deny: [write, create, delete], path: /work/release/**}]}\n", "");
+
+    /// <summary>At the home of the policy's own user the two are one.</summary>
+    [Theory]
+    [InlineData(null)]
+    [InlineData("alice")]
+    public void TheCeilingIsComparedForTheUserWhoIsNamed(string? user)
+    {
+        const string shown = "files:\n  show: [{path: /home/sandbox/x, from: /srv/x, because: x}]\n  rules: ";
+        ExceedsCeiling("/home/sandbox/x for read", shown + "[{deny: read, path: /home/sandbox/x}]\n", shown + "[{deny: read, path: ~/x}]\n", user);
+    }
+
+    [Fact]
+    public void WhatACeilingExtendsIsTheOperatorsToo()
+    {
+        string part = Write("part.yaml", "version: 1\nfragment: true\nfiles: {rules: [{deny: execute, path: /tmp/**}]}\n");
+        string ceiling = Write("ceiling.yaml", "version: 1\nextends: [builtin:default.yaml, part.yaml]\n");
+        PolicyModel policy = PolicyOpener.Load(ceiling);
+        object? Check()
+        {
+            Ceiling.Check(policy, false, ceiling, geteuid());
+            return null;
+        }
+
+        Check();
+        File.SetUnixFileMode(part, (UnixFileMode)0x1b6); // rw-rw-rw-
+        OneLine.Refuses("part.yaml' cannot be relied on", Check);
+        File.Delete(part);
+        OneLine.Refuses("'part.yaml' cannot be read: no such file", Check);
+    }
+
+    [Theory]
+    [InlineData(null, 512UL << 20, null)]
+    [InlineData(null, (512UL << 20) + 1, "--tmp-size: ")]
+    [InlineData(64UL << 20, 33UL << 20, "--tmp-size: 33 MiB is more than the policy gives, which is half")]
+    public void HalfIsALimitOfFoldersInMemory(ulong? memory, ulong size, string? mistake)
+    {
+        PolicyModel policy = Policy("command-line: []\n");
+        RunOptions options = s_plain with { Memory = memory, TmpSize = size };
+        object? Check()
+        {
+            PolicyBounds.Check(options, policy);
+            return null;
+        }
+
+        if (mistake is null)
+            Check();
+        else
+            OneLine.Refuses(mistake, Check);
+        PolicyBounds.Check(options, FakeHost.DefaultPolicy);
+    }
+
     [Fact]
     public void ALearningRunDoesNotExceedTheCeilingEither()
     {
@@ -275,6 +349,16 @@ public sealed class PolicyRunTests : IDisposable
         OneLine.Refuses("cannot be written", () => CaseRunner.Run(cases, Path.Combine(_folder, "none", "report.xml"), null));
         Assert.Equal(0, CaseRunner.Run(cases, report, null));
         Assert.Contains("<testcase", File.ReadAllText(report), StringComparison.Ordinal);
+    }
+
+    /// <summary>For the policy's user two cases may turn out to be one.</summary>
+    [Fact]
+    public void CasesThatAreOneForThePolicysUserAreRefused()
+    {
+        Write("p.yaml", "version: 1\nfragment: true\nguest: {user: alice}\n");
+        Directory.CreateDirectory(Path.Combine(_folder, "cases"));
+        Write("cases/c.yaml", "policy: ../p.yaml\ncases:\n  - {request: open ~/x for read, expect: deny}\n  - {request: open /home/alice/x for read, expect: deny}\n");
+        Assert.Equal(3, CaseRunner.Run(Path.Combine(_folder, "cases"), null, null));
     }
 
     [Fact]

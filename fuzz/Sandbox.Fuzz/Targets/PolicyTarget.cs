@@ -20,7 +20,7 @@ sealed class PolicyTarget : FuzzTarget
 
     public override IReadOnlyList<byte[]> Dictionary { get; } =
     [
-        .. "version: 1\n|fragment: true\n|extends: builtin:base.yaml\n|guest:\n|files:\n|  show:\n|  rules:\n|network:\n|syscalls:\n|    - path: /|allow: |deny: |devices:\n|deny-environment: |because: x\n|&a |*a|!!str |**|~/|{|}|[|]|\"|'|\\x|: |- |? "
+        .. "version: 1\n|fragment: true\n|extends: builtin:base.yaml\n|guest:\n|files:\n|  show:\n|  rules:\n|network:\n|syscalls:\n|    - path: /|allow: |deny: |devices:\n|deny-environment: |because: x\n|&a |*a|!!str |**|~/|{|}|[|]|\"|'|\\x|: |- |? |operations: +5|value: 04000|\\u202e|\\*|to: \"*\""
             .Split('|').Select(Encoding.UTF8.GetBytes),
     ];
 

@@ -3,6 +3,7 @@ using System.Globalization;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Kernels;
 using Sandbox.Supervisor.LifeCycle;
+using Sandbox.Supervisor.Planning;
 
 namespace Sandbox.Supervisor.CommandLine;
 
@@ -80,7 +81,9 @@ sealed class RunCommand
     public IEnumerable<Option> OwnFlags =>
         [ShowPolicy, Detach, _name, _remove, _kernel, _initrd, _root, _modules, _append, _taps];
 
-    public string? PolicyFile(ParseResult flags) => FileName(flags, _policy);
+    /// <summary>Null for the default of programs without a kernel of their own.</summary>
+    public string? PolicyFile(ParseResult flags) => FileName(flags, _policy)
+        ?? (FileName(flags, _kernel) is null ? null : MachinePlanBuilder.DefaultPolicy);
 
     /// <summary>
     /// Cuts the command line at its first "--": flags before it, the program after it. The program's own arguments
@@ -123,7 +126,7 @@ sealed class RunCommand
             // The kernel's first process, which nobody starts from here.
             Arguments = machine is null or { Root: not null } ? program! : ["/init"],
             Machine = machine,
-            PolicyFile = FileName(flags, _policy),
+            PolicyFile = PolicyFile(flags),
             Memory = memory,
             Cpus = Count(flags, _cpus, machine is null ? RunOptions.MaximumCpus : MachineOptions.MaximumCpus),
             Timeout = Time(flags, _timeout),

@@ -46,11 +46,10 @@ static class Launcher
         RunOptions options, EarlyVmm vmm, long startedAt, ObservationCollector? learned,
         DetachedSupervisor? detached = null)
     {
-        (PolicyModel policy, long? revision) = TrustedPolicy.OfThisHost.Load(
-            options.PolicyFile ?? (options.Machine is null ? null : MachinePlanBuilder.DefaultPolicy));
+        (PolicyModel policy, long? revision) = TrustedPolicy.OfThisHost.Load(options.PolicyFile);
         using CallersTerminal? terminal = options.Terminal ? CallersTerminal.Open() : null;
         HostFacts host = HostQuestions.Ask(options.Terminal);
-        Ceiling.Check(policy, isLearning: learned is not null);
+        Ceiling.Check(policy, isLearning: learned is not null, user: options.User);
         // Before anything is opened that the policy may not allow to be opened.
         PolicyBounds.Check(options, policy);
         NetworkGrant? network = NetworkGrant.Prepare(

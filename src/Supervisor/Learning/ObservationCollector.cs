@@ -62,6 +62,6 @@ sealed class ObservationCollector
         if (message.Truncated != 0 || !Utf8.IsValid(bytes))
             return false;
         path = Encoding.UTF8.GetString(bytes);
-        return !path.Any(char.IsControl);
+        return PolicyText.CanSay(path);
     }
 }

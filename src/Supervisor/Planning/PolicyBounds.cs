@@ -19,7 +19,9 @@ static class PolicyBounds
         Limit("--cpu-time", Bound(options.CpuTime), policy, Resource.CpuTime);
         Limit("--processes", options.Processes, policy, Resource.Processes);
         Limit("--output-limit", (ulong?)options.OutputLimit, policy, Resource.Output);
-        Limit("--tmp-size", options.TmpSize, policy, Resource.TmpSize);
+        Limit("--tmp-size", options.TmpSize, policy, Resource.TmpSize, options.Memory);
+        if (options.Machine?.Root is string root)
+            CheckRoot(root, options.Machine.WritableRoot, policy);
         foreach (MountArgument mount in options.Mounts)
         {
             Require(policy, Freedom.Mount, MountArgument.Flag, "host files beyond the policy's");
@@ -42,6 +44,17 @@ static class PolicyBounds
             Require(policy, Freedom.Identity, "--hostname", "another host name than the policy's");
     }
 
+    /// <summary>The image is a disk of the guest's, as a block device of the policy's is.</summary>
+    static void CheckRoot(string image, bool writable, PolicyModel policy)
+    {
+        if (policy.DeniedDevices.FirstOrDefault(denied => denied.IsAbout(DeviceKind.Block, Path.GetFullPath(image)))
+            is DeniedDevice denied)
+            throw new UsageException(
+                $"--root: the policy denies the guest this disk ({denied.Span}); start it from --initrd alone");
+        if (writable)
+            Require(policy, Freedom.MountWritable, "--root", "an image that the guest may change");
+    }
+
     /// <summary>What the policy denies to be shown no mount of the command line shows.</summary>
     /// <param name="home">What ~ stands for.</param>
     public static void CheckMounts(IReadOnlyList<MountSource> mounts, PolicyModel policy, string home)
@@ -59,10 +72,11 @@ static class PolicyBounds
     static void Limit(string flag, long? given, PolicyModel policy, Resource resource) =>
         Limit(flag, (ulong?)given, policy, resource);
 
-    static void Limit(string flag, ulong? given, PolicyModel policy, Resource resource)
+    /// <param name="memory">What the command line gives the guest; null for what the policy does.</param>
+    static void Limit(string flag, ulong? given, PolicyModel policy, Resource resource, ulong? memory = null)
     {
         Sourced<ulong> limit = policy.Limit(resource)!;
-        if (given is ulong asked && asked > limit.Value && !policy.Allows(Freedom.RaiseLimits))
+        if (given is ulong asked && asked > policy.Amount(resource, memory) && !policy.Allows(Freedom.RaiseLimits))
             throw new UsageException(
                 $"{flag}: {Resources.Format(resource, asked)} is more than the policy gives, which is "
                     + $"{Resources.Format(resource, limit.Value)} ({limit.Span}); ask for less");
@@ -109,11 +123,22 @@ static class PolicyBounds
                 $"--kernel: the policy {policy.Source.Name} does not give the guest a console, which every one has");
         if (policy.Shown.Count > 0)
             throw NotYet(policy.Shown[0].Span, "files in a machine guest");
+        if (policy.PathRules.Count > 0)
+            throw NotYet(policy.PathRules[0].Span, "rules for the files of a machine guest");
         if (policy.NetworkRules.Count > 0)
             throw NotYet(policy.NetworkRules[0].Span, "rules for the network of a machine guest");
         if (policy.SystemCallRules.Count > 0)
             throw NotYet(policy.SystemCallRules[0].Span, "rules for system calls of a machine guest");
+        if (policy.Limit(Resource.CpuTime) is { Value: not Resources.Unlimited } time)
+            throw OfPrograms(time.Span, "cpu-time", "write cpu-time: none, and bound time");
+        if (policy.User is Sourced<string> user)
+            throw OfPrograms(user.Span, "user", "leave it out: the program is root in its own kernel");
+        if (policy.Environment.Count > 0)
+            throw OfPrograms(policy.Environment[0].Span, "variables", "leave them out, and name them with --env");
     }
+
+    static UsageException OfPrograms(SourceSpan span, string what, string advice) =>
+        new($"{span}: only programs without a kernel of their own have {what} of the policy's; {advice}");
 
     /// <summary>An interface for each device that the policy lists, and no more.</summary>
     static void RequireTaps(int taps, PolicyModel policy)

@@ -55,17 +55,17 @@ static class CaseRunner
         // The home is the policy's, which the file of cases names: read once to learn it.
         CaseFile? cases = CaseFile.Read(source, "/home/sandbox", diagnostics);
         if (cases is null)
-        {
-            StandardStreams.WriteText(DiagnosticReports.Human(diagnostics.List, diagnostics.Dropped));
-            return null;
-        }
+            return Refuse(diagnostics);
 
         string named = Path.Combine(Path.GetDirectoryName(file) ?? "", cases.Policy);
         SourceText tested = opener.Read(named, out problem)
             ?? throw new UsageException($"policy: {Quote.Value(named)} {problem}");
         if (PolicyTool.TryLoad(tested, opener) is not CompiledPolicy policy)
             return null;
-        cases = CaseFile.Read(source, CompiledPolicy.UserOf(policy.Model).Home, diagnostics)!;
+        // With that home two cases may turn out to be one.
+        cases = CaseFile.Read(source, CompiledPolicy.UserOf(policy.Model).Home, diagnostics);
+        if (cases is null)
+            return Refuse(diagnostics);
         IReadOnlyList<CaseResult> results = cases.Run(policy);
         var all = results.Select(result => ($"{result.Case.Span}: {result.Case.Request}", result.Problem)).ToList();
         IReadOnlyList<IRule> unreached = CaseFile.Unreached(policy, results);
@@ -73,5 +73,11 @@ static class CaseRunner
         if (cover is int percent && rules > 0 && 100 * (rules - unreached.Count) < percent * rules)
             all.AddRange(unreached.Select(rule => ($"{rule.Span}", (string?)$"no case reaches '{rule.Text}'")));
         return all;
+    }
+
+    static List<(string, string?)>? Refuse(Diagnostics diagnostics)
+    {
+        StandardStreams.WriteText(DiagnosticReports.Human(diagnostics.List, diagnostics.Dropped));
+        return null;
     }
 }

@@ -82,6 +82,7 @@ public class ComparisonTests
     [InlineData("network: [{allow: connect, to: 8.8.8.0/24, port: 53}]", "network: [{allow: connect, to: 8.8.8.0/25, port: 53}]", "connect tcp 8.8.8.128:53", Change.Denied)]
     [InlineData("network: [{allow: connect, to: 0.0.0.0/0}]", "network: [{allow: connect, to: [0.0.0.0/0, 169.254.169.254]}]", "connect tcp 169.254.169.254:0", Change.Allowed)]
     [InlineData("network: [{allow: resolve, to: '*.a.org'}]", "network: [{allow: resolve, to: a.org}]", "resolve other.a.org", Change.Denied)]
+    [InlineData("network: [{allow: resolve, to: a.org}]", "network: [{allow: resolve, to: a.org}, {deny: resolve, to: '*'}]", "resolve a.org", Change.Denied)]
     [InlineData("network: [{allow: connect, to: 8.8.8.0/24}, {deny: connect, to: b.org}]", "network: [{allow: connect, to: 8.8.8.0/24}]", "connect tcp 8.8.8.0:0 when b.org is there", Change.Allowed)]
     [InlineData("network: [{allow: connect, to: a.org}, {deny: connect, to: 8.8.8.0/24, port: 53}]", "network: [{allow: connect, to: a.org}]", "connect tcp 8.8.8.0:53 when a.org is there", Change.Allowed)]
     [InlineData("network: [{allow: connect, to: a.org, port: 9}, {deny: connect, to: b.org}]", "network: [{allow: connect, to: a.org, port: 9}]", "connect tcp a.org:9 when b.org is there too", Change.Allowed)]
@@ -103,6 +104,84 @@ public class ComparisonTests
         PolicyComparison comparison = PolicyComparer.Compare(MemoryFiles.Fragment(Files + old), MemoryFiles.Fragment(Files + changed));
         Assert.Contains((witness, change), comparison.Differences.Select(found => (found.Witness, found.Change)));
         Assert.Equal(comparison.Differences.All(found => found.Change == Change.Denied), comparison.IsNoWider);
+    }
+
+    const string Work = "files:\n  show:\n    - {path: /work, from: /srv/work}\n";
+
+    /// <summary>An entry that is taken away hides no longer what lies above it.</summary>
+    [Theory]
+    [InlineData("memory: true, access: [read, execute]")]
+    [InlineData("text: x")]
+    [InlineData("from: /srv/empty")]
+    public void WhatAnEntryHidAppearsWithoutIt(string entry)
+    {
+        CompiledPolicy hiding = MemoryFiles.Fragment(Work + $"    - {{path: /work/keys, {entry}}}\n"), open = MemoryFiles.Fragment(Work);
+        PolicyComparison comparison = PolicyComparer.Compare(hiding, open);
+        Assert.False(comparison.IsNoWider);
+        Assert.Contains(comparison.Differences, found => found.Change == Change.Different
+            && found.Witness.EndsWith(" -> what /work has there", StringComparison.Ordinal));
+        Assert.False(PolicyComparer.Compare(open, hiding).IsNoWider);
+        CompiledPolicy denying = MemoryFiles.Fragment(Work + "    - {deny: /work/keys}\n");
+        Assert.True(PolicyComparer.Compare(hiding, denying).IsNoWider);
+        // Nothing lies above, or something that holds nothing.
+        Assert.True(PolicyComparer.Compare(hiding, MemoryFiles.Fragment("files: {show: [{path: /other, text: x}]}")).Differences
+            .Where(found => found.Witness.StartsWith("/work", StringComparison.Ordinal)).All(found => found.Change == Change.Denied));
+    }
+
+    /// <summary>What only flags show is compared where both policies let flags show it.</summary>
+    [Theory]
+    [InlineData("[mount, mount-writable]", "deny: [write, create, delete], path: /work/release/**", "open /work/release for write when mounted")]
+    [InlineData("[mount]", "deny: read, path: /work/*.key", "open /work/.key for read when mounted")]
+    [InlineData("[mount]", "deny: read, path: /usr/secret", "open /usr/secret for read when mounted")]
+    public void RulesOnWhatFlagsMountAreCompared(string freedoms, string deny, string witness)
+    {
+        string start = $"command-line: {freedoms}\nfiles:\n  show: [{{path: /usr/secret, text: x}}]\n";
+        CompiledPolicy free = MemoryFiles.Fragment(start), denying = MemoryFiles.Fragment($"{start}  rules: [{{{deny}}}]\n");
+        PolicyComparison widened = PolicyComparer.Compare(denying, free), narrowed = PolicyComparer.Compare(free, denying);
+        Assert.False(widened.IsNoWider);
+        Assert.True(narrowed.IsNoWider && !narrowed.IsEqual);
+        // Once, where what is shown tells it already.
+        Assert.Equal(
+            deny.Contains("/usr", StringComparison.Ordinal) ? "open /usr/secret for read" : witness, widened.Differences[0].Witness);
+        Assert.Equal(deny.Contains('[', StringComparison.Ordinal) ? 3 : 1, widened.Differences.Count);
+        Assert.Equal(widened.Differences.Count, narrowed.Differences.Count);
+    }
+
+    [Fact]
+    public void AMountThatCannotBeWrittenNeedsNoDenyOfWriting()
+    {
+        CompiledPolicy denying = MemoryFiles.Fragment("command-line: [mount]\nfiles: {rules: [{deny: write, path: /work/**}]}\n");
+        Assert.True(PolicyComparer.Compare(denying, MemoryFiles.Fragment("command-line: [mount]\n")).IsEqual);
+        CompiledPolicy none = MemoryFiles.Fragment("files: {rules: [{deny: read, path: /work/**}]}\n");
+        Assert.True(PolicyComparer.Compare(none, MemoryFiles.Fragment("")).IsEqual);
+    }
+
+    /// <summary>A flag that names another user moves what ~ means.</summary>
+    [Theory]
+    [InlineData("~/x", "/home/sandbox/x", "--user another")]
+    [InlineData("~/x", "/root/x", "")]
+    public void RulesAreComparedForOtherUsersToo(string own, string other, string user)
+    {
+        const string start = "command-line: [identity]\nfiles:\n  show: [{path: /home, from: /srv/home}, {path: /root, from: /srv/root}]\n  rules: ";
+        CompiledPolicy one = MemoryFiles.Fragment($"{start}[{{deny: read, path: {own}}}]\n"), two = MemoryFiles.Fragment($"{start}[{{deny: read, path: {other}}}]\n");
+        foreach (PolicyComparison comparison in (PolicyComparison[])[PolicyComparer.Compare(one, two), PolicyComparer.Compare(two, one)])
+        {
+            Assert.False(comparison.IsNoWider);
+            Assert.Contains(comparison.Differences, found => found.Witness.EndsWith(user, StringComparison.Ordinal));
+        }
+
+        Assert.True(PolicyComparer.Compare(one, one).IsEqual);
+    }
+
+    [Theory]
+    [InlineData("half", "100G", Change.Allowed)]
+    [InlineData("half", "256M", Change.Denied)]
+    [InlineData("100G", "half", Change.Denied)]
+    [InlineData("1M", "half", Change.Allowed)]
+    public void HalfIsHalfOfTheMemory(string old, string changed, Change change)
+    {
+        static CompiledPolicy Of(string size) => MemoryFiles.Fragment($"guest: {{memory: 1G, tmp-size: {size}}}\n");
+        Assert.Equal(change, Assert.Single(PolicyComparer.Compare(Of(old), Of(changed)).Differences).Change);
     }
 
     /// <summary>

@@ -52,6 +52,38 @@ public class CompositionTests
     }
 
     [Theory]
+    [InlineData("guest: {memory: 2G}", "guest: {memory: 1G}", null)]
+    [InlineData("guest: {memory: 1G}", "guest: {memory: 2G}", "name b.yaml first")]
+    [InlineData("guest: {memory: 1G}", "guest: {memory: {value: 2G, because: x}}", null)]
+    [InlineData("guest: {memory: 1G, tmp-size: half}", "guest: {tmp-size: 100G}", "name b.yaml first")]
+    [InlineData("", "guest: {memory: 2G}", null)]
+    [InlineData("extends: base.yaml", "extends: base.yaml", null)]
+    [InlineData("files: {show: [{path: /d, operations: 5}]}", "files: {show: [{path: /d, operations: 6}]}", "name b.yaml first")]
+    [InlineData("command-line: []", "command-line: [mount]", "name b.yaml first")]
+    [InlineData("", "command-line: [mount]\nfiles: {show: [{path: /d}], rules: [{allow: read, path: /d}]}\nguest: {pass-environment: A}", null)]
+    [InlineData("guest: {environment: {A: b}}", "guest: {pass-environment: A}", "name b.yaml first")]
+    public void TheLaterOfTwoSaysWhyItGivesMore(string first, string second, string? advice)
+    {
+        var files = new MemoryFiles
+        {
+            ["base.yaml"] = "version: 1\nfragment: true\nsyscalls: [{allow: open}]\naudit: {record: lifecycle, to: /l, when-full: drop}\n",
+            ["a.yaml"] = $"version: 1\nfragment: true\n{first}\n",
+            ["b.yaml"] = $"version: 1\nfragment: true\n{second}\n",
+        };
+        Diagnostics diagnostics = MemoryFiles.Check("version: 1\nfragment: true\nextends: [a.yaml, b.yaml]\n", files);
+        if (advice is null)
+        {
+            Assert.Empty(diagnostics.List.Select(found => found.Message));
+            return;
+        }
+
+        Diagnostic found = Assert.Single(diagnostics.List);
+        Assert.Equal(("unexplained-widening", "b.yaml"), (found.Kind.Name, found.Span.Text.Name));
+        Assert.Contains("a.yaml", found.Message, StringComparison.Ordinal);
+        Assert.Contains(advice, found.Advice, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("guest: {memory: {value: 2G, because: it is large}}")]
     [InlineData("guest: {pass-environment: {value: TOKEN, because: it signs}}")]
     [InlineData("files: {show: [{path: /data, because: its input}]}")]

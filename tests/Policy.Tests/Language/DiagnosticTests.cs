@@ -32,6 +32,25 @@ public class DiagnosticTests
     [InlineData("files:\n  show:\n    - path: data", "bad-value", 5, 13, null)]
     [InlineData("files:\n  show:\n    - path: /", "bad-value", 5, 13, null)]
     [InlineData("files:\n  show:\n    - path: /a/../b", "bad-value", 5, 13, null)]
+    [InlineData("files:\n  show:\n    - deny: /work/*.key", "bad-value", 5, 13, "files.rules")]
+    [InlineData("files:\n  show:\n    - deny: /work/**", "bad-value", 5, 13, "files.rules")]
+    [InlineData("files:\n  show:\n    - deny: '/work/[ab]'", "bad-value", 5, 13, "files.rules")]
+    [InlineData("files:\n  show:\n    - path: /work/\\a", "bad-value", 5, 13, "files.rules")]
+    [InlineData("files:\n  show:\n    - {path: /d, operations: +5}", "bad-value", 5, 30, null)]
+    [InlineData("files:\n  show:\n    - {path: /d, operations: ' 5'}", "bad-value", 5, 30, null)]
+    [InlineData("files:\n  show:\n    - {path: /d, operations: 05}", "bad-value", 5, 30, null)]
+    [InlineData("guest:\n  deny-environment: AWS_*", "bad-value", 4, 21, "name each variable")]
+    [InlineData("guest:\n  deny-environment: [A, 1B]", "bad-value", 4, 25, "name each variable")]
+    [InlineData("devices:\n  - {deny: block, from: /srv/*.img}", "bad-value", 4, 25, "leave from out")]
+    [InlineData("network:\n  - {allow: resolve, to: '*'}", "bad-value", 4, 26, null)]
+    [InlineData("network:\n  - {deny: connect, to: '*'}", "bad-value", 4, 25, null)]
+    [InlineData("network:\n  - {allow: connect, to: a.example, port: 0080}", "bad-value", 4, 43, null)]
+    [InlineData("syscalls:\n  - {deny: open, when: {argument: 1, as: int, is: ==, value: 04000}}", "bad-value", 4, 62, "0x800 or 2048")]
+    [InlineData("syscalls:\n  - {deny: open, when: {argument: 1, as: int, is: ==, value: 09}}", "bad-value", 4, 62, "leave the first 0 out")]
+    [InlineData("# a comment\r  - hidden: true", "syntax", 3, 12, "leave it out")]
+    [InlineData("description: a\u202eb", "syntax", 3, 15, "leave it out")]
+    [InlineData("description: a\u200bb", "syntax", 3, 15, "leave it out")]
+    [InlineData("description: a\U000e0041b", "syntax", 3, 15, "leave it out")]
     [InlineData("files:\n  show:\n    - {path: /d, text: x, link: y}", "conflict", 5, 27, null)]
     [InlineData("files:\n  show:\n    - {path: /d, memory: false}", "bad-value", 5, 26, null)]
     [InlineData("files:\n  show:\n    - {path: /d, mode: \"999\", memory: true}", "bad-value", 5, 24, null)]
@@ -92,6 +111,27 @@ public class DiagnosticTests
         Assert.Equal((kind, line, column), (found.Kind.Name, found.Span.Line, found.Span.Column));
         if (advice is not null)
             Assert.Contains(advice, found.Advice, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("description: a\r\n")]
+    [InlineData("description: \"a\\u202eb\\U000e0041\\u200b\"\n")]
+    [InlineData("files:\n  show:\n    - {deny: '/work/\\*\\[\\?\\\\', because: x}\n    - {path: '/a\\*', text: x, because: x}\n")]
+    [InlineData("devices: [{deny: block, from: '/srv/\\*', because: x}]\n")]
+    public void WhatIsWrittenOutIsReadBack(string text)
+    {
+        CompiledPolicy policy = MemoryFiles.Load(Start + text);
+        CompiledPolicy again = MemoryFiles.Load(PolicyText.Write(policy.Model));
+        Assert.True(PolicyComparer.Compare(policy, again).IsEqual);
+        Assert.Equal(policy.Model.Description, again.Model.Description);
+    }
+
+    [Fact]
+    public void ABackslashStandsForTheCharacterItself()
+    {
+        CompiledPolicy policy = MemoryFiles.Load(Start + "files: {show: [{path: '/a\\*', text: x}]}\n");
+        Assert.Equal("/a*", policy.Model.Shown[0].Path);
+        Assert.Equal(Sandbox.Policy.Contract.PathAccess.Read, policy.Paths.Allowed("/a*"u8));
     }
 
     [Fact]

@@ -100,6 +100,55 @@ public class LearningTests
         Assert.Empty(learned.Model.Freedoms);
     }
 
+    /// <summary>What the base denies and the program did not do stays denied, whoever extends what was learned.</summary>
+    [Fact]
+    public void DeniesOfTheBaseAreKept()
+    {
+        CompiledPolicy @base = MemoryFiles.Load("""
+            version: 1
+            extends: builtin:default.yaml
+            files:
+              rules:
+                - {deny: [read, execute], path: [/usr/secret, /usr/keys/**], because: secrets}
+                - {deny: read, path: /srv/x, because: elsewhere}
+            network:
+              - {deny: connect, to: 192.0.2.0/24, because: never}
+              - {deny: resolve, to: "*", because: no names}
+            syscalls:
+              - {deny: [execve, ptrace], answer: ENOSYS, because: no programs}
+              - {deny: read, when: {argument: 0, as: int, is: ==, value: 0}, because: no input}
+            """);
+        Observations seen = Run((PathAccess.Read, "/usr/secret"), (PathAccess.Read, "/usr/lib/a"));
+        string text = LearnedPolicy.Write(@base, s_files, seen, "'x'", out IReadOnlyList<string> uncovered, out string problem)!;
+        Assert.Equal("", problem);
+        Assert.Empty(uncovered);
+        CompiledPolicy learned = MemoryFiles.Load(text);
+        Assert.Equal(
+            ["deny execute of /usr/secret", "deny read, execute of /usr/keys/**"],
+            learned.Model.PathRules.Where(rule => !rule.Allow).Select(rule => rule.Text).Order());
+        Assert.Equal(
+            ["deny connect 192.0.2.0/24", "deny resolve *"], learned.Model.NetworkRules.Select(rule => rule.Text).Order());
+        Assert.Equal(
+            ["allow execve", "allow read", "deny ptrace", "deny read under conditions"],
+            learned.Model.SystemCallRules.Select(rule => rule.Text).Order());
+        Assert.Contains("made although the base policy does not allow it in 1 run", text, StringComparison.Ordinal);
+        SystemCallRule ptrace = learned.Model.SystemCallRules.Single(rule => rule.Text == "deny ptrace");
+        Assert.Equal((38, "no programs"), (ptrace.Answer, ptrace.Because));
+    }
+
+    [Theory]
+    [InlineData("/tmp/a b", true)]
+    [InlineData("/tmp/\u2028", false)]
+    [InlineData("/tmp/\ufeff", false)]
+    [InlineData("/tmp/\u202e", false)]
+    [InlineData("/tmp/\n", false)]
+    public void OnlyNamesThatAreSeenAsTheyAreCanBeSaid(string path, bool can)
+    {
+        Assert.Equal(can, PolicyText.CanSay(path));
+        // What an older file of observations has makes a policy all the same.
+        Assert.NotNull(LearnedPolicy.Write(Base, s_files, Run((PathAccess.Read, path), (PathAccess.Create, path)), "'x'", out _, out _));
+    }
+
     [Fact]
     public void AFileThatIsRenamedMayDoUnderItsOldNameWhatItMayUnderTheNew()
     {

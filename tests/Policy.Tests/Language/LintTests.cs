@@ -22,6 +22,7 @@ public class LintTests
     [InlineData("  rules:\n    - {allow: create, path: /d/a, because: x}\n    - {deny: create, path: /d/*, because: x}\n", new[] { "7 shadowed-rule" })]
     [InlineData("  rules:\n    - {allow: create, path: /d/a}\n", new[] { "7 missing-because" })]
     [InlineData("  rules:\n    - {allow: create, path: /e/*/f, because: x}\n", new[] { "7 impossible-rule" })]
+    [InlineData("  rules:\n    - {deny: create, path: /e/*/f, because: x}\ncommand-line: [{value: mount, because: x}]\n", new string[0])]
     [InlineData("  rules:\n    - {allow: create, path: /**, because: x}\n", new[] { "7 over-broad" })]
     [InlineData("  rules:\n    - {allow: [write, execute], path: /d/x, because: x}\n", new[] { "7 write-and-execute" })]
     [InlineData("    - {path: /h, access: [read, write, execute], because: x}\n", new[] { "6 writable-host-folder", "6 write-and-execute" })]

@@ -16,7 +16,8 @@ public sealed class NetworkRules
     public required IReadOnlyList<Dictionary<string, PortTable>> Hosts { get; init; }
 
     /// <summary>
-    /// Names, and suffixes that begin with a dot, to the lowest rules that deny and allow asking for them.
+    /// Names, suffixes that begin with a dot, and "" for all names, to the lowest rules that deny and allow asking for
+    /// them.
     /// </summary>
     public required Dictionary<string, (int Deny, int Allow)> Names { get; init; }
 
@@ -54,11 +55,12 @@ public sealed class NetworkRules
     public Verdict Resolve(ReadOnlySpan<char> name)
     {
         var names = Names.GetAlternateLookup<ReadOnlySpan<char>>();
-        uint denied = uint.MaxValue, allowed = uint.MaxValue;
+        (int Deny, int Allow) rules = Names.GetValueOrDefault("", (Verdict.NoRule, Verdict.NoRule));
+        uint denied = (uint)rules.Deny, allowed = (uint)rules.Allow;
         int at = 0;
         while (true)
         {
-            if (names.TryGetValue(name[at..], out (int Deny, int Allow) rules))
+            if (names.TryGetValue(name[at..], out rules))
             {
                 denied = Math.Min(denied, (uint)rules.Deny);
                 allowed = Math.Min(allowed, (uint)rules.Allow);

@@ -52,11 +52,107 @@ public sealed class PolicyComparer
     {
         var comparer = new PolicyComparer(old, @new);
         comparer.CompareSettings();
-        comparer._exact &= PathComparison.Compare(old, @new, comparer.Add);
+        comparer.CompareTree();
+        comparer.CompareForOtherUsers();
         comparer._exact &= NetworkComparison.Compare(old, @new, comparer.Add);
         comparer._exact &= SystemCallComparison.Compare(old, @new, comparer.Add, comparer.AddEnding);
         return new PolicyComparison(comparer._differences, comparer._exact);
     }
+
+    /// <summary>The guest's file tree, as the policies alone give it and with what flags may mount in it.</summary>
+    void CompareTree()
+    {
+        CompareShown();
+        CompareDeniedToMounts();
+        // What denies, and what is no longer allowed or denied by it.
+        var known = new HashSet<(Change, string, IRule)>();
+        _exact &= PathComparison.Compare(_old, _new, (old, @new, kind, witness) =>
+        {
+            if (old.Allowed != @new.Allowed && (old.Allowed ? @new : old).Rule is IRule denying)
+                known.Add((@new.Allowed ? Change.Allowed : Change.Denied, kind, denying));
+            Add(old, @new, kind, witness);
+        });
+        CompareMounted(known);
+    }
+
+    /// <summary>
+    /// Where both let a flag mount something it may be anywhere, in place of what the policy shows there: then all that
+    /// the mount allows is given but what rules deny.
+    /// </summary>
+    /// <param name="known">Denies that make a difference anyhow.</param>
+    void CompareMounted(HashSet<(Change, string, IRule)> known)
+    {
+        if (!_old.Model.Allows(Freedom.Mount) || !_new.Model.Allows(Freedom.Mount))
+            return;
+        PathAccess access = _old.Model.Allows(Freedom.MountWritable) && _new.Model.Allows(Freedom.MountWritable)
+            ? PathAccess.All
+            : PathAccess.Read | PathAccess.Execute;
+        if (Mounted(_old, access) is not CompiledPolicy old || Mounted(_new, access) is not CompiledPolicy @new)
+        {
+            _exact = false;
+            return;
+        }
+
+        _exact &= PathComparison.Compare(old, @new, (before, after, kind, witness) =>
+        {
+            if (before.Allowed == after.Allowed)
+                return;
+            IRule? denying = (before.Allowed ? after : before).Rule;
+            // That nothing is mounted where it is hidden has been compared.
+            if (denying is PathRule && !known.Contains((after.Allowed ? Change.Allowed : Change.Denied, kind, denying)))
+                Add(before, after, $"{kind} when mounted", () => $"{witness()} when mounted");
+        });
+    }
+
+    static CompiledPolicy? Mounted(CompiledPolicy policy, PathAccess access)
+    {
+        SourceSpan span = policy.Model.Freedoms.First(freedom => freedom.Value == Freedom.Mount).Span;
+        return Tree(policy.Model with
+        {
+            Shown = [new ShownFile(span, null, "/", ShownKind.Host, "/") { Access = access }],
+            PathRules = [.. policy.Model.PathRules.Where(rule => !rule.Allow)],
+        }, policy.Home);
+    }
+
+    /// <summary>What a policy says of files, and nothing else of it.</summary>
+    static CompiledPolicy? Tree(PolicyModel model, string home) =>
+        CompiledPolicy.Compile(model with { NetworkRules = [], SystemCallRules = [] }, home, new Diagnostics());
+
+    /// <summary>
+    /// Where both let a flag name another user, ~ may be another folder: the super-user's, and any other.
+    /// </summary>
+    void CompareForOtherUsers()
+    {
+        if (!_old.Model.Allows(Freedom.Identity) || !_new.Model.Allows(Freedom.Identity)
+            || !(UsesHome(_old.Model) || UsesHome(_new.Model)))
+            return;
+        HashSet<(Change, SourceSpan?, SourceSpan?)> known = [.. _differences.Select(Key)];
+        foreach (string user in (ReadOnlySpan<string>)["root", "another"])
+        {
+            UserText.TryParse(user, out GuestUser parsed, out _);
+            if (Tree(_old.Model, parsed.Home) is not CompiledPolicy old
+                || Tree(_new.Model, parsed.Home) is not CompiledPolicy @new)
+            {
+                _exact = false;
+                continue;
+            }
+
+            var comparer = new PolicyComparer(old, @new);
+            comparer.CompareTree();
+            _exact &= comparer._exact;
+            foreach (Difference difference in comparer._differences)
+                if (known.Add(Key(difference)))
+                    _differences.Add(difference with { Witness = $"{difference.Witness} with --user {user}" });
+        }
+
+        static (Change, SourceSpan?, SourceSpan?) Key(Difference difference) =>
+            (difference.Change, difference.OldRule, difference.NewRule);
+    }
+
+    static bool UsesHome(PolicyModel model) =>
+        model.Shown.Select(shown => shown.Path).Concat(model.Hidden.Select(denied => denied.Path))
+            .Concat(model.PathRules.SelectMany(rule => rule.Patterns).Select(pattern => pattern.Value))
+            .Any(path => path.StartsWith('~'));
 
     /// <summary>
     /// One request of a region that is decided alike; differences between the same two rules are listed once.
@@ -88,11 +184,11 @@ public sealed class PolicyComparer
         PolicyModel old = _old.Model, @new = _new.Model;
         foreach (Resource resource in Enum.GetValues<Resource>())
         {
-            ulong before = old.Limit(resource)?.Value ?? 0, after = @new.Limit(resource)?.Value ?? 0;
+            string Said(PolicyModel model) => Resources.Format(resource, model.Limit(resource)?.Value ?? 0);
+            ulong before = old.Amount(resource) ?? 0, after = @new.Amount(resource) ?? 0;
             if (before != after)
                 Report(after > before ? Change.Allowed : Change.Denied,
-                    $"{Resources.Names[(int)resource]}: {Resources.Format(resource, before)} -> "
-                        + $"{Resources.Format(resource, after)}",
+                    $"{Resources.Names[(int)resource]}: {Said(old)} -> {Said(@new)}",
                     old.Limit(resource)?.Span, @new.Limit(resource)?.Span);
         }
 
@@ -108,31 +204,37 @@ public sealed class PolicyComparer
         Set("variable", old.Environment, @new.Environment, variable =>
             $"{variable.Name}={variable.Value ?? "(the caller's)"}");
         CompareDevices(old, @new);
-        CompareShown(old, @new);
-        CompareDeniedToFlags(old, @new);
+        CompareDenied(VariablesDenied);
         CompareAudit(old.Audit, @new.Audit);
     }
 
-    void CompareDeniedToFlags(PolicyModel old, PolicyModel @new)
+    void CompareDeniedToMounts() => CompareDenied(MountsDenied);
+
+    /// <param name="denied">What flags may bring by one policy, and may not by the other, which denies it.</param>
+    void CompareDenied(
+        Func<CompiledPolicy, CompiledPolicy, IEnumerable<(string Flag, SourceSpan Span)>> denied)
     {
-        foreach ((string flag, SourceSpan span) in DeniedToFlags(@new, old))
+        foreach ((string flag, SourceSpan span) in denied(_new, _old))
             Report(Change.Allowed, $"command line: {flag}", span, null);
-        foreach ((string flag, SourceSpan span) in DeniedToFlags(old, @new))
+        foreach ((string flag, SourceSpan span) in denied(_old, _new))
             Report(Change.Denied, $"command line: {flag}", null, span);
     }
 
-    /// <summary>What flags may bring by one policy, and may not by the other, which denies it.</summary>
-    static IEnumerable<(string Flag, SourceSpan Span)> DeniedToFlags(PolicyModel free, PolicyModel denying)
+    static IEnumerable<(string Flag, SourceSpan Span)> VariablesDenied(CompiledPolicy free, CompiledPolicy denying)
     {
-        HashSet<string> variables = [.. free.DeniedVariables.Select(denied => denied.Value)];
-        string home = CompiledPolicy.UserOf(free).Home, otherHome = CompiledPolicy.UserOf(denying).Home;
-        var hidden = new AbovePath<HiddenFile>(free.Hidden, denied => denied.Path, home);
-        if (free.Allows(Freedom.Environment))
-            foreach (Sourced<string> denied in denying.DeniedVariables.Where(denied => variables.Add(denied.Value)))
-                yield return ($"--env {denied.Value}", denied.Span);
-        if (free.Allows(Freedom.Mount))
-            foreach (HiddenFile denied in denying.Hidden)
-                if (CompiledPolicy.ExpandHome(denied.Path, otherHome) is string path && hidden.Find(path) is null)
+        HashSet<string> variables = [.. free.Model.DeniedVariables.Select(denied => denied.Value)];
+        return free.Model.Allows(Freedom.Environment)
+            ? denying.Model.DeniedVariables.Where(denied => variables.Add(denied.Value))
+                .Select(denied => ($"--env {denied.Value}", denied.Span))
+            : [];
+    }
+
+    static IEnumerable<(string Flag, SourceSpan Span)> MountsDenied(CompiledPolicy free, CompiledPolicy denying)
+    {
+        var hidden = new AbovePath<HiddenFile>(free.Model.Hidden, denied => denied.Path, free.Home);
+        if (free.Model.Allows(Freedom.Mount))
+            foreach (HiddenFile denied in denying.Model.Hidden)
+                if (CompiledPolicy.ExpandHome(denied.Path, denying.Home) is string path && hidden.Find(path) is null)
                     yield return ($"--mount to {path}", denied.Span);
     }
 
@@ -210,7 +312,7 @@ public sealed class PolicyComparer
 
     static string Count(ulong? number, string none) => number is ulong given ? $"{given}" : none;
 
-    void CompareShown(PolicyModel old, PolicyModel @new)
+    void CompareShown()
     {
         static string What(ShownFile shown) => shown.Kind switch
         {
@@ -221,11 +323,20 @@ public sealed class PolicyComparer
             ShownKind.Generated => $"a generated {Generated.Names[(int)shown.Generated]}",
             _ => "the guest's own",
         };
-        Dictionary<string, ShownFile> before = ByPath(old), after = ByPath(@new);
+        Dictionary<string, ShownFile> before = ByPath(_old), after = ByPath(_new);
+        AbovePath<ShownFile> oldFolders = Folders(_old), newFolders = Folders(_new);
+        AbovePath<HiddenFile> oldHidden = Hidden(_old), newHidden = Hidden(_new);
         foreach ((string path, ShownFile was) in before)
         {
             if (!after.TryGetValue(path, out ShownFile? becomes))
-                Report(Change.Denied, $"{path} is no longer shown", was.Span, null);
+            {
+                // What it hid appears.
+                if (newHidden.Find(path) is null && newFolders.Find(path) is ShownFile above)
+                    Report(Change.Different, $"{path} is something else: {What(was)} -> what {above.Path} has there",
+                        was.Span, above.Span);
+                else
+                    Report(Change.Denied, $"{path} is no longer shown", was.Span, null);
+            }
             else if ((was.Kind, was.Content, was.Generated, was.Mode) != (becomes.Kind, becomes.Content,
                 becomes.Generated, becomes.Mode))
                 Report(Change.Different, $"{path} is something else: {What(was)} -> {What(becomes)}", was.Span,
@@ -243,8 +354,21 @@ public sealed class PolicyComparer
         }
 
         foreach ((string path, ShownFile becomes) in after)
-            if (!before.ContainsKey(path))
+        {
+            if (before.ContainsKey(path))
+                continue;
+            if (oldHidden.Find(path) is null && oldFolders.Find(path) is ShownFile above)
+                Report(Change.Different, $"{path} is something else: what {above.Path} has there -> {What(becomes)}",
+                    above.Span, becomes.Span);
+            else
                 Report(Change.Allowed, $"{path} is shown", null, becomes.Span);
+        }
+
+        static AbovePath<ShownFile> Folders(CompiledPolicy policy) =>
+            new(policy.Model.Shown.Where(shown => !shown.IsLeaf), shown => shown.Path, policy.Home);
+
+        static AbovePath<HiddenFile> Hidden(CompiledPolicy policy) =>
+            new(policy.Model.Hidden, denied => denied.Path, policy.Home);
     }
 
     void CompareBound(
@@ -257,13 +381,12 @@ public sealed class PolicyComparer
                 $"{what}: {word(before, none)} -> {word(after, none)}", was.Span, becomes.Span);
     }
 
-    static Dictionary<string, ShownFile> ByPath(PolicyModel model)
+    static Dictionary<string, ShownFile> ByPath(CompiledPolicy policy)
     {
-        string home = CompiledPolicy.UserOf(model).Home;
         var byPath = new Dictionary<string, ShownFile>(StringComparer.Ordinal);
         // ~ and what it stands for may both be there; the first stands for both.
-        foreach (ShownFile shown in model.Shown)
-            byPath.TryAdd(CompiledPolicy.ExpandHome(shown.Path, home), shown);
+        foreach (ShownFile shown in policy.Model.Shown)
+            byPath.TryAdd(CompiledPolicy.ExpandHome(shown.Path, policy.Home), shown);
         return byPath;
     }
 

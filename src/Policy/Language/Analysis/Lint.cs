@@ -34,7 +34,7 @@ public static class Lint
         string home = CompiledPolicy.UserOf(model).Home;
         string[] shownPaths = [.. model.Shown.Select(entry => CompiledPolicy.ExpandHome(entry.Path, home))];
         foreach (PathRule rule in model.PathRules.Where(rule => rule.Span.Text == model.Source))
-            CheckPathRule(rule, home, shownPaths, diagnostics);
+            CheckPathRule(rule, home, model.Allows(Freedom.Mount) ? ["/"] : shownPaths, diagnostics);
         foreach (ShownFile shown in model.Shown.Where(shown => shown.Span.Text == model.Source))
             CheckShown(shown, diagnostics);
         foreach (NetworkRule rule in model.NetworkRules.Where(rule => rule.Span.Text == model.Source && rule.Allow))
@@ -45,6 +45,7 @@ public static class Lint
         CheckGuest(model, diagnostics);
     }
 
+    /// <param name="shownPaths">Where something is shown or may be mounted.</param>
     static void CheckPathRule(PathRule rule, string home, string[] shownPaths, Diagnostics diagnostics)
     {
         foreach ((Sourced<string> pattern, string prefix) in rule.Patterns.Zip(

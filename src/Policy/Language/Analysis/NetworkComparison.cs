@@ -91,7 +91,8 @@ sealed class NetworkComparison
         {
             string asked = name;
             for (int i = 0;
-                asked.StartsWith('.') || (asked != name && (names.Contains(asked) || names.Contains("." + asked)));
+                asked.Length == 0 || asked.StartsWith('.')
+                    || (asked != name && (names.Contains(asked) || names.Contains("." + asked)));
                 i++)
                 asked = $"other{(i == 0 ? "" : i)}{name}";
             yield return asked;

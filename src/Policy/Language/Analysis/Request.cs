@@ -57,10 +57,11 @@ public abstract record Request
         problem = $"{Quote.Value(text)} is not a request; write {Forms}";
         switch (words)
         {
-            case ["open", .., "for", _]:
+            case ["open", _, .., "for", _]:
+                int begin = text.IndexOf("open ", StringComparison.Ordinal) + 5;
                 int end = text.LastIndexOf(" for ", StringComparison.Ordinal);
                 // A path may end in anything, also in what looks like nothing.
-                return ParseOpen(text[5..end].TrimStart(), words[^1], home, out problem);
+                return ParseOpen(text[begin..end].TrimStart(), words[^1], home, out problem);
             case ["connect" or "listen", "tcp" or "udp", string target]:
                 return ParseAddress(
                     words[0], (NetworkProtocol)Array.IndexOf(NetworkWords.Protocols, words[1]), target, out problem);
@@ -140,11 +141,11 @@ public abstract record Request
         ulong[] values = new ulong[arguments.Length];
         for (int i = 0; i < values.Length; i++)
         {
-            bool hexadecimal = arguments[i].StartsWith("0x", StringComparison.Ordinal);
-            if (!ulong.TryParse(hexadecimal ? arguments[i][2..] : arguments[i],
-                    hexadecimal ? NumberStyles.AllowHexSpecifier : NumberStyles.None, CultureInfo.InvariantCulture,
-                    out values[i]))
+            if (!NumberText.TryParse(arguments[i], out values[i], out string? advice))
+            {
+                problem += advice is null ? "" : $"; {advice}";
                 return null;
+            }
         }
 
         return values.Length <= 6 ? new SystemCall(calls.IndexOf(true), values) : null;

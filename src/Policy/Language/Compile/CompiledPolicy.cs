@@ -8,9 +8,10 @@ namespace Sandbox.Policy.Language;
 /// </summary>
 public sealed class CompiledPolicy
 {
-    CompiledPolicy(PolicyModel model, PathRules paths, IReadOnlyList<IRule> pathRules)
+    CompiledPolicy(PolicyModel model, string home, PathRules paths, IReadOnlyList<IRule> pathRules)
     {
         Model = model;
+        Home = home;
         Paths = paths;
         PathRuleList = pathRules;
         Network = NetworkCompiler.Compile(model.NetworkRules);
@@ -19,6 +20,9 @@ public sealed class CompiledPolicy
     }
 
     public PolicyModel Model { get; }
+
+    /// <summary>What ~ stands for.</summary>
+    public string Home { get; }
 
     public PathRules Paths { get; }
 
@@ -42,7 +46,7 @@ public sealed class CompiledPolicy
     {
         if (PathCompiler.Compile(PathRulesOf(model, home)) is PathTables tables)
             return new CompiledPolicy(
-                model, new PathRules(tables), [.. model.Shown, .. model.PathRules, .. model.Hidden]);
+                model, home, new PathRules(tables), [.. model.Shown, .. model.PathRules, .. model.Hidden]);
         SourceSpan span = model.PathRules.Count > 0 ? model.PathRules[0].Span : new SourceSpan(model.Source, 1, 1, 1);
         diagnostics.Add(
             DiagnosticKind.BadPattern, span,
@@ -66,10 +70,8 @@ public sealed class CompiledPolicy
         {
             ShownFile shown = model.Shown[i];
             NamePattern[] path = [.. PathPattern.LiteralNames(places[i])];
-            // Links and made-up files hold nothing; of the others everything below is shown too.
-            bool leaf = shown.Kind is ShownKind.Text or ShownKind.Link or ShownKind.Generated;
             rules.Add(new CompiledPathRule(
-                i, true, shown.Access, [leaf ? path : [.. path, NamePattern.AnyNames]], IsShown: true));
+                i, true, shown.Access, [shown.IsLeaf ? path : [.. path, NamePattern.AnyNames]], IsShown: true));
             rules.Add(
                 new CompiledPathRule(i, true, PathAccess.Read, [.. FoldersAbove(places[i], path, covering, above)]));
         }

@@ -29,6 +29,7 @@ sealed record NamePattern(NamePatternKind Kind, string Key, IReadOnlyList<byte[]
 sealed class PathPattern
 {
     const string Reserved = "?[]{}";
+    const string Special = Reserved + "*\\";
 
     PathPattern(bool fromHome, List<NamePattern> names)
     {
@@ -72,6 +73,37 @@ sealed class PathPattern
     public static IEnumerable<NamePattern> LiteralNames(string path) =>
         path.Split('/', StringSplitOptions.RemoveEmptyEntries).Select(NamePattern.Literal);
 
+    /// <summary>Text as a pattern that matches nothing else.</summary>
+    public static string Escape(string text) => string.Concat(
+        text.Select(c => Special.Contains(c, StringComparison.Ordinal) ? $"\\{c}" : $"{c}"));
+
+    /// <summary>What text stands for in which no pattern may be.</summary>
+    /// <param name="problem">What is wrong, when null is returned.</param>
+    public static string? Literal(string text, out string problem)
+    {
+        problem = "";
+        var literal = new StringBuilder(text.Length);
+        for (int i = 0; i < text.Length; i++)
+        {
+            bool escaped = text[i] == '\\';
+            if (escaped && (++i == text.Length || !IsEscapable(text[i])))
+                problem = EscapesNothing;
+            else if (!escaped && Special.Contains(text[i], StringComparison.Ordinal))
+                problem = NoMeaning(text[i]);
+            if (problem.Length > 0)
+                return null;
+            literal.Append(text[i]);
+        }
+
+        return literal.ToString();
+    }
+
+    const string EscapesNothing = "holds a backslash that escapes nothing; write \\\\ for a backslash itself";
+
+    static string NoMeaning(char c) => $"holds {c}, which has no meaning here; write \\{c} for the character itself";
+
+    static bool IsEscapable(char c) => c == '~' || Special.Contains(c, StringComparison.Ordinal);
+
     static string Problem(string text)
     {
         if (text.Length == 0 || (text[0] != '/' && text[0] != '~'))
@@ -106,10 +138,9 @@ sealed class PathPattern
             char c = name[i];
             if (c == '\\')
             {
-                if (++i == name.Length
-                    || !(Reserved.Contains(name[i], StringComparison.Ordinal) || name[i] is '*' or '\\' or '~'))
+                if (++i == name.Length || !IsEscapable(name[i]))
                 {
-                    problem = "holds a backslash that escapes nothing; write \\\\ for a backslash itself";
+                    problem = EscapesNothing;
                     return null;
                 }
 
@@ -128,7 +159,7 @@ sealed class PathPattern
             }
             else if (Reserved.Contains(c, StringComparison.Ordinal))
             {
-                problem = $"holds {c}, which has no meaning here; write \\{c} for the character itself";
+                problem = NoMeaning(c);
                 return null;
             }
             else

@@ -50,9 +50,7 @@ public sealed class PolicyLoader
         {
             if (Extended(source, extended) is not PolicyModel model)
                 return null;
-            beneath = beneath is null
-                ? model
-                : Composition.Merge(beneath, model) with { IsFragment = beneath.IsFragment && model.IsFragment };
+            beneath = beneath is null ? model : Composition.Beside(beneath, model, _diagnostics);
         }
 
         _open.RemoveAt(_open.Count - 1);

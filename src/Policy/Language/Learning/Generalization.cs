@@ -40,9 +40,9 @@ static class Generalization
     {
         int dot = name.LastIndexOf('.');
         if (dot > 0 && name.Length - dot > 5 && name.AsSpan(dot + 1).IndexOfAnyExceptInRange('0', '9') < 0)
-            return Escape(name[..(dot + 1)]) + "*";
+            return PathPattern.Escape(name[..(dot + 1)]) + "*";
         if (!temporary)
-            return Escape(name);
+            return PathPattern.Escape(name);
         if (name.StartsWith("tmp.", StringComparison.Ordinal)
             && name.Length == 14
             && name[4..].All(char.IsAsciiLetterOrDigit))
@@ -52,23 +52,9 @@ static class Generalization
         if (!everyRun && name.Length == 8 && IsRandom(name) && !name.All(char.IsAsciiLetter))
             return "*";
         if (name.StartsWith("cc", StringComparison.Ordinal) && dot == 8 && name[2..8].All(char.IsAsciiLetterOrDigit))
-            return "cc*" + Escape(name[dot..]);
-        return Escape(name);
+            return "cc*" + PathPattern.Escape(name[dot..]);
+        return PathPattern.Escape(name);
     }
 
     static bool IsRandom(string text) => text.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '_');
-
-    /// <summary>A name as a pattern that matches nothing else.</summary>
-    static string Escape(string name)
-    {
-        var text = new StringBuilder(name.Length);
-        foreach (char c in name)
-        {
-            if (c is '*' or '?' or '[' or ']' or '{' or '}' or '\\')
-                text.Append('\\');
-            text.Append(c);
-        }
-
-        return text.ToString();
-    }
 }

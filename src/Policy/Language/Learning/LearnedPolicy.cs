@@ -14,6 +14,8 @@ public sealed class LearnedPolicy
     /// </summary>
     const int MaximumRenames = 64;
 
+    const string BaseDenies = "the base policy denies it";
+
     const string Denied = "although the base policy does not allow it";
 
     static readonly string[] s_ownFolders = ["/proc", "/dev", "/sys"];
@@ -50,7 +52,7 @@ public sealed class LearnedPolicy
         // What can be asked of it already needs no rule: made-up files, links, folders that only lead to others.
         if (Load(learned.WriteHead(program), out problem) is not CompiledPolicy shown)
             return null;
-        learned._text.Append(learned.Rules(shown.Paths));
+        learned._text.Append(learned.Rules(shown));
         learned.WriteNetwork();
         learned.WriteCalls();
         string text = learned._text.ToString();
@@ -76,8 +78,8 @@ public sealed class LearnedPolicy
         foreach (ShownFile shown in _base.Shown.OrderBy(shown => shown.Path, StringComparer.Ordinal))
             Show(shown);
         foreach (HiddenFile hidden in _base.Hidden)
-            _text.Append($"    - deny: {PolicyText.Scalar(hidden.Path)}\n      because: "
-                + $"{PolicyText.Scalar(hidden.Because ?? "the base policy denies it")}\n");
+            _text.Append($"    - deny: {PolicyText.Literal(hidden.Path)}\n      because: "
+                + $"{PolicyText.Scalar(hidden.Because ?? BaseDenies)}\n");
         return _text.ToString();
     }
 
@@ -91,7 +93,7 @@ public sealed class LearnedPolicy
             || (file is not null && _seen.Paths.Keys.Any(request => GuestPath.IsWithin(request.Path, path)));
         if (!kept)
             return;
-        _text.Append($"    - path: {PolicyText.Scalar(shown.Path)}\n");
+        _text.Append($"    - path: {PolicyText.Literal(shown.Path)}\n");
         string access = "      access: none\n";
         _text.Append(shown.Kind switch
         {
@@ -118,8 +120,9 @@ public sealed class LearnedPolicy
         _text.Append($"      because: {PolicyText.Scalar(shown.Because ?? "the base policy shows it")}\n");
     }
 
-    string Rules(PathRules shown)
+    string Rules(CompiledPolicy compiled)
     {
+        PathRules shown = compiled.Paths;
         StringBuilder rules = new(), comments = new();
         string[] memory = [.. _base.Shown.Where(entry => entry.Kind == ShownKind.Memory)
             .Select(entry => CompiledPolicy.ExpandHome(entry.Path, _home))];
@@ -136,8 +139,8 @@ public sealed class LearnedPolicy
                 if (shown.Decide(path, access).Allowed)
                 {
                     if (!isFree)
-                        comments.Append(
-                            $"  # {Denied}; showing it allows it: {new Request.Open(request.Path, access)}\n");
+                        comments.Append($"  # {Denied}; showing it allows it: "
+                            + $"{Comment($"{new Request.Open(request.Path, access)}")}\n");
                     continue;
                 }
 
@@ -151,7 +154,48 @@ public sealed class LearnedPolicy
             WriteRule(rules, access, denied, "asked for " + Denied);
         }
 
+        rules.Append(PolicyText.Write(KeptDenies(compiled.Model, needed.Keys), "    "));
         return rules.Length == 0 ? $"{comments}" : $"  rules:\n{comments}{rules}";
+    }
+
+    /// <summary>
+    /// The base's denies where something is shown, less the accesses and patterns that would deny what was asked for.
+    /// </summary>
+    List<PathRule> KeptDenies(PolicyModel kept, IReadOnlyCollection<PathRequest> needed)
+    {
+        string[] places =
+            [.. kept.Shown.Select(shown => CompiledPolicy.ExpandHome(shown.Path, _home))];
+        List<PathRule> denies =
+        [
+            .. _base.PathRules.Where(rule => !rule.Allow).SelectMany(rule => rule.Patterns
+                .Zip(CompiledPolicy.LiteralPrefixes(rule, _home))
+                .Where(pair => Array.Exists(places, place =>
+                    GuestPath.IsWithin(place, pair.Second) || GuestPath.IsWithin(pair.Second, place)))
+                .Select(pair => rule with { Patterns = [pair.First] })),
+        ];
+        bool hit = denies.Count > 0;
+        while (hit)
+        {
+            hit = false;
+            PolicyModel only = _base with { Shown = [], Hidden = [], PathRules = denies };
+            if (CompiledPolicy.Compile(only, _home, new Diagnostics()) is not CompiledPolicy compiled)
+                return [];
+            foreach (PathRequest request in needed)
+                if (compiled.Paths.Decide(Encoding.UTF8.GetBytes(request.Path), request.Access).Rule
+                    is >= 0 and int rule && (denies[rule].Access & request.Access) != 0)
+                {
+                    denies[rule] = denies[rule] with { Access = denies[rule].Access & ~request.Access };
+                    hit = true;
+                }
+
+            denies.RemoveAll(rule => rule.Access == PathAccess.None);
+        }
+
+        // Patterns of one rule that still deny the same stand together again.
+        return [.. denies.GroupBy(rule => (rule.Span, rule.Access)).Select(same => same.First() with
+        {
+            Patterns = [.. same.SelectMany(rule => rule.Patterns)], Because = same.First().Because ?? BaseDenies,
+        })];
     }
 
     /// <summary>
@@ -214,7 +258,12 @@ public sealed class LearnedPolicy
                 ports.Add((port, seen));
             }
 
-        if (rules.Count > 0)
+        NetworkRule[] denies =
+        [
+            .. _base.NetworkRules.Where(rule => !rule.Allow)
+                .Select(rule => rule with { Because = rule.Because ?? BaseDenies }),
+        ];
+        if (rules.Count + denies.Length > 0)
             _text.Append("network:\n");
         foreach ((string head, List<(string Port, Sightings Seen)> ports) in rules)
         {
@@ -225,6 +274,8 @@ public sealed class LearnedPolicy
                 _text.Append(port.Length > 0 ? $"      - {port}  # {seen}\n" : $"    # {seen}\n");
             _text.Append($"    because: used in {_seen.Runs} run{(_seen.Runs == 1 ? "" : "s")}, to be reviewed\n");
         }
+
+        _text.Append(PolicyText.Write(denies, "  "));
     }
 
     static (string Head, string Port) NetworkRuleFor(Request request)
@@ -241,15 +292,46 @@ public sealed class LearnedPolicy
         };
     }
 
+    /// <summary>
+    /// What was made, and the base's denies: those under conditions as they are, of the others what was not made.
+    /// </summary>
     void WriteCalls()
     {
-        if (_seen.Calls.Count == 0)
-            return;
-        _text.Append("syscalls:\n  - allow:\n");
-        foreach ((int call, Sightings seen) in _seen.Calls)
-            _text.Append($"      - {PolicyText.Scalar(SystemCallNames.NameOf(call))}  # {seen}\n");
-        _text.Append($"    because: made in {_seen.Runs} run{(_seen.Runs == 1 ? "" : "s")}, to be reviewed\n");
+        SystemCallRule[] denies =
+            [.. _base.SystemCallRules.Where(rule => !rule.Allow).Select(KeptDeny).OfType<SystemCallRule>()];
+        if (_seen.Calls.Count + denies.Length > 0)
+            _text.Append("syscalls:\n");
+        WriteCalls(_seen.Calls.Where(call => IsGiven(_base, call.Key)), "made");
+        WriteCalls(_seen.Calls.Where(call => !IsGiven(_base, call.Key)), "made " + Denied);
+        _text.Append(PolicyText.Write(denies, "  "));
     }
+
+    void WriteCalls(IEnumerable<KeyValuePair<int, Sightings>> calls, string because)
+    {
+        if (!calls.Any())
+            return;
+        _text.Append("  - allow:\n");
+        foreach ((int call, Sightings seen) in calls)
+            _text.Append($"      - {PolicyText.Scalar(SystemCallNames.NameOf(call))}  # {seen}\n");
+        _text.Append($"    because: {because} in {_seen.Runs} run{(_seen.Runs == 1 ? "" : "s")}, to be reviewed\n");
+    }
+
+    SystemCallRule? KeptDeny(SystemCallRule rule)
+    {
+        string because = rule.Because ?? BaseDenies;
+        if (rule.Conditions.Count > 0 || !rule.Numbers.Any(_seen.Calls.ContainsKey))
+            return rule with { Because = because };
+        int[] left = [.. rule.Numbers.Where(call => !_seen.Calls.ContainsKey(call))];
+        return left.Length == 0
+            ? null
+            : rule with { Because = because, Numbers = left, Names = [.. left.Select(SystemCallNames.NameOf)] };
+    }
+
+    /// <summary>With some arguments at least: which they were is not known.</summary>
+    static bool IsGiven(PolicyModel policy, int call) =>
+        policy.SystemCallRules.Any(rule => rule.Allow && rule.Numbers.Contains(call))
+        && !policy.SystemCallRules.Any(
+            rule => !rule.Allow && rule.Conditions.Count == 0 && rule.Numbers.Contains(call));
 
     List<string> Uncovered(CompiledPolicy result)
     {
@@ -274,7 +356,7 @@ public sealed class LearnedPolicy
                 || !(allowed && Ask.About(result, request).Allowed))
                 uncovered.Add(text);
         foreach (int call in _seen.Calls.Keys)
-            if (!result.SystemCalls.Decide((uint)call, new ulong[6]).Allowed)
+            if (!IsGiven(result.Model, call))
                 uncovered.Add(new Request.SystemCall(call, []).ToString());
         return uncovered;
     }
@@ -288,7 +370,8 @@ public sealed class LearnedPolicy
         return policy;
     }
 
-    static string Comment(string text) => string.Concat(text.Select(c => char.IsControl(c) ? '?' : c));
+    static string Comment(string text) =>
+        string.Concat(text.Select((c, at) => char.IsControl(c) || YamlReader.IsUnprintable(text, at) ? '?' : c));
 
     /// <summary>It extends nothing.</summary>
     sealed class Nothing : IPolicyFiles

@@ -14,10 +14,26 @@ sealed partial class Binder
             ? new HiddenFile(map.Span, Text(map["because"]), path)
             : null;
 
-    DeniedDevice? ReadDeniedDevice(YamlMap map) => HasOnly(map, "from")
-        ? new DeniedDevice(map.Span, Text(map["because"]),
-            (DeviceKind)Array.IndexOf(DeviceKinds.Names, Text(map[Deny])), Text(map["from"]))
-        : null;
+    DeniedDevice? ReadDeniedDevice(YamlMap map)
+    {
+        if (!HasOnly(map, "from"))
+            return null;
+        string? from = Text(map["from"]);
+        if (from is not null && PathPattern.Literal(from, out string problem) is var literal)
+        {
+            if (literal is null)
+            {
+                Add(DiagnosticKind.BadValue, map["from"]!.Span, $"the host path {Quote.Value(from)} {problem}",
+                    "leave from out to deny all of the kind");
+                return null;
+            }
+
+            from = literal;
+        }
+
+        return new DeniedDevice(
+            map.Span, Text(map["because"]), (DeviceKind)Array.IndexOf(DeviceKinds.Names, Text(map[Deny])), from);
+    }
 
     /// <summary>What is denied has no properties; a diagnostic when it is given one.</summary>
     bool HasOnly(YamlMap map, params ReadOnlySpan<string> beside)
@@ -34,6 +50,9 @@ sealed partial class Binder
         return true;
     }
 
+    static bool IsName(string text) =>
+        text.Length > 0 && !char.IsAsciiDigit(text[0]) && text.All(c => char.IsAsciiLetterOrDigit(c) || c == '_');
+
     List<Sourced<string>> ReadDeniedVariables(YamlNode? node)
     {
         var denied = new List<Sourced<string>>();
@@ -42,7 +61,12 @@ sealed partial class Binder
             if (s_alwaysSet.Contains(name.Value))
                 Add(DiagnosticKind.BadValue, name.Span, $"{name.Value} is always set, from the guest's user",
                     "leave it out");
-            else if (IsVariable(name, ""))
+            // A name that is none denies nothing, however it reads.
+            else if (!IsName(name.Value))
+                Add(DiagnosticKind.BadValue, name.Span,
+                    $"{Quote.Value(name.Value)} is no variable's name: letters, digits and _, not a digit first",
+                    "name each variable");
+            else
                 denied.Add(new(name.Value, name.Span, because));
         }
 

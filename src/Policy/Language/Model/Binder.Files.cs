@@ -70,8 +70,15 @@ sealed partial class Binder
 
     string? ReadGuestPath(YamlScalar path)
     {
-        string text = path.Value.StartsWith('~') ? path.Value[1..] : path.Value;
-        bool home = path.Value.StartsWith('~');
+        if (PathPattern.Literal(path.Value, out string unclear) is not string literal)
+        {
+            Add(DiagnosticKind.BadValue, path.Span, $"the guest path {Quote.Value(path.Value)} {unclear}",
+                "patterns stand in files.rules");
+            return null;
+        }
+
+        bool home = literal.StartsWith('~');
+        string text = home ? literal[1..] : literal;
         if (home && text.Length == 0)
             return "~";
         if (!GuestPath.TryNormalize(text, out string normalized, out string problem))

@@ -15,7 +15,7 @@ sealed partial class Binder
         var action = (NetworkAction)Array.IndexOf(NetworkActions.Names, Text(given.Value));
         var targets = new List<NetworkTarget>();
         foreach (YamlScalar text in Scalars(map["to"]))
-            if (ReadTarget(text, action) is NetworkTarget target)
+            if (ReadTarget(text, action, given.Key.Value == "deny") is NetworkTarget target)
                 targets.Add(target);
         var ports = new List<PortRange>();
         foreach (YamlScalar text in Scalars(map["port"]))
@@ -38,8 +38,11 @@ sealed partial class Binder
             ports.Count == 0 ? [PortRange.All] : ports);
     }
 
-    NetworkTarget? ReadTarget(YamlScalar text, NetworkAction action)
+    NetworkTarget? ReadTarget(YamlScalar text, NetworkAction action, bool denies)
     {
+        // To be asked for every name is a channel to whoever answers: that is only denied.
+        if (text.Value == "*" && action == NetworkAction.Resolve && denies)
+            return new NetworkTarget("*", default);
         if (NetworkText.TryBlock(text.Value, out IPNetwork block, out string problem))
         {
             if (action != NetworkAction.Resolve)
@@ -67,7 +70,8 @@ sealed partial class Binder
         if (ends.Length <= 2
             && ushort.TryParse(ends[0], NumberStyles.None, CultureInfo.InvariantCulture, out ushort first)
             && ushort.TryParse(ends[^1], NumberStyles.None, CultureInfo.InvariantCulture, out ushort last)
-            && first <= last)
+            && first <= last
+            && !ends.Any(NumberText.HasLeadingZero))
             return new PortRange(first, last);
         Add(DiagnosticKind.BadValue, text.Span,
             $"port: {Quote.Value(text.Value)} is not a port or a range of ports, as in 443 or 8000-8999");

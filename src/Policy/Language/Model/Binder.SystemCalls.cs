@@ -74,13 +74,10 @@ sealed partial class Binder
 
     bool TryNumber(YamlScalar text, ulong most, out ulong number)
     {
-        bool hexadecimal = text.Value.StartsWith("0x", StringComparison.Ordinal);
-        if (ulong.TryParse(
-                hexadecimal ? text.Value[2..] : text.Value,
-                hexadecimal ? NumberStyles.AllowHexSpecifier : NumberStyles.None,
-                CultureInfo.InvariantCulture, out number) && number <= most)
+        if (NumberText.TryParse(text.Value, out number, out string? advice) && number <= most)
             return true;
-        Add(DiagnosticKind.BadValue, text.Span, $"{Quote.Value(text.Value)} is not a number from 0 to 0x{most:x}");
+        Add(DiagnosticKind.BadValue, text.Span, $"{Quote.Value(text.Value)} is not a number from 0 to 0x{most:x}",
+            advice);
         return false;
     }
 }

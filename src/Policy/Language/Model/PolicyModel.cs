@@ -116,5 +116,14 @@ public sealed record PolicyModel
 
     public Sourced<ulong>? Limit(Resource resource) => Limits[(int)resource];
 
+    /// <summary>A limit in numbers: half of the memory where folders in memory have that.</summary>
+    /// <param name="memory">Bytes of the guest's memory, where it is not this policy's.</param>
+    public ulong? Amount(Resource resource, ulong? memory = null) =>
+        Limit(resource)?.Value is ulong value
+            ? resource == Resource.TmpSize && value == Resources.Unlimited
+                ? (memory ?? Limit(Resource.Memory)?.Value) / 2 ?? value
+                : value
+            : null;
+
     public bool Allows(Freedom freedom) => Freedoms.Any(given => given.Value == freedom);
 }

@@ -21,6 +21,24 @@ public sealed class PolicyText
         return writer._text.ToString();
     }
 
+    /// <summary>Whether a path can stand in a policy and in comments as it is.</summary>
+    public static bool CanSay(string path) =>
+        !path.Any(char.IsControl) && !Enumerable.Range(0, path.Length).Any(at => YamlReader.IsUnprintable(path, at));
+
+    /// <summary>Rules as entries of their section's list.</summary>
+    internal static string Write(IReadOnlyList<IRule> rules, string indent)
+    {
+        var writer = new PolicyText(origins: false);
+        writer.WriteEntries(rules, indent, rule => rule switch
+        {
+            PathRule path => Path(path),
+            NetworkRule network => Network(network),
+            SystemCallRule call => SystemCall(call),
+            _ => throw new ArgumentOutOfRangeException(nameof(rules)),
+        });
+        return writer._text.ToString();
+    }
+
     void WriteModel(PolicyModel model)
     {
         Line("version: 1");
@@ -33,9 +51,7 @@ public sealed class PolicyText
             Line("files:");
         Entries<IRule>("  show", [.. model.Shown, .. model.Hidden], "    ", rule =>
             rule is ShownFile shown ? Shown(shown) : Hidden((HiddenFile)rule));
-        Entries("  rules", model.PathRules, "    ", rule =>
-            [(Action(rule.Allow), List(AccessText.Format(rule.Access).Split(", "))),
-                ("path", List(rule.Patterns.Select(pattern => pattern.Value)))]);
+        Entries("  rules", model.PathRules, "    ", Path);
         Entries("network", model.NetworkRules, "  ", Network);
         Entries("syscalls", model.SystemCallRules, "  ", SystemCall);
         Entries<IRule>("devices", [.. model.Devices, .. model.DeniedDevices], "  ", rule =>
@@ -91,7 +107,7 @@ public sealed class PolicyText
 
     static List<(string, string)> Shown(ShownFile shown)
     {
-        var keys = new List<(string, string)> { ("path", Scalar(shown.Path)) };
+        var keys = new List<(string, string)> { ("path", Literal(shown.Path)) };
         keys.Add(shown.Kind switch
         {
             ShownKind.Host => ("from", Scalar(shown.Content!)),
@@ -119,7 +135,16 @@ public sealed class PolicyText
         return keys;
     }
 
-    static List<(string, string)> Hidden(HiddenFile rule) => [("deny", Scalar(rule.Path))];
+    static List<(string, string)> Hidden(HiddenFile rule) => [("deny", Literal(rule.Path))];
+
+    /// <summary>A path where none may be a pattern.</summary>
+    internal static string Literal(string path) => Scalar(PathPattern.Escape(path));
+
+    static List<(string, string)> Path(PathRule rule) =>
+    [
+        (Action(rule.Allow), List(AccessText.Format(rule.Access).Split(", "))),
+        ("path", List(rule.Patterns.Select(pattern => pattern.Value))),
+    ];
 
     static List<(string, string)> Network(NetworkRule rule)
     {
@@ -171,7 +196,7 @@ public sealed class PolicyText
     {
         var keys = new List<(string, string)> { ("deny", DeviceKinds.Names[(int)rule.Kind]) };
         if (rule.From is not null)
-            keys.Add(("from", Scalar(rule.From)));
+            keys.Add(("from", Literal(rule.From)));
         return keys;
     }
 
@@ -193,6 +218,12 @@ public sealed class PolicyText
     {
         if (rules.Count > 0)
             Line($"{key}:");
+        WriteEntries(rules, indent, keys);
+    }
+
+    void WriteEntries<T>(IReadOnlyList<T> rules, string indent, Func<T, List<(string Key, string Value)>> keys)
+        where T : IRule
+    {
         foreach (T rule in rules)
         {
             List<(string Key, string Value)> all = keys(rule);
@@ -232,16 +263,19 @@ public sealed class PolicyText
         if (plain)
             return text;
         var quoted = new StringBuilder("\"");
-        foreach (char c in text)
-            quoted.Append(c switch
+        for (int i = 0; i < text.Length; i++)
+            quoted.Append(text[i] switch
             {
                 '"' => "\\\"",
                 '\\' => "\\\\",
                 '\n' => "\\n",
                 '\t' => "\\t",
                 '\r' => "\\r",
-                < ' ' => $"\\x{(int)c:x2}",
-                _ => c.ToString(),
+                < ' ' => $"\\x{(int)text[i]:x2}",
+                _ when YamlReader.IsUnprintable(text, i) && char.IsHighSurrogate(text[i]) =>
+                    $"\\U{char.ConvertToUtf32(text, i++):x8}",
+                _ when YamlReader.IsUnprintable(text, i) => $"\\u{(int)text[i]:x4}",
+                _ => text[i].ToString(),
             });
         return quoted.Append('"').ToString();
     }

@@ -45,13 +45,16 @@ public sealed record ShownFile(SourceSpan Span, string? Because, string Path, Sh
 
     public string Text => $"show {Path} for {AccessText.Format(Access)}";
 
+    /// <summary>Links and made-up files hold nothing; of the others everything below is shown too.</summary>
+    internal bool IsLeaf => Kind is ShownKind.Text or ShownKind.Link or ShownKind.Generated;
+
     /// <summary>The same thing, with no more access and no looser bound.</summary>
     internal bool IsNoWiderThan(ShownFile other) =>
         (Kind, Content, Generated, Mode) == (other.Kind, other.Content, other.Generated, other.Mode)
         && (Access & ~other.Access) == 0 && Bound(Size) <= Bound(other.Size) && Bound(Quota) <= Bound(other.Quota)
-        && Bound(Rate) <= Bound(other.Rate);
+        && Bound(Rate) <= Bound(other.Rate) && Bound(Operations) <= Bound(other.Operations);
 
-    static ulong Bound(ulong? bytes) => bytes ?? ulong.MaxValue;
+    static ulong Bound(ulong? most) => most ?? ulong.MaxValue;
 }
 
 public sealed record PathRule(

@@ -95,7 +95,7 @@ static class PolicySchema
         new("deny", new ChoiceSchema("What may not be done.", NetworkActions.Names)),
         new("to", new OneOrMoreSchema(
             "For connect: host names or CIDR blocks. For listen: local addresses. For resolve: names, or *.name for "
-                + "all below one.",
+                + "all below one; to deny, * for every name.",
             new TextSchema("A host name, an address, or a CIDR block.", null, "192.0.2.0/24",
                 "name, address or block")), Required: true),
         new("protocol", s_protocol, Default: "both"), new("port", s_ports, Default: "all"), new("because", s_because));

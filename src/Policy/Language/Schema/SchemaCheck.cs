@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Sandbox.Policy.Language;
 
 /// <summary>Compares a file's shape with the language's.</summary>
@@ -91,7 +93,9 @@ static class SchemaCheck
                     Closest.Advice(scalar.Value, choice.Choices)
                         ?? $"it is one of {string.Join(", ", choice.Choices)}");
                 break;
-            case NumberSchema number when !long.TryParse(scalar.Value, out long parsed)
+            case NumberSchema number when !long.TryParse(
+                    scalar.Value, NumberStyles.None, CultureInfo.InvariantCulture, out long parsed)
+                || NumberText.HasLeadingZero(scalar.Value)
                 || parsed < number.Minimum
                 || parsed > number.Maximum:
                 diagnostics.Add(

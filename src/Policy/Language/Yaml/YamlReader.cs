@@ -1,3 +1,4 @@
+using System.Globalization;
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
 
@@ -45,7 +46,8 @@ sealed class YamlReader
         if (strange >= 0)
         {
             diagnostics.Add(DiagnosticKind.Syntax, At(text, strange),
-                $"the character U+{(int)text.Content[strange]:X4} cannot be in a policy");
+                $"the character U+{Character(text.Content, strange):X4} cannot be in a policy",
+                "write it as an escape in double quotes, or leave it out");
             return null;
         }
 
@@ -67,16 +69,28 @@ sealed class YamlReader
     static int IndexOfUnprintable(string text)
     {
         for (int i = 0; i < text.Length; i++)
-        {
-            char c = text[i];
-            bool strange = c < ' ' ? c is not ('\n' or '\r' or '\t') : c is >= '\x7f' and < '\xa0'
-                or '\u2028' or '\u2029' or '\ufeff' or '\ufffe' or '\uffff';
-            if (strange)
+            if (IsUnprintable(text, i))
                 return i;
-        }
-
         return -1;
     }
+
+    /// <summary>
+    /// Whether people see something else at a place than what is read: controls, what ends a line for one reader and
+    /// not for another, and what is invisible or turns the direction of text.
+    /// </summary>
+    public static bool IsUnprintable(string text, int at)
+    {
+        char c = text[at];
+        if (c < ' ')
+            return c is not ('\n' or '\t') && !(c == '\r' && at + 1 < text.Length && text[at + 1] == '\n');
+        if (c < '\x7f')
+            return false;
+        return c is < '\xa0' or '\u2028' or '\u2029' or '\ufffe' or '\uffff'
+            || CharUnicodeInfo.GetUnicodeCategory(text, at) == UnicodeCategory.Format;
+    }
+
+    static int Character(string text, int at) =>
+        char.IsSurrogatePair(text, at) ? char.ConvertToUtf32(text, at) : text[at];
 
     static SourceSpan At(SourceText text, int offset)
     {
