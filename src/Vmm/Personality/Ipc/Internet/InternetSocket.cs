@@ -148,7 +148,12 @@ public sealed partial class InternetSocket : Socket, ISendTarget
             usesLoopback = IsStream ? _host is null || _state == State.Listening : _peer is null;
             if (!IsStream)
                 events |= PollAssociations();
-            if (_host is not null)
+            if (!IsStream && _state == State.Connected)
+            {
+                if (HasDatagramOfPeer())
+                    events |= PollEvents.Readable;
+            }
+            else if (_host is not null)
             {
                 PollEvents ready = _host.Poll();
                 // What listens, or is bound for datagrams, is one source of several.
