@@ -44,12 +44,13 @@ static unsafe class HostSockets
             error = Set(socket!, SOL_IPV6, IPV6_V6ONLY, sixOnly ? 1 : 0);
         if (error == 0 && protocol == NetworkProtocol.Tcp && reuse)
             error = Set(socket!, SOL_SOCKET, SO_REUSEADDR, 1);
-        // Sockets for answers from the same port are opened beside it; only this user can.
-        if (error == 0 && protocol == NetworkProtocol.Udp)
-            error = Set(socket!, SOL_SOCKET, SO_REUSEPORT, 1);
         sockaddr_in6 local = Address(address, port, out uint length);
         if (error == 0 && bind(socket!.Value, &local, length) != 0)
             error = -errno;
+        // Sockets for answers from the same port are opened beside it; only this user can. Not before it has the port:
+        // two that listen would share it, and neither know.
+        if (error == 0 && protocol == NetworkProtocol.Udp)
+            error = Set(socket!, SOL_SOCKET, SO_REUSEPORT, 1);
         if (error == 0 && protocol == NetworkProtocol.Tcp && listen(socket!.Value, Backlog) != 0)
             error = -errno;
         return Keep(error, ref socket);

@@ -249,6 +249,8 @@ public sealed unsafe class BrokerTests : IDisposable
         using (listening)
         using (socket)
         {
+            // The port is one's own: nobody listens on it a second time.
+            Assert.Equal(EADDRINUSE, Ask(broker, listen, out _).Error);
             Assert.Equal(1, socket!.Write("x"u8));
             IPEndPoint? sender = null;
             _datagrams.Receive(ref sender);
