@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Net;
+using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
@@ -54,6 +55,27 @@ static unsafe class HostSockets
         if (error == 0 && protocol == NetworkProtocol.Tcp && listen(socket!.Value, Backlog) != 0)
             error = -errno;
         return Keep(error, ref socket);
+    }
+
+    /// <summary>Whether what is sent to an address stays on this host. Nothing is sent.</summary>
+    public static bool IsOwn(IPAddress address)
+    {
+        const ushort discard = 9;
+        if (Connect(NetworkProtocol.Udp, address, discard, 0, out FileDescriptor? connected) == 0)
+            using (connected)
+                if (LocalOf(connected!).ToAddress().Equals(address))
+                    return true;
+        // A second address of an interface is reached from its first: only bind(2) knows it, and, where that takes any
+        // address (ip_nonlocal_bind), the interfaces.
+        if (Create(address, NetworkProtocol.Udp, out FileDescriptor? bound) != 0)
+            return false;
+        using (bound)
+        {
+            sockaddr_in6 local = Address(address, 0, out uint length);
+            return bind(bound!.Value, &local, length) == 0
+                && NetworkInterface.GetAllNetworkInterfaces().Any(one => one.GetIPProperties().UnicastAddresses.Any(
+                    own => own.Address.Equals(address)));
+        }
     }
 
     /// <summary>What a socket is bound to; zeros when the kernel does not say.</summary>
