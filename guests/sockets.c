@@ -183,12 +183,35 @@ static void named(void)
     close(server);
 }
 
+/* shutdown(2) of a socket that waits for others, and of one without a peer. */
+static void shut(void)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "\0guest-test-shut" };
+    socklen_t length = offsetof(struct sockaddr_un, sun_path) + 16;
+    int server = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+    NEED(!bind(server, (struct sockaddr *)&address, length) && !listen(server, 1));
+    pid_t child = fork();
+    if (!child)
+        _exit(accept(server, NULL, NULL) != -1 || errno != EINVAL);
+    usleep(50000);
+    CHECK("shutdown of what listens", !shutdown(server, SHUT_RD));
+    int status = -1;
+    CHECK("accept ends", waitpid(child, &status, 0) == child && status == 0);
+    CHECK_ERRNO("it takes nobody", connect(client, (struct sockaddr *)&address, length), ECONNREFUSED);
+    struct pollfd both[] = { { server, POLLIN | POLLOUT, 0 }, { client, POLLIN | POLLOUT, 0 } };
+    CHECK("shutdown without a peer", !shutdown(client, SHUT_RDWR) && poll(both, 2, 0) > 0);
+    say("poll: %x %x", both[0].revents, both[1].revents);
+    close(server);
+    close(client);
+}
+
 int main(void)
 {
     streams();
     datagrams();
     descriptors();
     named();
+    shut();
     CHECK_ERRNO("unknown family", socket(99, SOCK_STREAM, 0), EAFNOSUPPORT);
     CHECK_ERRNO("unknown type", socket(AF_UNIX, 77, 0), EINVAL);
     CHECK_ERRNO("not a socket", send(open("/dev/null", O_RDWR), "x", 1, 0), ENOTSOCK);

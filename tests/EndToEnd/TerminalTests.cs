@@ -153,6 +153,19 @@ public sealed class TerminalTests
         End(terminal, 124);
     }
 
+    [Theory]
+    [InlineData(Where.Native)]
+    [InlineData(Where.Guest)]
+    public void A_long_paste_waits_for_a_program_that_reads(Where where)
+    {
+        using PseudoTerminal terminal = Start(
+            where, "sh", "-c", "stty raw -echo; echo ready; sleep 1; head -c 65536 | wc -c; stty sane");
+        terminal.Expect("ready");
+        terminal.Type(new string('x', 65536));
+        terminal.Expect("65536");
+        End(terminal, 0);
+    }
+
     [Fact]
     public void Without_the_flag_no_stream_is_a_terminal()
     {

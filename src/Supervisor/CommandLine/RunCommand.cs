@@ -15,7 +15,7 @@ sealed class RunCommand
 {
     readonly Option<string> _policy = Value("--policy", "FILE", "what the guest may do; flags only narrow it");
     readonly Option<string> _memory = Value("--memory", "SIZE", "guest memory, in-memory files included (default 1G)");
-    readonly Option<string> _cpus = Value("--cpus", "N", "guest threads that run at once (default: the host's CPUs)");
+    readonly Option<string> _cpus = Value("--cpus", "N", "threads whose code runs at once (default: the host's CPUs)");
     readonly Option<string> _timeout = Value("--timeout", "TIME", "wall-clock limit, or none (default 1h)");
     readonly Option<string> _cpuTime = Value("--cpu-time", "TIME", "CPU time limit over all threads (default none)");
     readonly Option<string> _processes = Value("--processes", "N", "processes and threads alive at once (default 256)");

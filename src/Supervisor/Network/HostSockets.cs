@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Net;
+using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
@@ -44,15 +45,37 @@ static unsafe class HostSockets
             error = Set(socket!, SOL_IPV6, IPV6_V6ONLY, sixOnly ? 1 : 0);
         if (error == 0 && protocol == NetworkProtocol.Tcp && reuse)
             error = Set(socket!, SOL_SOCKET, SO_REUSEADDR, 1);
-        // Sockets for answers from the same port are opened beside it; only this user can.
-        if (error == 0 && protocol == NetworkProtocol.Udp)
-            error = Set(socket!, SOL_SOCKET, SO_REUSEPORT, 1);
         sockaddr_in6 local = Address(address, port, out uint length);
         if (error == 0 && bind(socket!.Value, &local, length) != 0)
             error = -errno;
+        // Sockets for answers from the same port are opened beside it; only this user can. Not before it has the port:
+        // two that listen would share it, and neither know.
+        if (error == 0 && protocol == NetworkProtocol.Udp)
+            error = Set(socket!, SOL_SOCKET, SO_REUSEPORT, 1);
         if (error == 0 && protocol == NetworkProtocol.Tcp && listen(socket!.Value, Backlog) != 0)
             error = -errno;
         return Keep(error, ref socket);
+    }
+
+    /// <summary>Whether what is sent to an address stays on this host. Nothing is sent.</summary>
+    public static bool IsOwn(IPAddress address)
+    {
+        const ushort discard = 9;
+        if (Connect(NetworkProtocol.Udp, address, discard, 0, out FileDescriptor? connected) == 0)
+            using (connected)
+                if (LocalOf(connected!).ToAddress().Equals(address))
+                    return true;
+        // A second address of an interface is reached from its first: only bind(2) knows it, and, where that takes any
+        // address (ip_nonlocal_bind), the interfaces.
+        if (Create(address, NetworkProtocol.Udp, out FileDescriptor? bound) != 0)
+            return false;
+        using (bound)
+        {
+            sockaddr_in6 local = Address(address, 0, out uint length);
+            return bind(bound!.Value, &local, length) == 0
+                && NetworkInterface.GetAllNetworkInterfaces().Any(one => one.GetIPProperties().UnicastAddresses.Any(
+                    own => own.Address.Equals(address)));
+        }
     }
 
     /// <summary>What a socket is bound to; zeros when the kernel does not say.</summary>

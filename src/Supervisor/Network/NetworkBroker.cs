@@ -1,6 +1,7 @@
 using System.Net;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
+using Sandbox.Policy.Language;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Network;
@@ -35,6 +36,9 @@ sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetwor
     /// <summary>The host's resolver; tests have others.</summary>
     public Func<string, (int Error, IPAddress[] Addresses)> Resolver { get; init; } =
         static name => (HostNames.Look(name, out IPAddress[] addresses), addresses);
+
+    /// <summary>Whether an address is the host's own; tests have others.</summary>
+    public Func<IPAddress, bool> IsOwn { get; init; } = HostSockets.IsOwn;
 
     /// <summary>Takes one request, once there is one, and answers it, now or (a lookup) later.</summary>
     /// <param name="problem">What a VMM has done that no sound one does; null if nothing.</param>
@@ -138,10 +142,20 @@ sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetwor
             // A port of the kernel's choice is one that no rule has been asked about.
             : question is { Action: NetworkAction.Listen, Port: 0 } ? new Verdict(false, Verdict.NoRule)
             : grant.Rules.Decide(question.Action, question.Protocol, question.Address!, question.Port);
+        if (verdict.Allowed && question.Action == NetworkAction.Connect && LeadsToTheHost(question))
+            verdict = new Verdict(false, Verdict.NoRule);
         if (decisions?.Decided(question, verdict, HostClock.MonotonicNanoseconds() - began) == false)
             return -EAGAIN;
         return verdict.Allowed ? 0 : -EACCES;
     }
+
+    /// <summary>
+    /// The host's own public addresses are behind its firewall from here: reserved, unless named. Those of reserved
+    /// blocks had to be named anyway.
+    /// </summary>
+    bool LeadsToTheHost(in NetworkQuestion question) =>
+        ReservedBlocks.Of(question.Address!) is null && IsOwn(question.Address!)
+        && !grant.Names(question.Protocol, question.Address!, question.Port);
 
     /// <returns>What is wrong with a VMM that does not read its answers; else null.</returns>
     string? Answer(ulong number, int error, FileDescriptor? socket = null, ReadOnlySpan<IPAddress> addresses = default)

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 
@@ -10,6 +11,17 @@ namespace Sandbox.Supervisor.Network;
 sealed record NetworkGrant(
     NetworkRules Rules, IReadOnlyDictionary<string, IReadOnlyList<IPAddress>> Pins, bool HasNameServer)
 {
+    /// <summary>Rules that allow connections, by the addresses that they name one by one.</summary>
+    public required Lazy<ILookup<IPAddress, NetworkRule>> ByAddress { private get; init; }
+
+    /// <summary>
+    /// Whether a rule allows a connection to this address by naming it alone, or a host that had it when the guest was
+    /// started: not by a block around it.
+    /// </summary>
+    public bool Names(NetworkProtocol protocol, IPAddress address, ushort port) => ByAddress.Value[address].Any(rule =>
+        (rule.Protocol is null || rule.Protocol == protocol)
+        && rule.Ports.Any(range => range.First <= port && port <= range.Last));
+
     /// <summary>Looks up the hosts that rules name, all at once.</summary>
     /// <returns>Null for a policy that allows nothing of the network.</returns>
     /// <exception cref="UsageException">
@@ -42,7 +54,25 @@ sealed record NetworkGrant(
             if (Reachable(policy, rules, name, addresses) is { } reachable)
                 pins.Add(name, reachable);
         return new NetworkGrant(
-            rules, pins, policy.NetworkRules.Any(rule => rule.Allow && rule.Action == NetworkAction.Resolve));
+            rules, pins, policy.NetworkRules.Any(rule => rule.Allow && rule.Action == NetworkAction.Resolve))
+        {
+            // Asked for few addresses, if any.
+            ByAddress = new Lazy<ILookup<IPAddress, NetworkRule>>(() => policy.NetworkRules
+                .Where(rule => rule.Allow && rule.Action == NetworkAction.Connect)
+                .SelectMany(rule => rule.Targets.SelectMany(target => Single(target, found))
+                    .Select(address => (address, rule)))
+                .ToLookup(pair => pair.address, pair => pair.rule)),
+        };
+    }
+
+    /// <summary>The addresses that a rule names one by one.</summary>
+    static IEnumerable<IPAddress> Single(
+        NetworkTarget target, Dictionary<string, IReadOnlyList<IPAddress>> found)
+    {
+        if (target.Name is { } name)
+            return found[name];
+        int bits = target.Block.BaseAddress.AddressFamily == AddressFamily.InterNetwork ? 32 : 128;
+        return target.Block.PrefixLength == bits ? [target.Block.BaseAddress] : [];
     }
 
     /// <summary>Null for a name that only denies speak of.</summary>

@@ -147,6 +147,47 @@ public sealed unsafe class BrokerTests : IDisposable
         Assert.Equal(new Verdict(true, 0), verdict);
     }
 
+    /// <summary>A block is about the network outside; this host's addresses are behind its firewall from here.</summary>
+    [Fact]
+    public void AnAddressOfTheHostsOwnMustBeNamed()
+    {
+        IPAddress own = IPAddress.Parse("192.0.2.10");
+        PolicyModel policy = Policies.Model("""
+            network:
+            - {allow: connect, to: [0.0.0.0/0, '::/0'], port: [80, 443, 81]}
+            - {allow: connect, to: 192.0.2.10, protocol: tcp, port: 80}
+            - {allow: connect, to: one.example, protocol: tcp, port: 81}
+
+            """);
+        NetworkGrant grant = NetworkGrant.Prepare(policy, _ => (0, [own]))!;
+        _broker = new NetworkBroker(grant, _supervisor, _decisions) { IsOwn = own.Equals };
+        int Error(NetworkProtocol protocol, string address, ushort port)
+        {
+            NetworkRequest request = Request(NetworkAction.Connect, protocol, address, port);
+            int error = Ask(_broker, request, out FileDescriptor? socket).Error;
+            socket?.Dispose();
+            return error;
+        }
+
+        Assert.Equal(EACCES, Error(NetworkProtocol.Tcp, "192.0.2.10", 443));
+        Assert.Equal(new Verdict(false, Verdict.NoRule), _decisions.List[^1].Verdict);
+        Assert.Equal(EACCES, Error(NetworkProtocol.Tcp, "::ffff:192.0.2.10", 443));
+        Assert.Equal(EACCES, Error(NetworkProtocol.Udp, "192.0.2.10", 80));
+        // What the host's kernel says of this network is its business.
+        Assert.NotEqual(EACCES, Error(NetworkProtocol.Tcp, "192.0.2.10", 80));
+        Assert.NotEqual(EACCES, Error(NetworkProtocol.Tcp, "192.0.2.10", 81));
+        Assert.NotEqual(EACCES, Error(NetworkProtocol.Tcp, "192.0.2.11", 443));
+    }
+
+    [Fact]
+    public void TheHostsAddressesAreKnown()
+    {
+        Assert.True(HostSockets.IsOwn(IPAddress.Loopback));
+        Assert.False(HostSockets.IsOwn(IPAddress.Parse("192.0.2.1")));
+        Assert.False(HostSockets.IsOwn(IPAddress.Parse("2001:db8::1")));
+        Assert.False(HostSockets.IsOwn(IPAddress.Parse("255.255.255.255")));
+    }
+
     [Fact]
     public void WhatCannotBeRecordedDoesNotHappen()
     {
@@ -249,6 +290,8 @@ public sealed unsafe class BrokerTests : IDisposable
         using (listening)
         using (socket)
         {
+            // The port is one's own: nobody listens on it a second time.
+            Assert.Equal(EADDRINUSE, Ask(broker, listen, out _).Error);
             Assert.Equal(1, socket!.Write("x"u8));
             IPEndPoint? sender = null;
             _datagrams.Receive(ref sender);

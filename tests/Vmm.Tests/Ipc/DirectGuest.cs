@@ -53,13 +53,23 @@ sealed class DirectGuest : IDisposable
 
     public long Call(
         int number, ulong a0 = 0, ulong a1 = 0, ulong a2 = 0, ulong a3 = 0, ulong a4 = 0, ulong a5 = 0) =>
-        Personality.SystemCalls[(ulong)number].Handler(Thread, new SystemCallArguments(a0, a1, a2, a3, a4, a5));
+        Call(Thread, number, new SystemCallArguments(a0, a1, a2, a3, a4, a5));
+
+    private long Call(GuestThread thread, int number, in SystemCallArguments arguments) =>
+        Personality.SystemCalls[(ulong)number].Handler(thread, arguments);
 
     /// <summary>Makes a call that is expected to wait in a host thread of its own.</summary>
-    public PendingCall CallAside(int number, params ulong[] a)
+    public PendingCall CallAside(int number, params ulong[] a) => CallAside(Thread, number, a);
+
+    /// <summary>The same by another thread of the process, so that this one may wait too.</summary>
+    public PendingCall CallByAnother(int number, params ulong[] a) =>
+        CallAside(new GuestThread(Thread.Process, Thread.Tid + 1, Thread.Cpu), number, a);
+
+    private PendingCall CallAside(GuestThread thread, int number, ulong[] a)
     {
         ulong At(int i) => i < a.Length ? a[i] : 0;
-        return PendingCall.Start(() => Call(number, At(0), At(1), At(2), At(3), At(4), At(5)));
+        return PendingCall.Start(
+            () => Call(thread, number, new SystemCallArguments(At(0), At(1), At(2), At(3), At(4), At(5))));
     }
 
     public void Write(ulong address, ReadOnlySpan<byte> bytes) =>

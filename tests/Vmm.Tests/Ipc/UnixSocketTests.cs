@@ -108,6 +108,28 @@ public class UnixSocketTests
         Assert.Equal(1, a.Read(new byte[1]));
     }
 
+    [Fact]
+    public void Shutdown_ends_accepting()
+    {
+        UnixSocket listener = Objects.Socket(_space, SOCK_STREAM), client = Objects.Socket(_space, SOCK_STREAM);
+        Assert.Equal(0, listener.SetAddress(_space.BindAutomatically(listener)!));
+        Assert.Equal(0, listener.Listen(5, Objects.Sender));
+        CountingEntry entry = new();
+        listener.Waiters!.Add(entry);
+        Assert.Equal(0, client.TryConnect(listener, Objects.Sender, Objects.Inode()));
+        int told = entry.Count;
+        Assert.Equal(0, listener.Shutdown(SHUT_RD));
+        Assert.Equal(told + 1, entry.Count);
+        // Who was there before is accepted still.
+        Assert.Equal(0, listener.TryAccept(out _));
+        Assert.Equal(-EINVAL, listener.TryAccept(out _));
+        Assert.Equal(PollEvents.Readable | PollEvents.ReadHangUp, listener.Poll());
+        UnixSocket late = Objects.Socket(_space, SOCK_STREAM);
+        Assert.Equal(-ECONNREFUSED, late.TryConnect(listener, Objects.Sender, Objects.Inode()));
+        Assert.Equal(0, late.Shutdown(SHUT_RDWR));
+        listener.Waiters.Remove(entry);
+    }
+
     [Theory]
     [InlineData(SOCK_STREAM)]
     [InlineData(SOCK_DGRAM)]

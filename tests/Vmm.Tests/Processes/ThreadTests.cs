@@ -20,6 +20,41 @@ public sealed class ThreadTests
         return cpu.Call(SYS_clone, ThreadFlags, Data + 0x10000, tidAddress, tidAddress, 0);
     }
 
+    /// <summary>Takes its time to be closed.</summary>
+    private sealed class SlowFile(long nanoseconds) : Personality.Files.OpenFile(O_RDWR)
+    {
+        public override string DisplayName => "slow";
+
+        public override long GetStatus(out stat status)
+        {
+            status = default;
+            return 0;
+        }
+
+        protected override void Close()
+        {
+            long end = HostClock.ThreadCpuNanoseconds() + nanoseconds;
+            while (HostClock.ThreadCpuNanoseconds() < end)
+                Thread.SpinWait(10);
+        }
+    }
+
+    [Fact]
+    public void What_a_process_gives_back_at_its_end_is_the_guests_CPU_time()
+    {
+        const long cost = 50_000_000;
+        using ScriptedGuest guest = new();
+        ScriptedGuest.Exited(guest.Run(Program));
+        // The guest's end does not wait for its last thread.
+        Assert.True(SpinWait.SpinUntil(() => guest.Personality.CpuNanoseconds >= cost, 10_000));
+
+        static IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            GuestThread.Current!.Descriptors.Add(new SlowFile(cost), closeOnExec: false);
+            yield return cpu.Call(SYS_exit_group);
+        }
+    }
+
     [Fact]
     public void A_thread_is_joined_through_its_tid_word()
     {

@@ -6,7 +6,7 @@ namespace Sandbox.Policy.Language;
 /// Addresses that are not the public network: loopback, private, link-local, the metadata services of clouds, and
 /// IPv6 ranges that IPv4 hides in. A rule allows one only by naming it or a part of it; a larger block does not.
 /// </summary>
-static class ReservedBlocks
+public static class ReservedBlocks
 {
     public static IReadOnlyList<IPNetwork> All { get; } =
     [

@@ -25,21 +25,25 @@ public sealed unsafe partial class GuestThread
 
     private void FreezeCpuAccounting() => _cpuAtEnd = CpuNanoseconds;
 
-    /// <summary>CPU time so far, in nanoseconds. From any thread, under TaskLock when it is not this one.</summary>
-    public long CpuNanoseconds
+    /// <summary>What the thread's end has cost since: its process, which may give back much, is gone by now.</summary>
+    private void ChargeEnd()
     {
-        get
-        {
-            if (_cpuAtEnd >= 0)
-                return _cpuAtEnd;
-            long start = Volatile.Read(ref _hostCpuAtStart);
-            if (start == 0)
-                return 0;
-            timespec time;
-            if (clock_gettime(_hostClock, &time) != 0)
-                return 0;
-            long own = time.tv_sec * HostClock.NanosecondsPerSecond + time.tv_nsec - start;
-            return Math.Max(own, 0) + Interlocked.Read(ref _chargedCpu);
-        }
+        ChargeCpu(Errands.TakeCost());
+        Personality.ChargeCpu(Math.Max(MeasureCpu() - _cpuAtEnd, 0));
+    }
+
+    /// <summary>CPU time so far, in nanoseconds. From any thread, under TaskLock when it is not this one.</summary>
+    public long CpuNanoseconds => _cpuAtEnd >= 0 ? _cpuAtEnd : MeasureCpu();
+
+    private long MeasureCpu()
+    {
+        long start = Volatile.Read(ref _hostCpuAtStart);
+        if (start == 0)
+            return 0;
+        timespec time;
+        if (clock_gettime(_hostClock, &time) != 0)
+            return 0;
+        long own = time.tv_sec * HostClock.NanosecondsPerSecond + time.tv_nsec - start;
+        return Math.Max(own, 0) + Interlocked.Read(ref _chargedCpu);
     }
 }

@@ -56,5 +56,6 @@ public sealed partial class GuestThread
         Personality.Tracer?.ThreadEnded(this, process.IsGroupExiting ? process.GroupExitStatus : ExitStatus);
         if (last)
             process.End(this, status);
+        ChargeEnd();
     }
 }

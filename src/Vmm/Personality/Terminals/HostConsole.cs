@@ -11,11 +11,17 @@ namespace Sandbox.Vmm.Personality.Terminals;
 /// </summary>
 sealed class HostConsole
 {
+    /// <summary>Of a paste, while the guest's own buffer is full. Beyond that the operator's terminal waits.</summary>
+    private const int KeptCapacity = 64 << 10;
+
     private readonly Lock _inputLock = new();
     private readonly Lock _outputLock = new();
     private readonly PseudoTerminal _terminal;
     private readonly HostStream _input;
     private readonly HostStream _output;
+    private byte[] _kept = [];
+    private int _keptAt;
+    private int _keptCount;
 
     /// <param name="input">Raw bytes from the operator.</param>
     /// <param name="output">Raw bytes to the operator; counts towards the output limit.</param>
@@ -28,6 +34,7 @@ sealed class HostConsole
         _input = new HostStream(input, inode, personality.HostPoller, null, _ => PumpInput());
         _output = new HostStream(output, inode, personality.HostPoller, limit, _ => PumpOutput());
         terminal.Terminal.OutputReady = PumpOutput;
+        terminal.Terminal.InputTaken = ContinueInput;
     }
 
     /// <summary>Begins to read what the operator types.</summary>
@@ -51,13 +58,15 @@ sealed class HostConsole
 
     private void PumpInput()
     {
-        // Read even when the guest's buffer is full: the key that interrupts it must get through.
-        Span<byte> buffer = stackalloc byte[1024];
+        Span<byte> buffer = stackalloc byte[Terminal.MaximumTyped];
         lock (_inputLock)
         {
             while (true)
             {
-                long count = _input.Read(buffer);
+                GiveKept();
+                if (_keptCount == KeptCapacity)
+                    return;
+                long count = _input.Read(buffer[..Math.Min(buffer.Length, KeptCapacity - _keptCount)]);
                 if (count == -EAGAIN)
                     return;
                 if (count <= 0)
@@ -65,8 +74,51 @@ sealed class HostConsole
                     _terminal.Terminal.HangUp();
                     return;
                 }
-                _terminal.Terminal.Receive(buffer[..(int)count]);
+                Take(buffer[..(int)count]);
             }
+        }
+    }
+
+    /// <summary>A program has read. In its thread.</summary>
+    private void ContinueInput()
+    {
+        if (Volatile.Read(ref _keptCount) > 0)
+            PumpInput();
+    }
+
+    private void GiveKept()
+    {
+        while (_keptCount > 0 && !_terminal.Terminal.IsInputFull)
+        {
+            int count = Math.Min(Math.Min(_keptCount, KeptCapacity - _keptAt), Terminal.MaximumTyped);
+            ReadOnlySpan<byte> piece = _kept.AsSpan(_keptAt, count);
+            _keptAt = (_keptAt + count) % KeptCapacity;
+            _keptCount -= count;
+            _terminal.Terminal.Receive(piece);
+        }
+    }
+
+    /// <summary>However full the guest's buffer is: the key that interrupts must get through.</summary>
+    private void Take(ReadOnlySpan<byte> typed)
+    {
+        Terminal terminal = _terminal.Terminal;
+        if (_keptCount == 0 && !terminal.IsInputFull)
+        {
+            terminal.Receive(typed);
+            return;
+        }
+        if (_kept.Length == 0)
+            _kept = new byte[KeptCapacity];
+        for (int i = 0; i < typed.Length; i++)
+        {
+            if (!terminal.IsUrgent(typed[i], out bool flushes))
+            {
+                _kept[(_keptAt + _keptCount++) % KeptCapacity] = typed[i];
+                continue;
+            }
+            if (flushes)
+                _keptCount = 0;
+            terminal.Receive(typed.Slice(i, 1));
         }
     }
 

@@ -38,6 +38,21 @@ public sealed unsafe partial class Terminal
         OutputWaiters.Notify(PollEvents.Readable);
     }
 
+    /// <summary>
+    /// Whether a key is for the terminal and not for a program, so that it need not wait behind what no program reads:
+    /// one that interrupts, stops output or lets it go on.
+    /// </summary>
+    /// <param name="flushes">What was typed before it is dropped.</param>
+    internal bool IsUrgent(byte key, out bool flushes)
+    {
+        lock (_lock)
+        {
+            bool interrupts = HasLocalFlag(ISIG) && (IsKey(key, VINTR) || IsKey(key, VQUIT) || IsKey(key, VSUSP));
+            flushes = interrupts && !HasLocalFlag(NOFLSH);
+            return interrupts || (HasInputFlag(IXON) && (IsKey(key, VSTART) || IsKey(key, VSTOP)));
+        }
+    }
+
     private void Receive(byte value)
     {
         if (HasInputFlag(ISTRIP))

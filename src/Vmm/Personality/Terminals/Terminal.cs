@@ -21,6 +21,9 @@ public sealed unsafe partial class Terminal
     /// <summary>Printed bytes that wait for the other side.</summary>
     private const int OutputCapacity = 16 * 1024;
 
+    /// <summary>The other side types at most this, then looks for room again: a long paste is not lost.</summary>
+    internal const int MaximumTyped = TerminalInput.Capacity / 4;
+
     private readonly Lock _lock = new();
     private readonly LinuxPersonality? _personality;
     private readonly TerminalInput _input = new();
@@ -60,6 +63,9 @@ public sealed unsafe partial class Terminal
 
     /// <summary>Called, without the terminal's lock, when there may be something to show.</summary>
     internal Action? OutputReady { get; set; }
+
+    /// <summary>Called, without the terminal's lock, when there may be room to type into.</summary>
+    internal Action? InputTaken { get; set; }
 
     /// <summary>How a Linux terminal starts: canonical, echoing, with the usual keys.</summary>
     private static termios DefaultSettings()
@@ -125,8 +131,7 @@ public sealed unsafe partial class Terminal
                 result = _input.ReadBytes(buffer);
             }
         }
-        // The other side may be waiting for room to type into.
-        OutputWaiters.Notify(PollEvents.Writable);
+        AnnounceRoom();
         return result;
     }
 
@@ -148,8 +153,17 @@ public sealed unsafe partial class Terminal
     /// <summary>What there is when VTIME is over; perhaps nothing.</summary>
     public long ReadTimedOut(Span<byte> buffer)
     {
+        long result;
         lock (_lock)
-            return IsCanonical ? -EAGAIN : _input.ReadBytes(buffer);
+            result = IsCanonical ? -EAGAIN : _input.ReadBytes(buffer);
+        AnnounceRoom();
+        return result;
+    }
+
+    private void AnnounceRoom()
+    {
+        OutputWaiters.Notify(PollEvents.Writable);
+        InputTaken?.Invoke();
     }
 
     /// <summary>Readiness for programs.</summary>
@@ -212,13 +226,16 @@ public sealed unsafe partial class Terminal
         }
     }
 
-    /// <summary>Whether typing now would be lost.</summary>
+    /// <summary>
+    /// Whether of <see cref="MaximumTyped"/> bytes some might be lost, until a program reads. A line that is too long
+    /// is cut off however long one waits.
+    /// </summary>
     public bool IsInputFull
     {
         get
         {
             lock (_lock)
-                return _input.IsFull || (IsCanonical && _input.Complete > TerminalInput.Capacity / 2);
+                return _input.Count >= TerminalInput.Capacity - MaximumTyped && (!IsCanonical || _input.Complete > 0);
         }
     }
 
@@ -304,6 +321,7 @@ public sealed unsafe partial class Terminal
         Waiters.Notify(PollEvents.All);
         OutputReady?.Invoke();
         OutputWaiters.Notify(PollEvents.Readable);
+        AnnounceRoom();
     }
 
     /// <summary>TCXONC with TCOOFF and TCOON: stops and starts output.</summary>
@@ -326,6 +344,7 @@ public sealed unsafe partial class Terminal
                 _output.Clear();
         }
         Waiters.Notify(PollEvents.Writable);
-        OutputWaiters.Notify(PollEvents.Writable);
+        if (input)
+            AnnounceRoom();
     }
 }

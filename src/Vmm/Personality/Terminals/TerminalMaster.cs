@@ -35,8 +35,7 @@ sealed class TerminalMaster(PseudoTerminal terminal, PseudoTerminals registry, i
             return -EIO;
         if (Terminal.IsInputFull)
             return -EAGAIN;
-        // Room is looked at again after every piece, so that a long paste is not lost.
-        ReadOnlySpan<byte> piece = buffer[..Math.Min(buffer.Length, TerminalInput.Capacity / 4)];
+        ReadOnlySpan<byte> piece = buffer[..Math.Min(buffer.Length, Terminal.MaximumTyped)];
         Terminal.Receive(piece);
         return piece.Length;
     }

@@ -175,6 +175,60 @@ public sealed class InternetDatagramTests : IDisposable
         Assert.Equal(9000, _guest.Broker.LastFrom);
     }
 
+    /// <summary>As a server does that keeps to the first who speaks to it (nc -u -l).</summary>
+    [Fact]
+    public void A_bound_socket_keeps_what_its_peer_sent_before_it_was_connected()
+    {
+        ulong server = _guest.Socket(SOCK_DGRAM);
+        Assert.Equal(0, _guest.Bind(server, "192.0.2.9:9000"));
+        IPEndPoint port = new(IPAddress.Loopback, _guest.Broker.BoundPort);
+        string peer = $"{_guest.Broker.Datagrams.Client.LocalEndPoint}";
+        using System.Net.Sockets.UdpClient stranger = new(new IPEndPoint(IPAddress.Loopback, 0));
+        _guest.Broker.Datagrams.Send("first"u8, port);
+        stranger.Send("strange"u8, port);
+        _guest.Broker.Datagrams.Send("second"u8, port);
+        Assert.Equal("first", _guest.ReceiveFrom(server, out string? from, flags: MSG_PEEK));
+        Assert.Equal(peer, from);
+        Assert.Equal(0, _guest.Connect(server, peer));
+        Assert.Equal(POLLIN, _guest.Poll(server, POLLIN));
+        Assert.Equal("first", _guest.Receive(server));
+        Assert.Equal("second", _guest.ReceiveFrom(server, out from));
+        Assert.Equal(peer, from);
+
+        stranger.Send("strange"u8, port);
+        Assert.Equal(0, _guest.Poll(server, POLLIN, 50));
+        Assert.Equal("-11", _guest.Receive(server, flags: MSG_DONTWAIT));
+        PendingCall read = _guest.Guest.CallAside(SYS_recvfrom, server, Data + 0x100, 100);
+        for (int i = 0; i < 100; i++)
+            stranger.Send("strange"u8, port);
+        Assert.True(read.IsWaiting(30));
+        _guest.Broker.Datagrams.Send("third"u8, port);
+        Assert.Equal(5, read.Result());
+    }
+
+    [Fact]
+    public void A_read_hears_a_destination_that_another_thread_sends_to_first()
+    {
+        ulong socket = _guest.Socket(SOCK_DGRAM);
+        PendingCall read = _guest.Guest.CallByAnother(SYS_recvfrom, socket, Data + 0x100, 100);
+        Assert.True(read.IsWaiting(30));
+        Assert.Equal(1, _guest.SendTo(socket, "x", "192.0.2.1:53"));
+        AtServer(out IPEndPoint client);
+        _guest.Broker.Datagrams.Send("answer"u8, client);
+        Assert.Equal(6, read.Result());
+    }
+
+    /// <summary>-ENOTCONN, and who waits is sent away: as in the kernel.</summary>
+    [Fact]
+    public void Shutdown_without_a_peer_ends_a_read()
+    {
+        ulong socket = _guest.Socket(SOCK_DGRAM);
+        PendingCall read = _guest.Guest.CallByAnother(SYS_recvfrom, socket, Data + 0x100, 100);
+        Assert.True(read.IsWaiting(30));
+        Assert.Equal(-ENOTCONN, _guest.Call(SYS_shutdown, socket, SHUT_RDWR));
+        Assert.Equal(0, read.Result());
+    }
+
     [Fact]
     public void Several_messages_in_one_call()
     {

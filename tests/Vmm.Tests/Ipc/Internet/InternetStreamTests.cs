@@ -267,6 +267,95 @@ public sealed class InternetStreamTests : IDisposable
     }
 
     [Theory]
+    [InlineData("127.0.0.1:0")]
+    [InlineData("0.0.0.0:8080")]
+    public void Shutdown_ends_listening(string address)
+    {
+        ulong server = _guest.Socket(SOCK_STREAM), early = _guest.Socket(SOCK_STREAM);
+        Assert.Equal(0, _guest.Bind(server, address));
+        Assert.Equal(0, _guest.Call(SYS_listen, server, 5));
+        string port = $"127.0.0.1:{_guest.Port(server)}";
+        PendingCall accept = _guest.Guest.CallByAnother(SYS_accept, server);
+        Assert.True(accept.IsWaiting(30));
+        Assert.Equal(0, _guest.Call(SYS_shutdown, server, SHUT_WR));
+        Assert.True(accept.IsWaiting(30));
+        Assert.Equal(0, _guest.Call(SYS_shutdown, server, SHUT_RD));
+        Assert.Equal(-EINVAL, accept.Result());
+        Assert.Equal(0, _guest.Get(server, SOL_SOCKET, SO_ACCEPTCONN));
+        Assert.Equal(0, _guest.Guest.Personality.Network!.HostSockets.Used);
+        Assert.Equal(-ENOTCONN, _guest.Call(SYS_shutdown, server, SHUT_RD));
+
+        Assert.Equal(0, _guest.Call(SYS_listen, server, 5));
+        Assert.Equal(0, _guest.Connect(early, port));
+        Assert.Equal(0, _guest.Call(SYS_shutdown, server, SHUT_RDWR));
+        Assert.Equal($"{-ECONNRESET}", _guest.Receive(early));
+        Assert.Equal(-EINVAL, _guest.Call(SYS_accept, server));
+    }
+
+    private long Disconnect(ulong socket)
+    {
+        // AF_UNSPEC
+        _guest.Guest.Write(Data, 0L);
+        return _guest.Call(SYS_connect, socket, Data, 16);
+    }
+
+    [Fact]
+    public void A_connection_outside_is_dissolved()
+    {
+        (ulong socket, Socket server) = Connected();
+        Assert.Equal(0, Disconnect(socket));
+        Assert.Equal(0, Disconnect(socket));
+        Assert.Equal($"{-ENOTCONN}", _guest.Name(SYS_getpeername, socket));
+        Assert.Equal("0.0.0.0:0", _guest.Name(SYS_getsockname, socket));
+        Assert.Equal(0, server.Receive(new byte[1]));
+        Assert.Equal(0, _guest.Guest.Personality.Network!.HostSockets.Used);
+        Assert.Equal(0, _guest.Connect(socket, "192.0.2.1:81"));
+        server.Dispose();
+    }
+
+    [Fact]
+    public void A_connection_inside_is_dissolved()
+    {
+        ulong server = _guest.Socket(SOCK_STREAM), client = _guest.Socket(SOCK_STREAM);
+        Assert.Equal(0, _guest.Bind(server, "127.0.0.1:0"));
+        Assert.Equal(0, _guest.Call(SYS_listen, server, 5));
+        string port = $"127.0.0.1:{_guest.Port(server)}";
+        for (int round = 0; round < 2; round++)
+        {
+            Assert.Equal(0, _guest.Connect(client, port));
+            ulong accepted = (ulong)_guest.Call(SYS_accept, server);
+            Assert.Equal(6, _guest.Send(accepted, "unread"));
+            Assert.Equal(0, Disconnect(client));
+            Assert.Equal($"{-ENOTCONN}", _guest.Receive(client));
+            Assert.Equal($"{-ECONNRESET}", _guest.Receive(accepted));
+            Assert.Equal("", _guest.Receive(accepted));
+            Assert.Equal(-EPIPE, _guest.Send(accepted, "x", MSG_NOSIGNAL));
+            Assert.Equal(0, _guest.Call(SYS_close, accepted));
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Binding_and_connecting_at_the_same_time_leave_nothing_behind(bool bindFirst)
+    {
+        _guest.Broker.MayAnswer.Reset();
+        ulong socket = _guest.Socket(SOCK_STREAM);
+        (ulong pointer, ulong length) = _guest.Put(bindFirst ? "192.0.2.9:9000" : "192.0.2.1:80");
+        PendingCall first = _guest.Guest.CallByAnother(bindFirst ? SYS_bind : SYS_connect, socket, pointer, length);
+        Assert.True(first.IsWaiting(30));
+        (pointer, length) = _guest.Put(bindFirst ? "192.0.2.1:80" : "192.0.2.9:9000");
+        PendingCall second = _guest.Guest.CallAside(bindFirst ? SYS_connect : SYS_bind, socket, pointer, length);
+        Assert.True(second.IsWaiting(30));
+        _guest.Broker.MayAnswer.Set();
+        Assert.Equal((0, 0), (first.Result(), second.Result()));
+        Assert.Equal("192.0.2.1:80", _guest.Name(SYS_getpeername, socket));
+        Assert.Equal(1, _guest.Guest.Personality.Network!.HostSockets.Used);
+        Assert.Equal(0, _guest.Call(SYS_close, socket));
+        Assert.Equal(0, _guest.Guest.Personality.Network.HostSockets.Used);
+    }
+
+    [Theory]
     [InlineData("0.0.0.0", "127.0.0.1", "127.0.0.1")]
     [InlineData("0.0.0.0", "127.9.9.9", "127.0.0.1")]
     [InlineData("[::]", "[::1]", "[::1]")]

@@ -62,7 +62,14 @@ public sealed partial class InternetSocket
         if (host is null)
             return -ENOBUFS;
         lock (_lock)
-            _host = host;
+        {
+            // Connected by another thread since: as if it had been bound before, see ConnectStream.
+            if (IsStream && _state is State.Connecting or State.Connected)
+                host.Dispose();
+            else
+                _host = host;
+        }
+        Queue.Notify(PollEvents.All);
         return 0;
     }
 
@@ -191,7 +198,7 @@ public sealed partial class InternetSocket
     internal override long Connect(GuestThread thread, ReadOnlySpan<byte> bytes)
     {
         if (bytes.Length >= SocketAddress.FamilySize && BitConverter.ToUInt16(bytes) == AF_UNSPEC)
-            return IsStream ? -EAFNOSUPPORT : Disconnect();
+            return IsStream ? DisconnectStream() : Disconnect();
         long result = InternetAddress.TryParse(Domain, bytes, out InternetAddress address);
         if (result != 0)
             return result;
@@ -239,6 +246,23 @@ public sealed partial class InternetSocket
                 return result;
         }
         return AwaitConnection(thread);
+    }
+
+    /// <summary>
+    /// connect(2) with AF_UNSPEC, and shutdown(2) of what listens. It remains bound on the guest's own network.
+    /// </summary>
+    private long DisconnectStream()
+    {
+        lock (_lock)
+        {
+            DropHost();
+            _state = State.Unconnected;
+            _error = 0;
+            if (!_isBound)
+                Local = InternetAddress.Any(Domain);
+        }
+        _loopback.Disconnect();
+        return 0;
     }
 
     private int TakeErrorLocked()
@@ -299,6 +323,8 @@ public sealed partial class InternetSocket
                 host.Dispose();
                 return -EALREADY;
             }
+            // Another thread may have bound it since.
+            DropHost();
             _host = host;
             _remote = destination;
             Local = InternetAddress.Of(call!.Answer.Local);
@@ -323,7 +349,7 @@ public sealed partial class InternetSocket
                 if (_state == State.Connected)
                     return 0;
                 if (_state != State.Connecting)
-                    return -TakeErrorLocked();
+                    return _error == 0 ? -ECONNABORTED : -TakeErrorLocked();
             }
             if (IsNonBlocking)
                 return -EINPROGRESS;

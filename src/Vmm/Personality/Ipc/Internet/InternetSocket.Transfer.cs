@@ -14,6 +14,9 @@ public sealed partial class InternetSocket
     /// <summary>Destinations outside that an unconnected socket sends to; the longest unused makes room.</summary>
     private const int MaximumAssociations = 32;
 
+    /// <summary>Datagrams of others than the peer that are dropped at a time.</summary>
+    private const int MaximumDropped = 64;
+
     /// <summary>Sockets of the host for datagrams, one for each destination.</summary>
     private List<Association>? _associations;
 
@@ -160,6 +163,8 @@ public sealed partial class InternetSocket
             association.UsedAt = ++_uses;
             _associations.Add(association);
         }
+        // Who waits for a datagram waits for answers from there too.
+        Queue.Notify(PollEvents.All);
         return 0;
     }
 
@@ -246,9 +251,9 @@ public sealed partial class InternetSocket
 
     private long ReceiveOutside(Span<byte> buffer, int flags, ref ReceivedMessage message)
     {
-        if (_state != State.Connected && _host is { MayRead: true })
+        if (_state == State.Connected ? HasDatagramOfPeer() : _host is { MayRead: true })
         {
-            long result = ReceiveFrom(_host, buffer, flags, ref message);
+            long result = ReceiveFrom(_host!, buffer, flags, ref message);
             if (result != -EAGAIN)
                 return result;
         }
@@ -264,6 +269,24 @@ public sealed partial class InternetSocket
             return result;
         }
         return -EAGAIN;
+    }
+
+    /// <summary>
+    /// Whether the bound socket of one that was connected later has a datagram of the peer's next: it hears everybody,
+    /// and may have heard the peer before. What others have sent is taken, and dropped. Under the lock.
+    /// </summary>
+    private bool HasDatagramOfPeer()
+    {
+        // What is left behind so many is told to who waits: each receive has armed it.
+        for (int i = 0; i < MaximumDropped && _host is { MayRead: true }; i++)
+        {
+            if (_host.Receive([], MSG_PEEK, isStream: false, out InternetAddress from, out _) < 0)
+                return false;
+            if (_peer is not null && from == _remote)
+                return true;
+            _host.Receive([], 0, isStream: false, out _, out _);
+        }
+        return false;
     }
 
     private static long ReceiveFrom(HostSocket host, Span<byte> buffer, int flags, ref ReceivedMessage message)

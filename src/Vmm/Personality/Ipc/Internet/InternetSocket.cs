@@ -148,7 +148,12 @@ public sealed partial class InternetSocket : Socket, ISendTarget
             usesLoopback = IsStream ? _host is null || _state == State.Listening : _peer is null;
             if (!IsStream)
                 events |= PollAssociations();
-            if (_host is not null)
+            if (!IsStream && _state == State.Connected)
+            {
+                if (HasDatagramOfPeer())
+                    events |= PollEvents.Readable;
+            }
+            else if (_host is not null)
             {
                 PollEvents ready = _host.Poll();
                 // What listens, or is bound for datagrams, is one source of several.
@@ -160,15 +165,27 @@ public sealed partial class InternetSocket : Socket, ISendTarget
 
     public override long Shutdown(int how)
     {
+        State state;
         lock (_lock)
         {
             Settle();
-            if (_state is State.Connected or State.Connecting && Connection is { } host)
+            state = _state;
+            if (state is State.Connected or State.Connecting && Connection is { } host)
                 return host.Shutdown(how);
-            if (_state == State.Listening)
-                DropHost();
         }
-        return _loopback.Shutdown(how);
+        switch (state)
+        {
+            case State.Listening:
+                return how == SHUT_WR ? 0 : DisconnectStream();
+            case State.Unconnected when IsStream:
+                return -ENOTCONN;
+            case State.Unconnected:
+                // As in the kernel, who waits for datagrams is sent away all the same.
+                _loopback.Shutdown(how);
+                return -ENOTCONN;
+            default:
+                return _loopback.Shutdown(how);
+        }
     }
 
     public override long Ioctl(GuestThread thread, uint request, ulong argument)

@@ -35,6 +35,9 @@ sealed class InternetStack
 
     public KernelMemory Memory => _personality.KernelMemory;
 
+    /// <summary>CPU time, in nanoseconds, that a thread of the VMM's has spent for the guest.</summary>
+    public void ChargeCpu(long nanoseconds) => _personality.ChargeCpu(nanoseconds);
+
     /// <summary>socket(2).</summary>
     /// <returns>0 or -ENFILE.</returns>
     public long TryCreate(GuestThread thread, int family, int type, bool nonBlocking, out Socket? socket)

@@ -188,6 +188,32 @@ public sealed partial class UnixSocket
         return 0;
     }
 
+    /// <summary>
+    /// Ends what an Internet socket's inner stream is part of, as a reset does; it may connect or listen again.
+    /// </summary>
+    internal void Disconnect()
+    {
+        SocketMessage? unread;
+        Queue<UnixSocket>? backlog;
+        UnixSocket? peer;
+        lock (_lock)
+        {
+            // Just now, in another thread: then that comes later.
+            if (_state == State.Connecting)
+                return;
+            unread = TakeAllMessages();
+            (backlog, _backlog) = (_backlog, null);
+            (peer, _peer) = (_peer, null);
+            _state = State.Unconnected;
+            _receiveShut = _sendShut = false;
+            _error = 0;
+        }
+        Discard(unread);
+        Reject(backlog);
+        peer?.OnPeerClosed(this, reset: true);
+        _waiters.Notify(PollEvents.All);
+    }
+
     /// <summary>A datagram socket that is connected takes datagrams from its peer only.</summary>
     private bool Accepts(UnixSocket sender)
     {

@@ -184,13 +184,18 @@ public sealed partial class UnixSocket : Socket, ISendTarget
             _space.Unbind(LocalAddress, this);
         bool reset = unread is not null || _isEmbryo;
         Discard(unread);
-        while (backlog is not null && backlog.TryDequeue(out UnixSocket? embryo))
-            embryo.Release();
+        Reject(backlog);
         peer?.OnPeerClosed(this, reset);
         // Blocked senders and connecting sockets find out.
         _waiters.Notify(PollEvents.All);
         NotifySenders();
         _space.Memory.Release(KernelMemory.ObjectCost);
+    }
+
+    private static void Reject(Queue<UnixSocket>? backlog)
+    {
+        while (backlog is not null && backlog.TryDequeue(out UnixSocket? embryo))
+            embryo.Release();
     }
 
     private void OnPeerClosed(UnixSocket peer, bool reset)
@@ -214,16 +219,14 @@ public sealed partial class UnixSocket : Socket, ISendTarget
     public override long Shutdown(int how)
     {
         bool read = how is SHUT_RD or SHUT_RDWR, write = how is SHUT_WR or SHUT_RDWR;
-        UnixSocket peer;
+        UnixSocket? peer;
         lock (_lock)
         {
-            if (_state != State.Connected)
-                return -ENOTCONN;
             _receiveShut |= read;
             _sendShut |= write;
-            peer = _peer!;
+            peer = _state == State.Connected ? _peer : null;
         }
-        if (IsConnectionBased)
+        if (IsConnectionBased && peer is not null)
         {
             lock (peer._lock)
             {

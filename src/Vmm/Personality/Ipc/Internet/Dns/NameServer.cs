@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Net;
+using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Personality.Waiting;
 using static Sandbox.Host.Libc;
@@ -16,12 +17,26 @@ sealed class NameServer
     /// <summary>Connections at the same time; another one is closed at once.</summary>
     private const int MaximumConnections = 16;
 
+    /// <summary>
+    /// Queries that wait until one of the <see cref="NetworkChannel.MaximumLookups"/> at a time is done; another one
+    /// fails.
+    /// </summary>
+    private const int MaximumWaiting = 256;
+
+    /// <summary>How long one waits: resolvers ask again after that (RES_TIMEOUT).</summary>
+    private const long MaximumWait = 5 * HostClock.NanosecondsPerSecond;
+
     private const ushort Port = 53;
 
     private readonly InternetStack _stack;
     private readonly Parker _parker = new();
     private readonly ConcurrentQueue<Pending> _done = new();
+    private readonly Queue<Pending> _waiting = new();
     private readonly List<DnsConnection> _connections = [];
+
+    /// <summary>Queries that the supervisor has been asked about, and has not answered.</summary>
+    private int _asked;
+
     private InternetSocket? _datagrams;
     private InternetSocket? _listener;
 
@@ -29,6 +44,8 @@ sealed class NameServer
     private sealed record Pending(DnsLookup Lookup, InternetAddress Client, DnsConnection? Connection)
     {
         public BrokerCall? Call { get; set; }
+
+        public long GivenUpAt { get; } = HostClock.MonotonicNanoseconds() + MaximumWait;
     }
 
     public NameServer(InternetStack stack) => _stack = stack;
@@ -54,12 +71,17 @@ sealed class NameServer
     {
         byte[] buffer = new byte[DnsAnswer.MaximumSize];
         byte[] answer = new byte[DnsAnswer.MaximumSize];
+        long cpu = HostClock.ThreadCpuNanoseconds();
         while (true)
         {
             bool any = ServeDatagram(buffer, answer) | AcceptConnection(inode()) | ServeConnections(buffer, answer)
-                | FinishOne(answer);
+                | FinishOne(answer) | ServeWaiting(answer);
+            // The guest's, as if it had done this itself: nobody else asks.
+            long now = HostClock.ThreadCpuNanoseconds();
+            _stack.ChargeCpu(now - cpu + Errands.TakeCost());
+            cpu = now;
             if (!any)
-                _parker.Park(Parker.Forever);
+                _parker.Park(_waiting.TryPeek(out Pending? first) ? first.GivenUpAt : Parker.Forever);
         }
     }
 
@@ -119,6 +141,33 @@ sealed class NameServer
 
     private void Ask(Pending pending, Span<byte> answer)
     {
+        if (_waiting.Count == 0 && TryAsk(pending))
+            return;
+        // One that is answered lets the next one go; where none is asked, nobody will be.
+        if (_asked > 0 && _waiting.Count < MaximumWaiting)
+            _waiting.Enqueue(pending);
+        else
+            Deliver(pending, EAGAIN, default, answer);
+    }
+
+    /// <summary>Asks about the first that waits, if it may be asked about now, or gives it up.</summary>
+    private bool ServeWaiting(Span<byte> answer)
+    {
+        if (!_waiting.TryPeek(out Pending? pending))
+            return false;
+        bool isAsked = TryAsk(pending);
+        if (!isAsked && _asked > 0 && HostClock.MonotonicNanoseconds() < pending.GivenUpAt)
+            return false;
+        _waiting.Dequeue();
+        if (!isAsked)
+            Deliver(pending, EAGAIN, default, answer);
+        return true;
+    }
+
+    private bool TryAsk(Pending pending)
+    {
+        if (_asked >= NetworkChannel.MaximumLookups)
+            return false;
         BrokerCall? call = _stack.Broker.TryBegin(pending.Lookup.Request(), null, done =>
         {
             pending.Call = done;
@@ -126,13 +175,16 @@ sealed class NameServer
             _parker.Unpark();
         });
         if (call is null)
-            Deliver(pending, EAGAIN, default, answer);
+            return false;
+        _asked++;
+        return true;
     }
 
     private bool FinishOne(Span<byte> answer)
     {
         if (!_done.TryDequeue(out Pending? pending))
             return false;
+        _asked--;
         ref readonly NetworkAnswer said = ref pending.Call!.Answer;
         int count = (int)Math.Min(said.AddressCount, NetworkChannel.MaximumAddresses);
         Deliver(pending, said.Error, ((ReadOnlySpan<byte>)said.Addresses)[..(16 * count)], answer);
