@@ -24,7 +24,7 @@ public class FoldedNamesTests
     [InlineData("files: {rules: [{deny: read, path: [/x, /w/sub/**], because: a test}]}")]
     [InlineData("files: {rules: [{deny: read, path: /**/secret, because: a test}]}")]
     [InlineData("files: {rules: [{deny: read, path: /w/*.key, because: a test}]}")]
-    [InlineData("files: {show: [{path: /w/sub, from: memory, because: a test}]}")]
+    [InlineData("files: {show: [{path: /w/sub, memory: true, because: a test}]}")]
     public void WhatTellsNamesInOneApartIsRefused(string files)
     {
         OneLine.Refuses("capital and small letters", () => Check(files, Folder("/w", folds: true)));
