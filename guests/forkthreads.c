@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-enum { Page = 4096, Forks = 300, CounterAt = 64, EndAt = 128, BytesAt = 1024, Bytes = 512 };
+enum { Page = 4096, Forks = 100, CounterAt = 64, EndAt = 128, BytesAt = 1024, Bytes = 512 };
 
 static volatile char *page;
 static volatile int over;

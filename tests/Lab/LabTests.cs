@@ -9,7 +9,7 @@ public sealed class LabTests
     static readonly string[] s_programs =
     [
         "hello-static", "hello-static-pie", "hello-dynamic", "exceptions-dynamic", "gate", "guardpage", "altstack",
-        "signals", "threads", "futex", "mappings", "cow",
+        "signals", "threads", "futex", "mappings", "cow", "forkthreads",
     ];
 
     static readonly string[] s_morePrograms =
@@ -57,7 +57,8 @@ public sealed class LabTests
         Laboratory.Need();
         Assert.SkipUnless(Laboratory.All, "boots a host of its own: ./test --lab-all");
         using LabHost host = new(new LabHostOptions { Name = "two", Processors = 2 });
-        foreach (string program in new[] { "threads", "threads-static", "futex", "signals", "mappings", "cow" })
+        string[] programs = ["threads", "threads-static", "futex", "signals", "mappings", "cow", "forkthreads"];
+        foreach (string program in programs)
             MustMatch(host, [$"@guests/{program}"]);
     }
 

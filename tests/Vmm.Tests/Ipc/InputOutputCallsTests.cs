@@ -304,6 +304,47 @@ public sealed class InputOutputCallsTests : IDisposable
     }
 
     [Fact]
+    public void What_a_splice_is_about_to_take_is_taken_by_nobody_else()
+    {
+        (ulong r1, ulong w1) = _guest.Pipe();
+        (ulong r2, ulong w2) = _guest.Pipe();
+        Assert.Equal(0, Call(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, Data));
+        ulong near = _guest.Read<uint>(Data), far = _guest.Read<uint>(Data + 4);
+        while (Call(SYS_write, near, Data, 4096) > 0)
+        {
+        }
+        Assert.Equal(0, Call(SYS_fcntl, near, F_SETFL, 0));
+        _guest.Write(Data, "hello"u8);
+        Assert.Equal(5, Call(SYS_write, w1, Data, 5));
+        PendingCall first = _guest.CallAside(SYS_splice, r1, 0, near, 0, 3, 0);
+        Assert.True(first.IsWaiting(50));
+        Assert.Equal(-EAGAIN, Call(SYS_splice, r1, 0, w2, 0, 5, SPLICE_F_NONBLOCK));
+        Assert.Equal(0, Call(SYS_fcntl, r1, F_SETFL, O_NONBLOCK));
+        Assert.Equal(-EAGAIN, Call(SYS_read, r1, Data, 5));
+        while (Call(SYS_read, far, Data, 4096) > 0)
+        {
+        }
+        Assert.Equal(3, first.Result());
+        Assert.Equal(2, Call(SYS_splice, r1, 0, w2, 0, 5, SPLICE_F_NONBLOCK));
+        Assert.Equal(2, Call(SYS_read, r2, Data, 5));
+        Assert.Equal("lo"u8, _guest.Read(Data, 2));
+    }
+
+    [Fact]
+    public void A_splice_that_waits_for_room_in_a_pipe_holds_nothing_back()
+    {
+        (ulong r1, ulong w1) = _guest.Pipe();
+        (ulong r2, ulong w2) = _guest.Pipe();
+        Assert.Equal(65536, Call(SYS_write, w2, Data, 65536));
+        Assert.Equal(5, Call(SYS_write, w1, Data, 5));
+        PendingCall first = _guest.CallAside(SYS_splice, r1, 0, w2, 0, 5, 0);
+        Assert.True(first.IsWaiting(50));
+        Assert.Equal(3, Call(SYS_read, r1, Data, 3));
+        Assert.Equal(65536, Call(SYS_read, r2, Data, 65536));
+        Assert.Equal(2, first.Result());
+    }
+
+    [Fact]
     public void Eventfd_messages_are_whole()
     {
         long descriptor = Call(SYS_eventfd2, 5, EFD_NONBLOCK);

@@ -40,6 +40,27 @@ public class UnixSocketTests
         Assert.Equal(5, a.Available);
     }
 
+    [Fact]
+    public void A_socket_that_two_threads_connect_at_once_is_known_to_its_last_target_only()
+    {
+        (UnixSocket sender, UnixSocket a) = Objects.Pair(_space, SOCK_DGRAM);
+        (UnixSocket b, _) = Objects.Pair(_space, SOCK_DGRAM);
+        a.ConnectDatagrams(null);
+        b.ConnectDatagrams(null);
+        Thread[] threads = [.. new[] { a, b }.Select(target => new Thread(() =>
+        {
+            for (int i = 0; i < 50_000; i++)
+                sender.ConnectDatagrams(target);
+        }))];
+        foreach (Thread thread in threads)
+            thread.Start();
+        foreach (Thread thread in threads)
+            thread.Join();
+        Assert.True(a.Knows(sender) ^ b.Knows(sender));
+        sender.Release();
+        Assert.False(a.Knows(sender) || b.Knows(sender));
+    }
+
     [Theory]
     [InlineData(SOCK_DGRAM)]
     [InlineData(SOCK_SEQPACKET)]

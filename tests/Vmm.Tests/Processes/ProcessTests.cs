@@ -2,6 +2,7 @@ using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Platforms;
+using Sandbox.Vmm.Tests.Ipc;
 using Xunit;
 using static Sandbox.Host.Libc;
 
@@ -281,6 +282,38 @@ public sealed class ProcessTests
             }
             while (parent == 3);
             yield return cpu.Call(SYS_exit, (ulong)parent);
+        }
+    }
+
+    [Fact]
+    public void Orphans_go_past_a_subreaper_that_is_ending()
+    {
+        using DirectGuest guest = new();
+        Process first = guest.Thread.Process;
+        first.IsSubreaper = true;
+        // Without threads: its last one is gone, and what it held is being released.
+        Process ending = Add(first, 10), parent = Add(ending, 11), orphan = Add(parent, 12);
+        ending.IsSubreaper = true;
+        lock (guest.Personality.TaskLock)
+            parent.BecomeZombie(0);
+        Assert.Same(first, orphan.Parent);
+
+        Process Add(Process under, int pid)
+        {
+            Process made = new(guest.Personality, pid)
+            {
+                Memory = first.Memory,
+                Descriptors = first.Descriptors,
+                FileSystem = first.FileSystem,
+                Actions = first.Actions,
+            };
+            made.InheritFrom(under);
+            lock (guest.Personality.TaskLock)
+            {
+                under.Adopt(made);
+                made.JoinGroup(under.Group);
+            }
+            return made;
         }
     }
 

@@ -21,6 +21,9 @@ public sealed class Pipe
     private int _readers;
     private int _writers;
 
+    /// <summary>A splice(2) has looked at the first bytes and not said yet how many of them it takes.</summary>
+    private bool _isReserved;
+
     private Pipe(KernelMemory memory, ByteRing ring)
     {
         _memory = memory;
@@ -142,6 +145,8 @@ public sealed class Pipe
         int count;
         lock (_lock)
         {
+            if (_isReserved)
+                return -EAGAIN;
             count = _ring.Read(buffer);
             if (count == 0)
                 return _writers == 0 ? 0 : -EAGAIN;
@@ -151,20 +156,30 @@ public sealed class Pipe
     }
 
     /// <summary>Looks at what the next read would take: for splice(2) and tee(2).</summary>
-    internal long Peek(Span<byte> buffer)
+    /// <param name="reserve">
+    /// When there is something, nobody else reads until <see cref="Take"/> says what becomes of it.
+    /// </param>
+    internal long Peek(Span<byte> buffer, bool reserve)
     {
         lock (_lock)
         {
+            if (_isReserved)
+                return -EAGAIN;
             int count = _ring.Peek(buffer, 0);
+            _isReserved = reserve && count > 0;
             return count > 0 ? count : _writers == 0 ? 0 : -EAGAIN;
         }
     }
 
-    internal void Discard(int count)
+    /// <summary>Takes so many of the bytes that were reserved, and lets others read the rest.</summary>
+    internal void Take(int count)
     {
         lock (_lock)
+        {
             _ring.Discard(count);
-        Waiters.Notify(PollEvents.Writable);
+            _isReserved = false;
+        }
+        Waiters.Notify(PollEvents.Readable | PollEvents.Writable);
     }
 
     internal long Write(ReadOnlySpan<byte> buffer)
@@ -194,7 +209,7 @@ public sealed class Pipe
         {
             if (reader)
             {
-                if (_ring.Count > 0)
+                if (_ring.Count > 0 && !_isReserved)
                     events |= PollEvents.Readable;
                 if (_writers == 0 && everHadWriter)
                     events |= PollEvents.HangUp;

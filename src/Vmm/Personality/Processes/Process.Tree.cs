@@ -136,7 +136,7 @@ public sealed partial class Process
     private void OrphanChildren()
     {
         Process? heir = Parent;
-        while (heir is not null && !heir.IsSubreaper)
+        while (heir is not null && (!heir.IsSubreaper || heir.IsDead))
             heir = heir.Parent;
         for (int i = _children.Count - 1; i >= 0; i--)
         {
@@ -144,8 +144,7 @@ public sealed partial class Process
             bool wasOrphaned = child.Group.IsOrphaned;
             _children.RemoveAt(i);
             child.Parent = null;
-            if (heir is { IsDead: false })
-                heir.Adopt(child);
+            heir?.Adopt(child);
             if (child.IsZombie)
             {
                 if (child.Parent is null)

@@ -163,29 +163,53 @@ static partial class InputOutputCalls
     }
 
     /// <summary>
-    /// One buffer's worth from a pipe. Bytes leave the pipe only when the target has them: an error loses nothing.
+    /// One buffer's worth from a pipe. Bytes leave the pipe only when the target has them: an error loses nothing. Who
+    /// takes them has them to itself meanwhile, but does not wait for room in another pipe with them.
     /// </summary>
     private static long SpliceFromPipe(
         GuestThread thread, PipeEnd source, OpenFile target, long offset, ulong count, bool nonBlocking, bool take)
     {
         byte[] buffer = thread.TransferBuffer;
         Span<byte> piece = buffer.AsSpan(0, (int)Math.Min(count, (ulong)buffer.Length));
-        long read = PeekPipe(thread, source, piece, nonBlocking);
-        if (read <= 0)
-            return read;
-        long written = Transfers.WriteAll(thread, target, piece[..(int)read], offset, nonBlocking);
-        if (written > 0 && take)
-            source.Pipe.Discard((int)written);
-        return written;
+        while (true)
+        {
+            long read = PeekPipe(thread, source, piece, nonBlocking, take);
+            if (read <= 0)
+                return read;
+            bool waitsForRoom = take && target is PipeEnd { IsNonBlocking: false } && !nonBlocking;
+            long written = Transfers.WriteAll(
+                thread, target, piece[..(int)read], offset, nonBlocking || waitsForRoom);
+            if (take)
+                source.Pipe.Take((int)Math.Max(written, 0));
+            if (written != -EAGAIN || !waitsForRoom)
+                return written;
+            long slept = AwaitRoom(thread, ((PipeEnd)target).Pipe);
+            if (slept != 0)
+                return slept;
+        }
     }
 
-    private static long PeekPipe(GuestThread thread, PipeEnd source, Span<byte> buffer, bool nonBlocking)
+    private static long AwaitRoom(GuestThread thread, Pipe target)
     {
-        long read = source.Pipe.Peek(buffer);
+        using Blocking wait = new(thread, target.Waiters, PollEvents.Writable);
+        // Room, or no reader any more.
+        while (target.Poll(reader: false, writer: true, everHadWriter: true) == PollEvents.None)
+        {
+            long slept = wait.Sleep();
+            if (slept != 0)
+                return slept;
+        }
+        return 0;
+    }
+
+    private static long PeekPipe(
+        GuestThread thread, PipeEnd source, Span<byte> buffer, bool nonBlocking, bool reserve)
+    {
+        long read = source.Pipe.Peek(buffer, reserve);
         if (read != -EAGAIN || nonBlocking || source.IsNonBlocking)
             return read;
         using Blocking wait = new(thread, source.Pipe.Waiters, PollEvents.Readable);
-        while ((read = source.Pipe.Peek(buffer)) == -EAGAIN)
+        while ((read = source.Pipe.Peek(buffer, reserve)) == -EAGAIN)
         {
             long slept = wait.Sleep();
             if (slept != 0)

@@ -16,6 +16,8 @@ public sealed partial class UnixSocket
     /// <summary>Datagram sockets connected to this one, which hear when its queue has room again.</summary>
     private HashSet<UnixSocket>? _senders;
 
+    private static readonly Lock s_connecting = new();
+
     /// <summary>socketpair(2): connects two new sockets with each other.</summary>
     public static void Pair(UnixSocket a, UnixSocket b, in ucred credentials)
     {
@@ -164,24 +166,28 @@ public sealed partial class UnixSocket
             if (!target.Accepts(this))
                 return -EPERM;
         }
-        UnixSocket? old;
-        lock (_lock)
+        // As a whole: two at once would each leave this socket with the other's target, where nothing takes it away.
+        lock (s_connecting)
         {
-            old = _peer;
-            _peer = target;
-            _state = target is null ? State.Unconnected : State.Connected;
-        }
-        if (old is not null && old != this)
-        {
-            lock (old._lock)
-                old._senders?.Remove(this);
-        }
-        if (target is not null)
-        {
-            lock (target._lock)
+            UnixSocket? old;
+            lock (_lock)
             {
-                if (!target._closed)
-                    (target._senders ??= []).Add(this);
+                old = _peer;
+                _peer = target;
+                _state = target is null ? State.Unconnected : State.Connected;
+            }
+            if (old is not null && old != this)
+            {
+                lock (old._lock)
+                    old._senders?.Remove(this);
+            }
+            if (target is not null)
+            {
+                lock (target._lock)
+                {
+                    if (!target._closed)
+                        (target._senders ??= []).Add(this);
+                }
             }
         }
         _waiters.Notify(PollEvents.Writable);
@@ -212,6 +218,13 @@ public sealed partial class UnixSocket
         Reject(backlog);
         peer?.OnPeerClosed(this, reset: true);
         _waiters.Notify(PollEvents.All);
+    }
+
+    /// <summary>Whether the other one is told when this one's queue has room.</summary>
+    internal bool Knows(UnixSocket sender)
+    {
+        lock (_lock)
+            return _senders?.Contains(sender) == true;
     }
 
     /// <summary>A datagram socket that is connected takes datagrams from its peer only.</summary>
