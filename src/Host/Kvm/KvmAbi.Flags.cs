@@ -86,6 +86,7 @@ public static unsafe partial class KvmAbi
     public const int KVM_IOEVENTFD_FLAG_PIO = 0x2;
     public const int KVM_IOEVENTFD_FLAG_DEASSIGN = 0x4;
     public const int KVM_IOEVENTFD_FLAG_VIRTIO_CCW_NOTIFY = 0x8;
+    public const int KVM_IRQCHIP_IOAPIC = 2;
     public const int KVM_IRQ_ROUTING_IRQCHIP = 1;
     public const int KVM_IRQ_ROUTING_MSI = 2;
     public const int KVM_IRQ_ROUTING_HV_SINT = 4;

@@ -35,6 +35,7 @@ public static unsafe partial class KvmAbi
     public static uint KVM_SET_IDENTITY_MAP_ADDR => Number(In, 0x48, sizeof(ulong));
     public static uint KVM_CREATE_IRQCHIP => Number(None, 0x60);
     public static uint KVM_IRQ_LINE => Number(In, 0x61, sizeof(kvm_irq_level));
+    public static uint KVM_SET_GSI_ROUTING => Number(In, 0x6a, sizeof(kvm_irq_routing));
     public static uint KVM_IRQFD => Number(In, 0x76, sizeof(kvm_irqfd));
     public static uint KVM_CREATE_PIT2 => Number(In, 0x77, sizeof(kvm_pit_config));
     public static uint KVM_SET_BOOT_CPU_ID => Number(None, 0x78);

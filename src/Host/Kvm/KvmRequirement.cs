@@ -24,6 +24,7 @@ public sealed record KvmRequirement(int Capability, string Name, int Bits, strin
     public static IReadOnlyList<KvmRequirement> MachineGuests { get; } =
     [
         new(KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP", 0, "interrupts of machine guests"),
+        new(KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING", 0, "interrupts of machine guests"),
         new(KVM_CAP_IRQFD, "KVM_CAP_IRQFD", 0, "interrupts of machine guests"),
         new(KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD", 0, "devices of machine guests"),
         new(KVM_CAP_READONLY_MEM, "KVM_CAP_READONLY_MEM", 0, "devices of machine guests"),

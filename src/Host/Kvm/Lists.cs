@@ -74,6 +74,40 @@ public struct kvm_msr_filter
     public kvm_msr_filter_ranges ranges;
 }
 
+/// <summary>Head of a list of interrupt routes; <see cref="nr"/> entries follow: linux/kvm.h.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct kvm_irq_routing
+{
+    public uint nr;
+    public uint flags;
+}
+
+/// <summary>Where an interrupt goes: linux/kvm.h.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct kvm_irq_routing_entry
+{
+    public uint gsi;
+    public uint type;
+    public uint flags;
+    public uint pad;
+    public kvm_irq_routing_u u;
+}
+
+/// <summary>Of <see cref="kvm_irq_routing_entry"/>: which arm counts is told by its type.</summary>
+[StructLayout(LayoutKind.Explicit, Size = 32)]
+public struct kvm_irq_routing_u
+{
+    [FieldOffset(0)] public kvm_irq_routing_irqchip irqchip;
+}
+
+/// <summary>A pin of an interrupt controller in the kernel (KVM_IRQ_ROUTING_IRQCHIP): linux/kvm.h.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct kvm_irq_routing_irqchip
+{
+    public uint irqchip;
+    public uint pin;
+}
+
 /// <summary>Head of a signal mask for KVM_RUN; <see cref="len"/> (8) bytes of signal set follow: linux/kvm.h.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct kvm_signal_mask

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Sandbox.Host;
 using Sandbox.Vmm.Memory;
 using static Sandbox.Host.KvmAbi;
@@ -13,6 +14,9 @@ public sealed unsafe class KvmVm : IMemorySlots, IDisposable
     /// </summary>
     private const ulong ForgetAddress = 0xf000_0000;
     private const uint ForgetSlot = 0;
+
+    /// <summary>Of the I/O APIC in the kernel.</summary>
+    private const int IoApicPins = 24;
 
     private readonly Lock _lock = new();
     private readonly KvmSystem _system;
@@ -66,9 +70,13 @@ public sealed unsafe class KvmVm : IMemorySlots, IDisposable
     }
 
     /// <summary>
-    /// Interrupt controllers in the kernel: PIC, I/O APIC and, for every vCPU made afterwards, a local APIC
+    /// Interrupt controllers in the kernel: an I/O APIC and, for every vCPU made afterwards, a local APIC
     /// (KVM_CREATE_IRQCHIP). Before the first vCPU.
     /// </summary>
+    /// <remarks>
+    /// The PIC that comes with them masks nothing, has vectors from 0 on and is connected to the first local APIC:
+    /// firmware would set it up, and there is none. So no interrupt is led to it (KVM_SET_GSI_ROUTING).
+    /// </remarks>
     /// <param name="tss">Three pages of guest-physical memory below 4 GiB that hold nothing else.</param>
     /// <param name="identityMap">One more.</param>
     public void CreateInterruptControllers(ulong tss, ulong identityMap)
@@ -76,6 +84,14 @@ public sealed unsafe class KvmVm : IMemorySlots, IDisposable
         Check(_file.Control(KVM_SET_IDENTITY_MAP_ADDR, &identityMap), "KVM_SET_IDENTITY_MAP_ADDR");
         Check(_file.Control(KVM_SET_TSS_ADDR, (void*)tss), "KVM_SET_TSS_ADDR");
         Check(_file.Control(KVM_CREATE_IRQCHIP), "KVM_CREATE_IRQCHIP");
+        Routes routes = new() { Head = new kvm_irq_routing { nr = IoApicPins } };
+        for (int pin = 0; pin < IoApicPins; pin++)
+        {
+            ref kvm_irq_routing_entry route = ref routes.Entries[pin];
+            (route.gsi, route.type) = ((uint)pin, KVM_IRQ_ROUTING_IRQCHIP);
+            route.u.irqchip = new kvm_irq_routing_irqchip { irqchip = KVM_IRQCHIP_IOAPIC, pin = (uint)pin };
+        }
+        Check(_file.Control(KVM_SET_GSI_ROUTING, &routes), "KVM_SET_GSI_ROUTING");
     }
 
     /// <summary>Writing the eventfd raises an edge at the pin (KVM_IRQFD).</summary>
@@ -144,5 +160,17 @@ public sealed unsafe class KvmVm : IMemorySlots, IDisposable
     {
         _file.Dispose();
         _forgetPage.Dispose();
+    }
+
+    private struct Routes
+    {
+        public kvm_irq_routing Head;
+        public RouteEntries Entries;
+    }
+
+    [InlineArray(IoApicPins)]
+    private struct RouteEntries
+    {
+        private kvm_irq_routing_entry _first;
     }
 }

@@ -58,6 +58,7 @@ internal static class AbiNames
         ["kvm_run_eoi"] = (Headers.Kvm, Member("kvm_run", "eoi")),
         ["kvm_run_msr"] = (Headers.Kvm, Member("kvm_run", "msr")),
         ["kvm_run_notify"] = (Headers.Kvm, Member("kvm_run", "notify")),
+        ["kvm_irq_routing_u"] = (Headers.Kvm, Member("kvm_irq_routing_entry", "u")),
         ["kvm_vcpu_events_exception"] = (Headers.Kvm, Member("kvm_vcpu_events", "exception")),
         ["kvm_vcpu_events_interrupt"] = (Headers.Kvm, Member("kvm_vcpu_events", "interrupt")),
         ["kvm_vcpu_events_nmi"] = (Headers.Kvm, Member("kvm_vcpu_events", "nmi")),

@@ -115,6 +115,19 @@ public sealed class VirtualMachineTests
         Assert.Equal(1, machine.Vcpus[0].RefusedMsrs);
     }
 
+    /// <summary>The PIC is as no firmware has left it: what came through it would be an exception's vector.</summary>
+    [Fact]
+    public void An_interrupt_that_the_guest_has_not_asked_for_does_not_arrive()
+    {
+        // mov ecx, 0x400000; sti; again: loop again; cli; power off: an interrupt would be a triple fault.
+        using VirtualMachine machine = Start(
+            [0xb9, 0, 0, 0x40, 0, 0xfb, 0xe2, 0xfe, 0xfa, 0x66, 0xba, 0, 6, 0xb0, 0x34, 0xee, 0xf4], new OutputQueue());
+        for (uint pin = MachineLayout.VirtioInterrupt; pin < MachineLayout.VirtioInterrupt + 16; pin++)
+            machine.CreateLine(pin).Raise();
+        machine.Vcpus[0].Run();
+        Assert.Equal(MachineEnd.PoweredOff, machine.WaitForEnd(0));
+    }
+
     [Fact]
     public void A_guest_that_sleeps_for_ever_is_called_out_on_every_processor()
     {
