@@ -65,16 +65,30 @@ static unsafe class HostSockets
             using (connected)
                 if (LocalOf(connected!).ToAddress().Equals(address))
                     return true;
-        // A second address of an interface is reached from its first: only bind(2) knows it, and, where that takes any
-        // address (ip_nonlocal_bind), the interfaces.
+        // A second address of an interface is reached from its first, as all of a block on loopback is: bind(2) knows
+        // them, and, where that takes any address, the interfaces know most.
         if (Create(address, NetworkProtocol.Udp, out FileDescriptor? bound) != 0)
             return false;
         using (bound)
         {
             sockaddr_in6 local = Address(address, 0, out uint length);
             return bind(bound!.Value, &local, length) == 0
-                && NetworkInterface.GetAllNetworkInterfaces().Any(one => one.GetIPProperties().UnicastAddresses.Any(
-                    own => own.Address.Equals(address)));
+                && (!BindsAnything(address.AddressFamily) || NetworkInterface.GetAllNetworkInterfaces().Any(
+                    one => one.GetIPProperties().UnicastAddresses.Any(own => own.Address.Equals(address))));
+        }
+    }
+
+    /// <summary>Whether this host's bind(2) takes addresses that are none of its own.</summary>
+    static bool BindsAnything(AddressFamily family)
+    {
+        string name = family == AddressFamily.InterNetwork ? "ipv4" : "ipv6";
+        try
+        {
+            return File.ReadAllText($"/proc/sys/net/{name}/ip_nonlocal_bind") != "0\n";
+        }
+        catch (Exception unknown) when (unknown is IOException or UnauthorizedAccessException)
+        {
+            return true;
         }
     }
 
