@@ -188,7 +188,7 @@ public sealed class PathRuleTests : IDisposable
         Assert.Equal(0, VirtualFileSystem.MakeDirectory(guest.Caller, guest.Tree.Root, "/tmp/secret"u8, 0x1ff));
         int reader = guest.Add("/tmp/fifo", O_RDONLY | O_NONBLOCK), writer = guest.Add("/tmp/fifo", O_WRONLY);
         Assert.Equal(0, guest.Try($"/proc/self/fd/{writer}", O_RDONLY | O_NONBLOCK));
-        Assert.Equal(0, guest.Tree.Rename(
+        Assert.Equal(0, VirtualFileSystem.Rename(
             guest.Caller, guest.Tree.Root, "/tmp/fifo"u8, guest.Tree.Root, "/tmp/secret/fifo"u8, 0));
         foreach (int descriptor in (int[])[reader, writer])
         {

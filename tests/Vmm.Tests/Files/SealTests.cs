@@ -46,7 +46,7 @@ public sealed class SealTests : IDisposable
         Assert.Equal(0, Unmap(writable));
         Assert.Equal(0, Unmap(writable + 2 * Page.Size));
         Assert.Equal(-EBUSY, Seal(file, F_SEAL_WRITE));
-        AddressSpace child = _guest.Memory.Fork()!;
+        AddressSpace child = _guest.Memory.Fork(_guest.Thread.Cpu)!;
         long moved = _guest.Call(
             SYS_mremap, (ulong)writable + Page.Size, Page.Size, 2 * Page.Size, MREMAP_MAYMOVE);
         Assert.True(moved > 0, $"{moved}");
