@@ -43,7 +43,7 @@ public class ExpectationTextTests
     [InlineData("24,3,null,false,true", "24,-3,null,false,true")]
     [InlineData("24,3,null,false,true", "24,3,null,0,true")]
     [InlineData("}\n", "}")]
-    [InlineData("}\n", "}\n8\n")]
+    [InlineData("}\n", "}\n@\n")]
     [InlineData("}\n", "}\n3")]
     [InlineData("}\n", "}\n3\n3\n")]
     public void WhatIsNotWrittenSoIsRefused(string part, string instead)
