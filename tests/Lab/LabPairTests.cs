@@ -10,7 +10,7 @@ public sealed class LabPairTests
     const string Here = "10.8.0.1", There = "10.8.0.2";
 
     [Fact]
-    public void What_one_host_sends_reaches_the_other()
+    public async Task What_one_host_sends_reaches_the_other()
     {
         Laboratory.Need();
         Assert.SkipUnless(Laboratory.All, "boots two hosts: ./test --lab-all");
@@ -26,7 +26,7 @@ public sealed class LabPairTests
         Outcome sent = pair.First.Run(["sh", "-c", $"busybox ping -c 3 -W 5 {There} >&2 && python3 -c \"$0\" {There}", Send], content);
         Assert.True(sent.Status == 0, sent.ToString());
         Assert.Contains("3 packets received", sent.ErrorText, StringComparison.Ordinal);
-        Outcome received = receives.GetAwaiter().GetResult();
+        Outcome received = await receives;
         Assert.Equal($"{Here} {Convert.ToHexStringLower(SHA256.HashData(content))}\n", received.Text);
         Assert.Equal("heard\n", sent.Text);
     }

@@ -69,4 +69,50 @@ public sealed class MachineBalloonTests
 
         int Number(int line) => int.Parse(lines[line], CultureInfo.InvariantCulture);
     }
+
+    /// <summary>
+    /// In the lab host. The balloon leaves the guest less than its program then touches; what is left free when that has ended
+    /// goes back by itself.
+    /// </summary>
+    const string Pressure =
+        """
+        id=$($sandbox run --detach --kernel $kernel --root $root --memory 320M --timeout 400s --append noxsave \
+            -- sh -c "trap '$program 150; echo ended with \$?; dmesg | grep -c -i \"killed process\"' USR1; echo awake; while :; do sleep 0.2; done")
+        await() { until [ "$($sandbox logs $id | grep -c "$1")" = 1 ]; do sleep 0.5; done; }
+        of() { $sandbox inspect --metrics $id | sed -n "s/^sandbox_$1{.*} //p"; }
+        reported() { of device_reported_bytes_total; }
+        await awake
+        $sandbox balloon $id 220M
+        until [ "$(of balloon_actual_bytes)" -ge 220000000 ]; do sleep 0.5; done
+        of balloon_actual_bytes
+        before=$(reported)
+        $sandbox kill --signal USR1 $id
+        await ended
+        of balloon_actual_bytes
+        until [ "$(reported)" -gt $((before + 20000000)) ]; do sleep 0.5; done
+        echo reported
+        $sandbox logs $id | tail -n 3
+        $sandbox kill $id
+        """;
+
+    [Fact]
+    public void A_program_that_needs_memory_gets_it_back_and_what_it_leaves_free_is_reported()
+    {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        string program = Laboratory.Compiled("memory");
+        Outcome outcome = Laboratory.MachineHost.Run(["sh", "-c",
+            $"""
+            sandbox={Laboratory.SandboxInLab} kernel={MachineTests.PackagedKernel} program={program}
+            root={MachineRoot.With("pressure", program)}
+            {Pressure}
+            """], limit: TimeSpan.FromSeconds(400));
+        string[] lines = outcome.Text.TrimEnd('\n').Split('\n');
+        Assert.True(lines.Length == 6, outcome.ToString());
+        Assert.Equal(["reported", "150 MiB kept", "ended with 0", "0"], lines[2..]);
+        long full = long.Parse(lines[0], CultureInfo.InvariantCulture), left = long.Parse(lines[1], CultureInfo.InvariantCulture);
+        Assert.InRange(full, 220_000_000, 220 << 20);
+        // Of 320 MiB the program had 150, and its kernel some.
+        Assert.InRange(left, 0, full - (30 << 20));
+    }
 }

@@ -146,6 +146,38 @@ public sealed class MachineNetworkTests
         Assert.Equal(0, net.GetProperty("linkFailed").GetInt32());
     }
 
+    /// <summary>
+    /// Two processors, each of which sends through a pair of its own, as Linux has it, and gets the answers there: the TAP
+    /// device remembers where a flow came from.
+    /// </summary>
+    [Fact]
+    public void Two_pairs_of_queues_are_used_by_a_guest_with_two_processors()
+    {
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        byte[] content = new byte[1 << 20];
+        new Random(3).NextBytes(content);
+        Laboratory.Need();
+        File.WriteAllBytes(Path.Combine(Folder, "pairs"), content);
+        Outcome outcome = Run(
+            $"""
+            busybox httpd -p {Here}:80 -h {InLab("")}
+            $run --cpus 2 --append '{MachineProcessorTests.Patient}' --tap tap0,queues=2,address={Guest}/24 --json /proc/self/fd/2 -- \
+                busybox sh -c 'echo /sys/class/net/eth0/queues/*
+                for mask in 1 2 1 2; do busybox taskset $mask busybox wget -q -O - http://{Here}/pairs | busybox sha256sum; done'
+            """, "multi_queue");
+        Assert.True(outcome.Status == 0, outcome.ToString());
+        const string Queues = "/sys/class/net/eth0/queues";
+        string sum = Convert.ToHexStringLower(SHA256.HashData(content)) + "  -";
+        Assert.Equal(
+            [$"{Queues}/rx-0 {Queues}/rx-1 {Queues}/tx-0 {Queues}/tx-1", sum, sum, sum, sum],
+            outcome.Text.TrimEnd('\n').Split('\n'));
+        JsonElement net = JsonDocument.Parse(outcome.ErrorText[outcome.ErrorText.IndexOf('{')..]).RootElement
+            .GetProperty("devices").EnumerateArray().Single(device => device.GetProperty("kind").GetString() == "net");
+        long[] requests = [.. net.GetProperty("queues").EnumerateArray().Select(queue => queue.GetProperty("count").GetInt64())];
+        Assert.True(requests.Length == 5 && requests[..4].All(count => count > 10), outcome.ErrorText);
+        Assert.Equal(0, net.GetProperty("linkFailed").GetInt32());
+    }
+
     const int Streams = 8;
 
     /// <summary>

@@ -165,4 +165,142 @@ public sealed class MachineStorageTests
         Assert.All(disks[1].GetProperty("queues").EnumerateArray(), queue => Assert.True(queue.GetProperty("count").GetInt64() > 100));
         Assert.True(disks[2].GetProperty("throttled").GetInt64() > 10, outcome.ErrorText);
     }
+
+    /// <summary>In the lab host: a block device that can give no blocks back, as the only disk beside the root.</summary>
+    const string DeviceHere =
+        """
+        [ -b /dev/ram0 ] && dd if=/dev/urandom of=/dev/ram0 bs=1M 2>/dev/null
+        cat >policy.yaml <<END
+        version: 1
+        extends: builtin:machine-default.yaml
+        devices:
+          - {device: block, from: /dev/ram0, writable: true, because: a test}
+        END
+        $sandbox run --kernel $kernel --root $root --memory 320M --timeout 520s --policy policy.yaml --append "$append" \
+            --json result -- sh -c "$guest" >said
+        grep -v '^sum ' said
+        [ "sum $(dd if=/dev/ram0 bs=1M count=4 2>/dev/null | sha256sum)" = "$(grep '^sum ' said)" ] && echo "same on both sides"
+        e2fsck -f -n /dev/ram0 >/dev/null 2>&1 && echo "clean on the host"
+        cat result >&2
+        """;
+
+    const string DeviceGuest =
+        """
+        verify() { fio --name=verify --filename=/dev/vdb --direct=1 --ioengine=libaio --iodepth=8 --verify=crc32c "$@" >/tmp/fio 2>&1 || cat /tmp/fio; }
+        echo "length $(blockdev --getsize64 /dev/vdb)"
+        verify --rw=randwrite --bs=4k --size=4M && echo "random verified"
+        verify --rw=write --bs=1m --size=8M && echo "sequential verified"
+        /usr/sbin/blkdiscard -z -o 1048576 -l 2097152 /dev/vdb && echo "made zero"
+        [ "$(dd if=/dev/vdb bs=1M skip=1 count=2 2>/dev/null | sha256sum)" = "$(head -c 2097152 /dev/zero | sha256sum)" ] && echo "reads as zero"
+        /usr/sbin/blkdiscard -o 0 -l 1048576 /dev/vdb 2>/dev/null; echo "discard asked for"
+        mkfs.ext4 -q /dev/vdb && mount /dev/vdb /mnt && cp -r /bin /mnt && rm -r /mnt/bin && umount /mnt &&
+            e2fsck -f -n /dev/vdb >/dev/null 2>&1 && echo "file system clean"
+        sync; echo "sum $(dd if=/dev/vdb bs=1M count=4 2>/dev/null | sha256sum)"
+        """;
+
+    [Fact]
+    public void A_block_device_of_the_hosts_is_a_disk_like_an_image()
+    {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "takes minutes: ./test --lab-all");
+        string root = MachineRoot.With(
+            "device", "/usr/bin/fio", "/usr/sbin/mkfs.ext4", "/usr/sbin/e2fsck", "/usr/sbin/blkdiscard");
+        // A host of its own: the other's is taken by the tests of control groups.
+        using LabHost host = new(new LabHostOptions { Name = "device" });
+        Outcome outcome = host.Run(["sh", "-c",
+            $"""
+            export PATH=$PATH:/usr/sbin
+            sandbox={Laboratory.SandboxInLab} kernel={MachineTests.PackagedKernel} root={root}
+            append='{MachineProcessorTests.Patient}'
+            guest={Quoted($"export PATH=/usr/sbin:/usr/bin:/bin\n{DeviceGuest}\n{MachineProcessorTests.Complaints}\nexit 3")}
+            {DeviceHere}
+            """], limit: TimeSpan.FromSeconds(560));
+        string[] lines = outcome.Text.TrimEnd('\n').Split('\n');
+        Assert.Equal(
+            [
+                lines[0], "random verified", "sequential verified", "made zero", "reads as zero", "discard asked for",
+                "file system clean", "same on both sides", "clean on the host",
+            ],
+            lines);
+        Assert.Equal($"length {16 << 20}", lines[0]);
+        JsonElement record = JsonDocument.Parse(outcome.ErrorText[outcome.ErrorText.IndexOf('{')..]).RootElement;
+        Assert.Equal(3, record.GetProperty("status").GetInt32());
+        JsonElement disk = record.GetProperty("devices").EnumerateArray()
+            .Where(each => each.GetProperty("kind").GetString() == "block").ElementAt(1);
+        Assert.Equal(0, disk.GetProperty("errors").GetInt64());
+        Assert.True(disk.GetProperty("ranges").GetInt64() > 0 && disk.GetProperty("unsupported").GetInt64() > 0, outcome.ErrorText);
+        Assert.True(disk.GetProperty("ringRequests").GetInt64() > 0, outcome.ErrorText);
+    }
+
+    /// <summary>In the lab host: vda is a disk that its bus loses while the guest writes to it.</summary>
+    const string YankedHere =
+        """
+        device=$(readlink -f /sys/block/vda/device/..)
+        truncate -s 16M other
+        cat >policy.yaml <<END
+        version: 1
+        extends: builtin:machine-default.yaml
+        devices:
+          - {device: block, from: /dev/vda, writable: true, because: a test}
+          - {device: block, from: $PWD/other, writable: true, because: a test}
+        END
+        mkfifo input
+        exec 9<>input
+        $sandbox run --kernel $kernel --root $root --memory 256M --timeout 400s --policy policy.yaml --append "$append" \
+            --json result -- sh -c "$guest" <input | while read -r line; do
+            case $line in
+            writes) sleep 3; echo 1 >$device/remove; [ -b /dev/vda ] || echo "it is gone"; echo now >&9 ;;
+            *) echo "$line" ;;
+            esac
+        done
+        cat result >&2
+        """;
+
+    const string YankedGuest =
+        """
+        while dd if=/dev/zero of=/dev/vdb bs=64k count=64 oflag=direct conv=notrunc 2>/tmp/error; do
+            [ -e /tmp/began ] || { touch /tmp/began; echo writes; }
+        done &
+        writer=$!
+        read -r now
+        wait $writer
+        grep -o 'Input/output error\|No space left on device' /tmp/error | head -n 1
+        dd if=/dev/vdb of=/dev/null bs=4k count=1 iflag=direct 2>&1 | grep -o 'Input/output error'
+        dd if=/dev/urandom of=/tmp/data bs=1M count=4 2>/dev/null
+        dd if=/tmp/data of=/dev/vdc bs=1M conv=fsync 2>/dev/null && echo 3 >/proc/sys/vm/drop_caches &&
+            [ "$(head -c 4194304 /dev/vdc | sha256sum)" = "$(sha256sum </tmp/data)" ] && echo "others go on"
+        exit 3
+        """;
+
+    [Fact]
+    public void A_block_device_that_is_yanked_away_is_an_error_of_the_guests_and_of_nothing_else()
+    {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "takes minutes: ./test --lab-all");
+        string disk = Path.Combine(Directory.CreateDirectory(Laboratory.Logs).FullName, "yanked.img");
+        using (FileStream file = File.Create(disk))
+            file.SetLength(64 << 20);
+        using LabHost host = new(new LabHostOptions
+        {
+            Name = "yanked",
+            Arguments =
+            [
+                "-drive", $"file={disk},if=none,id=yanked,format=raw", "-device", "virtio-blk-pci,drive=yanked",
+            ],
+        });
+        Outcome outcome = host.Run(["sh", "-c",
+            $"""
+            sandbox={Laboratory.SandboxInLab} kernel={MachineTests.PackagedKernel} root={MachineRoot.With("yanked")}
+            append='{MachineProcessorTests.Patient}'
+            guest={Quoted(YankedGuest)}
+            {YankedHere}
+            """], limit: TimeSpan.FromSeconds(450));
+        Assert.True(outcome.Text == "it is gone\nInput/output error\nInput/output error\nothers go on\n", outcome.ToString());
+        JsonElement record = JsonDocument.Parse(outcome.ErrorText[outcome.ErrorText.IndexOf('{')..]).RootElement;
+        Assert.Equal(("exited", 3), (record.GetProperty("cause").GetString(), record.GetProperty("status").GetInt32()));
+        JsonElement[] disks = [.. record.GetProperty("devices").EnumerateArray()
+            .Where(each => each.GetProperty("kind").GetString() == "block")];
+        Assert.True(disks[1].GetProperty("errors").GetInt64() > 0, outcome.ErrorText);
+        Assert.Equal((0, 0), (disks[0].GetProperty("errors").GetInt32(), disks[2].GetProperty("errors").GetInt32()));
+    }
 }

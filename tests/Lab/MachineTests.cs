@@ -284,6 +284,64 @@ public sealed class MachineTests
         Assert.Contains("tree/bin/new", outcome.ErrorText, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void An_EROFS_image_is_a_root_like_the_others()
+    {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        string folder = Path.Combine(Laboratory.Root, Tree("erofs"));
+        File.Delete($"{folder}.erofs");
+        Assert.True(Laboratory.Made(out string said, "mkfs.erofs", "--quiet", $"{folder}.erofs", folder), said);
+        Outcome outcome = RunIn($"{LabHost.Repository}/build/test/machine/erofs.erofs", [],
+            ["sh", "-c", "grep -c erofs /proc/filesystems; busybox sha256sum </bin/busybox; echo new >/bin/new && cat /bin/new; exit 42"]);
+        Assert.True(outcome.Status == 42, outcome.ToString());
+        string sum = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes("/bin/busybox")));
+        Assert.Equal($"1\n{sum}  -\nnew\n", outcome.Text);
+    }
+
+    /// <summary>
+    /// A tree as a distribution's is, of its packages: devices, links of both kinds, files that run as somebody else, other
+    /// owners. What root packs of it is what it was.
+    /// </summary>
+    [Fact]
+    public void A_tree_of_a_distributions_packages_is_packed_with_all_that_is_in_it()
+    {
+        Laboratory.Need();
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        string packages = Path.Combine(Laboratory.Root, "build/test/machine/packages");
+        Assert.True(Laboratory.Made(out string said, "sh", "-ec",
+            $"""
+            mkdir -p '{packages}' && cd '{packages}'
+            ls busybox-static_*.deb passwd_*.deb >/dev/null 2>&1 || apt-get download busybox-static passwd >log 2>&1
+            """), said);
+        string run = $"{Laboratory.SandboxInLab} run --kernel {PackagedKernel} --memory 256M --root tree";
+        Outcome outcome = Laboratory.MachineHost.Run(["sh", "-c",
+            $"""
+            export PATH=$PATH:/usr/sbin
+            mount -t tmpfs tmpfs /var/lib && mkdir -p tree/dev tree/proc tree/sys tree/tmp tree/run tree/srv || exit
+            for package in {Laboratory.InLab(packages)}/*.deb; do dpkg-deb --extract $package tree || exit; done
+            [ -e tree/bin/busybox ] || ln -s usr/bin tree/bin
+            for name in sh stat; do ln -s busybox tree/bin/$name; done
+            mknod tree/srv/zero c 1 5 && mknod -m 600 tree/srv/own b 7 0 && mkfifo tree/srv/pipe
+            ln tree/usr/bin/passwd tree/srv/again && chown 7:8 tree/srv/again && chmod 4755 tree/srv/again
+            format='%F %a %u:%g %h %t:%T'
+            list='srv/zero srv/own srv/pipe usr/bin/passwd srv/again usr/bin/chsh usr/bin/chage usr/sbin/vigr etc/default'
+            (cd tree && stat -c "$format" $list) >here
+            {run} -- sh -c "cd /; stat -c '$format' $list; [ /usr/bin/passwd -ef /srv/again ] && echo 'one file'" >there
+            echo $?
+            grep -v 'one file' there | diff here - >&2 && echo same
+            grep 'one file' there
+            cat here
+            """], limit: TimeSpan.FromSeconds(280));
+        string[] lines = outcome.Text.TrimEnd('\n').Split('\n');
+        Assert.True(lines.Length == 12 && lines[..3] is ["0", "same", "one file"], outcome.ToString());
+        Assert.Equal("character special file 644 0:0 1 1:5", lines[3]);
+        Assert.Equal("block special file 600 0:0 1 7:0", lines[4]);
+        Assert.Equal(lines[6], lines[7]);
+        Assert.StartsWith("regular file 4755 7:8 2 ", lines[7], StringComparison.Ordinal);
+        Assert.StartsWith("symbolic link", lines[10], StringComparison.Ordinal);
+    }
+
     /// <summary>Its modules are compressed with xz; it is kept first, and called by a name.</summary>
     [Fact]
     public void Debians_cloud_kernel_runs_a_program_in_an_image()
@@ -310,16 +368,21 @@ public sealed class MachineTests
     {
         Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
         string command = $"{Laboratory.SandboxInLab} run -t --kernel {PackagedKernel} --root {Image("terminal")} "
-            + "--memory 256M -- sh -c 'tty; stty size; read -r line; echo \"got $line\"; exit 7'";
+            + "--memory 256M -- sh -c 'trap \"stty size\" WINCH; tty; stty size; read -r line; echo \"got $line\"; "
+            + "until [ \"$(stty size)\" = \"40 120\" ]; do sleep 0.1; done; exit 7'";
         Outcome outcome = Laboratory.MachineHost.Run(
             ["python3", "-c", TerminalScript, command], limit: TimeSpan.FromSeconds(170));
         Assert.True(outcome.Status == 7, outcome.ToString());
         Assert.Contains("/dev/pts/0", outcome.Text, StringComparison.Ordinal);
         Assert.Contains("33 99", outcome.Text, StringComparison.Ordinal);
         Assert.Contains("got typed", outcome.Text, StringComparison.Ordinal);
+        // The program was told of the other size, not only given it.
+        Assert.Contains("40 120", outcome.Text, StringComparison.Ordinal);
     }
 
-    /// <summary>Runs a command at a terminal of 33 by 99, types a line, and ends as it ended.</summary>
+    /// <summary>
+    /// Runs a command at a terminal of 33 by 99, types a line, makes the terminal 40 by 120, and ends as it ended.
+    /// </summary>
     const string TerminalScript =
         """
         import fcntl, os, pty, struct, sys, termios
@@ -335,6 +398,8 @@ public sealed class MachineTests
                 break
             if b'33 99' in said + more and b'33 99' not in said:
                 os.write(terminal, b'typed\n')
+            if b'got typed' in said + more and b'got typed' not in said:
+                fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 120, 0, 0))
             said += more
         sys.stdout.buffer.write(said)
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
