@@ -139,7 +139,13 @@ public sealed class HostTreeTests : IDisposable
         Assert.Equal(0, _tree.Unlink("/work/l"));
         Assert.Equal(-ENOTEMPTY, _tree.RemoveDirectory("/work/d"));
         Assert.Equal(0, _tree.Unlink("/work/d/b"));
+        OpenFile open = _tree.MustOpen("/work/d", O_RDONLY | O_DIRECTORY);
         Assert.Equal(0, _tree.RemoveDirectory("/work/d"));
+        // Who has it open still sees it, and it is empty.
+        Assert.Equal(0, open.GetStatus(out stat status));
+        Assert.Equal((uint)S_IFDIR, status.st_mode & S_IFMT);
+        Assert.Equal(-ENOENT, ((DirectoryFile)open).ReadEntries(new byte[4096]));
+        open.Release();
         Assert.False(Directory.Exists(Host("work/d")));
     }
 

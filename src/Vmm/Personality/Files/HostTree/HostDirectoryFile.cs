@@ -28,6 +28,14 @@ sealed unsafe class HostDirectoryFile(Dentry dentry, int flags, FileDescriptor d
             return HostCalls.Seek(descriptor, offset, whence);
     }
 
+    /// <summary>Of what is open: its name may be gone.</summary>
+    public override long GetStatus(out InodeStatus status)
+    {
+        long result = HostCalls.GetStatus(descriptor.Value, out statx fresh);
+        status = result == 0 ? ((HostInode)Inode).Remember(fresh) : default;
+        return result;
+    }
+
     public override long Synchronize(bool dataOnly) => fsync(descriptor.Value) == 0 ? 0 : -errno;
 
     protected override void Close()
