@@ -241,7 +241,7 @@ static class RecordText
         if (parts.Length < 2 || !ulong.TryParse(
             parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out ulong inode))
             throw new FormatException("no socket");
-        string path = Fields.Unescape(parts[1]);
+        string path = Fields.UnescapeAtMost(MaximumFolder, parts[1]);
         return path.StartsWith('/') && !path.Contains('\0')
             ? new RecordedSocket(inode, path)
             : throw new FormatException("no socket's path");
