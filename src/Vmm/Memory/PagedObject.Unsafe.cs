@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using static Sandbox.Host.Libc;
 
@@ -21,13 +22,19 @@ public sealed unsafe class PagedObject : IMappingBacking
     private const int LeafShift = 9;
     private const int LeafPages = 1 << LeafShift;
 
-    /// <summary>2 MiB of the object. It takes a page of the VMM's own memory, which is charged to the guest.</summary>
+    /// <summary>A leaf with room for more than this is charged to the guest: most files are small.</summary>
+    private const int FreeLeafPages = 32;
+
+    /// <summary>2 MiB of the object. With room for all its pages it takes a page of the VMM's own memory.</summary>
     private sealed class Leaf
     {
-        public readonly PhysicalAddress[] Pages = new PhysicalAddress[LeafPages];
+        /// <summary>Up to the highest that there was, and some.</summary>
+        public PhysicalAddress[] Pages = [];
 
         /// <summary>How many of them there are; the object has no leaf without one.</summary>
         public int Count;
+
+        public bool IsCharged => Pages.Length > FreeLeafPages;
     }
 
     private readonly Lock _lock = new();
@@ -312,11 +319,11 @@ public sealed unsafe class PagedObject : IMappingBacking
         foreach ((long number, Leaf leaf) in _leaves)
         {
             long start = number << LeafShift;
-            int first = (int)Math.Max(firstPage - start, 0), end = (int)Math.Min(endPage - start, LeafPages);
-            if (first >= LeafPages || end <= 0)
+            long first = Math.Max(firstPage - start, 0), end = Math.Min(endPage - start, leaf.Pages.Length);
+            if (first >= end)
                 continue;
-            Leaf gone = first == 0 && end == LeafPages ? leaf : new Leaf();
-            for (int i = first; gone != leaf && i < end; i++)
+            Leaf gone = new() { Pages = new PhysicalAddress[end] };
+            for (long i = first; i < end; i++)
             {
                 if (leaf.Pages[i].IsNone)
                     continue;
@@ -327,7 +334,7 @@ public sealed unsafe class PagedObject : IMappingBacking
             detached.Add(number, gone);
             _pages -= gone.Count;
             _quota?.Uncharge(gone.Count);
-            if (gone == leaf || leaf.Count == 0)
+            if (leaf.Count == 0)
                 RemoveLeaf(number);
         }
     }
@@ -347,7 +354,7 @@ public sealed unsafe class PagedObject : IMappingBacking
     private PhysicalAddress Find(long index) => Find(_leaves, index);
 
     private static PhysicalAddress Find(Dictionary<long, Leaf> leaves, long index) =>
-        leaves.TryGetValue(index >> LeafShift, out Leaf? leaf)
+        leaves.TryGetValue(index >> LeafShift, out Leaf? leaf) && (index & (LeafPages - 1)) < leaf.Pages.Length
             ? leaf.Pages[index & (LeafPages - 1)] : PhysicalAddress.None;
 
     private PhysicalAddress FindOrCreate(long index)
@@ -365,19 +372,23 @@ public sealed unsafe class PagedObject : IMappingBacking
 
     private PhysicalAddress Create(long index)
     {
-        bool isNew = !_leaves.TryGetValue(index >> LeafShift, out Leaf? leaf);
-        if (isNew && !_pool.TryCharge(1))
+        int place = (int)(index & (LeafPages - 1));
+        _leaves.TryGetValue(index >> LeafShift, out Leaf? leaf);
+        bool isCharged = leaf is { IsCharged: true }, isLarge = place >= FreeLeafPages;
+        if (isLarge && !isCharged && !_pool.TryCharge(1))
             return PhysicalAddress.None;
         PhysicalAddress page = _pool.AllocatePage();
         if (page.IsNone)
         {
-            if (isNew)
+            if (isLarge && !isCharged)
                 _pool.Uncharge(1);
             return page;
         }
         if (leaf is null)
             _leaves.Add(index >> LeafShift, leaf = new Leaf());
-        leaf.Pages[index & (LeafPages - 1)] = page;
+        if (place >= leaf.Pages.Length)
+            Array.Resize(ref leaf.Pages, isLarge ? LeafPages : (int)BitOperations.RoundUpToPowerOf2((uint)place + 1));
+        leaf.Pages[place] = page;
         leaf.Count++;
         _pages++;
         return page;
@@ -398,8 +409,8 @@ public sealed unsafe class PagedObject : IMappingBacking
 
     private void RemoveLeaf(long number)
     {
-        _leaves.Remove(number);
-        _pool.Uncharge(1);
+        if (_leaves.Remove(number, out Leaf? leaf) && leaf.IsCharged)
+            _pool.Uncharge(1);
     }
 
     private long NextLeaf(long after)

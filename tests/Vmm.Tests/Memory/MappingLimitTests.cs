@@ -112,11 +112,20 @@ public sealed class MappingLimitTests : IDisposable
         long before = _memory.Pool.UsedPages;
         PagedObject file = _memory.CreateObject("file", 1, 2, quota: null);
         for (int i = 0; i < 100; i++)
-            Assert.Equal(1, file.Write((long)i * Page.LargeSize, [1]));
+            Assert.Equal(1, file.Write(((i + 1L) * Page.LargeSize) - 1, [1]));
         Assert.Equal((before + 200, 100), (_memory.Pool.UsedPages, file.PageCount));
-        file.PunchHole(50L * Page.LargeSize, Page.Size);
+        file.PunchHole((51L * Page.LargeSize) - Page.Size, Page.Size);
         Assert.Equal(0, file.SetLength(60L * Page.LargeSize));
         Assert.Equal((before + 118, 59), (_memory.Pool.UsedPages, file.PageCount));
+        file.Release();
+        Assert.Equal(before, _memory.Pool.UsedPages);
+        // Small files take little of it.
+        file = _memory.CreateObject("file", 1, 2, quota: null);
+        for (int i = 0; i < 100; i++)
+            Assert.Equal(1, file.Write(i * (long)Page.LargeSize, [1]));
+        Assert.Equal(before + 100, _memory.Pool.UsedPages);
+        Assert.Equal(100, file.Write(32 * Page.Size - 50, new byte[100]));
+        Assert.Equal(before + 103, _memory.Pool.UsedPages);
         file.Release();
         Assert.Equal(before, _memory.Pool.UsedPages);
     }
@@ -127,7 +136,7 @@ public sealed class MappingLimitTests : IDisposable
         PageQuota quota = new(8);
         PagedObject file = _memory.CreateObject("file", 1, 2, quota);
         long used = _memory.Pool.UsedPages;
-        const long far = 1L << 40;
+        const long far = (1L << 40) + (40 * Page.Size);
         Assert.Equal(-ENOSPC, file.Allocate(far, 9 * Page.Size, keepSize: true));
         Assert.Equal(used, _memory.Pool.UsedPages);
         Assert.Equal(1, file.Write(2 * Page.Size, [7]));
