@@ -51,10 +51,18 @@ sealed class SerialTarget : FuzzTarget, IInterruptLine
             {
                 case 0 or 1:
                     _buffer.AsSpan(0, length).Fill(input[3]);
+                    long before = port.Lost;
                     bus.Write(Port + (ulong)register, _buffer.AsSpan(0, length));
                     if (length != 1)
                         break;
-                    if (register == 0 && (lineControl & 0x80) == 0 && (modemControl & 0x10) == 0)
+                    bool isData = register == 0 && (lineControl & 0x80) == 0;
+                    if (isData && (modemControl & 0x10) != 0)
+                    {
+                        // To itself: the one byte, if its input is full.
+                        OracleException.Check(port.Lost - before is 0 or 1, "more is lost than was sent");
+                        lost += port.Lost - before;
+                    }
+                    else if (isData)
                     {
                         if (sent.Count < OutputQueue.Capacity)
                             sent.Enqueue(input[3]);
