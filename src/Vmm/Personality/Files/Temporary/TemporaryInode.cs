@@ -65,8 +65,9 @@ public abstract class TemporaryInode : Inode
                 ChangeTime = _changeTime,
                 BirthTime = _birthTime,
             };
+            // Its content is gone, and was there when the path led here.
+            return _isDead && IsRegular ? -ESTALE : 0;
         }
-        return 0;
     }
 
     public override long CheckAccess(Dentry self, Credentials credentials, int mask)
