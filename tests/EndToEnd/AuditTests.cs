@@ -129,6 +129,7 @@ public sealed class AuditTests
     [Fact]
     public void Several_sandboxes_write_one_log()
     {
+        SandboxRun.Need();
         string policy = Policy("[lifecycle, denials]");
         Thread[] threads = [.. Enumerable.Range(0, 3).Select(_ => new Thread(() =>
         {
