@@ -18,7 +18,7 @@ sealed class VsockServices(DeviceRule rule, IDecisionSink? decisions = null)
 {
     readonly RequestRate _rate = new(NetworkChannel.RequestsPerSecond);
 
-    /// <summary>How long until a request may be answered: 0 for now.</summary>
+    /// <summary>Milliseconds until a request may be answered; 0 when one may be at once.</summary>
     public int MillisecondsUntilReady => _rate.MillisecondsUntilRoom(HostClock.MonotonicNanoseconds());
 
     /// <summary>Whether a VMM asks for a connection.</summary>

@@ -28,7 +28,7 @@ sealed class NetworkBroker(NetworkGrant grant, SeqpacketChannel channel, INetwor
     /// <summary>For poll(2): readable when there is a request, or when the VMM has closed its end.</summary>
     public FileDescriptor Socket => channel.Socket;
 
-    /// <summary>How long until a request may be served: 0 for now.</summary>
+    /// <summary>Milliseconds until a request may be served; 0 when one may be at once.</summary>
     public int MillisecondsUntilReady => decisions is { HasRoom: false }
         ? RoomMilliseconds
         : _rate.MillisecondsUntilRoom(HostClock.MonotonicNanoseconds());

@@ -18,7 +18,7 @@ public sealed unsafe partial class KvmCpu
         while (true)
         {
             AddressSpace memory = _memory ?? throw new InvalidOperationException("no address space is attached");
-            // The generation first: another process makes edits, and then a generation, for this processor to complete them.
+            // The generation first: another process makes edits, then a generation, for this processor to complete them.
             long generation = memory.Generation;
             if (!memory.CompleteEdits(this) || (SeenGeneration < generation && !Refresh(generation)))
                 return new GuestExit(GuestExitKind.Failed);
