@@ -43,7 +43,9 @@ public sealed class JailTests
 
     private static void AssertJailed(string proc)
     {
-        foreach (string space in (string[])["user", "pid", "mnt", "net", "ipc", "uts", "cgroup", "time"])
+        string[] spaces = ["user", "pid", "mnt", "net", "ipc", "uts", "cgroup"];
+        // Earlier kernels enter a time namespace by a fork alone.
+        foreach (string space in Environment.OSVersion.Version >= new Version(6, 2) ? [.. spaces, "time"] : spaces)
             Assert.NotEqual(
                 new FileInfo($"/proc/self/ns/{space}").LinkTarget, new FileInfo($"{proc}/ns/{space}").LinkTarget);
         foreach (string set in (string[])["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])

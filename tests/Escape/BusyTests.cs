@@ -17,8 +17,8 @@ public sealed partial class BusyTests
         int seconds = Scale.Of(60, 5);
         Outcome outcome = World.Start(
             [
-                World.Sandbox, "run", "--cpus", "2", "--memory", "512m", "--mount", $"{work}:/work:rw",
-                "--mount", $"{World.Current.Programs}:/programs", "--",
+                World.Sandbox, "run", "--cpus", $"{Math.Min(2, Environment.ProcessorCount)}", "--memory", "512m",
+                "--mount", $"{work}:/work:rw", "--mount", $"{World.Current.Programs}:/programs", "--",
                 "/programs/busy", $"{seconds}", "/work",
             ],
             folder, TimeSpan.FromSeconds(seconds + 120));

@@ -40,7 +40,7 @@ sealed class HostState
     {
         Dictionary<int, ProcessRow> rows = ProcessTable.All().ToDictionary(row => row.Pid);
         foreach (ProcessRow row in rows.Values)
-            if (row.Pid == getpid() || IsOrphan(rows, row))
+            if (row.State is not ('Z' or 'X') && (row.Pid == getpid() || IsOrphan(rows, row)))
                 foreach (string link in Links($"/proc/{row.Pid}/ns").Concat(Links($"/proc/{row.Pid}/fd").Where(IsNamespace)))
                     yield return $"namespace {link} of {row.Name} {(row.Pid == getpid() ? "" : $"{row.Pid}")}";
     }

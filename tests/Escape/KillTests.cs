@@ -23,15 +23,19 @@ public sealed class KillTests
             $"exec 2>/dev/null 3<>/dev/tcp/127.0.0.1/{port}; echo made >/work/made; sleep 0.1; echo done"];
         string[] command = [World.Sandbox, "run", .. program];
         var host = new HostState();
-        TimeSpan usual = Enumerable.Range(0, 5).Select(_ => World.Start(command, folder).Wall).Order().ElementAt(2);
+        string[] logged = [World.Sandbox, "run", "--policy", log.Policy, .. program];
+        TimeSpan usual = Usual(() => World.Start(command, folder).Wall), usualLogged = Usual(() => log.Start(logged, folder).Wall);
+        while (server.Pending())
+            server.AcceptTcpClient().Dispose();
         int seed = Environment.TickCount, early = 0, late = 0;
         var random = new Random(seed);
         for (int round = 0; round < Scale.Of(150, 20); round++)
         {
-            TimeSpan moment = usual * random.NextDouble() * 1.2;
-            bool hit = false;
             // Every other one keeps a log, on which they all write, and connects to the server.
-            string[] killed = round % 2 == 0 ? command : [World.Sandbox, "run", "--policy", log.Policy, .. program];
+            bool isLogged = round % 2 != 0;
+            TimeSpan moment = (isLogged ? usualLogged : usual) * random.NextDouble() * 1.2;
+            bool hit = false;
+            string[] killed = isLogged ? logged : command;
             Outcome outcome = log.Start(killed, folder, child => hit = Kill(child, vmm, moment));
             string what = $"seed {seed}, round {round}, killed after {moment.TotalMilliseconds:F1} ms\n{outcome}";
             Assert.False(outcome.TimedOut, what);
@@ -60,11 +64,17 @@ public sealed class KillTests
         string folder = World.Current.NewFolder();
         string[] command = [World.Sandbox, "run", "--detach", "--rm", "--", "sleep", "60"];
         var host = new HostState();
+        TimeSpan usual = Usual(() =>
+        {
+            Outcome started = World.Start(command, folder);
+            World.Start([World.Sandbox, "kill", started.Text.Trim()], folder);
+            return started.Wall;
+        });
         int seed = Environment.TickCount, early = 0;
         var random = new Random(seed);
         for (int round = 0; round < Scale.Of(150, 20); round++)
         {
-            TimeSpan moment = TimeSpan.FromMilliseconds(random.NextDouble() * 60);
+            TimeSpan moment = usual * random.NextDouble() * 1.2;
             Outcome outcome = World.Start(command, folder, null, child => Kill(child, vmm: true, moment));
             string what = $"seed {seed}, round {round}, killed after {moment.TotalMilliseconds:F1} ms\n{outcome}";
             Assert.False(outcome.TimedOut, what);
@@ -126,6 +136,9 @@ public sealed class KillTests
         AssertNothingIsKnown(folder);
         Assert.False(File.Exists(socket));
     }
+
+    /// <summary>What a run takes here that nobody kills.</summary>
+    static TimeSpan Usual(Func<TimeSpan> run) => Enumerable.Range(0, 5).Select(_ => run()).Order().ElementAt(2);
 
     /// <summary>After gc there is no folder and no control group of a sandbox that does not run.</summary>
     static void AssertNothingIsKnown(string folder)

@@ -43,6 +43,8 @@ sealed class LabHost : IDisposable
         if (Directory.Exists(_folder))
             Directory.Delete(_folder, recursive: true);
         Directory.CreateDirectory(Path.Combine(_folder, "cases"));
+        if (options.HasScratch)
+            MakeScratch();
         _qemu = new Thread(() => RunQemu(options)) { IsBackground = true, Name = $"QEMU {options.Name}" };
         _qemu.Start();
         _process = _started.Task.GetAwaiter().GetResult();
@@ -106,6 +108,7 @@ sealed class LabHost : IDisposable
             _process.Kill();
         _qemu.Join();
         _process.Dispose();
+        File.Delete(Scratch);
     }
 
     /// <summary>
@@ -155,15 +158,30 @@ sealed class LabHost : IDisposable
         "-accel", "tcg,thread=single", "-cpu", string.Join(',', ["max", "+svm", "+npt", .. options.Processor]),
         "-M", "q35", "-smp", options.Processors.ToString(CultureInfo.InvariantCulture),
         "-m", options.Memory.ToString(CultureInfo.InvariantCulture), "-nodefaults", "-display", "none", "-no-reboot",
-        "-kernel", Path.Combine(Laboratory.Image, "vmlinuz"), "-initrd", Path.Combine(Laboratory.Image, "initramfs"),
+        "-kernel", Path.Combine(Laboratory.ImageOf(options), "vmlinuz"),
+        "-initrd", Path.Combine(Laboratory.ImageOf(options), "initramfs"),
         // The emulated timer may be late while this machine is busy, and the emulated time-stamp counter is one for all,
         // and this machine's: a lab host that measures it with such a timer has a clock that goes wrong all its life.
         "-append", $"console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable tsc_early_khz={Laboratory.CounterRate}",
         "-serial", $"file:{Path.Combine(_folder, "console.log")}",
         "-chardev", "stdio,id=cases,signal=off", "-device", "virtio-serial", "-device", "virtserialport,chardev=cases",
         .. Share("host", "/", readOnly: true), .. Share("repository", Laboratory.Root, readOnly: true),
-        .. Share("cases", Path.Combine(_folder, "cases"), readOnly: false), .. options.Arguments,
+        .. Share("cases", Path.Combine(_folder, "cases"), readOnly: false),
+        .. options.HasScratch
+            ? ["-drive", $"file={Scratch},if=none,id=scratch,format=raw,cache=unsafe", "-device", "virtio-blk-pci,drive=scratch"]
+            : Array.Empty<string>(),
+        .. options.Arguments,
     ];
+
+    string Scratch => Path.Combine(_folder, "scratch");
+
+    /// <summary>Sparse: as large on this machine as what is written to it. The init script looks for its label.</summary>
+    void MakeScratch()
+    {
+        using (FileStream file = File.Create(Scratch))
+            file.SetLength(16L << 30);
+        Assert.True(Laboratory.Made(out string said, "mkfs.ext4", "-q", "-F", "-L", "scratch", Scratch), said);
+    }
 
     static string[] Share(string tag, string path, bool readOnly) =>
     [

@@ -17,6 +17,15 @@ sealed record LabHostOptions
     /// <summary>In MiB; this machine's is used as the lab host touches its own.</summary>
     public int Memory { get; init; } = 3072;
 
+    /// <summary>Linux 6.12 or newer instead of this Debian's kernel.</summary>
+    public bool IsRecent { get; init; }
+
+    /// <summary>
+    /// /tmp is an empty ext4 on a disk of the host's own: unlike 9p, and tmpfs of earlier kernels, it can be mounted with
+    /// users mapped, and holds more than memory.
+    /// </summary>
+    public bool HasScratch { get; init; }
+
     /// <summary>Changes to QEMU's <c>-cpu max,+svm,+npt</c>, such as <c>-smap</c>.</summary>
     public IReadOnlyList<string> Processor { get; init; } = [];
 

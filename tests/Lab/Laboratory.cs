@@ -4,20 +4,22 @@ using System.Runtime.InteropServices;
 namespace Sandbox.Lab;
 
 /// <summary>
-/// What the ring shares: the image that lab hosts boot, the guest programs, and two lab hosts, each started for its first
+/// What the ring shares: the image that lab hosts boot, the guest programs, and three lab hosts, each started for its first
 /// test and ended behind the last.
 /// </summary>
 public sealed class Laboratory : IDisposable
 {
     static readonly Lazy<LabHost> s_host = new(() => new LabHost(new LabHostOptions { Name = "lab" }));
+    static readonly Lazy<LabHost> s_ringHost = new(() =>
+        new LabHost(new LabHostOptions { Name = "rings", Memory = 5000, IsRecent = true, HasScratch = true }));
     static readonly Lazy<LabHost> s_machineHost = new(() => new LabHost(new LabHostOptions { Name = "machines" }));
 
     static string? s_missing;
 
     public Laboratory()
     {
-        foreach (string program in new[] { "qemu-system-x86_64", "busybox", "make", "gcc", "g++", "setpriv" })
-            if (!"/usr/bin:/bin".Split(':').Any(folder => File.Exists(Path.Combine(folder, program))))
+        foreach (string program in new[] { "qemu-system-x86_64", "busybox", "make", "gcc", "g++", "setpriv", "mkfs.ext4" })
+            if (!"/usr/bin:/bin:/usr/sbin:/sbin".Split(':').Any(folder => File.Exists(Path.Combine(folder, program))))
                 s_missing ??= $"{program} is not installed";
         if (s_missing is null && !Made(out string said, Path.Combine(Root, "tests/Lab/image.sh"), Image))
             s_missing = said;
@@ -32,6 +34,15 @@ public sealed class Laboratory : IDisposable
 
     /// <summary>The kernel and initramfs of every lab host.</summary>
     public static string Image => Path.Combine(Root, "build/lab");
+
+    /// <summary>Where the two of such a lab host are; made when the first one needs them.</summary>
+    internal static string ImageOf(LabHostOptions options)
+    {
+        if (!options.IsRecent)
+            return Image;
+        Assert.True(Made(out string said, Path.Combine(Root, "tests/Lab/image.sh"), Image, "recent"), said);
+        return Path.Combine(Image, "recent");
+    }
 
     /// <summary>One folder for each lab host: its console, and its cases with all that they wrote.</summary>
     public static string Logs => Path.Combine(Root, "build/test/lab");
@@ -69,6 +80,16 @@ public sealed class Laboratory : IDisposable
         }
     }
 
+    /// <summary>The lab host of other rings' tests. Skips the test where there cannot be one.</summary>
+    internal static LabHost RingHost
+    {
+        get
+        {
+            Need();
+            return s_ringHost.Value;
+        }
+    }
+
     internal static void Need()
     {
         Assert.SkipUnless(s_missing is null, s_missing ?? "");
@@ -78,7 +99,7 @@ public sealed class Laboratory : IDisposable
 
     public void Dispose()
     {
-        foreach (Lazy<LabHost> host in new[] { s_host, s_machineHost })
+        foreach (Lazy<LabHost> host in new[] { s_host, s_ringHost, s_machineHost })
             if (host.IsValueCreated)
                 host.Value.Dispose();
     }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# image.sh FOLDER: makes FOLDER/vmlinuz and FOLDER/initramfs, what a lab host boots from.
+# image.sh FOLDER: makes FOLDER/vmlinuz and FOLDER/initramfs, what a lab host boots from: this Debian's kernel.
+# image.sh FOLDER recent: the same two in FOLDER/recent, with Linux 6.12 or newer.
 # image.sh FOLDER cloud: makes FOLDER/cloud, Debian's cloud kernel of Linux 6.12 or newer, unpacked, for guests.
 #
 # The kernel is Debian's own, unpacked instead of installed: installing a kernel makes it the one that this machine
@@ -11,6 +12,13 @@ folder=$1
 wanted=(virtio_pci virtio_console 9p 9pnet_virtio kvm-amd tun brd virtio_blk virtio_net crc32c_generic ext4)
 
 die() { echo "$*" >&2; exit 1; }
+
+# recent_kernel FLAVOUR: the package of Linux 6.12: of Debian 12 one that names its version; of later ones the usual one.
+recent_kernel() {
+    local meta=linux-image-6.12-$1
+    apt-cache depends "$meta" 2>/dev/null | grep -q Depends: || meta=linux-image-$1
+    echo "$meta"
+}
 
 # fetch_kernel META TARGET PATTERN...: what of the newest kernel's package matches, in $folder/TARGET.
 fetch_kernel() {
@@ -29,14 +37,17 @@ fetch_kernel() {
 }
 
 # find_module NAME: its file, or nothing.
-find_module() { find "$folder/kernel" -name "${1//[-_]/?}.ko*" -print -quit; }
+find_module() { find "$kernel" -name "${1//[-_]/?}.ko*" -print -quit; }
 
 # add_module NAME: the module behind all that it depends on, in $root/modules, and its name in $root/modules/order.
 add_module() {
     local name=$1 file dependency target=$root/modules/$1.ko
     [[ ! -e $target ]] || return 0
     file=$(find_module "$name")
-    [[ -n $file ]] || die "the kernel has no module $name"
+    if [[ -z $file ]]; then
+        grep -q "/${name//[-_]/[-_]}\.ko$" "$kernel"/lib/modules/*/modules.builtin || die "the kernel has no module $name"
+        return 0
+    fi
     case $file in
     *.xz) xz -dc "$file" >"$target" ;;
     *) cp "$file" "$target" ;;
@@ -50,19 +61,22 @@ add_module() {
 mkdir -p "$folder"
 if [[ ${2-} == cloud ]]; then
     compgen -G "$folder/cloud/boot/vmlinuz-*" >/dev/null && exit 0
-    # Of Debian 12 the package that names its version; of later ones the usual one.
-    meta=linux-image-6.12-cloud-amd64
-    apt-cache depends "$meta" 2>/dev/null | grep -q Depends: || meta=linux-image-cloud-amd64
-    fetch_kernel "$meta" cloud './boot/vmlinuz-*' './lib/modules/*'
+    fetch_kernel "$(recent_kernel cloud-amd64)" cloud './boot/vmlinuz-*' './lib/modules/*'
     exit 0
 fi
-compgen -G "$folder/kernel/boot/vmlinuz-*" >/dev/null && [[ -n $(find_module vsock) && -n $(find_module 8139cp) ]] \
-    || fetch_kernel linux-image-amd64 kernel './boot/vmlinuz-*' '*/kernel/arch/x86/*' '*/kernel/crypto/*' \
+meta=linux-image-amd64 image=$folder
+if [[ ${2-} == recent ]]; then
+    meta=$(recent_kernel amd64) image=$folder/recent
+fi
+kernel=$image/kernel
+mkdir -p "$image"
+compgen -G "$kernel/lib/modules/*/modules.builtin" >/dev/null \
+    || fetch_kernel "$meta" "${kernel#"$folder/"}" './boot/vmlinuz-*' '*/kernel/arch/x86/*' '*/kernel/crypto/*' \
         '*/kernel/drivers/block/*' '*/kernel/drivers/char/*' '*/kernel/drivers/crypto/*' '*/kernel/drivers/net/tun.ko*' \
         '*/kernel/drivers/net/virtio_net.ko*' '*/kernel/drivers/net/net_failover.ko*' '*/net/ethernet/intel/e1000/*' \
         '*/net/ethernet/realtek/8139cp.ko*' '*/kernel/drivers/net/mii.ko*' '*/kernel/drivers/virtio/*' \
         '*/kernel/fs/*' '*/kernel/lib/*' '*/kernel/net/9p/*' '*/kernel/net/core/failover.ko*' '*/kernel/net/vmw_vsock/*' \
-        '*/kernel/virt/*'
+        '*/kernel/virt/*' '*/modules.builtin'
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir "$root"/{bin,dev,host,modules,proc,sys}
@@ -71,5 +85,5 @@ install -m 755 "$here/init.sh" "$root/init"
 for module in "${wanted[@]}"; do
     add_module "$module"
 done
-cp "$folder"/kernel/boot/vmlinuz-* "$folder/vmlinuz"
-(cd "$root" && find . | busybox cpio -o -H newc) >"$folder/initramfs"
+cp "$kernel"/boot/vmlinuz-* "$image/vmlinuz"
+(cd "$root" && find . | busybox cpio -o -H newc) >"$image/initramfs"

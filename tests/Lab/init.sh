@@ -7,13 +7,22 @@ export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
+ip link set lo up
+# As many as service managers allow.
+ulimit -Hn 524288
 while read -r module; do
     insmod "/modules/$module.ko"
 done </modules/order
 
 share() { mount -t 9p -o "trans=virtio,version=9p2000.L,msize=512000,$3" "$1" "$2"; }
 share host /host ro,cache=loose
-mount -t tmpfs tmpfs /host/tmp
+# A disk of this name is for what tests write: tmpfs and 9p cannot be mounted with users mapped.
+if disk=$(findfs LABEL=scratch); then
+    mount "$disk" /host/tmp
+    chmod 1777 /host/tmp
+else
+    mount -t tmpfs tmpfs /host/tmp
+fi
 mount -t tmpfs tmpfs /host/run
 mkdir /host/tmp/repository /host/tmp/cases
 share repository /host/tmp/repository ro,cache=loose

@@ -134,6 +134,7 @@ sealed class FactsTarget : FuzzTarget
         Descriptors = [new("nothing", 24, 3, null, false, true)],
         HasNetwork = false,
         HasKeyring = true,
+        HasDenyWriteExecute = true,
         Reported = StartOrders.All,
         Filters = 2,
     };

@@ -77,6 +77,7 @@ static class WallReading
                     && int.TryParse(score, CultureInfo.InvariantCulture, out int adjustment) ? adjustment : 0,
                 Groups = [.. expected.Groups.Where(group => Hierarchy.IsBelowRoot(group.Folder))],
                 HasKeyring = JailScript.HostHasKeys,
+                HasDenyWriteExecute = KernelWalls.HasDenyWriteExecute,
             };
     }
 

@@ -57,7 +57,9 @@ static class Examination
             vmm.Confirm();
             vmm.Limit(s_limits);
             Finding jail = vmm.Jail.Missing == JailWalls.None
-                ? new Finding(subject, Verdict.Ok, vmm.Jail.ToString())
+                ? new Finding(subject, Verdict.Ok, KernelWalls.Lacking is string lacking
+                    ? $"{vmm.Jail} that this kernel has, and it lacks {lacking}"
+                    : vmm.Jail.ToString())
                 : new Finding(subject, Verdict.Note, vmm.Jail.ToString(), vmm.Jail.Missing == JailWalls.CgroupLimits
                     ? null
                     : "allow unprivileged user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, "

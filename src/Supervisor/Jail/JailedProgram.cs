@@ -11,7 +11,6 @@ namespace Sandbox.Supervisor.Jail;
 /// </summary>
 sealed class JailedProgram : IDisposable
 {
-    static readonly Version s_timeNamespaceByExecve = new(6, 2);
     const string CloneStep = "clone3";
 
     readonly string _program;
@@ -72,7 +71,7 @@ sealed class JailedProgram : IDisposable
     /// </summary>
     public static JailWalls Offered(bool isRoot) => (isRoot ? JailWalls.All : JailWalls.All & ~JailWalls.OwnUser)
         & ~JailWalls.DiskRates
-        & (Environment.OSVersion.Version < s_timeNamespaceByExecve ? ~JailWalls.Time : JailWalls.All);
+        & (KernelWalls.HasTimeByExecve ? JailWalls.All : ~JailWalls.Time);
 
     /// <summary>
     /// What to try, best first. Root of a container has no other users to give. Without user namespaces root can build

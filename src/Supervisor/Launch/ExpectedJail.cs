@@ -38,6 +38,7 @@ static class ExpectedJail
                 HasNetwork = launch.Plan.Network is not null
                     || launch.Plan.Machine is { Agent: true } or { Vsock: >= 0 },
                 HasKeyring = JailScript.HostHasKeys,
+                HasDenyWriteExecute = KernelWalls.HasDenyWriteExecute,
                 Filters = 1,
             };
         }

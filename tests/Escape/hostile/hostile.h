@@ -38,7 +38,7 @@ struct attempt
 };
 
 extern const struct attempt file_attempts[], process_attempts[], network_attempts[], kernel_attempts[],
-    resource_attempts[], granted_attempts[], terminal_attempts[];
+    resource_attempts[], granted_attempts[], terminal_attempts[], last_attempts[];
 
 // Of the supervisor, as seen from here; 0 where it is not seen.
 extern pid_t supervisor;

@@ -70,6 +70,7 @@ int main(void)
     if (isatty(STDERR_FILENO))
         try_all(terminal_attempts);
     try_all(granted_attempts);
+    try_all(last_attempts);
     say(ENDED, 1, 0);
     return 0;
 }

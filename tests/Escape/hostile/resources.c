@@ -99,8 +99,13 @@ const struct attempt resource_attempts[] = {
     { "real-time priority", real_time },
     { "raise its priority", raise_priority },
     { "raise its limit of descriptors", raise_descriptors },
-    { "memory bomb", memory_bomb },
     { "fork bomb", fork_bomb },
     { "descriptor bomb", descriptor_bomb },
+    { 0 },
+};
+
+// The kernel ends a group of cgroup version 2 as a whole.
+const struct attempt last_attempts[] = {
+    { "memory bomb", memory_bomb },
     { 0 },
 };

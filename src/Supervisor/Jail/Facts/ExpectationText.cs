@@ -14,7 +14,7 @@ static class ExpectationText
     /// <summary>Bytes of a file; a plan's descriptors and a group's files never come near.</summary>
     public const int MaximumBytes = 256 << 10;
 
-    const int Version = 1;
+    const int Version = 2;
 
     /// <summary>Characters of a path.</summary>
     const int MaximumText = 8192;
@@ -38,6 +38,7 @@ static class ExpectationText
             json.WriteNumber("oomScore", expected.OomScore);
             json.WriteBoolean("network", expected.HasNetwork);
             json.WriteBoolean("keyring", expected.HasKeyring);
+            json.WriteBoolean("denyWriteExecute", expected.HasDenyWriteExecute);
             WriteGroups(json, expected.Groups);
             json.WriteStartArray("descriptors");
             foreach (ExpectedDescriptor descriptor in expected.Descriptors)
@@ -132,6 +133,7 @@ static class ExpectationText
             Descriptors = [.. root.GetProperty("descriptors").EnumerateArray().Select(ReadDescriptor)],
             HasNetwork = root.GetProperty("network").GetBoolean(),
             HasKeyring = root.GetProperty("keyring").GetBoolean(),
+            HasDenyWriteExecute = root.GetProperty("denyWriteExecute").GetBoolean(),
             Filters = 2,
         };
     }

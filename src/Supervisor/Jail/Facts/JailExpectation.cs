@@ -43,6 +43,9 @@ sealed record JailExpectation
     /// <summary>Whether this host has keyrings: it then got one of its own.</summary>
     public required bool HasKeyring { get; init; }
 
+    /// <summary>Whether this host's kernel can refuse memory that was written the right to be executed.</summary>
+    public required bool HasDenyWriteExecute { get; init; }
+
     /// <summary>
     /// What the VMM says that it has put on: nothing of the kernel shows Landlock. Null before it has said anything.
     /// </summary>

@@ -27,9 +27,9 @@ public class ExpectationTextTests
     }
 
     [Theory]
-    [InlineData("\"version\":1", "\"version\":2")]
-    [InlineData("\"version\":1", "\"version\":1,\"version\":1")]
-    [InlineData("\"version\":1", "\"version\": 1")]
+    [InlineData("\"version\":2", "\"version\":3")]
+    [InlineData("\"version\":2", "\"version\":2,\"version\":2")]
+    [InlineData("\"version\":2", "\"version\": 2")]
     [InlineData("\"wanted\":", "\"wanted\":9")]
     [InlineData("\"user:[1]\"", "\"user:[x]\"")]
     [InlineData("\"user:[1]\",", "")]

@@ -162,6 +162,7 @@ sealed class FakeProcess : IProcessFiles
         ],
         HasNetwork = false,
         HasKeyring = true,
+        HasDenyWriteExecute = true,
         Reported = StartOrders.All,
         Filters = 2,
     };
