@@ -67,10 +67,12 @@ public sealed class ExitStatusTests
     [Fact]
     public void A_signal_to_the_command_line_reaches_the_program()
     {
-        Outcome outcome = SandboxRun.Run([], ["bash", "-c", "trap 'echo got TERM; exit 5' TERM; echo ready; while :; do sleep 0.05; done"],
+        string folder = Case.NewFolder("signal"), ready = Path.Combine(folder, "ready");
+        Outcome outcome = SandboxRun.Run(["--mount", $"{folder}:/work:rw"],
+            ["bash", "-c", "trap 'echo got TERM; exit 5' TERM; echo ready; : >/work/ready; while :; do sleep 0.05; done"],
             whileRunning: child =>
             {
-                Thread.Sleep(700);
+                Assert.True(SpinWait.SpinUntil(() => File.Exists(ready), 60_000), "the guest is not ready");
                 child.Signal(15);
             }).Ended(5);
         Assert.Equal("ready\ngot TERM\n", outcome.Text);

@@ -64,6 +64,7 @@ public sealed class SandboxAuditTests
     {
         string folder = GroupOf(vmm, controller, out bool isTwo), file = isTwo ? two : one;
         string path = Path.Combine(folder, file), before = File.ReadAllText(path).Trim();
+        Assert.SkipWhen(before is "-1" || before.StartsWith("max ", StringComparison.Ordinal), "one CPU is all that there is");
         File.WriteAllText(path, isTwo ? "max" : file == "cpu.cfs_quota_us" ? "-1"
             : (ulong.Parse(before, CultureInfo.InvariantCulture) * 2).ToString(CultureInfo.InvariantCulture));
         KeyValuePair<string, string> fault = Assert.Single(Faults(id, 1));

@@ -21,7 +21,8 @@ public sealed class Laboratory : IDisposable
         foreach (string program in new[] { "qemu-system-x86_64", "busybox", "make", "gcc", "g++", "setpriv", "mkfs.ext4" })
             if (!"/usr/bin:/bin:/usr/sbin:/sbin".Split(':').Any(folder => File.Exists(Path.Combine(folder, program))))
                 s_missing ??= $"{program} is not installed";
-        if (s_missing is null && !Made(out string said, Path.Combine(Root, "tests/Lab/image.sh"), Image))
+        string image = Path.Combine(Root, "tests/Lab/image.sh");
+        if (s_missing is null && (!Made(out string said, image, Image) || !Made(out said, image, Image, "recent")))
             s_missing = said;
         string guests = Path.Combine(Image, "guests");
         if (s_missing is null
@@ -32,17 +33,11 @@ public sealed class Laboratory : IDisposable
     /// <summary>The repository.</summary>
     public static string Root { get; } = FindRoot();
 
-    /// <summary>The kernel and initramfs of every lab host.</summary>
+    /// <summary>What lab hosts and their guests boot.</summary>
     public static string Image => Path.Combine(Root, "build/lab");
 
-    /// <summary>Where the two of such a lab host are; made when the first one needs them.</summary>
-    internal static string ImageOf(LabHostOptions options)
-    {
-        if (!options.IsRecent)
-            return Image;
-        Assert.True(Made(out string said, Path.Combine(Root, "tests/Lab/image.sh"), Image, "recent"), said);
-        return Path.Combine(Image, "recent");
-    }
+    /// <summary>The kernel and initramfs of such a lab host.</summary>
+    internal static string ImageOf(LabHostOptions options) => options.IsRecent ? Path.Combine(Image, "recent") : Image;
 
     /// <summary>One folder for each lab host: its console, and its cases with all that they wrote.</summary>
     public static string Logs => Path.Combine(Root, "build/test/lab");

@@ -16,26 +16,19 @@ public sealed class RingTests
     /// <summary>What depends on how a guest is left and entered.</summary>
     static readonly string[] s_classes = [$"{EndToEnd}.HostileCallTests"];
 
-    /// <summary>Of hosts without KVM, where they run nowhere else.</summary>
-    static readonly string[] s_withoutKvm = [$"{EndToEnd}.ExitStatusTests", $"{EndToEnd}.SandboxAuditTests"];
-
     static readonly string[] s_all =
     [
         .. new[]
         {
-            "AuditTests", "BackgroundTests", "BusyboxTests", "EscapeTests", "FlagTests", "HarnessTests", "IsolationTests",
-            "JailTests", "LearnTests", "LimitTests", "PolicyTests", "QuotaTests", "StreamTests", "TerminalTests",
+            "AuditTests", "BackgroundTests", "BusyboxTests", "DiskRateTests", "ExitStatusTests", "FlagTests", "HarnessTests",
+            "IsolationTests", "JailTests", "LearnTests", "LimitTests", "Network.NetworkTests", "Network.TapTests", "PolicyTests", "QuotaTests",
+            "StreamTests", "TerminalTests",
         }.Select(name => $"{EndToEnd}.{name}"),
-        .. new[] { "BusyTests", "ChannelTests", "FactsTests", "KillTests", "SupervisorTests", "TerminalTests", "WallTests" }
+        .. new[] { "BusyTests", "ChannelTests", "FactsTests", "KillTests", "SupervisorTests", "TerminalTests" }
             .Select(name => $"{Escape}.{name}"),
     ];
 
-    public static TheoryData<string> Classes =>
-    [
-        .. s_classes,
-        .. Laboratory.All || !File.Exists("/dev/kvm") ? s_withoutKvm : [],
-        .. Laboratory.All ? s_all : [],
-    ];
+    public static TheoryData<string> Classes => [.. s_classes, .. Laboratory.All ? s_all : []];
 
     [Theory]
     [MemberData(nameof(Classes))]
