@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Sandbox.Policy.Contract;
+using Xunit;
 
 namespace Sandbox.Supervisor.Tests;
 
@@ -34,5 +35,19 @@ sealed class FakeVmm : IDisposable
 
     public string Read(string name) => File.ReadAllText(Path.Combine(Folder, name));
 
-    public void Dispose() => Directory.Delete(Folder, recursive: true);
+    public void Dispose() => Assert.True(SpinWait.SpinUntil(IsDeleted, 10_000), $"{Folder} is still written to");
+
+    /// <summary>What a killed script had started may make one more file while its folder is being emptied.</summary>
+    bool IsDeleted()
+    {
+        try
+        {
+            Directory.Delete(Folder, recursive: true);
+            return true;
+        }
+        catch (IOException) when (Directory.Exists(Folder))
+        {
+            return false;
+        }
+    }
 }
