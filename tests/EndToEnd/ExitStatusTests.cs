@@ -68,8 +68,8 @@ public sealed class ExitStatusTests
     public void A_signal_to_the_command_line_reaches_the_program()
     {
         string folder = Case.NewFolder("signal"), ready = Path.Combine(folder, "ready");
-        Outcome outcome = SandboxRun.Run(["--mount", $"{folder}:/work:rw"],
-            ["bash", "-c", "trap 'echo got TERM; exit 5' TERM; echo ready; : >/work/ready; while :; do sleep 0.05; done"],
+        Outcome outcome = SandboxRun.Run(["--mount", $"{folder}:/told:rw"],
+            ["bash", "-c", "trap 'echo got TERM; exit 5' TERM; echo ready; : >/told/ready; while :; do sleep 0.05; done"],
             whileRunning: child =>
             {
                 Assert.True(SpinWait.SpinUntil(() => File.Exists(ready), 60_000), "the guest is not ready");

@@ -21,8 +21,8 @@ public sealed class RingTests
         .. new[]
         {
             "AuditTests", "BackgroundTests", "BusyboxTests", "DiskRateTests", "ExitStatusTests", "FlagTests", "HarnessTests",
-            "IsolationTests", "JailTests", "LearnTests", "LimitTests", "Network.NetworkTests", "Network.TapTests", "PolicyTests", "QuotaTests",
-            "StreamTests", "TerminalTests",
+            "IsolationTests", "JailTests", "LearnTests", "LimitTests", "Network.NetworkTests", "Network.TapTests",
+            "PolicyTests", "QuotaTests", "StreamTests", "TerminalTests",
         }.Select(name => $"{EndToEnd}.{name}"),
         .. new[] { "BusyTests", "ChannelTests", "FactsTests", "KillTests", "SupervisorTests", "TerminalTests" }
             .Select(name => $"{Escape}.{name}"),
