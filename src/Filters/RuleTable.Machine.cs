@@ -15,7 +15,6 @@ static partial class RuleTable
             Rule.Allow(Vcpu, SYS_ioctl, "a vCPU of a machine guest runs", [Int(1, KVM_RUN), Long(2, 0)]),
             Rule.Allow(Vcpu, SYS_rt_sigtimedwait, "the signal that called a vCPU out is taken away"),
             Rule.Allow(Vcpu | Device, SYS_write, "eventfds raise interrupts; the caller's standard output"),
-            Rule.Allow(Device, SYS_sigaltstack, "a thread's end in the runtime; a vCPU's stays"),
             Rule.Allow(Device, SYS_exit, "a thread's end"),
             Rule.Allow(Device, SYS_poll, "a stream that would block is waited for", [Long(1, 1), Int(2, uint.MaxValue)]),
             Rule.Allow(Device, SYS_epoll_wait, "notifications of a device's queues"),

@@ -55,7 +55,6 @@ static partial class RuleTable
         Refuse(Guest, SYS_clone3, ENOSYS, "its flags are out of a filter's sight: pthread_create(3) takes clone"),
         Refuse(Guest, SYS_set_robust_list, ENOSYS, "a thread's start in the C library, which has no robust locks here"),
         Allow(Guest, SYS_rseq, "a thread's start in the C library"),
-        Allow(Guest, SYS_sigaltstack, "a thread's start in the runtime"),
         Refuse(Guest, SYS_sched_getaffinity, ENOSYS, "a thread's start in the runtime, which asks for its stack alone"),
         Allow(None, SYS_prctl, "a thread's name", [Int(0, PR_SET_NAME)]),
         Allow(None, SYS_seccomp, "a thread takes its role", [Int(0, SECCOMP_SET_MODE_FILTER), Int(1, 0)]),

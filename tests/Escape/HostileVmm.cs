@@ -1,10 +1,7 @@
 using System.Buffers.Binary;
-using System.Globalization;
 using System.Text;
-using System.Text.Json.Nodes;
 using Sandbox.Filters;
 using Sandbox.Supervisor.Jail;
-using Sandbox.Supervisor.Launch;
 using Sandbox.Vmm;
 
 namespace Sandbox.Escape;
@@ -18,7 +15,7 @@ sealed class HostileVmm
 
     HostileVmm(JailWalls walls)
     {
-        CopyManaged(walls);
+        ManagedSupervisor.CopyTo(_folder, walls);
         File.Copy(Path.Combine(Path.GetDirectoryName(World.Sandbox)!, "sandbox-vmm"), Vmm);
     }
 
@@ -30,7 +27,7 @@ sealed class HostileVmm
     public HostileVmm(string settings, JailWalls? walls = null)
     {
         if (walls is JailWalls chosen)
-            CopyManaged(chosen);
+            ManagedSupervisor.CopyTo(_folder, chosen);
         else
             File.Copy(World.Sandbox, Sandbox);
         File.WriteAllBytes(Vmm, Written(settings));
@@ -69,26 +66,6 @@ sealed class HostileVmm
         byte[] bytes = new byte[sizeof(uint)];
         BinaryPrimitives.WriteUInt32LittleEndian(bytes, value);
         return bytes;
-    }
-
-    void CopyManaged(JailWalls walls)
-    {
-        const string configuration = "sandbox.runtimeconfig.json";
-        foreach (string file in Directory.GetFiles(AppContext.BaseDirectory))
-        {
-            string name = Path.GetFileName(file);
-            // Its settings are looked for beside the file that a link leads to.
-            if (name is "sandbox" or "sandbox.dll" or "sandbox.deps.json" or configuration)
-                File.Copy(file, Path.Combine(_folder, name));
-            else if (name.EndsWith(".dll", StringComparison.Ordinal))
-                File.CreateSymbolicLink(Path.Combine(_folder, name), file);
-        }
-
-        JsonNode root = JsonNode.Parse(File.ReadAllText(Path.Combine(_folder, configuration)))!;
-        JsonNode options = root["runtimeOptions"]!;
-        options["configProperties"] ??= new JsonObject();
-        options["configProperties"]![EarlyVmm.WallsSetting] = ((int)walls).ToString(CultureInfo.InvariantCulture);
-        File.WriteAllText(Path.Combine(_folder, configuration), root.ToJsonString());
     }
 
     /// <summary>A caller with something to lose runs <c>sandbox run FLAGS -- true</c>.</summary>

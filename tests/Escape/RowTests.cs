@@ -28,7 +28,7 @@ public sealed class RowTests
         "CPU clocks, and hosts whose vDSO has no clock",
         // When a VMM fails, is stopped, or its supervisor has closed the network.
         "abort(3), and faults that are not the runtime's to handle", "a last word on standard error",
-        "a stopped call is named to the supervisor", "a thread's start in the runtime",
+        "a stopped call is named to the supervisor",
         // With filters.
         "a thread takes its role", "the runtime asks /proc and /sys for limits: there are none",
         "its flags are out of a filter's sight: pthread_create(3) takes clone",

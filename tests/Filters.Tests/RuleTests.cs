@@ -179,16 +179,16 @@ public class RuleTests
     [InlineData(nameof(ThreadRole.Streams), 29)]
     [InlineData(nameof(ThreadRole.Finalizers), 22)]
     [InlineData(nameof(ThreadRole.Vcpu), 25)]
-    [InlineData(nameof(ThreadRole.Device), 40)]
+    [InlineData(nameof(ThreadRole.Device), 39)]
     [InlineData(nameof(ThreadRole.Errands), 32)]
     public void FewCallsAreAllowed(string role, int most) =>
         Assert.InRange(CallsOf(Named(role)), 10, most);
 
     [Theory]
-    [InlineData(nameof(GuestNeeds.None), 42)]
-    [InlineData(nameof(GuestNeeds.Writing), 48)]
-    [InlineData(nameof(GuestNeeds.Network), 43)]
-    [InlineData(nameof(GuestNeeds.All), 49)]
+    [InlineData(nameof(GuestNeeds.None), 41)]
+    [InlineData(nameof(GuestNeeds.Writing), 47)]
+    [InlineData(nameof(GuestNeeds.Network), 42)]
+    [InlineData(nameof(GuestNeeds.All), 48)]
     public void AGuestThreadHasItsGuestsCallsOnTop(string needs, int most) =>
         Assert.InRange(CallsOf(Filter.Of(Enum.Parse<GuestNeeds>(needs)), Filter.Of(ThreadRole.Guest)), 10, most);
 

@@ -37,7 +37,7 @@ public sealed class MachineTests
     /// <summary>An initramfs of busybox and a script, in the lab host.</summary>
     /// <param name="modules">Of the lab's kernel, in /modules, behind what they need.</param>
     /// <param name="programs">Files of this machine that it has beside busybox, in bin.</param>
-    static string Initramfs(string name, string script, string[]? modules = null, string[]? programs = null)
+    internal static string Initramfs(string name, string script, string[]? modules = null, string[]? programs = null)
     {
         Laboratory.Need();
         string folder = Path.Combine(Laboratory.Root, "build/test/machine", name);
