@@ -27,6 +27,7 @@ public sealed unsafe class ChildScript : IDisposable
     private readonly string[] _names = new string[MaximumSteps];
     private int _steps;
     private nuint _used = StepBytes;
+    private (FileDescriptor Parents, FileDescriptor Childs)? _pipe;
     private int* _hold;
     private int* _alive;
     private timespec* _clock;
@@ -109,6 +110,22 @@ public sealed unsafe class ChildScript : IDisposable
             Number = number, A0 = a0, A1 = a1, A2 = a2, A3 = a3, A4 = a4, A5 = a5, Result = NotReached,
             Tolerated = -errno,
         };
+    }
+
+    /// <summary>The child ends when its parent does, and here, if that is gone already.</summary>
+    /// <remarks>
+    /// No signal tells a child of a death before PR_SET_PDEATHSIG, and in a PID namespace it sees no parent's number. But
+    /// nobody can read any more what it writes then: EPIPE, or SIGPIPE.
+    /// </remarks>
+    /// <returns>What the parent has open for it until this script's end; closed before, it is as if the parent were gone.</returns>
+    /// <exception cref="HostException">The host has no descriptor left.</exception>
+    public FileDescriptor AddEndWithParent()
+    {
+        _pipe = FileDescriptor.CreatePipe();
+        Add("prctl PR_SET_PDEATHSIG", SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+        Add("close", SYS_close, _pipe.Value.Parents.Value);
+        Add("write to its parent", SYS_write, _pipe.Value.Childs.Value, PlaceText("."), 1);
+        return _pipe.Value.Parents;
     }
 
     /// <summary>The child waits here for <see cref="Release"/>; it ends if that does not come.</summary>
@@ -230,6 +247,8 @@ public sealed unsafe class ChildScript : IDisposable
     /// <summary>The child, if one was started, is gone: see <see cref="WaitUntilGone"/>.</summary>
     public void Dispose()
     {
+        _pipe?.Parents.Dispose();
+        _pipe?.Childs.Dispose();
         _code.Dispose();
         _memory.Dispose();
     }

@@ -125,6 +125,19 @@ public sealed unsafe class FileDescriptor : SafeHandle
         throw failure;
     }
 
+    /// <summary>The ends of a new pipe, closed on exec: pipe2(2).</summary>
+    /// <exception cref="HostException">pipe2 failed.</exception>
+    public static (FileDescriptor Read, FileDescriptor Write) CreatePipe()
+    {
+        FileDescriptor read = new(), write = new();
+        int* ends = stackalloc int[2];
+        if (pipe2(ends, O_CLOEXEC) != 0)
+            throw HostException.Last("pipe2");
+        read.Adopt(ends[0]);
+        write.Adopt(ends[1]);
+        return (read, write);
+    }
+
     /// <summary>A counter at 0 that never blocks: eventfd(2).</summary>
     /// <exception cref="HostException">eventfd failed.</exception>
     public static FileDescriptor CreateEvent()

@@ -107,6 +107,34 @@ public sealed unsafe class ChildScriptTests
     }
 
     [Fact]
+    public void A_child_that_ends_with_its_parent_goes_on_while_that_lives()
+    {
+        using ChildScript script = new();
+        script.AddEndWithParent();
+        AddShell(script, "exit 7");
+        Assert.Equal(7, WEXITSTATUS(Run(script, out var failure)));
+        Assert.Null(failure);
+    }
+
+    [Fact]
+    public void A_child_whose_parent_is_gone_before_it_looks_ends_there()
+    {
+        using ChildScript script = new();
+        script.AddHold();
+        FileDescriptor parents = script.AddEndWithParent();
+        AddShell(script, "exit 7");
+        Assert.Equal(0, script.Start(0, -1, out int pid, out FileDescriptor? pidfd));
+        using (pidfd)
+        {
+            parents.Dispose();
+            script.Release();
+            script.WaitUntilGone();
+        }
+        Assert.Equal(("write to its parent", EPIPE), script.Failure);
+        Assert.Equal(125, WEXITSTATUS(End(pid)));
+    }
+
+    [Fact]
     public void A_clock_tells_when_the_child_got_there()
     {
         using ChildScript script = new();

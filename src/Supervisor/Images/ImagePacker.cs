@@ -34,7 +34,7 @@ static unsafe class ImagePacker
         using FileDescriptor said = FileDescriptor.CreateMemory("mksquashfs", 0);
         using FileDescriptor nothing = FileDescriptor.Open("/dev/null", O_RDWR);
         using var script = new ChildScript();
-        script.Add("prctl PR_SET_PDEATHSIG", SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+        script.AddEndWithParent();
         script.Add("fchdir", SYS_fchdir, tree.Value);
         script.Add("dup3", SYS_dup3, nothing.Value, STDIN_FILENO);
         script.Add("dup3", SYS_dup3, nothing.Value, STDOUT_FILENO);

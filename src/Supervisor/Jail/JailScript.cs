@@ -42,8 +42,7 @@ static unsafe class JailScript
         ChildScript script, JailWalls walls, JailWalls wanted, in JailDescriptors descriptors, string program,
         GuestGroup? group)
     {
-        // The supervisor's death is the VMM's end, from here on.
-        script.Add("prctl PR_SET_PDEATHSIG", SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+        script.AddEndWithParent();
         if (group is not null)
             EnterGroup(script, group);
         if (walls.HasFlag(JailWalls.User))

@@ -36,7 +36,7 @@ static class OwnerMap
     {
         space = null;
         using ChildScript script = new();
-        script.Add("prctl PR_SET_PDEATHSIG", SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+        script.AddEndWithParent();
         script.AddHold();
         int error = script.Start(CLONE_NEWUSER, cgroup: -1, out int pid, out FileDescriptor? pidfd);
         if (error != 0)

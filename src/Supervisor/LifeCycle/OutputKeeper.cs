@@ -7,7 +7,7 @@ namespace Sandbox.Supervisor.LifeCycle;
 /// One of this process's standard streams as a pipe, whose other end is written to a <see cref="LogRing"/>. Bytes are
 /// passed on as they are; nothing looks at them.
 /// </summary>
-sealed unsafe class OutputKeeper
+sealed class OutputKeeper
 {
     const int BufferBytes = 64 << 10;
     const int StackBytes = 256 << 10;
@@ -29,12 +29,9 @@ sealed unsafe class OutputKeeper
     /// <exception cref="HostException">The host has no descriptor left.</exception>
     public static OutputKeeper Of(int number)
     {
-        int* ends = stackalloc int[2];
-        if (pipe2(ends, O_CLOEXEC) != 0)
-            throw HostException.Last("pipe2");
-        var keeper = new OutputKeeper(number, new FileDescriptor(ends[0]));
-        using var writer = new FileDescriptor(ends[1]);
-        return dup2(writer.Value, number) == number ? keeper : throw HostException.Last("dup2");
+        (FileDescriptor read, FileDescriptor write) = FileDescriptor.CreatePipe();
+        using (write)
+            return dup2(write.Value, number) == number ? new OutputKeeper(number, read) : throw HostException.Last("dup2");
     }
 
     /// <exception cref="UsageException">There is no room for it.</exception>
