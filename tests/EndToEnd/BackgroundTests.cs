@@ -255,6 +255,17 @@ public sealed class BackgroundTests : IDisposable
     }
 
     [Fact]
+    public void What_cannot_be_done_to_one_is_done_to_the_others()
+    {
+        string ended = Detach([], "true"), running = Detach([], "sleep", "60");
+        Sandbox("wait", ended).Ended(0);
+        Sandbox("kill", ended, running).Ended(125).Says($"{ended} has ended");
+        Sandbox("wait", running).Ended(137);
+        Sandbox("rm", "nobody", ended, running).Ended(125).Says("no sandbox is called nobody");
+        Assert.False(IsListed(ended, "--all") || IsListed(running, "--all"));
+    }
+
+    [Fact]
     public void A_paused_sandbox_stands_still()
     {
         string id = Detach([], "sh", "-c", "while :; do echo x; sleep 0.02; done");

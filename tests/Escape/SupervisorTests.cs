@@ -56,9 +56,13 @@ public sealed class SupervisorTests
         Assert.Empty(ControlGroups.MadeBy(getpid()));
     }
 
-    /// <summary>What each descriptor is; of sockets and pipes the kind, since their numbers are never the same.</summary>
+    /// <summary>
+    /// What each descriptor is; of sockets and pipes the kind, since their numbers are never the same. The runtime's libraries
+    /// are opened when they are first needed, whenever that is.
+    /// </summary>
     static string[] Held() => [.. Directory.GetFiles("/proc/self/fd").Select(file => new FileInfo(file).LinkTarget ?? "gone")
-        .Where(target => target != "gone" && !target.StartsWith("/proc/", StringComparison.Ordinal))
+        .Where(target => target != "gone" && !target.StartsWith("/proc/", StringComparison.Ordinal)
+            && !target.EndsWith(".dll", StringComparison.Ordinal))
         .Select(target => target.StartsWith("socket:", StringComparison.Ordinal) || target.StartsWith("pipe:", StringComparison.Ordinal)
             ? target.Split(':')[0] : target)
         .Order(StringComparer.Ordinal)];

@@ -1,6 +1,8 @@
 using System.Net.Sockets;
+using Sandbox.Host;
 using Sandbox.Supervisor.Launch;
 using Xunit;
+using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Tests;
 
@@ -51,6 +53,23 @@ public sealed class VsockListenerTests : IDisposable
         }
         File.Move(Place + "2", Place);
         using VsockListener listener = Open(Place);
+        Assert.True(File.Exists(Place));
+    }
+
+    /// <summary>Another start is between the two calls that make its socket.</summary>
+    [Fact]
+    public void OneThatWillListenInAMomentStays()
+    {
+        using Socket other = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        using FileDescriptor folder = FileDescriptor.Open(_folder.FullName, O_RDONLY | O_DIRECTORY);
+        Assert.Equal(0, flock(folder.Value, LOCK_EX));
+        other.Bind(new UnixDomainSocketEndPoint(Place));
+        using Timer late = new(_ =>
+        {
+            other.Listen();
+            _ = flock(folder.Value, LOCK_UN);
+        }, null, 30, Timeout.Infinite);
+        Assert.Contains("is there already", Assert.Throws<UsageException>(() => Open(Place)).Message);
         Assert.True(File.Exists(Place));
     }
 

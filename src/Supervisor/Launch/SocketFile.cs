@@ -10,6 +10,44 @@ static unsafe class SocketFile
     /// <summary>Of <see cref="Remove"/>: whichever is there.</summary>
     public const ulong AnyInode = 0;
 
+    /// <summary>
+    /// What makes, takes away or looks at sockets of a folder is alone there for so many milliseconds at most: whoever may
+    /// read the folder can hold its lock.
+    /// </summary>
+    const int LockMilliseconds = 100;
+
+    /// <summary>Puts a socket at a path, where nothing is but a socket at which nobody listens any more, and listens.</summary>
+    /// <param name="address">The path's.</param>
+    /// <param name="inode">Of the socket at the path.</param>
+    /// <returns>0 or a negative error number.</returns>
+    public static int Listen(FileDescriptor socket, in sockaddr_un address, string path, int backlog, out ulong inode)
+    {
+        inode = 0;
+        // One that is bound and does not listen yet is like one that nobody listens at any more.
+        using FileDescriptor? hold = Lock(path);
+        sockaddr_un place = address;
+        int error = Bind(socket, place);
+        if (error == -EADDRINUSE && RemoveAlone(path, AnyInode, abandonedOnly: true) == 0)
+            error = Bind(socket, place);
+        if (error == 0)
+            error = Inode(path, out inode);
+        return error == 0 && listen(socket.Value, backlog) != 0 ? -errno : error;
+    }
+
+    static int Bind(FileDescriptor socket, sockaddr_un address) =>
+        bind(socket.Value, &address, (uint)sizeof(sockaddr_un)) == 0 ? 0 : -errno;
+
+    /// <summary>Null, or without the lock, where it cannot be had.</summary>
+    static FileDescriptor? Lock(string path)
+    {
+        if (Path.GetDirectoryName(path) is not string name
+            || FileDescriptor.TryOpen(name, O_RDONLY | O_DIRECTORY, 0, out FileDescriptor? folder) != 0)
+            return null;
+        for (int waited = 0; flock(folder!.Value, LOCK_EX | LOCK_NB) != 0 && waited < LockMilliseconds; waited++)
+            Thread.Sleep(1);
+        return folder;
+    }
+
     /// <returns>0 or a negative error number.</returns>
     public static int Inode(string path, out ulong inode)
     {
@@ -32,6 +70,12 @@ static unsafe class SocketFile
     /// <param name="abandonedOnly">Only if nobody listens at it any more: whoever did was killed.</param>
     /// <returns>0, also when something else is there, or a negative error number.</returns>
     public static int Remove(string path, ulong inode, bool abandonedOnly)
+    {
+        using FileDescriptor? hold = Lock(path);
+        return RemoveAlone(path, inode, abandonedOnly);
+    }
+
+    static int RemoveAlone(string path, ulong inode, bool abandonedOnly)
     {
         string name = Path.GetFileName(path);
         if (name.Length == 0 || FileDescriptor.TryOpen(

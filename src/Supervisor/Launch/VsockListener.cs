@@ -14,6 +14,8 @@ sealed unsafe class VsockListener : IDisposable
     /// <summary>Clients that wait to be taken.</summary>
     const int Backlog = 16;
 
+    const uint Mode = 0x180; // rw-------
+
     VsockListener(FileDescriptor socket, DeviceRule rule, in sockaddr_un address)
     {
         Socket = socket;
@@ -22,6 +24,7 @@ sealed unsafe class VsockListener : IDisposable
     }
 
     readonly sockaddr_un _address;
+    ulong _inode;
 
     public FileDescriptor Socket { get; }
 
@@ -29,7 +32,7 @@ sealed unsafe class VsockListener : IDisposable
     public DeviceRule Rule { get; }
 
     /// <summary>Of the socket that is at the path; 0 before there is one.</summary>
-    public ulong Inode { get; private set; }
+    public ulong Inode => _inode;
 
     /// <summary>One that has no name yet.</summary>
     /// <param name="rule">The policy's.</param>
@@ -51,30 +54,12 @@ sealed unsafe class VsockListener : IDisposable
     /// <exception cref="UsageException">There cannot be a socket at this path.</exception>
     public void Listen()
     {
-        string path = Rule.From!;
-        int error = Bind();
-        if (error == EADDRINUSE && SocketFile.Remove(path, SocketFile.AnyInode, abandonedOnly: true) == 0)
-            error = Bind();
-        if (error == 0)
-        {
-            error = -SocketFile.Inode(path, out ulong inode);
-            Inode = inode;
-        }
-        if (error == 0 && listen(Socket.Value, Backlog) != 0)
-            error = errno;
+        // Without a moment in which others could connect: who may is in the mode with which it is made.
+        int error = fchmod(Socket.Value, Mode) == 0 ? -SocketFile.Listen(Socket, _address, Rule.From!, Backlog, out _inode) : errno;
         if (error != 0)
             throw Refused(Rule, error == EADDRINUSE
                 ? "is there already; name another, or remove it"
                 : $"cannot be made: {Errno.Describe(error)}");
-    }
-
-    /// <summary>Without a moment in which others could connect: who may is in the mode with which it is made.</summary>
-    int Bind()
-    {
-        sockaddr_un address = _address;
-        if (fchmod(Socket.Value, 0x180) != 0)
-            return errno;
-        return bind(Socket.Value, &address, (uint)sizeof(sockaddr_un)) == 0 ? 0 : errno;
     }
 
     static UsageException Refused(DeviceRule rule, string reason) =>

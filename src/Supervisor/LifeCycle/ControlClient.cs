@@ -22,12 +22,17 @@ sealed unsafe class ControlClient : IDisposable
 
     /// <returns>Null when nobody listens: the sandbox has just ended.</returns>
     /// <exception cref="HostException">The host refused.</exception>
+    /// <exception cref="UsageException">The supervisor does not answer.</exception>
     public static ControlClient? Connect(StateFolder folder)
     {
         int number = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
         if (number < 0)
             throw HostException.Last("socket");
         var file = new FileDescriptor(number);
+        // A supervisor that has been stopped takes nobody in; once enough wait for that, the next would wait for ever.
+        var patience = new timeval { tv_sec = AnswerMilliseconds / 1_000 };
+        if (setsockopt(number, SOL_SOCKET, SO_SNDTIMEO, &patience, (uint)sizeof(timeval)) != 0)
+            throw HostException.Last("setsockopt SO_SNDTIMEO");
         sockaddr_un address = ControlAddress.In(folder);
         int result;
         do
@@ -37,20 +42,32 @@ sealed unsafe class ControlClient : IDisposable
             return new ControlClient(folder.Id, new SeqpacketChannel(file));
         HostException failure = HostException.Last("connect", $"sandbox {folder.Id}");
         file.Dispose();
-        return failure.Errno is ENOENT or ECONNREFUSED ? null : throw failure;
+        return failure.Errno switch
+        {
+            ENOENT or ECONNREFUSED => null,
+            EAGAIN => throw Silent(folder.Id),
+            _ => throw failure,
+        };
     }
 
+    static UsageException Silent(SandboxId id) => new(
+        $"the supervisor of {id} does not answer; if it was stopped, continue it (kill -CONT), or kill it");
+
+    /// <summary>Whether the supervisor has ended the connection without a word.</summary>
+    public bool IsDropped { get; private set; }
+
     /// <summary>Asks, and waits until it is done.</summary>
-    /// <returns>False when the sandbox ended instead.</returns>
+    /// <returns>False when the sandbox ended instead, or the connection: see <see cref="IsDropped"/>.</returns>
     /// <exception cref="HostException">It was not done.</exception>
     /// <exception cref="UsageException">The supervisor does not answer.</exception>
     public bool Ask(ControlKind kind, long value = 0)
     {
-        if (_channel.TrySend(ControlMessage.Of(kind, value), wait: true) != 0)
+        int error = _channel.TrySend(ControlMessage.Of(kind, value), wait: true);
+        IsDropped |= error is not (0 or -EAGAIN);
+        if (IsDropped)
             return false;
-        if (!Next(AnswerMilliseconds, out ControlMessage message))
-            throw new UsageException(
-                $"the supervisor of {_id} does not answer; if it was stopped, continue it (kill -CONT), or kill it");
+        if (error != 0 || !Next(AnswerMilliseconds, out ControlMessage message))
+            throw Silent(_id);
         if (message.Kind != ControlKind.Answer || message.Value == -ESRCH)
             return false;
         return message.Value == 0
@@ -94,6 +111,7 @@ sealed unsafe class ControlClient : IDisposable
             message = default;
         }
 
+        IsDropped |= message.Kind == default;
         if (message.Kind == ControlKind.Ended)
             _status = (int)Math.Clamp(message.Value, 0, byte.MaxValue);
         return true;

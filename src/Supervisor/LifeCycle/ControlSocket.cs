@@ -10,7 +10,7 @@ namespace Sandbox.Supervisor.LifeCycle;
 /// </summary>
 sealed unsafe class ControlSocket : IDisposable
 {
-    /// <summary>At once; of more, the one that came first goes.</summary>
+    /// <summary>At once; of more, one goes: the first that does not wait for the end, if there is such a one.</summary>
     public const int MaximumClients = 16;
 
     const uint Mode = 0x180; // rw-------
@@ -127,7 +127,7 @@ sealed unsafe class ControlSocket : IDisposable
         }
 
         if (_clients.Count == MaximumClients)
-            Drop(_clients[0]);
+            Drop(_clients.Find(client => !client.Waits) ?? _clients[0]);
         _clients.Add(new Client(new SeqpacketChannel(socket)));
     }
 

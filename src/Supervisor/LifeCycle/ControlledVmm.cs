@@ -32,10 +32,10 @@ sealed class ControlledVmm(
     {
         if (signals.IsPaused)
             return 0;
-        int error = vmm.Group?.Pause() ?? -ENODEV;
+        int error = vmm.Group?.Pause(Stop) ?? -ENODEV;
         if (error == -ENODEV)
         {
-            vmm.Signal(SIGSTOP);
+            Stop();
             error = 0;
         }
 
@@ -46,6 +46,8 @@ sealed class ControlledVmm(
             LetGo();
         return error;
     }
+
+    void Stop() => vmm.Signal(SIGSTOP);
 
     public int Resume()
     {

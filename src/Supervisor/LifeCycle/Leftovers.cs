@@ -30,8 +30,9 @@ static class Leftovers
     /// <returns>0, or a negative error number: -EBUSY when it runs.</returns>
     public static int Remove(FileDescriptor place, SandboxId id, bool keptToo)
     {
-        if (StateFolder.TryOpen(place, id, out StateFolder? folder) != 0)
-            return 0;
+        int refused = StateFolder.TryOpen(place, id, out StateFolder? folder);
+        if (refused != 0)
+            return refused == -ENOENT ? 0 : refused;
         using (folder)
         {
             if (!folder!.TryTake())

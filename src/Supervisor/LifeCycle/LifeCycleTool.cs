@@ -37,13 +37,26 @@ static class LifeCycleTool
         if (command == model.Wait)
             return Wait(parsed.GetRequiredValue(model.Sandbox));
         Action<OpenedSandbox> action = Action(model, parsed, command);
-        foreach (string sandbox in parsed.GetRequiredValue(model.Sandboxes))
-        {
-            using OpenedSandbox opened = OpenedSandbox.Find(sandbox);
-            action(opened);
-        }
+        return ForEach(parsed.GetRequiredValue(model.Sandboxes), action);
+    }
 
-        return 0;
+    /// <summary>What cannot be done to one is told, and done to the others all the same.</summary>
+    static int ForEach(string[] sandboxes, Action<OpenedSandbox> action)
+    {
+        int status = 0;
+        foreach (string sandbox in sandboxes)
+            try
+            {
+                using OpenedSandbox opened = OpenedSandbox.Find(sandbox);
+                action(opened);
+            }
+            catch (Exception mistake) when (mistake is UsageException or HostException)
+            {
+                StandardStreams.WriteError(mistake.Message);
+                status = ExitStatus.SandboxFailed;
+            }
+
+        return status;
     }
 
     static int Inspect(LifeCycleCommands model, ParseResult parsed)
@@ -90,8 +103,10 @@ static class LifeCycleTool
     static void Ask(OpenedSandbox sandbox, ControlKind kind, long value = 0)
     {
         using ControlClient supervisor = sandbox.Connect() ?? throw sandbox.HasEnded;
-        if (!supervisor.Ask(kind, value))
-            throw sandbox.HasEnded;
+        if (supervisor.Ask(kind, value))
+            return;
+        sandbox.ExpectEnd(supervisor);
+        throw sandbox.HasEnded;
     }
 
     static int SetBalloon(string name, string size)
@@ -129,14 +144,15 @@ static class LifeCycleTool
         using ControlClient supervisor = sandbox.Connect() ?? throw sandbox.HasEnded;
         supervisor.AskForEnd();
         supervisor.Ask(ControlKind.Kill);
-        ExpectEnd(sandbox, supervisor);
+        AwaitDeath(sandbox, supervisor);
     }
 
-    static void ExpectEnd(OpenedSandbox sandbox, ControlClient supervisor)
+    static void AwaitDeath(OpenedSandbox sandbox, ControlClient supervisor)
     {
         if (!supervisor.WaitForEnd(KillMilliseconds, out _))
             throw new UsageException($"{sandbox.Id} was killed, and has not ended after {KillMilliseconds / 1000} s; "
                 + "is the host overloaded?");
+        sandbox.ExpectEnd(supervisor);
     }
 
     /// <summary>One that has ended already is stopped.</summary>
@@ -150,7 +166,10 @@ static class LifeCycleTool
         {
             // A guest that stands still does not hear.
             if (!supervisor.Ask(ControlKind.Resume) || !supervisor.Ask(ControlKind.Signal, SIGTERM))
+            {
+                sandbox.ExpectEnd(supervisor);
                 return;
+            }
         }
         catch (HostException) when (milliseconds != 0)
         {
@@ -159,9 +178,13 @@ static class LifeCycleTool
 
         supervisor.AskForEnd();
         if (supervisor.WaitForEnd(milliseconds == 0 ? -1 : milliseconds, out _))
+        {
+            sandbox.ExpectEnd(supervisor);
             return;
+        }
+
         supervisor.Ask(ControlKind.Kill);
-        ExpectEnd(sandbox, supervisor);
+        AwaitDeath(sandbox, supervisor);
     }
 
     static int Wait(string name)
@@ -171,6 +194,8 @@ static class LifeCycleTool
         supervisor?.AskForEnd();
         int? status = null;
         supervisor?.WaitForEnd(-1, out status);
+        if (supervisor is not null && status is null)
+            sandbox.ExpectEnd(supervisor);
         // What its supervisor did not live to say may be in its record.
         RecordedEnd? end = sandbox.Folder.Read()?.End;
         if (end?.Line is string line)

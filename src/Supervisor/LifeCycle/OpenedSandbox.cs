@@ -6,6 +6,8 @@ namespace Sandbox.Supervisor.LifeCycle;
 /// <summary>A sandbox that was named, with its folder.</summary>
 sealed class OpenedSandbox : IDisposable
 {
+    const int MomentMilliseconds = 1_000;
+
     OpenedSandbox(StateOwner owner, ListedSandbox listed, FileDescriptor place, StateFolder folder)
     {
         Owner = owner;
@@ -39,9 +41,40 @@ sealed class OpenedSandbox : IDisposable
     }
 
     /// <summary>Null when it has ended.</summary>
-    public ControlClient? Connect() => Listed.IsAlive ? ControlClient.Connect(Folder) : null;
+    /// <exception cref="UsageException">It cannot be asked.</exception>
+    public ControlClient? Connect()
+    {
+        ControlClient? supervisor = null;
+        return !Listed.IsAlive || Soon(() => (supervisor = ControlClient.Connect(Folder)) is not null || IsOver)
+            ? supervisor
+            : throw new UsageException($"{Id} is still starting; try again in a moment");
+    }
 
     public UsageException HasEnded => new($"{Id} has ended; see sandbox ps --all");
+
+    /// <summary>A connection that a supervisor has ended without a word means the sandbox's end, as a rule.</summary>
+    /// <exception cref="UsageException">This one serves too many others.</exception>
+    public void ExpectEnd(ControlClient supervisor)
+    {
+        if (supervisor.IsDropped && !Soon(() => IsOver))
+            throw new UsageException(
+                $"{Id} runs, and its supervisor serves {ControlSocket.MaximumClients} others at once; try again");
+    }
+
+    bool IsOver => !Folder.IsAlive || Folder.IsRemoved || Folder.Read()?.End is not null;
+
+    /// <summary>Whether that is so within the time that a supervisor takes at most from its folder to its socket, or back.</summary>
+    static bool Soon(Func<bool> isSo)
+    {
+        for (int waited = 0; waited < MomentMilliseconds; waited++)
+        {
+            if (isSo())
+                return true;
+            Thread.Sleep(1);
+        }
+
+        return false;
+    }
 
     public void Dispose()
     {

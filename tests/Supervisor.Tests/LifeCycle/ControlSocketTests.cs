@@ -252,15 +252,51 @@ public sealed unsafe class ControlSocketTests : IDisposable
     }
 
     [Fact]
-    public void OfTooManyTheFirstGoes()
+    public void OfTooManyTheFirstGoesThatDoesNotWaitForTheEnd()
     {
         Socket[] idle = [.. Enumerable.Range(0, ControlSocket.MaximumClients).Select(_ => ConnectRaw())];
+        idle[0].Send(Message(1, 5, 0));
         using ControlClient good = Connect();
         Assert.True(good.Ask(ControlKind.Pause));
-        Assert.True(IsClosed(idle[0]));
+        Assert.True(IsClosed(idle[1]));
+        Assert.False(idle[0].Poll(0, SelectMode.SelectRead));
         idle[^1].Send(Message(1, 4, 0));
         Assert.Equal(16, idle[^1].Receive(new byte[64]));
         Array.ForEach(idle, socket => socket.Dispose());
+    }
+
+    OpenedSandbox Find() => OpenedSandbox.Find(new StateOwner(geteuid(), [_place.Path]), _folder.Id.ToString());
+
+    /// <summary>That is no end of the sandbox.</summary>
+    [Fact]
+    public void WhoIsTurnedAwayIsToldSo()
+    {
+        using OpenedSandbox sandbox = Find();
+        using ControlClient first = sandbox.Connect()!;
+        Assert.True(first.Ask(ControlKind.Pause));
+        Socket[] others = [.. Enumerable.Range(0, ControlSocket.MaximumClients).Select(_ => ConnectRaw())];
+        Assert.True(first.WaitForEnd(10_000, out int? status));
+        Assert.Null(status);
+        Assert.Contains("serves 16 others at once", Assert.Throws<UsageException>(() => sandbox.ExpectEnd(first)).Message);
+        Array.ForEach(others, socket => socket.Dispose());
+    }
+
+    /// <summary>Its queue is full of those who did not wait for it.</summary>
+    [Fact]
+    public void ASupervisorThatTakesNobodyInDoesNotAnswer()
+    {
+        StopServing();
+        List<Socket> waiting = [];
+        bool isFull = false;
+        while (!isFull)
+        {
+            Socket socket = new(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified) { Blocking = false };
+            waiting.Add(socket);
+            isFull = Record.Exception(() => socket.Connect(new UnixDomainSocketEndPoint($"{_place.Path}/{_folder.Id}/control"))) is not null;
+        }
+
+        Assert.Contains("does not answer", Assert.Throws<UsageException>(Connect).Message);
+        waiting.ForEach(socket => socket.Dispose());
     }
 
     [Fact]

@@ -40,6 +40,31 @@ public sealed class LeftoversTests : IDisposable
         Assert.True(IsThere(kept) && IsThere(running.Id) && IsThere(own.Id));
     }
 
+    /// <summary>Nothing that was not removed is said to have been.</summary>
+    [Fact]
+    public void WhatCannotBeOpenedIsNotGone()
+    {
+        SandboxId id = SandboxId.Random();
+        Directory.CreateSymbolicLink($"{_place.Path}/{id}", "/");
+        Assert.Equal(-ENOTDIR, Leftovers.Remove(_place.Descriptor, id, keptToo: true));
+        Assert.Equal(0, Leftovers.Remove(_place.Descriptor, SandboxId.Random(), keptToo: true));
+        File.Delete($"{_place.Path}/{id}");
+    }
+
+    /// <summary>It has its folder before it takes orders.</summary>
+    [Fact]
+    public void OneThatStartsHasNotEnded()
+    {
+        using StateFolder folder = _place.Make();
+        using OpenedSandbox sandbox = OpenedSandbox.Find(new StateOwner(geteuid(), [_place.Path]), folder.Id.ToString());
+        Assert.Contains("is still starting", Assert.Throws<UsageException>(sandbox.Connect).Message);
+        ControlSocket? control = null;
+        using Timer late = new(_ => ControlSocket.TryOpen(folder, out control), null, 50, Timeout.Infinite);
+        using (ControlClient? client = sandbox.Connect())
+            Assert.NotNull(client);
+        control?.Dispose();
+    }
+
     [Fact]
     public void AStartLooksAtAFewOnlyAndAllAreLookedAtInTheEnd()
     {

@@ -97,6 +97,9 @@ static class CgroupText
                 yield return (int)pid;
     }
 
+    /// <summary>Whether one has no number here: it is of another PID namespace, and is written as 0.</summary>
+    public static bool HasForeign(string? text) => (text ?? "").Split('\n').Any(line => Number(line) == 0);
+
     /// <summary>starttime of /proc/PID/stat, in clock ticks since the host's start; null for what is none.</summary>
     public static ulong? StartTime(string? stat) => Field(stat, 22);
 

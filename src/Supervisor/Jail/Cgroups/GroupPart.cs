@@ -82,9 +82,16 @@ abstract record GroupPart(ICgroupFiles Files, string Parent, string Name, Contro
             Files.Signal(pid, Name, signal);
     }
 
-    /// <summary>Whether one of its processes is a thread of the kernel's.</summary>
-    public bool HasKernelThread => CgroupText.Processes(Read("cgroup.procs")).Any(
-        pid => CgroupText.IsKernelThread(Files.Read($"/proc/{pid}/stat")));
+    /// <summary>Whether one of its processes is a thread of the kernel's, or cannot be looked at and may be one.</summary>
+    public bool MayHaveKernelThread
+    {
+        get
+        {
+            string? all = Read("cgroup.procs");
+            return CgroupText.HasForeign(all) || CgroupText.Processes(all).Any(
+                pid => Files.Read($"/proc/{pid}/stat") is not string stat || CgroupText.IsKernelThread(stat));
+        }
+    }
 
     /// <summary>Takes a process in, with all its threads.</summary>
     /// <returns>0 or a negative error number.</returns>

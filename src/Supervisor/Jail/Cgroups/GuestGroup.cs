@@ -187,15 +187,16 @@ sealed class GuestGroup : IDisposable
     /// KVM puts there before Linux 6.14, freezes but is never said to be frozen: there each process is sent SIGSTOP
     /// too.
     /// </summary>
+    /// <param name="stopVmm">Sends the VMM SIGSTOP, seen or hidden: /proc does not show everybody every process.</param>
     /// <returns>
     /// 0, or a negative error number with all going on: -ENODEV without a freezer, -ETIMEDOUT when they did not freeze
     /// in a second.
     /// </returns>
-    public int Pause()
+    public int Pause(Action stopVmm)
     {
         if (Freezer is not GroupPart part)
             return -ENODEV;
-        bool isTold = part is VersionOnePart || !part.HasKernelThread;
+        bool isTold = part is VersionOnePart || !part.MayHaveKernelThread;
         int error = isTold ? Freeze(part) : part.Freeze(true);
         if (error != 0)
         {
@@ -205,6 +206,7 @@ sealed class GuestGroup : IDisposable
 
         if (part is VersionTwoPart && isTold)
             return 0;
+        stopVmm();
         part.Signal(SIGSTOP);
         return part.Freeze(false);
     }

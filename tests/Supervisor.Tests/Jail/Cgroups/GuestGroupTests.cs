@@ -92,7 +92,7 @@ public sealed class GuestGroupTests
         using GuestGroup group = GuestGroup.Create(new FakeCgroups());
         Assert.Empty(group.Folders);
         Assert.Equal("no controller for memory, cpu, pids", group.Lacks);
-        Assert.Equal(-ENODEV, group.Pause());
+        Assert.Equal(-ENODEV, group.Pause(() => throw new InvalidOperationException("nothing is frozen")));
         Assert.Equal(-ENODEV, group.Resume());
         Assert.Equal("no controller for io", group.LimitDisks([s_rate], 4000));
         Assert.Equal(default, group.Usage);
@@ -268,7 +268,7 @@ public sealed class GuestGroupTests
     {
         FakeCgroups host = VersionTwo(s_me);
         using GuestGroup group = GuestGroup.Create(host);
-        Assert.Equal(0, group.Pause());
+        Assert.Equal(0, group.Pause(() => host.Log.Add("stop")));
         Assert.Equal("1", host[Single(group) + "/cgroup.freeze"]);
         Assert.Equal(0, group.Resume());
         Assert.Equal("0", host[Single(group) + "/cgroup.freeze"]);
@@ -286,8 +286,26 @@ public sealed class GuestGroupTests
         host["/proc/4001/stat"] = "4001 (kvm-nx-lpage-re) S 2 0 0 0 -1 2129984 0";
         host.IsStuck = true;
         host.Log.Clear();
-        Assert.Equal(0, group.Pause());
-        Assert.Equal(["freezer 1", $"signal {SIGSTOP} 4000", $"signal {SIGSTOP} 4001", "freezer 0"], host.Log);
+        Assert.Equal(0, group.Pause(() => host.Log.Add("stop")));
+        Assert.Equal(["freezer 1", "stop", $"signal {SIGSTOP} 4000", $"signal {SIGSTOP} 4001", "freezer 0"], host.Log);
+        host[Single(group) + "/cgroup.procs"] = "";
+    }
+
+    /// <summary>In a PID namespace of one's own the kernel's threads have no number, and with hidepid nobody has a file.</summary>
+    [Theory]
+    [InlineData("0\n4000\n", "4000 (sandbox-vmm) S 1 1 1 0 -1 4194560 0")]
+    [InlineData("4000\n", null)]
+    public void VersionTwoWithAProcessThatCannotBeLookedAtStopsEach(string processes, string? stat)
+    {
+        FakeCgroups host = VersionTwo(s_me);
+        using GuestGroup group = GuestGroup.Create(host);
+        host[Single(group) + "/cgroup.procs"] = processes;
+        if (stat is not null)
+            host["/proc/4000/stat"] = stat;
+        host.IsStuck = true;
+        host.Log.Clear();
+        Assert.Equal(0, group.Pause(() => host.Log.Add("stop")));
+        Assert.Equal(["freezer 1", "stop", $"signal {SIGSTOP} 4000", "freezer 0"], host.Log);
         host[Single(group) + "/cgroup.procs"] = "";
     }
 
@@ -300,8 +318,8 @@ public sealed class GuestGroupTests
         string freezer = group.Folders.First(folder => folder.Contains("/freezer/", StringComparison.Ordinal));
         host[freezer + "/cgroup.procs"] = "4000\n4001\n";
         host.Log.Clear();
-        Assert.Equal(0, group.Pause());
-        Assert.Equal(["freezer FROZEN", $"signal {SIGSTOP} 4000", $"signal {SIGSTOP} 4001", "freezer THAWED"], host.Log);
+        Assert.Equal(0, group.Pause(() => host.Log.Add("stop")));
+        Assert.Equal(["freezer FROZEN", "stop", $"signal {SIGSTOP} 4000", $"signal {SIGSTOP} 4001", "freezer THAWED"], host.Log);
         host.Log.Clear();
         Assert.Equal(0, group.Resume());
         Assert.Equal(["freezer THAWED", $"signal {SIGCONT} 4000", $"signal {SIGCONT} 4001"], host.Log);
@@ -316,7 +334,7 @@ public sealed class GuestGroupTests
         FakeCgroups host = isTwo ? VersionTwo(s_me) : VersionOne();
         using GuestGroup group = GuestGroup.Create(host);
         host.IsStuck = true;
-        Assert.Equal(-ETIMEDOUT, group.Pause());
+        Assert.Equal(-ETIMEDOUT, group.Pause(() => host.Log.Add("stop")));
         Assert.Equal(isTwo ? "freezer 0" : "freezer THAWED", host.Log[^1]);
     }
 

@@ -37,7 +37,7 @@ public sealed class HostGroupTests
     {
         long Ticks() => File.Exists(fake.Folder + "/ticks") ? new FileInfo(fake.Folder + "/ticks").Length : 0;
         Assert.True(SpinWait.SpinUntil(() => Ticks() > 0, 30_000), "it does not run");
-        Assert.Equal(0, vmm.Group!.Pause());
+        Assert.Equal(0, vmm.Group!.Pause(() => vmm.Signal(Libc.SIGSTOP)));
         long frozen = Ticks();
         Thread.Sleep(300);
         Assert.Equal(frozen, Ticks());
@@ -49,7 +49,7 @@ public sealed class HostGroupTests
     [Fact]
     public void WhatStandsStillDies() => InGroup("sleep 60", (vmm, _) =>
     {
-        Assert.Equal(0, vmm.Group!.Pause());
+        Assert.Equal(0, vmm.Group!.Pause(() => vmm.Signal(Libc.SIGSTOP)));
         vmm.Signal(Libc.SIGKILL);
         Assert.True(vmm.WaitForEnd(30_000));
     });
