@@ -261,7 +261,7 @@ public sealed class BackgroundTests : IDisposable
         Sandbox("wait", ended).Ended(0);
         Sandbox("kill", ended, running).Ended(125).Says($"{ended} has ended");
         Sandbox("wait", running).Ended(137);
-        Sandbox("rm", "nobody", ended, running).Ended(125).Says("no sandbox is called nobody");
+        Sandbox("rm", "nobody", ended, running).Ended(125).Says("no sandbox is called 'nobody'");
         Assert.False(IsListed(ended, "--all") || IsListed(running, "--all"));
     }
 

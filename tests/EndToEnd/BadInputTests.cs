@@ -177,11 +177,20 @@ public sealed class BadInputTests
     {
         Assert.SkipUnless(geteuid() == 0, "making a control group takes root");
         SandboxRun.Need();
+        RunInGroup("--memory 600M").Ended(125).Says("--memory", "control group", "512 MiB");
+        Assert.Matches("^MemTotal: +262144 kB\n$", RunInGroup("").Ended(0).Text);
+    }
+
+    /// <summary>In a new control group of 512 MiB.</summary>
+    private static Outcome RunInGroup(string flags)
+    {
         bool unified = File.Exists("/sys/fs/cgroup/cgroup.controllers");
         string group = $"/sys/fs/cgroup{(unified ? "" : "/memory")}/sandbox-test-{Environment.ProcessId}";
         string limit = Path.Combine(group, unified ? "memory.max" : "memory.limit_in_bytes");
         try
         {
+            if (unified)
+                File.WriteAllText("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
             Directory.CreateDirectory(group);
             File.WriteAllText(limit, "536870912");
         }
@@ -192,11 +201,9 @@ public sealed class BadInputTests
         try
         {
             var environment = new Dictionary<string, string> { ["SANDBOX"] = Ring.Sandbox, ["GROUP"] = group };
-            Outcome Run(string flags) => Native.Run(
-                ["sh", "-c", $"echo $$ > \"$GROUP\"/cgroup.procs; exec \"$SANDBOX\" run {flags} -- head -1 /proc/meminfo"],
+            return Native.Run(
+                ["sh", "-ec", $"echo $$ > \"$GROUP\"/cgroup.procs; exec \"$SANDBOX\" run {flags} -- head -1 /proc/meminfo"],
                 "/", environment: environment);
-            Run("--memory 600M").Ended(125).Says("--memory", "control group", "512 MiB");
-            Assert.Matches("^MemTotal: +262144 kB\n$", Run("").Ended(0).Text);
         }
         finally
         {
