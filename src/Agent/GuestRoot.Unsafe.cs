@@ -76,6 +76,11 @@ static unsafe class GuestRoot
         _ = TryMount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, null);
         _ = TryMount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "ptmxmode=0666");
         _ = TryMount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
+        // The kernel's own /dev has none of these; written to, they would be files in memory, and the output lost.
+        Link("/proc/self/fd", "/dev/fd");
+        Link("/proc/self/fd/0", "/dev/stdin");
+        Link("/proc/self/fd/1", "/dev/stdout");
+        Link("/proc/self/fd/2", "/dev/stderr");
         fixed (byte* name = Encoding.UTF8.GetBytes(order.Hostname))
             _ = sethostname(name, (nuint)Encoding.UTF8.GetByteCount(order.Hostname));
     }
@@ -85,14 +90,17 @@ static unsafe class GuestRoot
         MakeFolder("/lower");
         if (!Patience.Until(() => File.Exists(Disk)))
             throw new AgentException(AgentStep.Root, ENOENT);
-        int error = 0;
+        int telling = 0;
         foreach (string type in s_fileSystems)
         {
-            error = TryMount(Disk, "/lower", type, writable ? 0 : MS_RDONLY, null);
+            int error = TryMount(Disk, "/lower", type, writable ? 0 : MS_RDONLY, null);
             if (error == 0)
                 return;
+            // That it is of another kind, or that the kernel does not know this kind, says little of the image.
+            if (telling is 0 or EINVAL or ENODEV)
+                telling = error;
         }
-        throw new AgentException(AgentStep.Root, error);
+        throw new AgentException(AgentStep.Root, telling);
     }
 
     /// <summary>The root below, and what changes in memory above.</summary>
@@ -112,6 +120,12 @@ static unsafe class GuestRoot
     {
         fixed (byte* name = ZeroEnded(path))
             _ = mkdir(name, 0x1ed);
+    }
+
+    private static void Link(string target, string path)
+    {
+        fixed (byte* to = ZeroEnded(target), name = ZeroEnded(path))
+            _ = symlinkat(to, AT_FDCWD, name);
     }
 
     private static void Mount(string source, string target, string? type, int flags) =>

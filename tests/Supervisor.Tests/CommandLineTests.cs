@@ -102,7 +102,7 @@ public class CommandLineTests
 
     /// <summary>Behind all that comes before it is opened: a kernel, and the modules that its agent needs.</summary>
     [Fact]
-    public void AnImageThatIsEmptyOrThatTheCallerMayNotReadIsOneLine()
+    public void AnImageThatIsEmptyOrAnothersIsOneLine()
     {
         using var commandLine = new CommandLineProcess("exec sleep 60", launches: false);
         File.SetUnixFileMode(commandLine.Folder, (UnixFileMode)0b111_101_101);
@@ -121,6 +121,15 @@ public class CommandLineTests
         string user = Libc.geteuid() == 0 ? "setpriv --reuid 65534 --regid 65534 --clear-groups" : "";
         Refused("", "sandbox: --root: 'image' cannot be read: Permission denied (EACCES)\n", user);
         Refused(":rw", "sandbox: --root: 'image' cannot be written: Permission denied (EACCES)\n", user);
+        // As a guest that runs has it, which may only read it and which may write to it.
+        File.SetUnixFileMode(image, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        using FileDescriptor running = FileDescriptor.Open(image, Libc.O_RDWR);
+        const string alone = "sandbox: --root: 'image' is a disk of a guest that runs; only one that it alone has can be written\n";
+        Assert.Equal(0, Libc.flock(running.Value, Libc.LOCK_SH));
+        Refused(":rw", alone);
+        Assert.Equal(0, Libc.flock(running.Value, Libc.LOCK_EX));
+        Refused(":rw", alone);
+        Refused("", "sandbox: --root: 'image' is written by a guest that runs; wait for its end, or give this one a copy\n");
 
         void Refused(string end, string line, string user = "") => Assert.Equal((ExitStatus.SandboxFailed, "", line),
             commandLine.Shell($"HOME=/nonexistent exec {user} \"$sandbox\" run --kernel kernel --modules modules --root image{end} -- true"));

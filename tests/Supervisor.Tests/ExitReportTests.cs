@@ -53,6 +53,7 @@ public class ExitReportTests
         Says(121, "panicked", Ended(EndCause.KernelPanic));
         Says(122, "triple fault", Ended(EndCause.TripleFault));
         Says(125, "--kernel: the ELF kernel has no PVH entry", Ended(EndCause.BadKernel, Libc.EINVAL, (long)BootProblem.NoPvhEntry));
+        Says(125, "start it once with :rw", Ended(EndCause.Failed, Libc.EROFS, (long)VmmFailure.GuestRoot));
         Says(125, "no hardware virtualization", Ended(EndCause.Failed, Libc.ENODEV, (long)VmmFailure.NoMachineGuests));
         Says(125, "sandbox doctor", Ended(EndCause.Failed, Libc.ENOENT, (long)VmmFailure.KvmCall));
         Says(125, "lacks KVM_CAP_XSAVE (vector registers)", ExitReport.For(Plan, new Outcome.Ended(

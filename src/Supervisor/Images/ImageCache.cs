@@ -41,6 +41,7 @@ sealed unsafe class ImageCache(string folder)
         using FileDescriptor place = CachePlace.Make(folder);
         if (place.GetStatus(out stat own) != 0)
             throw new HostException(EIO, "fstat", folder);
+        long looked = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         (string fingerprint, long newest) = TreeFingerprint.Of(tree, own);
         if (TryOpen(place, fingerprint + TreeEnd) is FileDescriptor known)
             return known;
@@ -52,7 +53,7 @@ sealed unsafe class ImageCache(string folder)
         string image = TreeContent.Of(tree) + ImageEnd;
         if (TryOpen(place, image) is not FileDescriptor opened)
             opened = Pack(tree, place, image, fingerprint, own, name);
-        if (newest < DateTimeOffset.UtcNow.ToUnixTimeSeconds() - SettledSeconds)
+        if (newest < looked - SettledSeconds)
             Link(place, fingerprint + TreeEnd, image);
         RemoveBeyond(place, image, MaximumBytes);
         return opened;

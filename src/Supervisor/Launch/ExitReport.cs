@@ -2,6 +2,7 @@ using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
+using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Launch;
 
@@ -157,6 +158,9 @@ static class ExitReport
                 "this host's KVM has no hardware virtualization (it runs programs, not kernels): "
                 + "run the program without --kernel, or use a host that has it",
             VmmFailure.MachineStopped => "KVM could not run the guest any further; sandbox-vmm has said why",
+            VmmFailure.GuestRoot when ErrorNumber(ended.Value) == EROFS =>
+                "--root: the image's file system was not unmounted when it was written last, and has to be put in order; "
+                + "start it once with :rw, or run e2fsck on it",
             VmmFailure.GuestRoot => $"--root: the image could not be mounted: {error}; give one of ext4, squashfs or "
                 + "erofs that the kernel can read",
             VmmFailure.GuestSetup =>

@@ -145,11 +145,23 @@ sealed class OpenedGrants : IDisposable
             using (file)
                 return ImageCache.Own.Open(file, boot.Path);
         bool isDisk = boot.IsDisk && S_ISBLK(status.st_mode);
-        if (error == 0 && (isDisk || (S_ISREG(status.st_mode) && status.st_size > 0)))
+        bool isUseful = error == 0 && (isDisk || (S_ISREG(status.st_mode) && status.st_size > 0));
+        if (isUseful && (!boot.IsDisk || TryShare(file, boot.Writable)))
             return file;
         file.Dispose();
-        throw new UsageException($"{boot.Flag}: {Quote.Value(boot.Path)} is not a file that has anything in it");
+        throw new UsageException($"{boot.Flag}: {Quote.Value(boot.Path)} " + (!isUseful
+            ? "is not a file that has anything in it"
+            : boot.Writable
+                ? "is a disk of a guest that runs; only one that it alone has can be written"
+                : "is written by a guest that runs; wait for its end, or give this one a copy"));
     }
+
+    /// <summary>
+    /// Two who write to one disk, or one who reads what another writes, see a file system that is none. The lock goes with the
+    /// open file, of which the VMM has the last descriptor. Where there are no locks nobody can tell.
+    /// </summary>
+    static bool TryShare(FileDescriptor disk, bool writable) =>
+        flock(disk.Value, (writable ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0 || errno != EWOULDBLOCK;
 
     /// <summary>
     /// A terminal is opened anew, without waiting: a call that fills it would hold a guest's thread where no signal
