@@ -66,10 +66,12 @@ public sealed class RelayTests : IDisposable
         }
     }
 
-    private static unsafe bool HasEnded(Payload payload)
+    private static bool HasEnded(Payload payload) => IsReady(payload.End, POLLIN);
+
+    private static unsafe bool IsReady(FileDescriptor file, short events)
     {
-        pollfd one = new() { fd = payload.End.Value, events = POLLIN };
-        return poll(&one, 1, PatienceMilliseconds) == 1;
+        pollfd one = new() { fd = file.Value, events = events };
+        return poll(&one, 1, PatienceMilliseconds) == 1 && (one.revents & events) != 0;
     }
 
     [Fact]
@@ -121,6 +123,51 @@ public sealed class RelayTests : IDisposable
         Assert.StartsWith("33 99\r\nready\r\n40 1000\r\n", said, StringComparison.Ordinal);
 
         static byte[] Size(ushort rows, ushort columns) => [.. BitConverter.GetBytes(rows), .. BitConverter.GetBytes(columns)];
+    }
+
+    /// <summary>A key arrives as the program closes its terminal: it is taken.</summary>
+    [Fact]
+    public async Task AKeyForATerminalThatTheProgramHasClosedIsTaken()
+    {
+        using Payload payload = Run(new AgentTerminal(24, 80), "sh", "-c", "exec <&- >&- 2>&-; sleep 1; exit 7");
+        Assert.True(IsReady(payload.Output, POLLHUP), "the terminal stays open");
+        await TakesKeysAndEnds(payload);
+    }
+
+    /// <summary>As above, and its kernel takes no key any more. What is no terminal stands in for one that fails.</summary>
+    [Fact]
+    public async Task AKeyThatATerminalRefusesIsTakenAndLost()
+    {
+        using Payload payload = Run(new AgentTerminal(24, 80), "sh", "-c", "trap '' HUP; echo ready; sleep 1; exit 7");
+        Assert.True(IsReady(payload.Output, POLLIN), "the program does not run");
+        (FileDescriptor refuses, FileDescriptor peer) = FileDescriptor.CreateStreams();
+        peer.Dispose();
+        Assert.Equal(payload.Output.Value, dup2(refuses.Value, payload.Output.Value));
+        refuses.Dispose();
+        await TakesKeysAndEnds(payload);
+    }
+
+    private async Task TakesKeysAndEnds(Payload payload)
+    {
+        // Heard in one turn with the terminal's end.
+        Order(AgentFrameKind.Input, "key"u8);
+        Order(AgentFrameKind.WindowSize, [1, 0, 1, 0]);
+        Order(AgentFrameKind.InputEnd, []);
+        Task<int> run = Task.Run(() => new Relay(_socket, payload).Run());
+        uint taken = 0;
+        Hear(run, (kind, bytes) => taken += kind == AgentFrameKind.Taken ? BitConverter.ToUInt32(bytes.Span) : 0);
+        int status = await run;
+        Assert.True(WIFEXITED(status) && WEXITSTATUS(status) == 7, $"status {status:x}");
+        Assert.Equal(3u, taken);
+    }
+
+    [Fact]
+    public void WhateverEscapesIsAFailureOfTheAgents()
+    {
+        AgentException own = new(AgentStep.Mount, ENOENT);
+        Assert.Same(own, AgentException.Of(own));
+        AgentException other = AgentException.Of(new ObjectDisposedException("input"));
+        Assert.Equal((AgentStep.None, EIO), (other.Step, other.Errno));
     }
 
     [Fact]
