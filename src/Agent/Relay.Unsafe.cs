@@ -50,7 +50,8 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
                 Listen();
             if (watched[Input].revents != 0)
                 Feed();
-            Tell(watched[Output].revents != 0, watched[Error].revents != 0);
+            // Heard meanwhile that nobody reads them?
+            Tell(_outputOpen && watched[Output].revents != 0, _errorOpen && watched[Error].revents != 0);
             status = Bury();
         }
         // What the program itself has written is in the pipes by now. What its orphans write from here on, which may be
@@ -161,6 +162,14 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
                 break;
             case AgentFrameKind.WindowSize when data.Length == 2 * sizeof(ushort):
                 payload.Resize(BitConverter.ToUInt16(data), BitConverter.ToUInt16(data[sizeof(ushort)..]));
+                break;
+            case AgentFrameKind.Unread when data is [0] && !payload.HasTerminal:
+                _outputOpen = false;
+                payload.CloseOutput();
+                break;
+            case AgentFrameKind.Unread when data is [1] && !payload.HasTerminal:
+                _errorOpen = false;
+                payload.CloseError();
                 break;
             default:
                 break;

@@ -13,6 +13,8 @@ public sealed class RelayTests : IDisposable
 {
     private const int PatienceMilliseconds = 60_000;
 
+    private const int Enough = 4 << 20;
+
     private readonly FileDescriptor _vmm;
     private readonly AgentSocket _socket;
     private readonly AgentDecoder _decoder = new();
@@ -159,6 +161,50 @@ public sealed class RelayTests : IDisposable
         int status = await run;
         Assert.True(WIFEXITED(status) && WEXITSTATUS(status) == 7, $"status {status:x}");
         Assert.Equal(3u, taken);
+    }
+
+    /// <summary>One that writes without end, until its own stream is named.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public async Task AProgramWhoseOutputNobodyReadsIsEndedBySigpipe(byte stream)
+    {
+        using Payload payload = stream == 0 ? Run("yes") : Run("sh", "-c", "exec yes >&2");
+        Task<int> run = Task.Run(() => new Relay(_socket, payload).Run());
+        Assert.True(SpinWait.SpinUntil(() => _socket.IsBusy, PatienceMilliseconds), "the stream takes all");
+        // What is no such frame, or of the other stream, closes nothing.
+        Order(AgentFrameKind.Unread, []);
+        Order(AgentFrameKind.Unread, [2]);
+        Order(AgentFrameKind.Unread, [stream, 0]);
+        Order(AgentFrameKind.Unread, [(byte)(1 - stream)]);
+        int heard = 0;
+        Hear(run, (kind, bytes) =>
+        {
+            Assert.Equal(stream == 0 ? AgentFrameKind.Output : AgentFrameKind.Error, kind);
+            // Many times what was on its way when those frames were sent.
+            if (heard < Enough && (heard += bytes.Length) >= Enough)
+            {
+                Order(AgentFrameKind.Unread, [stream]);
+                Order(AgentFrameKind.Unread, [stream]);
+                Order(AgentFrameKind.WindowSize, [1, 0, 1, 0]);
+            }
+        });
+        int status = await run;
+        Assert.True(WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE, $"status {status:x}");
+        Assert.Equal(Enough, Math.Min(heard, Enough));
+    }
+
+    [Fact]
+    public async Task ATerminalStaysOpenWhenNobodyReadsIt()
+    {
+        using Payload payload = Run(new AgentTerminal(24, 80), "sh", "-c", "read line; exit 4");
+        Order(AgentFrameKind.Unread, [0]);
+        Order(AgentFrameKind.Unread, [1]);
+        Order(AgentFrameKind.Input, "line\n"u8);
+        Task<int> run = Task.Run(() => new Relay(_socket, payload).Run());
+        Hear(run, (_, _) => { });
+        int status = await run;
+        Assert.True(WIFEXITED(status) && WEXITSTATUS(status) == 4, $"status {status:x}");
     }
 
     [Fact]
