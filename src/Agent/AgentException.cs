@@ -1,3 +1,4 @@
+using Sandbox.Host;
 using Sandbox.Policy.Contract;
 
 namespace Sandbox.Agent;
@@ -8,4 +9,10 @@ sealed class AgentException(AgentStep step, int errno) : Exception
     public AgentStep Step => step;
 
     public int Errno => errno;
+
+    /// <summary>
+    /// The failure as one of the agent's, whatever it is: a first process that ends by an exception is a kernel's panic.
+    /// </summary>
+    public static AgentException Of(Exception failure) =>
+        failure as AgentException ?? new AgentException(AgentStep.None, Libc.EIO);
 }

@@ -31,9 +31,23 @@ sealed unsafe class Payload : IDisposable
     /// <summary>Null where it has a terminal.</summary>
     public FileDescriptor? Error { get; }
 
-    /// <summary>The size of its terminal, if it has one; its foreground processes are told.</summary>
-    public void Resize(ushort rows, ushort columns) => PayloadStreams.Resize(Output, rows, columns);
+    /// <summary>Whether all its streams are one terminal, which stays as long as the program.</summary>
+    public bool HasTerminal => Error is null;
 
+    /// <summary>The size of its terminal, if it has one; its foreground processes are told.</summary>
+    public void Resize(ushort rows, ushort columns)
+    {
+        if (HasTerminal)
+            PayloadStreams.Resize(Output, rows, columns);
+    }
+
+    /// <summary>Nobody reads it any more: who writes to it is told by SIGPIPE. Not where it has a terminal.</summary>
+    public void CloseOutput() => Output.Dispose();
+
+    /// <inheritdoc cref="CloseOutput"/>
+    public void CloseError() => Error?.Dispose();
+
+    /// <summary>Not where it has a terminal: that is its output, too.</summary>
     public void CloseInput()
     {
         Input?.Dispose();

@@ -41,7 +41,6 @@ sealed unsafe class PayloadStreams : IDisposable
     public static void Resize(FileDescriptor terminal, ushort rows, ushort columns)
     {
         winsize size = new() { ws_row = rows, ws_col = columns };
-        // Pipes have no size.
         _ = terminal.Control(TIOCSWINSZ, &size);
     }
 

@@ -21,16 +21,20 @@ static class Program
             {
                 Run(order, socket);
             }
-            catch (AgentException failure)
+            catch (Exception failure)
             {
-                socket.Send(AgentFrameKind.Failed, [(byte)failure.Step, .. BitConverter.GetBytes(failure.Errno)]);
+                AgentException told = AgentException.Of(failure);
+                if (told != failure)
+                    GuestRoot.Say($"sandbox-agent: {failure.GetType().Name}\n");
+                socket.Send(AgentFrameKind.Failed, [(byte)told.Step, .. BitConverter.GetBytes(told.Errno)]);
             }
             socket.WaitUntilHeard();
         }
-        catch (AgentException failure)
+        catch (Exception failure)
         {
             // Nobody hears it but the kernel's console.
-            GuestRoot.Say($"sandbox-agent: {failure.Step}: error {failure.Errno}\n");
+            AgentException told = AgentException.Of(failure);
+            GuestRoot.Say($"sandbox-agent: {told.Step}: error {told.Errno}\n");
         }
         Libc.sync();
         Libc.reboot(Libc.LINUX_REBOOT_CMD_POWER_OFF);

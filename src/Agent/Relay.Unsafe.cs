@@ -29,7 +29,7 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
     /// <summary>Output and errors take turns.</summary>
     private bool _errorsFirst;
     private bool _inputEnds;
-    private bool _outputOpen = true, _errorOpen = payload.Error is not null;
+    private bool _outputOpen = true, _errorOpen = !payload.HasTerminal;
 
     /// <returns>The program's status, as waitpid(2) gives it.</returns>
     public int Run()
@@ -50,7 +50,8 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
                 Listen();
             if (watched[Input].revents != 0)
                 Feed();
-            Tell(watched[Output].revents != 0, watched[Error].revents != 0);
+            // Heard meanwhile that nobody reads them?
+            Tell(_outputOpen && watched[Output].revents != 0, _errorOpen && watched[Error].revents != 0);
             status = Bury();
         }
         // What the program itself has written is in the pipes by now. What its orphans write from here on, which may be
@@ -65,7 +66,7 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
     /// <summary>Bytes in a stream, at least.</summary>
     private int Waiting(FileDescriptor stream)
     {
-        if (payload.Error is null)
+        if (payload.HasTerminal)
             return TerminalBytes;
         int bytes = 0;
         return stream.Control(FIONREAD, &bytes) == 0 ? bytes : 0;
@@ -162,6 +163,14 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
             case AgentFrameKind.WindowSize when data.Length == 2 * sizeof(ushort):
                 payload.Resize(BitConverter.ToUInt16(data), BitConverter.ToUInt16(data[sizeof(ushort)..]));
                 break;
+            case AgentFrameKind.Unread when data is [0] && !payload.HasTerminal:
+                _outputOpen = false;
+                payload.CloseOutput();
+                break;
+            case AgentFrameKind.Unread when data is [1] && !payload.HasTerminal:
+                _errorOpen = false;
+                payload.CloseError();
+                break;
             default:
                 break;
         }
@@ -171,14 +180,17 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
     private void Feed()
     {
         nint written = 0;
+        bool isUnread = payload.Input is null;
         if (_pendingCount > 0 && payload.Input is FileDescriptor input)
         {
             written = input.Write(_pending.AsSpan(0, _pendingCount));
-            if (written < 0 && written != -EAGAIN && written != -EINTR)
+            isUnread = written < 0 && written != -EAGAIN && written != -EINTR;
+            // A terminal that nobody has open now may be opened again.
+            if (isUnread && !payload.HasTerminal)
                 payload.CloseInput();
         }
-        if (payload.Input is null)
-            // Nobody reads: what comes is taken and forgotten, as a closed pipe would have it.
+        if (isUnread)
+            // What comes is taken and forgotten, as a closed pipe would have it.
             written = _pendingCount;
         if (written > 0)
         {
@@ -187,7 +199,7 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
             _taken += (uint)written;
         }
         // A terminal stays as long as its program.
-        if (_inputEnds && _pendingCount == 0 && payload.Error is not null)
+        if (_inputEnds && _pendingCount == 0 && !payload.HasTerminal)
             payload.CloseInput();
     }
 }

@@ -18,7 +18,7 @@ static partial class RuleTable
             Rule.Allow(Device, SYS_exit, "a thread's end"),
             Rule.Allow(Device, SYS_poll, "a stream that would block is waited for", [Long(1, 1), Int(2, uint.MaxValue)]),
             Rule.Allow(Device, SYS_epoll_wait, "notifications of a device's queues"),
-            Rule.Allow(Channel, SYS_poll, "an agent that is slow to take a signal is waited for", [Long(1, 1), Int(2, 1000)]),
+            Rule.Allow(Channel | Device, SYS_poll, "an agent that is slow to take what it is told is waited for", [Long(1, 1), Int(2, 1000)]),
             Rule.Allow(None, SYS_socketpair, "the agent's connection",
                 [Int(0, AF_UNIX), Int(1, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC), Int(2, 0)]),
             Rule.Allow(Device, SYS_sendto, "bytes of the guest for a socket that had to wait", [Int(3, MSG_DONTWAIT | MSG_NOSIGNAL), Null(4)]),

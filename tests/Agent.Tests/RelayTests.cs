@@ -13,6 +13,8 @@ public sealed class RelayTests : IDisposable
 {
     private const int PatienceMilliseconds = 60_000;
 
+    private const int Enough = 4 << 20;
+
     private readonly FileDescriptor _vmm;
     private readonly AgentSocket _socket;
     private readonly AgentDecoder _decoder = new();
@@ -66,10 +68,12 @@ public sealed class RelayTests : IDisposable
         }
     }
 
-    private static unsafe bool HasEnded(Payload payload)
+    private static bool HasEnded(Payload payload) => IsReady(payload.End, POLLIN);
+
+    private static unsafe bool IsReady(FileDescriptor file, short events)
     {
-        pollfd one = new() { fd = payload.End.Value, events = POLLIN };
-        return poll(&one, 1, PatienceMilliseconds) == 1;
+        pollfd one = new() { fd = file.Value, events = events };
+        return poll(&one, 1, PatienceMilliseconds) == 1 && (one.revents & events) != 0;
     }
 
     [Fact]
@@ -121,6 +125,95 @@ public sealed class RelayTests : IDisposable
         Assert.StartsWith("33 99\r\nready\r\n40 1000\r\n", said, StringComparison.Ordinal);
 
         static byte[] Size(ushort rows, ushort columns) => [.. BitConverter.GetBytes(rows), .. BitConverter.GetBytes(columns)];
+    }
+
+    /// <summary>A key arrives as the program closes its terminal: it is taken.</summary>
+    [Fact]
+    public async Task AKeyForATerminalThatTheProgramHasClosedIsTaken()
+    {
+        using Payload payload = Run(new AgentTerminal(24, 80), "sh", "-c", "exec <&- >&- 2>&-; sleep 1; exit 7");
+        Assert.True(IsReady(payload.Output, POLLHUP), "the terminal stays open");
+        await TakesKeysAndEnds(payload);
+    }
+
+    /// <summary>As above, and its kernel takes no key any more. What is no terminal stands in for one that fails.</summary>
+    [Fact]
+    public async Task AKeyThatATerminalRefusesIsTakenAndLost()
+    {
+        using Payload payload = Run(new AgentTerminal(24, 80), "sh", "-c", "trap '' HUP; echo ready; sleep 1; exit 7");
+        Assert.True(IsReady(payload.Output, POLLIN), "the program does not run");
+        (FileDescriptor refuses, FileDescriptor peer) = FileDescriptor.CreateStreams();
+        peer.Dispose();
+        Assert.Equal(payload.Output.Value, dup2(refuses.Value, payload.Output.Value));
+        refuses.Dispose();
+        await TakesKeysAndEnds(payload);
+    }
+
+    private async Task TakesKeysAndEnds(Payload payload)
+    {
+        // Heard in one turn with the terminal's end.
+        Order(AgentFrameKind.Input, "key"u8);
+        Order(AgentFrameKind.WindowSize, [1, 0, 1, 0]);
+        Order(AgentFrameKind.InputEnd, []);
+        Task<int> run = Task.Run(() => new Relay(_socket, payload).Run());
+        uint taken = 0;
+        Hear(run, (kind, bytes) => taken += kind == AgentFrameKind.Taken ? BitConverter.ToUInt32(bytes.Span) : 0);
+        int status = await run;
+        Assert.True(WIFEXITED(status) && WEXITSTATUS(status) == 7, $"status {status:x}");
+        Assert.Equal(3u, taken);
+    }
+
+    /// <summary>One that writes without end, until its own stream is named.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public async Task AProgramWhoseOutputNobodyReadsIsEndedBySigpipe(byte stream)
+    {
+        using Payload payload = stream == 0 ? Run("yes") : Run("sh", "-c", "exec yes >&2");
+        Task<int> run = Task.Run(() => new Relay(_socket, payload).Run());
+        Assert.True(SpinWait.SpinUntil(() => _socket.IsBusy, PatienceMilliseconds), "the stream takes all");
+        // What is no such frame, or of the other stream, closes nothing.
+        Order(AgentFrameKind.Unread, []);
+        Order(AgentFrameKind.Unread, [2]);
+        Order(AgentFrameKind.Unread, [stream, 0]);
+        Order(AgentFrameKind.Unread, [(byte)(1 - stream)]);
+        int heard = 0;
+        Hear(run, (kind, bytes) =>
+        {
+            Assert.Equal(stream == 0 ? AgentFrameKind.Output : AgentFrameKind.Error, kind);
+            // Many times what was on its way when those frames were sent.
+            if (heard < Enough && (heard += bytes.Length) >= Enough)
+            {
+                Order(AgentFrameKind.Unread, [stream]);
+                Order(AgentFrameKind.Unread, [stream]);
+                Order(AgentFrameKind.WindowSize, [1, 0, 1, 0]);
+            }
+        });
+        int status = await run;
+        Assert.True(WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE, $"status {status:x}");
+        Assert.Equal(Enough, Math.Min(heard, Enough));
+    }
+
+    [Fact]
+    public async Task ATerminalStaysOpenWhenNobodyReadsIt()
+    {
+        using Payload payload = Run(new AgentTerminal(24, 80), "sh", "-c", "read line; exit 4");
+        Order(AgentFrameKind.Unread, [0]);
+        Order(AgentFrameKind.Unread, [1]);
+        Order(AgentFrameKind.Input, "line\n"u8);
+        Task<int> run = Task.Run(() => new Relay(_socket, payload).Run());
+        Hear(run, (_, _) => { });
+        int status = await run;
+        Assert.True(WIFEXITED(status) && WEXITSTATUS(status) == 4, $"status {status:x}");
+    }
+
+    [Fact]
+    public void WhateverEscapesIsAFailureOfTheAgents()
+    {
+        AgentException own = new(AgentStep.Mount, ENOENT);
+        Assert.Same(own, AgentException.Of(own));
+        AgentException other = AgentException.Of(new ObjectDisposedException("input"));
+        Assert.Equal((AgentStep.None, EIO), (other.Step, other.Errno));
     }
 
     [Fact]

@@ -16,7 +16,7 @@ public sealed class MachineRowTests
 {
     /// <summary>Reasons of rows that a recording shows by chance: Linux resets no disk that still works.</summary>
     static readonly string[] s_unseen =
-        ["an agent that is slow to take a signal is waited for", "those under way are waited for, at a reset"];
+        ["an agent that is slow to take what it is told is waited for", "those under way are waited for, at a reset"];
 
     /// <summary>A guest with all devices, whose caller and whose network are slow, and one with a console and no io_uring.</summary>
     const string Here =

@@ -119,10 +119,10 @@ sealed class AgentStreams : IMachineStreams
                     Send(AgentFrameKind.InputEnd, []);
                 return;
             case AgentFrameKind.Output when _started:
-                Write(_output, ref _outputOpen, payload);
+                Write(kind, _output, ref _outputOpen, payload);
                 return;
             case AgentFrameKind.Error when _started:
-                Write(_error, ref _errorOpen, payload);
+                Write(kind, _error, ref _errorOpen, payload);
                 return;
             case AgentFrameKind.Taken when _started && payload.Length == sizeof(uint):
                 uint taken = BitConverter.ToUInt32(payload);
@@ -170,10 +170,16 @@ sealed class AgentStreams : IMachineStreams
     }
 
     /// <summary>Bytes of the program's to the caller, up to the limit.</summary>
-    private void Write(FileDescriptor? to, ref bool isOpen, ReadOnlySpan<byte> bytes)
+    private void Write(AgentFrameKind kind, FileDescriptor? to, ref bool isOpen, ReadOnlySpan<byte> bytes)
     {
         int room = _limit == 0 ? bytes.Length : (int)Math.Min(_limit - _outputBytes, bytes.Length);
-        isOpen = isOpen && WaitingStream.TryWrite(to!, bytes[..room]);
+        if (isOpen && !WaitingStream.TryWrite(to!, bytes[..room]))
+        {
+            // What is on its way is lost; more is the program's to know about, which would write for ever. A guest that
+            // does not listen is not waited for: its output is what this thread is for.
+            isOpen = false;
+            TrySend(AgentFrameKind.Unread, [(byte)(kind == AgentFrameKind.Error ? 1 : 0)], SignalMilliseconds);
+        }
         Volatile.Write(ref _outputBytes, _outputBytes + room);
         if (room < bytes.Length)
             End(new AgentEnd(EndCause.OutputLimit, 0, 0));

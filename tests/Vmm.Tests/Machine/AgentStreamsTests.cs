@@ -75,6 +75,7 @@ public sealed class AgentStreamsTests : IDisposable
         { (AgentFrameKind)0, true, [] },
         { (AgentFrameKind)255, true, [] },
         { AgentFrameKind.Input, true, [] },
+        { AgentFrameKind.Unread, true, [0] },
         { AgentFrameKind.Started, true, [] },
         { AgentFrameKind.Started, false, [1] },
         { AgentFrameKind.Output, false, [1] },
@@ -131,6 +132,57 @@ public sealed class AgentStreamsTests : IDisposable
     }
 
     [Fact]
+    public void The_agent_is_told_once_of_each_output_that_nobody_reads()
+    {
+        (FileDescriptor output, FileDescriptor reader) = FileDescriptor.CreateStreams();
+        (FileDescriptor error, FileDescriptor errorReader) = FileDescriptor.CreateStreams();
+        using FileDescriptor input = FileDescriptor.CreateMemory("input", 0);
+        using (output)
+        using (error)
+        {
+            AgentStreams streams = _streams = new AgentStreams(_socket, input, output, error, 0, _ends.Add);
+            streams.Hear(AgentFrameKind.Started, []);
+            streams.Hear(AgentFrameKind.Output, "read"u8);
+            Assert.Empty(Received(100));
+            reader.Dispose();
+            for (int i = 0; i < 3; i++)
+                streams.Hear(AgentFrameKind.Output, "lost"u8);
+            Assert.Equal([(byte)AgentFrameKind.Unread, 0, 1, 0, 0], Received(100));
+            streams.Hear(AgentFrameKind.Error, "read"u8);
+            Assert.Empty(Received(100));
+            errorReader.Dispose();
+            for (int i = 0; i < 3; i++)
+                streams.Hear(AgentFrameKind.Error, "lost"u8);
+            Assert.Equal([(byte)AgentFrameKind.Unread, 0, 1, 0, 1], Received(100));
+            // The rest is heard and counted as before.
+            Assert.Equal(32, streams.OutputBytes);
+            streams.Hear(AgentFrameKind.Ended, [1, Libc.SIGPIPE]);
+        }
+        Assert.Equal([new AgentEnd(EndCause.Signaled, Libc.SIGPIPE, 0)], _ends);
+    }
+
+    [Fact]
+    public void A_guest_that_does_not_listen_is_not_waited_for_when_nobody_reads_its_output()
+    {
+        (FileDescriptor output, FileDescriptor reader) = FileDescriptor.CreateStreams();
+        reader.Dispose();
+        using FileDescriptor input = FileDescriptor.CreateMemory("input", 0);
+        using (output)
+        {
+            AgentStreams streams = _streams = new AgentStreams(_socket, input, output, _error, 0, _ends.Add);
+            streams.Hear(AgentFrameKind.Started, []);
+            byte[] much = new byte[4096];
+            while (_socket.Write(much) > 0)
+            {
+            }
+            streams.Hear(AgentFrameKind.Output, "lost"u8);
+            streams.Hear(AgentFrameKind.Error, "read"u8);
+            Assert.Equal("read"u8.ToArray(), Content(_error));
+            Assert.False(streams.TrySignal(Libc.SIGTERM));
+        }
+    }
+
+    [Fact]
     public void Signals_are_for_a_program_that_runs()
     {
         AgentStreams streams = Streams();
@@ -167,7 +219,10 @@ public sealed class AgentStreamsTests : IDisposable
     }
 
     /// <summary>Plays the agent: reads its socket until nothing has come for a while.</summary>
-    private int Receive(int most)
+    private int Receive(int most) => Received(most).Length;
+
+    /// <inheritdoc cref="Receive"/>
+    private byte[] Received(int most)
     {
         byte[] data = new byte[most];
         int count = 0;
@@ -182,6 +237,6 @@ public sealed class AgentStreamsTests : IDisposable
             }
             Thread.Sleep(10);
         }
-        return count;
+        return data[..count];
     }
 }

@@ -36,6 +36,11 @@ public enum AgentFrameKind : byte
 
     /// <summary>VMM to agent: the terminal has so many rows and columns (ushort each).</summary>
     WindowSize = 19,
+
+    /// <summary>
+    /// VMM to agent, once for each: nobody reads the program's standard output (0) or standard error (1) any more.
+    /// </summary>
+    Unread = 20,
 }
 
 /// <summary>Where an agent failed.</summary>
