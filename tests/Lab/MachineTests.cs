@@ -263,6 +263,16 @@ public sealed class MachineTests
         Assert.Equal("two words inside\nchanged\n", outcome.ErrorText);
     }
 
+    [Fact]
+    public void A_program_whose_output_nobody_reads_any_more_ends()
+    {
+        Assert.SkipUnless(Laboratory.All, "boots a kernel once more: ./test --lab-all");
+        string run = $"{Laboratory.SandboxInLab} run --kernel {PackagedKernel} --root {Image("unread")} --memory 256M";
+        Outcome outcome = Laboratory.MachineHost.Run(
+            ["sh", "-c", $"({run} -- busybox yes; echo $? >status) | head -1; cat status"], limit: TimeSpan.FromSeconds(170));
+        Assert.True(outcome.Text == "y\n141\n", outcome.ToString());
+    }
+
     /// <summary>As a guest leaves it that was killed while it wrote: what its journal holds is not in its place yet.</summary>
     [Fact]
     public void An_image_that_has_to_be_put_in_order_says_so()
