@@ -140,8 +140,8 @@ sealed class KernelStore(string folder)
             found.TryAdd(name);
         foreach ((string name, byte[] content) in found.Loading)
             File.WriteAllBytes(Path.Combine(kept, name), content);
-        if (found.BuiltInList is string list)
-            File.Copy(list, Path.Combine(kept, KernelModules.BuiltInName));
+        if (found.BuiltInList is byte[] list)
+            File.WriteAllBytes(Path.Combine(kept, KernelModules.BuiltInName), list);
     }
 
     static bool IsName(string name) =>

@@ -62,7 +62,9 @@ static class AgentInitramfs
         foreach (string name in order.Interfaces.Length == 0 ? s_modules : [.. s_modules, .. s_networkModules])
             modules?.TryAdd(name);
         List<(string Name, byte[] Content)> loading = modules?.Loading ?? [];
-        using var archive = new MemoryStream();
+        // Grown by doubling it would be held twice more.
+        const int heads = 64 << 10;
+        using var archive = new MemoryStream(agent.Length + loading.Sum(module => module.Content.Length) + heads);
         var writer = new CpioWriter(archive);
         foreach (string folder in (ReadOnlySpan<string>)["dev", "proc", "sys", "modules"])
             writer.AddFolder(folder);

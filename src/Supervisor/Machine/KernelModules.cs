@@ -1,4 +1,6 @@
+using System.IO.Enumeration;
 using System.Text;
+using Sandbox.Policy.Language;
 
 namespace Sandbox.Supervisor.Machine;
 
@@ -21,46 +23,79 @@ sealed class KernelModules
     /// </summary>
     public const string BuiltInName = "modules.builtin";
 
-    private const int MaximumFiles = 20_000;
+    /// <summary>Whatever they are: a folder that a mistake names may hold a whole host.</summary>
+    private const int MaximumEntries = 100_000;
+
     private const int MaximumDepth = 16;
     private const int MaximumListBytes = 4 << 20;
 
-    /// <summary>Links are not followed: one leads to the kernel's source.</summary>
-    private static readonly EnumerationOptions s_enumeration = new()
-    {
-        RecurseSubdirectories = true, MaxRecursionDepth = MaximumDepth, IgnoreInaccessible = false,
-        AttributesToSkip = FileAttributes.ReparsePoint,
-    };
+    /// <summary>
+    /// Bytes of all that are loaded: they are held thrice while the initramfs is made, in the memory that a command may
+    /// use. Debian's have 5 MiB.
+    /// </summary>
+    private const int MaximumLoadedBytes = 16 << 20;
 
     private readonly HashSet<string> _builtIn = new(StringComparer.Ordinal);
 
     private readonly Dictionary<string, string> _files = new(StringComparer.Ordinal);
     private readonly Dictionary<string, byte[]> _loaded = new(StringComparer.Ordinal);
+    private int _loadedBytes;
 
     /// <param name="folder">Such as /lib/modules/6.1.0-56-amd64.</param>
-    /// <exception cref="UsageException">It has no modules, or too many.</exception>
+    /// <exception cref="UsageException">It has no modules, or too many, or cannot be read.</exception>
     public KernelModules(string folder)
     {
         if (!Directory.Exists(folder))
             throw new UsageException(
                 $"--modules: there is no folder {folder}; name the folder that holds the kernel's modules");
-        foreach (string file in Directory.EnumerateFiles(folder, "*.ko*", s_enumeration))
+        try
         {
-            if (_files.Count == MaximumFiles)
-                throw new UsageException($"--modules: {folder} holds more than {MaximumFiles} modules");
-            _files.TryAdd(NameOf(file), file);
+            Find(folder);
+            BuiltInList = ModuleFile.ReadPlain(Path.Combine(folder, BuiltInName), MaximumListBytes);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException(
+                $"--modules: {Quote.Value(folder)} cannot be read: {Quote.Printable(failure.Message)}");
         }
 
-        if (BuiltInListOf(folder) is not string list)
-            return;
-        BuiltInList = list;
-        foreach (string line in File.ReadLines(list))
+        using var list = new StreamReader(new MemoryStream(BuiltInList ?? []));
+        while (list.ReadLine() is string line)
             if (line.EndsWith(".ko", StringComparison.Ordinal))
                 _builtIn.Add(NameOf(line));
     }
 
-    /// <summary>The file that says what is built in; null when there is none.</summary>
-    public string? BuiltInList { get; }
+    /// <summary>What the file says that tells what is built in; null when there is none.</summary>
+    public byte[]? BuiltInList { get; }
+
+    /// <summary>Links are not followed: one leads to the kernel's source.</summary>
+    private void Find(string folder)
+    {
+        var options = new EnumerationOptions
+        {
+            RecurseSubdirectories = true, MaxRecursionDepth = MaximumDepth, IgnoreInaccessible = false,
+            AttributesToSkip = 0,
+        };
+        // Null is an entry that is no module, and counts all the same.
+        var entries = new FileSystemEnumerable<string?>(
+            folder, static (ref FileSystemEntry entry) => IsModule(ref entry) ? entry.ToFullPath() : null, options)
+            { ShouldRecursePredicate = static (ref FileSystemEntry entry) => !IsLink(ref entry) };
+        int count = 0;
+        foreach (string? file in entries)
+        {
+            if (count++ == MaximumEntries)
+                throw new UsageException(
+                    $"--modules: {Quote.Value(folder)} holds more than {MaximumEntries} files; is it the folder of one "
+                        + "kernel's modules?");
+            if (file is not null)
+                _files.TryAdd(NameOf(file), file);
+        }
+    }
+
+    private static bool IsModule(ref FileSystemEntry entry) =>
+        entry.FileName.Contains(".ko", StringComparison.Ordinal) && !entry.IsDirectory && !IsLink(ref entry);
+
+    private static bool IsLink(ref FileSystemEntry entry) => (entry.Attributes & FileAttributes.ReparsePoint) != 0;
 
     /// <summary>Where the kernel has what a module does.</summary>
     public ModuleState StateOf(string name)
@@ -88,21 +123,16 @@ sealed class KernelModules
         if (!_files.TryGetValue(name, out string? file) || depth > MaximumDepth)
             return false;
         byte[] content = ModuleFile.Read(file);
+        _loadedBytes += content.Length;
+        if (_loadedBytes > MaximumLoadedBytes)
+            throw new UsageException(
+                $"--modules: the modules that a guest needs have more than {MaximumLoadedBytes >> 20} MiB together, the "
+                    + $"last of them {Quote.Value(file)}; strip the modules: strip --strip-debug");
         _loaded.Add(name, content);
         foreach (string dependency in DependenciesOf(content))
             TryAdd(dependency.Replace('-', '_'), depth + 1);
         Loading.Add((name + ".ko", content));
         return true;
-    }
-
-    private static string? BuiltInListOf(string folder)
-    {
-        var list = new FileInfo(Path.Combine(folder, BuiltInName));
-        if (!list.Exists)
-            return null;
-        return list.Length <= MaximumListBytes
-            ? list.FullName
-            : throw new UsageException($"--modules: {list.FullName} has more than {MaximumListBytes >> 20} MiB");
     }
 
     private static string NameOf(string file)

@@ -19,7 +19,7 @@ static class ModuleFile
     {
         try
         {
-            using FileDescriptor opened = Open(file);
+            using FileDescriptor opened = TryOpen(file) ?? throw new IOException(Errno.Describe(ENOENT));
             using FileStream stored = new(new SafeFileHandle(opened.Value, ownsHandle: false), FileAccess.Read);
             using Stream content = Path.GetExtension(file) switch
             {
@@ -29,7 +29,7 @@ static class ModuleFile
                 _ => throw new UsageException(
                     $"--modules: {file} is compressed in a way that is not known here; unpack the modules first"),
             };
-            return Bounded(content);
+            return Bounded(content, MaximumBytes);
         }
         catch (Exception failure) when (failure is not (UsageException or OutOfMemoryException))
         {
@@ -38,11 +38,31 @@ static class ModuleFile
         }
     }
 
+    /// <summary>What lies beside the modules, opened as carefully; null when there is no such file.</summary>
+    /// <exception cref="IOException">It cannot be read, or has more bytes than that.</exception>
+    public static byte[]? ReadPlain(string file, int most)
+    {
+        try
+        {
+            using FileDescriptor? opened = TryOpen(file);
+            if (opened is null)
+                return null;
+            using FileStream stored = new(new SafeFileHandle(opened.Value, ownsHandle: false), FileAccess.Read);
+            return Bounded(stored, most);
+        }
+        catch (IOException failure)
+        {
+            throw new IOException($"{Path.GetFileName(file)}: {failure.Message}", failure);
+        }
+    }
+
     /// <summary>No link: what one leads to was not looked at. A pipe would make opening wait.</summary>
-    static FileDescriptor Open(string file)
+    static FileDescriptor? TryOpen(string file)
     {
         int error = FileDescriptor.TryOpen(
             file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, out FileDescriptor? opened);
+        if (error == -ENOENT)
+            return null;
         if (error != 0)
             throw new IOException(Errno.Describe(-error));
         if (opened!.GetStatus(out stat status) == 0 && S_ISREG(status.st_mode))
@@ -51,14 +71,14 @@ static class ModuleFile
         throw new IOException("it is no file");
     }
 
-    static byte[] Bounded(Stream content)
+    static byte[] Bounded(Stream content, int most)
     {
         using var all = new MemoryStream();
         byte[] piece = new byte[PieceBytes];
         for (int count; (count = content.Read(piece)) > 0;)
         {
-            if (all.Length + count > MaximumBytes)
-                throw new IOException($"it has more than {MaximumBytes >> 20} MiB");
+            if (all.Length + count > most)
+                throw new IOException($"it has more than {most >> 20} MiB");
             all.Write(piece.AsSpan(0, count));
         }
 

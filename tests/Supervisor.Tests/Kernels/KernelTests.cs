@@ -250,6 +250,68 @@ public sealed class KernelTests : IDisposable
         Assert.True(!Directory.Exists(kept) || Directory.GetFileSystemEntries(kept).Length == 0);
     }
 
+    /// <summary>Each would be read for ever, or is somebody else's.</summary>
+    [Theory]
+    [InlineData("pipe", "it is no file")]
+    [InlineData("/dev/urandom", "symbolic links")]
+    [InlineData("/etc/passwd", "symbolic links")]
+    [InlineData("long", "more than 4 MiB")]
+    public void AListThatIsNoListIsRefusedInOneLine(string what, string problem)
+    {
+        string package = Package("6.1.0-test"), list = Path.Combine(package, "lib/modules/6.1.0-test/modules.builtin");
+        File.Delete(list);
+        if (what == "pipe")
+            Assert.Equal(0, MakePipe(list));
+        else if (what == "long")
+            File.WriteAllBytes(list, new byte[(4 << 20) + 1]);
+        else
+            File.CreateSymbolicLink(list, what);
+        OneLine.Refuses(problem, () => Store.Add(package, null));
+        OneLine.Refuses(problem, () => new KernelModules(Path.GetDirectoryName(list)!));
+        Assert.Empty(Store.Names);
+    }
+
+    static int MakePipe(string path)
+    {
+        using var process = System.Diagnostics.Process.Start("mkfifo", [path]);
+        process.WaitForExit();
+        return process.ExitCode;
+    }
+
+    [Fact]
+    public void AFolderOfModulesThatIsALinkIsRefusedUnlessNamed()
+    {
+        string package = Package("6.1.0-test"), modules = Path.Combine(package, "lib/modules/6.1.0-test");
+        Directory.Move(modules, Path.Combine(_folder.FullName, "moved"));
+        File.CreateSymbolicLink(modules, "/");
+        OneLine.Refuses("is a link", () => Store.Add(package, null));
+        File.Delete(modules);
+        File.CreateSymbolicLink(modules, Path.Combine(_folder.FullName, "moved"));
+        OneLine.Refuses("is a link", () => ModulesFolder.Of("6.1.0-test", KernelStore.KernelIn(package)!));
+        Assert.Equal(ModuleState.Module, new KernelModules(modules).StateOf("jbd2"));
+    }
+
+    [Fact]
+    public void AFolderThatHoldsTooMuchIsRefusedWhateverItsFilesAreCalled()
+    {
+        string folder = Path.Combine(_folder.FullName, "many"), first = Path.Combine(folder, "0");
+        Directory.CreateDirectory(folder);
+        File.WriteAllText(first, "");
+        for (int index = 1; index <= 100_000; index++)
+            File.CreateSymbolicLink(Path.Combine(folder, $"{index}"), "0");
+        OneLine.Refuses("more than 100000 files", () => new KernelModules(folder));
+    }
+
+    [Fact]
+    public void ModulesThatAreTooLargeTogetherAreRefusedInOneLine()
+    {
+        foreach (string name in new[] { "a", "b" })
+            Write($"large/{name}.ko", new byte[9 << 20]);
+        var modules = new KernelModules(Path.Combine(_folder.FullName, "large"));
+        Assert.True(modules.TryAdd("a"));
+        OneLine.Refuses("strip --strip-debug", () => modules.TryAdd("b"));
+    }
+
     [Fact]
     public void AFileComesBeforeAKernelOfThatName()
     {
