@@ -11,7 +11,7 @@ sealed class AgentException(AgentStep step, int errno) : Exception
     public int Errno => errno;
 
     /// <summary>
-    /// The failure as one of the agent's, whatever it is: a first process that ends by an exception is a kernel's panic.
+    /// The failure as one of the agent's, whatever it is: a first process that an exception ends is a kernel's panic.
     /// </summary>
     public static AgentException Of(Exception failure) =>
         failure as AgentException ?? new AgentException(AgentStep.None, Libc.EIO);

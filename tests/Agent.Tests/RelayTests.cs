@@ -136,7 +136,7 @@ public sealed class RelayTests : IDisposable
         await TakesKeysAndEnds(payload);
     }
 
-    /// <summary>As above, and its kernel takes no key any more. What is no terminal stands in for one that fails.</summary>
+    /// <summary>Its kernel takes no key any more; what is no terminal stands in for such a one.</summary>
     [Fact]
     public async Task AKeyThatATerminalRefusesIsTakenAndLost()
     {

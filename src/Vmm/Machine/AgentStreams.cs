@@ -39,6 +39,12 @@ sealed class AgentStreams : IMachineStreams
     private bool _isBroken;
     private long _outputBytes;
 
+    /// <summary>Of what goes to the caller: counted when a write begins and when it ends, so odd meanwhile.</summary>
+    private long _writes;
+
+    /// <summary>What <see cref="_writes"/> was at an interruption, and when.</summary>
+    private long _interruptedIn, _interruptedAt;
+
     /// <param name="socket">To the agent: one that never waits.</param>
     /// <param name="limit">Bytes that may go to both outputs together; 0 for any number.</param>
     /// <param name="ended">Called once, with the first reason.</param>
@@ -74,12 +80,27 @@ sealed class AgentStreams : IMachineStreams
         _listener?.Join(s_patience);
     }
 
-    /// <summary>Passes a signal on to the program, once there is one.</summary>
-    /// <returns>False when there is no program yet, or the guest does not listen.</returns>
+    /// <summary>Passes a signal on to the program, once there is one. From one thread only.</summary>
+    /// <returns>
+    /// False when there is no program yet, or the guest does not listen; or when it is one interruption too many for a
+    /// program that may have ended: its agent says that only behind its output, which the caller does not take.
+    /// </returns>
     public bool TrySignal(int number)
     {
+        if (!Volatile.Read(ref _started) || (number is SIGINT or SIGTERM && !MayInterrupt()))
+            return false;
         // Who calls has the supervisor to listen to.
-        return Volatile.Read(ref _started) && TrySend(AgentFrameKind.Signal, [(byte)number], SignalMilliseconds);
+        return TrySend(AgentFrameKind.Signal, [(byte)number], SignalMilliseconds);
+    }
+
+    /// <returns>False when one write to the caller has lasted since an interruption a second ago, or longer.</returns>
+    private bool MayInterrupt()
+    {
+        long writes = Volatile.Read(ref _writes), now = HostClock.MonotonicNanoseconds();
+        if (long.IsOddInteger(writes) && writes == _interruptedIn)
+            return now - _interruptedAt < HostClock.NanosecondsPerSecond;
+        (_interruptedIn, _interruptedAt) = (writes, now);
+        return true;
     }
 
     /// <summary>Tells the program's terminal its size.</summary>
@@ -173,7 +194,10 @@ sealed class AgentStreams : IMachineStreams
     private void Write(AgentFrameKind kind, FileDescriptor? to, ref bool isOpen, ReadOnlySpan<byte> bytes)
     {
         int room = _limit == 0 ? bytes.Length : (int)Math.Min(_limit - _outputBytes, bytes.Length);
-        if (isOpen && !WaitingStream.TryWrite(to!, bytes[..room]))
+        Volatile.Write(ref _writes, _writes + 1);
+        bool isLost = isOpen && !WaitingStream.TryWrite(to!, bytes[..room]);
+        Volatile.Write(ref _writes, _writes + 1);
+        if (isLost)
         {
             // What is on its way is lost; more is the program's to know about, which would write for ever. A guest that
             // does not listen is not waited for: its output is what this thread is for.

@@ -193,6 +193,39 @@ public sealed class AgentStreamsTests : IDisposable
         Assert.Equal(5, Receive(100));
     }
 
+    /// <summary>Whether the program has ended cannot be known then.</summary>
+    [Fact]
+    public async Task A_second_interruption_is_not_passed_on_when_no_output_was_taken_since_the_first()
+    {
+        (FileDescriptor output, FileDescriptor reader) = FileDescriptor.CreateStreams();
+        byte[] much = new byte[4096];
+        while (output.Write(much) > 0)
+        {
+        }
+        using FileDescriptor input = FileDescriptor.CreateMemory("input", 0);
+        using (reader)
+        using (output)
+        {
+            AgentStreams streams = _streams = new AgentStreams(_socket, input, output, _error, 0, _ends.Add);
+            streams.Hear(AgentFrameKind.Started, []);
+            for (int i = 0; i < 3; i++)
+                Assert.True(streams.TrySignal(Libc.SIGTERM));
+            Task write = Task.Run(
+                () => streams.Hear(AgentFrameKind.Output, "waits"u8), TestContext.Current.CancellationToken);
+            Assert.True(streams.TrySignal(Libc.SIGTERM));
+            int more = 0;
+            for (; more < 100 && streams.TrySignal(Libc.SIGINT); more++)
+                Thread.Sleep(100);
+            Assert.InRange(more, 0, 99);
+            Assert.True(streams.TrySignal(Libc.SIGHUP));
+            while (!write.IsCompleted)
+                reader.Read(much);
+            await write;
+            Assert.True(streams.TrySignal(Libc.SIGTERM));
+        }
+        Assert.Empty(_ends);
+    }
+
     [Fact]
     public void A_terminals_size_is_for_a_program_that_runs()
     {
