@@ -137,6 +137,7 @@ public sealed class AgentStreamsTests : IDisposable
         (FileDescriptor output, FileDescriptor reader) = FileDescriptor.CreateStreams();
         (FileDescriptor error, FileDescriptor errorReader) = FileDescriptor.CreateStreams();
         using FileDescriptor input = FileDescriptor.CreateMemory("input", 0);
+        int heard = 8;
         using (output)
         using (error)
         {
@@ -145,20 +146,36 @@ public sealed class AgentStreamsTests : IDisposable
             streams.Hear(AgentFrameKind.Output, "read"u8);
             Assert.Empty(Received(100));
             reader.Dispose();
-            for (int i = 0; i < 3; i++)
-                streams.Hear(AgentFrameKind.Output, "lost"u8);
-            Assert.Equal([(byte)AgentFrameKind.Unread, 0, 1, 0, 0], Received(100));
+            Assert.Equal([(byte)AgentFrameKind.Unread, 0, 1, 0, 0], Told(AgentFrameKind.Output));
             streams.Hear(AgentFrameKind.Error, "read"u8);
             Assert.Empty(Received(100));
             errorReader.Dispose();
-            for (int i = 0; i < 3; i++)
-                streams.Hear(AgentFrameKind.Error, "lost"u8);
-            Assert.Equal([(byte)AgentFrameKind.Unread, 0, 1, 0, 1], Received(100));
+            Assert.Equal([(byte)AgentFrameKind.Unread, 0, 1, 0, 1], Told(AgentFrameKind.Error));
             // The rest is heard and counted as before.
-            Assert.Equal(32, streams.OutputBytes);
+            Assert.Equal(heard, streams.OutputBytes);
             streams.Hear(AgentFrameKind.Ended, [1, Libc.SIGPIPE]);
         }
         Assert.Equal([new AgentEnd(EndCause.Signaled, Libc.SIGPIPE, 0)], _ends);
+
+        // Another test's child has the reader, too, until its execve: not the first bytes need be lost.
+        byte[] Told(AgentFrameKind kind)
+        {
+            byte[] told = [];
+            for (int tries = 0; told.Length == 0 && tries < 100; tries++)
+            {
+                Hear(kind);
+                told = Received(100);
+            }
+            Hear(kind);
+            Assert.Empty(Received(100));
+            return told;
+        }
+
+        void Hear(AgentFrameKind kind)
+        {
+            _streams!.Hear(kind, "lost"u8);
+            heard += 4;
+        }
     }
 
     [Fact]
