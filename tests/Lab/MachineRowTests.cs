@@ -45,7 +45,7 @@ public sealed class MachineRowTests
         END
         mkfifo input
         exec 9<>input
-        record $sandbox run --name recorded --kernel $kernel --root $root --memory 256M --append noxsave --policy devices.yaml \
+        record $sandbox run --timeout 300s --name recorded --kernel $kernel --root $root --memory 256M --append noxsave --policy devices.yaml \
             --tap tap0,address=10.9.0.2/24 -- sh -c "$guest" <input 2>said | (sleep 20; cat >out) &
         guest=$!
         trap 'cat said >&2' EXIT
@@ -66,7 +66,7 @@ public sealed class MachineRowTests
         kill -CONT $server
         wait $guest
         record -e inject=io_uring_setup:error=ENOSYS $sandbox run --kernel $kernel --initrd $initrd --memory 256M --append noxsave \
-            --policy console.yaml <script >&2
+            --timeout 200s --policy console.yaml <script >&2
         echo "ended $?" >&2
         tar -c -C record .
         """;
@@ -92,7 +92,8 @@ public sealed class MachineRowTests
         for module in virtio_ring virtio virtio_ring virtio_mmio virtio_console virtio_blk; do insmod /modules/$module.ko; done
         mount -t devtmpfs dev /dev
         until [ -c /dev/hvc0 -a -b /dev/vda ]; do sleep 0.1; done
-        exec sh </dev/hvc0 >/dev/hvc0 2>&1
+        # A shell at a terminal would throw away what has come before it.
+        while read -r line; do eval "$line"; done </dev/hvc0 >/dev/hvc0 2>&1
         """;
 
     [Fact]
