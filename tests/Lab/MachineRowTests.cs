@@ -59,10 +59,11 @@ public sealed class MachineRowTests
         $bulk serve socket_81 >&2 &
         server=$!
         until [ -S socket_81 ]; do sleep 0.1; done
+        # Who connects to it finds a place in its backlog, and nobody who reads.
+        kill -STOP $server
         echo next >&9
         until grep -q dialling said; do sleep 0.5; done
-        kill -STOP $server
-        sleep 10
+        sleep 5
         kill -CONT $server
         wait $guest
         record -e inject=io_uring_setup:error=ENOSYS $sandbox run --kernel $kernel --initrd $initrd --memory 256M --append noxsave \
@@ -82,7 +83,7 @@ public sealed class MachineRowTests
         blkdiscard -f /dev/vdb || blkdiscard /dev/vdb
         ping -c 2 10.9.0.1 >&2
         until read -r next; do :; done
-        (sleep 1; echo dialling >&2) &
+        echo dialling >&2
         bulk dial 81 8000000 >&2
         """;
 
