@@ -136,6 +136,27 @@ public class CommandLineTests
     }
 
     [Fact]
+    public void KernelsThatCannotBeReadOrRemovedAreOneLine()
+    {
+        using var commandLine = new CommandLineProcess("true", launches: false);
+        (string user, string own) = Libc.geteuid() == 0
+            ? ("setpriv --reuid 65534 --regid 65534 --clear-groups", "chown -R 65534:65534 cache") : ("", "true");
+        Refused("kernel remove mine", "500", "^sandbox: kernel remove: '.*/kernels/mine' cannot be removed: [^\n]*\n$");
+        Refused("kernel list", "000", "^sandbox: '.*/kernels' cannot be read: [^\n]*\n$");
+
+        void Refused(string verb, string mode, string line)
+        {
+            (int status, _, string error) = commandLine.Shell(
+                $"""
+                chmod 755 .; mkdir -p -m 700 cache/sandbox/kernels/mine/boot; {own}; chmod {mode} cache/sandbox/kernels
+                XDG_CACHE_HOME=$PWD/cache {user} "$sandbox" {verb}
+                """);
+            Assert.Matches(line, error);
+            Assert.Equal(ExitStatus.SandboxFailed, status);
+        }
+    }
+
+    [Fact]
     public void ThePolicyThatIsShownIsTheOneThatApplies()
     {
         using var commandLine = new CommandLineProcess("exec sleep 60", launches: false);

@@ -44,4 +44,16 @@ static class CachePlace
             _ => throw new HostException(-error, "open", folder),
         };
     }
+
+    /// <summary>Waits until nobody else changes what is kept there; nobody else does until it is closed.</summary>
+    /// <exception cref="HostException">The file system has no locks.</exception>
+    public static void Lock(FileDescriptor place)
+    {
+        while (flock(place.Value, LOCK_EX) != 0)
+            if (errno != EINTR)
+                throw HostException.Last("flock", "what is kept");
+    }
+
+    /// <summary>As <see cref="Lock"/>, without waiting; false when somebody changes something.</summary>
+    public static bool TryLock(FileDescriptor place) => flock(place.Value, LOCK_EX | LOCK_NB) == 0;
 }

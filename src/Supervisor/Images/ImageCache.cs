@@ -15,8 +15,7 @@ sealed unsafe class ImageCache(string folder)
     /// <summary>Bytes of all images together; those that were not used for longest go first.</summary>
     public const long MaximumBytes = 16L << 30;
 
-    const string Lock = "lock", ImageEnd = ".squashfs", TreeEnd = ".tree", NewEnd = ".new";
-    const uint FileMode = 0x180; // rw-------
+    const string ImageEnd = ".squashfs", TreeEnd = ".tree", NewEnd = ".new";
 
     /// <summary>
     /// A change so soon before the tree was looked at may be followed by one with the same time: the clock of files
@@ -45,7 +44,7 @@ sealed unsafe class ImageCache(string folder)
         (string fingerprint, long newest) = TreeFingerprint.Of(tree, own);
         if (TryOpen(place, fingerprint + TreeEnd) is FileDescriptor known)
             return known;
-        using FileDescriptor held = TakeLock(place);
+        CachePlace.Lock(place);
         // Who had the lock may have packed this very tree.
         if (TryOpen(place, fingerprint + TreeEnd) is FileDescriptor made)
             return made;
@@ -68,8 +67,7 @@ sealed unsafe class ImageCache(string folder)
         if (!Directory.Exists(folder))
             return;
         using FileDescriptor place = CachePlace.Make(folder);
-        using FileDescriptor held = OpenLock(place);
-        if (flock(held.Value, LOCK_EX | LOCK_NB) == 0)
+        if (CachePlace.TryLock(place))
             RemoveAll(place, NewEnd);
     }
 
@@ -80,7 +78,7 @@ sealed unsafe class ImageCache(string folder)
         if (!Directory.Exists(folder))
             return 0;
         using FileDescriptor place = CachePlace.Make(folder);
-        using FileDescriptor held = TakeLock(place);
+        CachePlace.Lock(place);
         RemoveAll(place, NewEnd);
         return RemoveBeyond(place, null, 0);
     }
@@ -120,22 +118,6 @@ sealed unsafe class ImageCache(string folder)
         times[1].tv_nsec = UTIME_OMIT;
         if (file is not null)
             _ = utimensat(file.Value, null, times, 0);
-        return file;
-    }
-
-    static FileDescriptor OpenLock(FileDescriptor place)
-    {
-        int error =
-            FileDescriptor.TryOpenAt(place, Lock, O_RDWR | O_CREAT | O_NOFOLLOW, FileMode, out FileDescriptor? file);
-        return error == 0 ? file! : throw new HostException(-error, "open", Lock);
-    }
-
-    static FileDescriptor TakeLock(FileDescriptor place)
-    {
-        FileDescriptor file = OpenLock(place);
-        while (flock(file.Value, LOCK_EX) != 0)
-            if (errno != EINTR)
-                throw HostException.Last("flock", Lock);
         return file;
     }
 

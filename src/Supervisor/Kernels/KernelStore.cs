@@ -9,7 +9,8 @@ namespace Sandbox.Supervisor.Kernels;
 
 /// <summary>
 /// Kernels that are kept, each in a folder of its name, which looks as an unpacked package does: boot/vmlinuz-VERSION
-/// and lib/modules/VERSION. A folder is made under another name, and gets its own when it is whole.
+/// and lib/modules/VERSION. A folder is made under another name, and gets its own when it is whole; who makes or removes
+/// one holds a lock, so that what has such a name without one is left of somebody who was interrupted.
 /// </summary>
 sealed class KernelStore(string folder)
 {
@@ -23,11 +24,12 @@ sealed class KernelStore(string folder)
     /// <summary>The caller's own.</summary>
     public static KernelStore Own => new(CachePlace.Of("kernels"));
 
+    /// <summary>The caller's own; null where there is no place for one.</summary>
+    public static KernelStore? OwnIfAny => CachePlace.Find("kernels") is string place ? new(place) : null;
+
     /// <summary>Names, in order.</summary>
-    public IReadOnlyList<string> Names => Directory.Exists(folder)
-        ? [.. Directory.GetDirectories(folder).Select(kernel => Path.GetFileName(kernel)!).Where(IsName)
-            .Order(StringComparer.Ordinal)]
-        : [];
+    /// <exception cref="UsageException">The folder cannot be read.</exception>
+    public IReadOnlyList<string> Names => [.. EntriesOf(folder, "*").Where(IsName)];
 
     /// <summary>What --kernel names: a file, or else a kernel that is kept.</summary>
     public static string PathOf(string kernel) =>
@@ -39,11 +41,14 @@ sealed class KernelStore(string folder)
     public string? FileOf(string name) => IsName(name) ? KernelIn(Path.Combine(folder, name)) : null;
 
     /// <summary>The only kernel of an unpacked package; null when it has none, or several.</summary>
-    public static string? KernelIn(string package)
-    {
-        string boot = Path.Combine(package, "boot");
-        return Directory.Exists(boot) && Directory.GetFiles(boot, KernelPattern) is [string one] ? one : null;
-    }
+    /// <exception cref="UsageException">Its folder cannot be read.</exception>
+    public static string? KernelIn(string package) =>
+        FilesIn(Path.Combine(package, "boot")) is [string one] ? one : null;
+
+    /// <summary>What may be kernels in a folder such as /boot, in order; none where there is no such folder.</summary>
+    /// <exception cref="UsageException">The folder cannot be read.</exception>
+    public static string[] FilesIn(string boot) =>
+        [.. EntriesOf(boot, KernelPattern).Select(name => Path.Combine(boot, name))];
 
     /// <summary>Copies a kernel, and the modules that guests need.</summary>
     /// <param name="source">A kernel's file, or the folder of an unpacked package.</param>
@@ -70,8 +75,9 @@ sealed class KernelStore(string folder)
             throw new UsageException(
                 $"kernel add: {Quote.Value(name)} cannot be a name; take letters, digits and . _ + - with --name");
         using FileDescriptor place = CachePlace.Make(folder);
-        string made = Path.Combine(folder, name),
-        unfinished = Path.Combine(folder, $"{name}.{Environment.ProcessId}{Unfinished}");
+        CachePlace.Lock(place);
+        RemoveAllUnfinished();
+        string made = Path.Combine(folder, name), unfinished = made + Unfinished;
         if (Directory.Exists(made))
             throw new UsageException(
                 $"kernel add: there is a kernel {Quote.Value(name)} already; sandbox kernel remove {name} forgets it");
@@ -87,22 +93,82 @@ sealed class KernelStore(string folder)
         }
         finally
         {
-            if (Directory.Exists(unfinished))
-                Directory.Delete(unfinished, recursive: true);
+            RemoveAllUnfinished();
         }
 
         return name;
     }
 
-    /// <exception cref="UsageException">There is no such kernel.</exception>
+    /// <exception cref="UsageException">There is no such kernel, or it cannot be removed.</exception>
+    /// <exception cref="HostException">The host refused.</exception>
     public void Remove(string name)
     {
-        string kernel = Path.Combine(folder, name), gone = $"{kernel}.{Environment.ProcessId}{Unfinished}";
+        string kernel = Path.Combine(folder, name);
         if (!IsName(name) || !Directory.Exists(kernel))
             throw new UsageException($"kernel remove: there is no kernel {Quote.Value(name)}; see sandbox kernel list");
-        // Whoever looks for it finds all of it, or nothing.
-        Directory.Move(kernel, gone);
-        Directory.Delete(gone, recursive: true);
+        using FileDescriptor place = CachePlace.Make(folder);
+        CachePlace.Lock(place);
+        RemoveAllUnfinished();
+        try
+        {
+            // Whoever looks for it finds all of it, or nothing.
+            Directory.Move(kernel, kernel + Unfinished);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException(
+                $"kernel remove: {Quote.Value(kernel)} cannot be removed: {Quote.Printable(failure.Message)}");
+        }
+
+        RemoveAllUnfinished();
+    }
+
+    /// <summary>
+    /// Removes what somebody who was killed while adding or removing has left; nothing while somebody does either, who
+    /// does that himself.
+    /// </summary>
+    /// <exception cref="UsageException">It cannot be removed.</exception>
+    /// <exception cref="HostException">The host refused.</exception>
+    public void RemoveUnfinished()
+    {
+        if (!Directory.Exists(folder))
+            return;
+        using FileDescriptor place = CachePlace.Make(folder);
+        if (CachePlace.TryLock(place))
+            RemoveAllUnfinished();
+    }
+
+    void RemoveAllUnfinished()
+    {
+        foreach (string name in EntriesOf(folder, "*" + Unfinished))
+        {
+            try
+            {
+                Directory.Delete(Path.Combine(folder, name), recursive: true);
+            }
+            catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+            {
+                throw new UsageException(
+                    $"{Quote.Value(Path.Combine(folder, name))} cannot be removed: {Quote.Printable(failure.Message)}");
+            }
+        }
+    }
+
+    static string[] EntriesOf(string folder, string pattern)
+    {
+        try
+        {
+            return [.. Directory.EnumerateFileSystemEntries(folder, pattern).Select(path => Path.GetFileName(path))
+                .Order(StringComparer.Ordinal)];
+        }
+        catch (DirectoryNotFoundException)
+        {
+            return [];
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new UsageException($"{Quote.Value(folder)} cannot be read: {Quote.Printable(failure.Message)}");
+        }
     }
 
     /// <summary>Opens what may be a kernel.</summary>
@@ -139,9 +205,17 @@ sealed class KernelStore(string folder)
         foreach (string name in AgentInitramfs.ModuleNames)
             found.TryAdd(name);
         foreach ((string name, byte[] content) in found.Loading)
-            File.WriteAllBytes(Path.Combine(kept, name), content);
+            Write(Path.Combine(kept, name), content);
         if (found.BuiltInList is byte[] list)
-            File.WriteAllBytes(Path.Combine(kept, KernelModules.BuiltInName), list);
+            Write(Path.Combine(kept, KernelModules.BuiltInName), list);
+    }
+
+    /// <summary>To the disk: a kernel that has its name is whole, even if the host fails right then.</summary>
+    static void Write(string path, byte[] content)
+    {
+        using FileStream file = File.Create(path);
+        file.Write(content);
+        file.Flush(flushToDisk: true);
     }
 
     static bool IsName(string name) =>

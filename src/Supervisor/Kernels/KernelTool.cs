@@ -52,8 +52,7 @@ static class KernelTool
     internal static int List(KernelStore store, string installed, bool json)
     {
         var reports = new List<KernelReport>();
-        string[] files = Directory.Exists(installed) ? Directory.GetFiles(installed, "vmlinuz-*") : [];
-        foreach (string path in files.Order(StringComparer.Ordinal))
+        foreach (string path in KernelStore.FilesIn(installed))
             Add(reports, path, null);
         foreach (string name in store.Names)
             if (store.FileOf(name) is string path)

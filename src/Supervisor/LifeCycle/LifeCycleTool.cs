@@ -4,6 +4,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.CommandLine;
 using Sandbox.Supervisor.Images;
+using Sandbox.Supervisor.Kernels;
 using Sandbox.Supervisor.Launch;
 using static Sandbox.Host.Libc;
 
@@ -234,6 +235,7 @@ static class LifeCycleTool
         // Of those that were killed before they had a record.
         Leftovers.RemoveGroups();
         ImageCache.OwnIfAny?.RemoveUnfinished();
+        KernelStore.OwnIfAny?.RemoveUnfinished();
         if (imagesToo)
             StandardStreams.WriteOutput($"images: {ByteSize.Format((ulong)ImageCache.Own.Clear())}\n");
         return status;

@@ -16,6 +16,6 @@ static class ModulesFolder
             Path.GetFullPath(Path.Combine(Path.GetDirectoryName(Path.GetFullPath(kernel))!, "../lib/modules", version));
         string folder = Directory.Exists(beside) ? beside : $"/lib/modules/{version}";
         return new DirectoryInfo(folder).LinkTarget is null ? folder : throw new UsageException(
-            $"{Quote.Value(folder)} is a link, which is not followed; --modules names the folder that it leads to");
+            $"{Quote.Value(folder)} is a link, which is not followed; put the modules there, or let run --modules name their folder");
     }
 }

@@ -262,12 +262,11 @@ public sealed class ImageCacheTests : IDisposable
         Assert.False(Directory.Exists(_cache));
         using (CachePlace.Make(_cache))
             File.WriteAllText(Path.Combine(_cache, "image.squashfs"), "");
-        string half = Path.Combine(_cache, "half.squashfs.new"), name = Path.Combine(_cache, "lock");
+        string half = Path.Combine(_cache, "half.squashfs.new");
         File.WriteAllText(half, "");
-        File.WriteAllText(name, "");
-        using (FileDescriptor packing = FileDescriptor.Open(name, O_RDWR))
+        using (FileDescriptor packing = CachePlace.Make(_cache))
         {
-            Assert.Equal(0, flock(packing.Value, LOCK_EX));
+            CachePlace.Lock(packing);
             _images.RemoveUnfinished();
             Assert.True(File.Exists(half));
         }

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using System.Text.Json;
 using Sandbox.Host;
+using Sandbox.Supervisor.Images;
 using Sandbox.Supervisor.Kernels;
 using Sandbox.Supervisor.Machine;
 using Xunit;
@@ -218,6 +219,27 @@ public sealed class KernelTests : IDisposable
         Store.Remove("mine");
         Assert.Null(Store.FileOf("mine"));
         Assert.Equal(["6.1.0-test"], Directory.GetFileSystemEntries(Path.Combine(_folder.FullName, "kept")).Select(Path.GetFileName));
+    }
+
+    [Fact]
+    public void WhatAKilledOneHasLeftIsRemovedUnlessSomebodyIsAtIt()
+    {
+        Store.RemoveUnfinished();
+        string kept = Path.Combine(_folder.FullName, "kept"), half = Path.Combine(kept, "mine.new");
+        Assert.False(Directory.Exists(kept));
+        using (FileDescriptor busy = CachePlace.Make(kept))
+        {
+            CachePlace.Lock(busy);
+            Directory.CreateDirectory(Path.Combine(half, "boot"));
+            Store.RemoveUnfinished();
+            Assert.True(Directory.Exists(half));
+        }
+
+        Store.RemoveUnfinished();
+        Assert.False(Directory.Exists(half));
+        Directory.CreateDirectory(Path.Combine(half, "boot"));
+        Store.Add(Package("6.1.0-test"), "mine");
+        Assert.Equal(["mine"], Directory.GetFileSystemEntries(kept).Select(Path.GetFileName));
     }
 
     [Theory]
