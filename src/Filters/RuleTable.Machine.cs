@@ -39,7 +39,7 @@ static partial class RuleTable
             Rule.Allow(Device, SYS_fdatasync, "a disk is flushed"),
             Rule.Allow(Device, SYS_writev, "packets for a TAP device, bytes for a socket, output of its console"),
             Rule.Allow(Device, SYS_readv, "input for the guest's console"),
-            Rule.Allow(Vcpu | Device, SYS_ioctl, "a driver says which packets its guest understands, and from which queues",
+            Rule.Allow(Device, SYS_ioctl, "a driver says which packets its guest understands, and from which queues",
                 [Int(1, TUNSETOFFLOAD, TUNSETQUEUE)]),
             Rule.Allow(None, SYS_ioctl, "the length of a packet's header on a TAP device", [Int(1, TUNSETVNETHDRSZ)]),
             Rule.Allow(None, SYS_ioctl, "the state in which a kernel is entered", [Int(1, KVM_SET_REGS)]),

@@ -18,7 +18,7 @@ public sealed class DeviceRecordTests
 
     private static DeviceMetrics Metrics(VirtioKind kind) => kind switch
     {
-        VirtioKind.Block => new BlockMetrics(BlockDevice.MaximumQueues, s_limiter),
+        VirtioKind.Block => new BlockMetrics(BlockDevice.MaximumQueues, s_limiter, s_limiter),
         VirtioKind.Net => new NetMetrics(17, s_limiter, s_limiter),
         VirtioKind.Console => new ConsoleMetrics((2 * ConsoleDevice.MaximumPorts) + 2),
         VirtioKind.Vsock => new VsockMetrics(),

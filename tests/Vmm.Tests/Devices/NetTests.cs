@@ -60,6 +60,7 @@ public sealed unsafe class NetTests : IDisposable
     private const ushort Mtu = 9000;
 
     private RateLimit _receive;
+    private int _changes = 4;
 
     private TestDriver Start(ulong without = 0, int pairs = 1, RateLimit send = default, params IPAddress[] addresses)
     {
@@ -72,6 +73,7 @@ public sealed unsafe class NetTests : IDisposable
                 Mtu = Mtu,
                 SendLimit = send,
                 ReceiveLimit = _receive,
+                ChangesPerSecond = _changes,
             }),
             _memory);
         return _driver.Start(_driver.OfferedFeatures() & ~without);
@@ -487,7 +489,7 @@ public sealed unsafe class NetTests : IDisposable
         HostSends(Frame(60), link: 1);
         Assert.Equal(1, Driver.Queues[2].UsedIndex);
         _links[1].Fails = true;
-        Assert.Equal(VIRTIO_NET_ERR, Control(4, 0, 1));
+        Assert.Equal(VIRTIO_NET_ERR, Control(4, 0, 2));
         Assert.Equal(1, Metrics.Count(NetCount.LinkFailed));
     }
 
@@ -496,6 +498,7 @@ public sealed unsafe class NetTests : IDisposable
     [Fact]
     public void Nothing_comes_on_a_pair_that_is_not_used_any_more()
     {
+        _changes = 1000;
         Start(pairs: 2);
         Driver.Transport.Start();
         using CancellationTokenSource end = new();
@@ -537,12 +540,50 @@ public sealed unsafe class NetTests : IDisposable
             Assert.True(SpinWait.SpinUntil(condition, TimeSpan.FromSeconds(20)), "it took too long");
     }
 
-    private byte Control(byte kind, byte command, ushort value)
+    /// <summary>All interfaces of the host wait while one changes.</summary>
+    [Fact]
+    public void Changes_of_the_hosts_links_are_held_and_made_up_for()
+    {
+        long started = HostClock.MonotonicNanoseconds();
+        Start(pairs: 2);
+        for (int i = 0; i < 1000; i++)
+        {
+            _memory.Clear();
+            Driver.Start();
+            Driver.Run();
+        }
+        AssertHeld();
+        byte answer = VIRTIO_NET_OK;
+        for (ushort i = 0; i < 4 && answer == VIRTIO_NET_OK; i++)
+            answer = Control(4, 0, (ushort)(2 - (i & 1)));
+        Assert.Equal(0xee, answer);
+        AssertHeld();
+        while (_memory.At<byte>(Packet + 4) == 0xee)
+            Driver.Device.Workers[0].RunOnce(1000);
+        Assert.Equal(VIRTIO_NET_OK, _memory.At<byte>(Packet + 4));
+
+        void AssertHeld()
+        {
+            long seconds = (HostClock.MonotonicNanoseconds() - started) / HostClock.NanosecondsPerSecond;
+            Assert.InRange(_links[1].Configurations.Count, 10, 1 + 16 + (4 * (seconds + 1)));
+        }
+    }
+
+    /// <summary>A driver that knows of one pair has the queue behind that (5.1.2).</summary>
+    [Fact]
+    public void Without_several_pairs_commands_come_on_the_third_queue_and_there_are_none()
+    {
+        Start(1UL << VIRTIO_NET_F_MQ, pairs: 2);
+        Assert.Equal(VIRTIO_NET_ERR, Control(4, 0, 2, queue: 2));
+        Assert.Equal(0xee, Control(4, 0, 2, queue: 4));
+    }
+
+    private byte Control(byte kind, byte command, ushort value, int queue = 4)
     {
         byte[] bytes = [kind, command, (byte)value, (byte)(value >> 8), 0xee];
         bytes.CopyTo(_memory.Bytes(Packet, 5));
-        Driver.Queues[4].Send(new Piece(Packet, 4), new Piece(Packet + 4, 1, true));
-        Driver.NotifyAndRun(4);
+        Driver.Queues[queue].Send(new Piece(Packet, 4), new Piece(Packet + 4, 1, true));
+        Driver.NotifyAndRun(queue);
         return _memory.At<byte>(Packet + 4);
     }
 

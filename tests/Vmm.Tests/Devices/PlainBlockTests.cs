@@ -48,6 +48,28 @@ public sealed class PlainBlockTests : BlockTests
         Assert.Equal(2 * written * disk, Metrics.BytesWritten);
     }
 
+    /// <summary>As the host's control group counts, so that one rate means the same to both.</summary>
+    [Fact]
+    public void What_is_read_and_what_is_written_have_a_rate_each()
+    {
+        // One of each at once, and the next in a second.
+        Start(limit: new RateLimit(0, 1));
+        Driver.Run();
+        uint[] types =
+            [VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_FLUSH];
+        int[] served = new int[types.Length];
+        for (int i = 0; i < types.Length; i++)
+        {
+            Memory.At<virtio_blk_outhdr>(Head + (uint)(i * 16)) = new virtio_blk_outhdr { type = types[i] };
+            Driver.Queues[0].Send(
+                new Piece(Head + (uint)(i * 16), 16), new Piece(Data, 512, i is 1 or 2), new Piece(Status, 1, true));
+            Driver.Notify(0);
+            Driver.Device.Workers[0].RunOnce(0);
+            served[i] = Driver.Queues[0].UsedIndex;
+        }
+        Assert.Equal([1, 2, 2, 2], served);
+    }
+
     [Fact]
     public void One_range_of_zeroes_is_a_request_and_a_wrong_one_costs_nothing()
     {

@@ -14,6 +14,9 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
     private const ulong Cid = 5;
     private const uint ServicePort = 1000;
     private const uint SlowPort = 2000;
+
+    /// <summary>The first that the device takes for a client of the host.</summary>
+    private const uint ClientPort = (1 << 30) + 1;
     private const ulong Packet = TestRam.HighStart;
     private const ulong Inbox = TestRam.HighStart + 0x4_0000;
     private const uint InboxBytes = 0x1000;
@@ -45,9 +48,10 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
     VsockReply IVsockHost.Connect(uint port, ulong number, out FileDescriptor? file)
     {
         file = port == ServicePort ? Pair() : null;
-        if (port == SlowPort)
+        if (port is SlowPort or ClientPort)
             _asked.Add(number);
-        return port == SlowPort ? VsockReply.Later : file is null ? VsockReply.Refused : VsockReply.Connected;
+        return port is SlowPort or ClientPort ? VsockReply.Later
+            : file is null ? VsockReply.Refused : VsockReply.Connected;
     }
 
     private FileDescriptor Host => _open[^1];
@@ -291,17 +295,50 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
         Assert.Equal("ok"u8.ToArray(), HostReads(100));
     }
 
-    [Fact]
-    public void The_vmm_itself_connects()
+    /// <summary>A service may have a port that is also taken for a client: only one can have both ports.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Two_connections_with_the_same_ports_are_one(bool clientFirst)
     {
-        Assert.True(_device.TryAdopt(Pair(), 9));
+        Send(Head(VIRTIO_VSOCK_OP_REQUEST, 77, ClientPort));
+        FileDescriptor client = Dial();
         _driver.Run();
-        virtio_vsock_hdr request = Receive().Head;
-        Assert.Equal((VIRTIO_VSOCK_OP_REQUEST, 9u), (request.op, request.dst_port));
-        Send(Head(VIRTIO_VSOCK_OP_RESPONSE, 9, request.src_port));
-        Assert.Empty(HostReads(100));
-        Host.Write("x"u8);
-        Assert.Equal("x"u8.ToArray(), Receive().Data);
+        if (clientFirst)
+        {
+            client.Write("CONNECT 77\n"u8);
+            AssertNext(VIRTIO_VSOCK_OP_REQUEST, 77, ClientPort);
+        }
+        _device.Answer(_asked[0], Pair());
+        FileDescriptor service = Host;
+        AssertNext(clientFirst ? VIRTIO_VSOCK_OP_RST : VIRTIO_VSOCK_OP_RESPONSE, 77, ClientPort);
+        if (!clientFirst)
+            client.Write("CONNECT 77\n"u8);
+        AssertNothing();
+        Assert.Equal(1, _device.Connections);
+        Assert.True((clientFirst ? service : client).Read(new byte[1]) is 0 or -Libc.ECONNRESET);
+        Assert.Equal(-Libc.EAGAIN, (clientFirst ? client : service).Read(new byte[1]));
+        Assert.Equal(1, Metrics.Refused);
+    }
+
+    /// <summary>Both are told in one turn: the end of a socket, and before it what gives its place to another.</summary>
+    [Fact]
+    public void The_end_of_a_socket_is_not_that_of_the_next_in_its_place()
+    {
+        OfferRoom(8);
+        Send(Head(VIRTIO_VSOCK_OP_REQUEST, 77));
+        AssertNext(VIRTIO_VSOCK_OP_RESPONSE, 77);
+        FileDescriptor first = Host;
+        Send(Head(VIRTIO_VSOCK_OP_REQUEST, 78, SlowPort));
+        _memory.At<virtio_vsock_hdr>(Packet) = Head(VIRTIO_VSOCK_OP_RST, 77);
+        _driver.Queues[1].Send(new Piece(Packet, 44));
+        _driver.Notify(1);
+        _device.Answer(_asked[0], Pair());
+        first.Dispose();
+        AssertNext(VIRTIO_VSOCK_OP_RESPONSE, 78, SlowPort);
+        AssertNothing();
+        Send(Head(VIRTIO_VSOCK_OP_RW, 78, SlowPort, length: 1), "x"u8);
+        Assert.Equal("x"u8.ToArray(), HostReads(1));
     }
 
     [Theory]
@@ -509,16 +546,58 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
     public void What_waits_at_the_guests_end_arrives_and_then_the_end()
     {
         Open();
+        int sent = Fill();
+        _device.EndGuest();
+        Assert.Equal(sent, HostReadsToTheEnd());
+    }
+
+    /// <summary>As Linux does 8 s after it has ended one.</summary>
+    [Fact]
+    public void What_waits_of_a_connection_that_was_ended_arrives_after_its_reset()
+    {
+        Open();
+        int sent = Fill();
+        Send(Head(VIRTIO_VSOCK_OP_SHUTDOWN, 77) with { flags = 3 });
+        Send(Head(VIRTIO_VSOCK_OP_RST, 77));
+        // Its ports are free, and nothing more is said of it.
+        FileDescriptor first = Host;
+        Open();
+        AssertNothing();
+        Assert.Equal(2, _device.Connections);
+        _open.Add(first);
+        Assert.Equal(sent, HostReadsToTheEnd());
+        AssertNothing();
+        Assert.Equal(1, _device.Connections);
+        _open.RemoveAt(_open.Count - 1);
+    }
+
+    [Fact]
+    public void What_waits_of_a_connection_that_was_not_ended_goes_with_its_reset()
+    {
+        Open();
+        int sent = Fill();
+        Send(Head(VIRTIO_VSOCK_OP_RST, 77));
+        Assert.Equal(0, _device.Connections);
+        Assert.InRange(HostReadsToTheEnd(), 1, sent - 1);
+    }
+
+    /// <summary>Sends until the host's socket takes no more, which tells what it takes, and some waits here.</summary>
+    private int Fill()
+    {
         byte[] piece = new byte[32 << 10];
         int sent = 0;
-        // Until the socket takes no more: what it took is told.
         do
         {
             Send(Head(VIRTIO_VSOCK_OP_RW, 77, length: (uint)piece.Length), piece);
             sent += piece.Length;
         }
         while (Receive().Head.op == VIRTIO_VSOCK_OP_CREDIT_UPDATE);
-        _device.EndGuest();
+        return sent;
+    }
+
+    private int HostReadsToTheEnd()
+    {
+        byte[] piece = new byte[32 << 10];
         int got = 0;
         for (int turns = 0; turns < 10_000; turns++)
         {
@@ -528,8 +607,8 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
                 break;
             got += Math.Max(read, 0);
         }
-        Assert.Equal(sent, got);
         Assert.Equal(0, Host.Read(piece));
+        return got;
     }
 
     [Requirement("5.10.6.4.2b")]

@@ -194,13 +194,8 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
             case VsockDevice vsock when _asked.Count > 0:
                 vsock.Answer(_asked.Dequeue(), (number & 1) == 0 ? null : Pair(Libc.SOCK_STREAM));
                 break;
-            case VsockDevice when _hosts.Count < Limit && (number & 8) != 0 && _listeningBytes > 0:
+            case VsockDevice when _hosts.Count < Limit && _listeningBytes > 0:
                 Dial(number);
-                break;
-            case VsockDevice vsock when _hosts.Count < Limit:
-                FileDescriptor end = Pair(Libc.SOCK_STREAM);
-                if (!vsock.TryAdopt(end, number & 3))
-                    end.Dispose();
                 break;
         }
     }

@@ -131,9 +131,9 @@ static class PolicySchema
             "Which the guest does not have: all of the kind, or with from that one.", DeviceKinds.Names)),
         new("from", new TextSchema("The host file behind it.", "^/", null, "absolute host path")),
         new("writable", new FlagSchema("true: the guest may change what is behind it."), Default: "false"),
-        new("rate", new TextSchema("Bytes a second at most.", SizePattern, "10M", "size"), Default: "no limit"),
+        new("rate", new TextSchema("Bytes a second at most, each way.", SizePattern, "10M", "size"), Default: "no limit"),
         new("operations", new NumberSchema(
-            "Requests to a disk, or packets each way, a second at most.", 1, MaximumOperations), Default: "no limit"),
+            "Requests to a disk, or packets, a second at most, each way.", 1, MaximumOperations), Default: "no limit"),
         new("because", s_because));
 
     static readonly Schema s_guest = new ObjectSchema(

@@ -27,16 +27,18 @@ public sealed class BlockDevice : RequestDevice
 
     /// <exception cref="HostException">The file has no length, or is none that a disk can be.</exception>
     public BlockDevice(GuestRam ram, BlockOptions options)
-        : this(ram, options, new BlockImage(options.File, options.IsReadOnly), new RateLimiter(options.Limit))
+        : this(ram, options, new BlockImage(options.File, options.IsReadOnly), new RateLimiter(options.Limit),
+            new RateLimiter(options.Limit))
     {
     }
 
-    private BlockDevice(GuestRam ram, BlockOptions options, BlockImage image, RateLimiter limiter)
+    private BlockDevice(
+        GuestRam ram, BlockOptions options, BlockImage image, RateLimiter reads, RateLimiter writes)
         : base("virtio-blk", VIRTIO_ID_BLOCK, Offered(options), Configuration.Length, ram,
-            new BlockMetrics(options.Queues, limiter), QueueSizes(options.Queues))
+            new BlockMetrics(options.Queues, reads, writes), QueueSizes(options.Queues))
     {
         _image = image;
-        _requests = new BlockRequests(image, options.Identity, limiter, (BlockMetrics)Metrics);
+        _requests = new BlockRequests(image, options.Identity, reads, writes, (BlockMetrics)Metrics);
         InitialiseConfiguration(Configuration.Of(image, options.Queues, SegmentLimit));
         _rings = [.. options.Rings];
         if (_rings.Length != 0 && _rings.Length != options.Queues)

@@ -3,7 +3,7 @@ using Sandbox.Vmm.Virtio;
 namespace Sandbox.Vmm.Devices.Block;
 
 /// <summary>What a disk counts, over all its queues.</summary>
-public sealed class BlockMetrics(int queues, RateLimiter limiter) : DeviceMetrics(queues)
+public sealed class BlockMetrics(int queues, RateLimiter reads, RateLimiter writes) : DeviceMetrics(queues)
 {
     private long _bytesRead;
     private long _bytesWritten;
@@ -44,7 +44,7 @@ public sealed class BlockMetrics(int queues, RateLimiter limiter) : DeviceMetric
         tell("ranges", Ranges);
         tell("errors", Errors);
         tell("unsupported", Unsupported);
-        tell("throttled", limiter.Throttled);
+        tell("throttled", reads.Throttled + writes.Throttled);
         tell("ring_requests", RingRequests);
         tell("plain_requests", PlainRequests);
     }

@@ -24,5 +24,6 @@ public sealed record BlockOptions
     /// </summary>
     public IReadOnlyList<BlockRing> Rings { get; init; } = [];
 
+    /// <summary>What it may read, and as much that it may write.</summary>
     public RateLimit Limit { get; init; }
 }

@@ -10,7 +10,10 @@ namespace Sandbox.Vmm.Devices.Block;
 /// Requests to a disk: a head of 16 bytes, data, and one byte for the answer, the last that can be written. Each queue
 /// has a thread that calls this.
 /// </summary>
-sealed class BlockRequests(BlockImage image, string identity, RateLimiter limiter, BlockMetrics metrics)
+/// <param name="reads">Holds what only reads.</param>
+/// <param name="writes">Holds all else: what is written, made zero, discarded or flushed.</param>
+sealed class BlockRequests(
+    BlockImage image, string identity, RateLimiter reads, RateLimiter writes, BlockMetrics metrics)
 {
     /// <summary>Ranges in one request to discard.</summary>
     public const uint DiscardLimit = 16;
@@ -39,6 +42,7 @@ sealed class BlockRequests(BlockImage image, string identity, RateLimiter limite
         uint writable = chain.WritableBytes - StatusBytes;
         if (IsClear(head.type))
             return Clear(chain, readable, writable, head.type == VIRTIO_BLK_T_DISCARD);
+        RateLimiter limiter = head.type is VIRTIO_BLK_T_IN or VIRTIO_BLK_T_GET_ID ? reads : writes;
         if (!limiter.TryPass(readable + (long)writable, out long readyAt))
             return RequestResult.Later(readyAt);
         if (ring is not null && TryLeave(ring, head, readable, writable))
@@ -201,7 +205,7 @@ sealed class BlockRequests(BlockImage image, string identity, RateLimiter limite
         foreach (ref readonly virtio_blk_discard_write_zeroes range in ranges)
             zeroes += isDiscard ? 0 : OffsetOf(range.num_sectors);
         // What becomes zero counts as if the driver had written it: the host may have to.
-        if (!limiter.TryPass(readable + (long)writable + zeroes, out long readyAt))
+        if (!writes.TryPass(readable + (long)writable + zeroes, out long readyAt))
             return RequestResult.Later(readyAt);
         metrics.CountPlain();
         for (int i = 0; i < ranges.Length && status == VIRTIO_BLK_S_OK; i++)

@@ -16,10 +16,20 @@ public sealed class NetDevice : RequestDevice
 
     private const ushort ControlQueueSize = 16;
 
+    private const int ChangesAtOnce = 16;
+
     private readonly PacketLink[] _links;
     private readonly NetReceiver[] _receivers;
     private readonly NetSender[] _senders;
     private readonly NetMetrics _metrics;
+
+    /// <summary>Changes of links. The host's kernel makes all of them for all interfaces one after the other.</summary>
+    private readonly TokenBucket _changes;
+
+    /// <summary>What the driver wants: none before it has begun.</summary>
+    private volatile int _wanted;
+
+    /// <summary>On these links packets come.</summary>
     private volatile int _pairs;
 
     /// <exception cref="HostException">A link cannot do what is offered.</exception>
@@ -33,6 +43,7 @@ public sealed class NetDevice : RequestDevice
             new NetMetrics(QueueSizes(options).Length, send, receive), QueueSizes(options))
     {
         _metrics = (NetMetrics)Metrics;
+        _changes = new TokenBucket(options.ChangesPerSecond, ChangesAtOnce);
         _links = [.. options.Links];
         SourceFilter filter = new([.. options.Mac], options.Addresses);
         _receivers = new NetReceiver[_links.Length];
@@ -48,25 +59,29 @@ public sealed class NetDevice : RequestDevice
             _receivers[i] = new NetReceiver(_links[i], receive, _metrics, Queues[2 * i], options.Mtu);
             _senders[i] = new NetSender(_links[i], filter, send, _metrics);
             DeviceWorker worker = HasControl && i == 0
-                ? AddWorker(0, 1, ControlQueue) : AddWorker(2 * i, (2 * i) + 1);
+                ? AddWorker(0, 1, 2 * _links.Length) : AddWorker(2 * i, (2 * i) + 1);
             worker.Add(i, _links[i].File, Libc.EPOLLIN);
         }
     }
 
     private bool HasControl => _links.Length > 1;
 
-    private int ControlQueue => 2 * _links.Length;
+    /// <summary>
+    /// Behind all that the driver knows of (5.1.2): where the second pair would be, if it knows of one pair only. -1 for
+    /// none.
+    /// </summary>
+    private int ControlQueue =>
+        !Has(VIRTIO_NET_F_CTRL_VQ) ? -1 : Has(VIRTIO_NET_F_MQ) ? 2 * _links.Length : 2;
 
     /// <summary>What a snapshot keeps.</summary>
-    public NetState Save() => new(_pairs);
+    public NetState Save() => new(_wanted);
 
     /// <summary>After the transport was restored, before it resumes. False when there are not so many links.</summary>
     public bool TryRestore(NetState state)
     {
         if (state.Pairs < 0 || state.Pairs > _links.Length)
             return false;
-        if (state.Pairs > 0)
-            UsePairs(state.Pairs);
+        _wanted = state.Pairs;
         return true;
     }
 
@@ -106,13 +121,14 @@ public sealed class NetDevice : RequestDevice
         bool Needs(int feature, ulong oneOf) => (features & (1UL << feature)) == 0 || (features & oneOf) != 0;
     }
 
-    protected override void OnActivate() => UsePairs(1);
+    /// <summary>The first pair's worker tells the host: here a processor of the guest's waits.</summary>
+    protected override void OnActivate() => _wanted = 1;
 
     protected override void OnReset()
     {
         foreach (NetReceiver receiver in _receivers)
             receiver.Reset();
-        _pairs = 0;
+        (_wanted, _pairs) = (0, 0);
     }
 
     protected override void OnDispose()
@@ -126,6 +142,8 @@ public sealed class NetDevice : RequestDevice
 
     private bool Receive(DeviceWorker worker, int pair)
     {
+        if (pair == 0 && _pairs == 0 && !Begin(worker))
+            return false;
         SplitQueue queue = Queues[2 * pair];
         for (int left = TurnLimit; left > 0 && !worker.MustYield && pair < _pairs; left--)
         {
@@ -151,16 +169,39 @@ public sealed class NetDevice : RequestDevice
         return pair < _pairs;
     }
 
+    /// <summary>Has packets come as the driver wants them.</summary>
+    /// <returns>False when they do not, or not yet.</returns>
+    private bool Begin(DeviceWorker worker)
+    {
+        if (MayChange(out long readyAt))
+            return UsePairs(_wanted);
+        worker.WakeAt(readyAt);
+        return false;
+    }
+
+    private bool MayChange(out long readyAt)
+    {
+        long now = HostClock.MonotonicNanoseconds();
+        readyAt = _changes.AvailableAt(1, now);
+        if (readyAt > now)
+            return false;
+        _changes.Take(1, now);
+        return true;
+    }
+
     /// <summary>A command: its head, data, and a byte for the answer.</summary>
     private RequestResult Control(DescriptorChain chain)
     {
         const uint HeadBytes = 2;
         if (!chain.TryRead(0, out virtio_net_ctrl_hdr head) || chain.WritableBytes < 1)
             return RequestResult.Broken(QueueFault.Request);
-        bool isDone = head.@class == VIRTIO_NET_CTRL_MQ && head.cmd == VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET
-            && chain.TryRead(HeadBytes, out ushort pairs)
-            && pairs >= VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MIN && pairs <= _links.Length
-            && UsePairs(pairs);
+        bool isRight = Has(VIRTIO_NET_F_MQ)
+            && head.@class == VIRTIO_NET_CTRL_MQ && head.cmd == VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET;
+        isRight &= chain.TryRead(HeadBytes, out ushort pairs)
+            && pairs >= VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MIN && pairs <= _links.Length;
+        if (isRight && pairs != _pairs && !MayChange(out long readyAt))
+            return RequestResult.Later(readyAt);
+        bool isDone = isRight && (pairs == _pairs || UsePairs(pairs));
         chain.TryWrite(0, isDone ? (byte)VIRTIO_NET_OK : (byte)VIRTIO_NET_ERR);
         return RequestResult.Done(1);
     }
@@ -176,7 +217,7 @@ public sealed class NetDevice : RequestDevice
             _metrics.Add(NetCount.LinkFailed);
             return false;
         }
-        _pairs = pairs;
+        (_wanted, _pairs) = (pairs, pairs);
         for (int i = 0; i < _links.Length; i++)
         {
             if (i < pairs)

@@ -26,4 +26,7 @@ public sealed record NetOptions
 
     /// <summary>What the guest may get, over all queues.</summary>
     public RateLimit ReceiveLimit { get; init; }
+
+    /// <summary>How often the driver may have the host change the links, beyond a few at once.</summary>
+    internal int ChangesPerSecond { get; init; } = 4;
 }

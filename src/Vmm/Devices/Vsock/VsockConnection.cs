@@ -13,6 +13,9 @@ enum VsockStage
     Requested,
 
     Open,
+
+    /// <summary>The guest knows it no more, and the host has not taken all of it.</summary>
+    Forgotten,
 }
 
 /// <summary>What the guest has to be told of a connection, as room in its queue allows. At most one of each.</summary>
@@ -41,6 +44,9 @@ sealed class VsockConnection(VsockStream stream, int slot, uint hostPort)
     /// <summary>Its place among the connections.</summary>
     public int Slot => slot;
 
+    /// <summary>What its socket's events are called: no other's are for long.</summary>
+    public int Source { get; init; }
+
     public uint HostPort => hostPort;
 
     public uint GuestPort { get; set; }
@@ -48,9 +54,6 @@ sealed class VsockConnection(VsockStream stream, int slot, uint hostPort)
     public VsockStage Stage { get; set; }
 
     public VsockNews News { get; set; }
-
-    /// <summary>A client that waits for "OK".</summary>
-    public bool WantsGreeting { get; init; }
 
     public bool IsClosed { get; set; }
 
@@ -66,8 +69,8 @@ sealed class VsockConnection(VsockStream stream, int slot, uint hostPort)
     /// <summary>The host has been told that nothing more comes from the guest.</summary>
     public bool HasEndedWriting { get; set; }
 
-    /// <summary>Before this time of the monotonic clock it must be open.</summary>
-    public long Deadline { get; init; }
+    /// <summary>Before this time of the monotonic clock it must be open, or what is left of it taken.</summary>
+    public long Deadline { get; set; }
 
     /// <summary>How much the guest may send: what it was told is left.</summary>
     public int Room => VsockStream.Room - stream.Waiting;

@@ -15,6 +15,15 @@ sealed class VsockConnections(DeviceWorker worker)
     /// <summary>A client of the host has this long to name its port, and the guest to answer: 2 s.</summary>
     private const long Patience = 2 * HostClock.NanosecondsPerSecond;
 
+    /// <summary>The host has this long to take what is left of a connection that the guest has ended and forgotten.</summary>
+    private const long Linger = 60 * HostClock.NanosecondsPerSecond;
+
+    /// <summary>What a connection's source says beside its slot: which of those that had it.</summary>
+    private const int Generations = 1 << 22;
+
+    /// <summary>Sources of connections are below this.</summary>
+    public const int Sources = Limit * Generations;
+
     private readonly KernelMemory _memory = new((long)Limit * VsockStream.Room);
     private readonly VsockConnection?[] _slots = new VsockConnection?[Limit];
     private readonly Dictionary<(uint Host, uint Guest), VsockConnection> _byPorts = new(Limit);
@@ -22,6 +31,7 @@ sealed class VsockConnections(DeviceWorker worker)
     /// <summary>Slots whose turn comes, each once: who is closed leaves the place to the slot's next owner.</summary>
     private readonly Queue<int> _ready = new(Limit);
     private readonly bool[] _isReady = new bool[Limit];
+    private readonly int[] _generations = new int[Limit];
     private uint _lastPort = FirstPort;
 
     public int Count { get; private set; }
@@ -33,32 +43,57 @@ sealed class VsockConnections(DeviceWorker worker)
 
     public VsockConnection? At(int slot) => _slots[slot];
 
-    /// <summary>A connection that the guest opens. Null when there are too many; the file is closed then.</summary>
+    /// <summary>Null for one that is closed: its slot may be another's by now.</summary>
+    public VsockConnection? OfSource(int source) =>
+        _slots[source % Limit] is { } connection && connection.Source == source ? connection : null;
+
+    /// <summary>
+    /// A connection that the guest opens. Null when there are too many, or one has these ports; the file is closed then.
+    /// </summary>
     public VsockConnection? AddFromGuest(FileDescriptor file, uint hostPort, uint guestPort)
     {
-        if (Add(file, hostPort, wantsGreeting: false) is not { } connection)
+        if (Add(file, hostPort) is not { } connection)
             return null;
+        if (!TryName(connection, guestPort))
+        {
+            Close(connection);
+            return null;
+        }
         connection.Stage = VsockStage.Open;
-        Name(connection, guestPort);
         return connection;
     }
 
-    /// <summary>A connection that the host opens. Null when there are too many; the file is closed then.</summary>
-    /// <param name="wantsGreeting">Whether its client says which port, and is told when it is open.</param>
-    public VsockConnection? AddFromHost(FileDescriptor file, bool wantsGreeting)
+    /// <summary>
+    /// A connection that a client of the host opens, who says to which port. Null when there are too many; the file is
+    /// closed then.
+    /// </summary>
+    public VsockConnection? AddFromHost(FileDescriptor file)
     {
         // More than two billion ports, and few connections: one is free soon.
         do
             _lastPort = _lastPort == uint.MaxValue - 1 ? FirstPort : _lastPort + 1;
         while (_slots.Any(other => other?.HostPort == _lastPort));
-        return Add(file, _lastPort, wantsGreeting);
+        return Add(file, _lastPort);
     }
 
-    /// <summary>From now on the connection is found by its ports.</summary>
-    public void Name(VsockConnection connection, uint guestPort)
+    /// <summary>From now on the connection is found by its ports; false when they are another's.</summary>
+    public bool TryName(VsockConnection connection, uint guestPort)
     {
+        if (!_byPorts.TryAdd((connection.HostPort, guestPort), connection))
+            return false;
         connection.GuestPort = guestPort;
-        _byPorts.Add((connection.HostPort, guestPort), connection);
+        connection.Stage = VsockStage.Requested;
+        return true;
+    }
+
+    /// <summary>The guest has forgotten it: what the host has not taken yet is all that is left of it.</summary>
+    public void Forget(VsockConnection connection)
+    {
+        Unname(connection);
+        connection.Stage = VsockStage.Forgotten;
+        connection.News = VsockNews.None;
+        connection.Deadline = HostClock.MonotonicNanoseconds() + Linger;
+        worker.WakeAt(connection.Deadline);
     }
 
     /// <summary>Gives a connection its turn, if it has something to tell.</summary>
@@ -87,8 +122,7 @@ sealed class VsockConnections(DeviceWorker worker)
         if (connection.IsClosed)
             return;
         connection.IsClosed = true;
-        if (connection.Stage != VsockStage.Greeting)
-            _byPorts.Remove((connection.HostPort, connection.GuestPort));
+        Unname(connection);
         _slots[connection.Slot] = null;
         connection.Stream.Dispose();
         Count--;
@@ -103,7 +137,13 @@ sealed class VsockConnections(DeviceWorker worker)
         Array.Clear(_isReady);
     }
 
-    /// <summary>One that has not been opened in time, or null; then the next time to ask is set.</summary>
+    private void Unname(VsockConnection connection)
+    {
+        if (connection.Stage is VsockStage.Requested or VsockStage.Open)
+            _byPorts.Remove((connection.HostPort, connection.GuestPort));
+    }
+
+    /// <summary>One whose time is over, or null; then the next time to ask is set.</summary>
     public VsockConnection? NextExpired()
     {
         long next = long.MaxValue;
@@ -121,7 +161,7 @@ sealed class VsockConnections(DeviceWorker worker)
         return null;
     }
 
-    private VsockConnection? Add(FileDescriptor file, uint hostPort, bool wantsGreeting)
+    private VsockConnection? Add(FileDescriptor file, uint hostPort)
     {
         int slot = Array.IndexOf(_slots, null);
         // There is memory for all of them, so that what credit promises is there.
@@ -131,13 +171,14 @@ sealed class VsockConnections(DeviceWorker worker)
             return null;
         }
         long deadline = HostClock.MonotonicNanoseconds() + Patience;
+        _generations[slot] = (_generations[slot] + 1) % Generations;
         VsockConnection connection = new(new VsockStream(file, waiting), slot, hostPort)
         {
+            Source = (_generations[slot] * Limit) + slot,
             MayRead = true,
-            WantsGreeting = wantsGreeting,
             Deadline = deadline,
         };
-        worker.Add(slot, file, Libc.EPOLLIN | Libc.EPOLLOUT | Libc.EPOLLRDHUP);
+        worker.Add(connection.Source, file, Libc.EPOLLIN | Libc.EPOLLOUT | Libc.EPOLLRDHUP);
         worker.WakeAt(deadline);
         _slots[slot] = connection;
         Count++;

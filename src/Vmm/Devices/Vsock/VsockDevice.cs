@@ -18,14 +18,12 @@ public sealed class VsockDevice : RequestDevice
     private const int TransmitQueue = 1;
     private const int EventQueue = 2;
 
-    /// <summary>Sources below this are connections.</summary>
-    private const int ListenerSource = VsockConnections.Limit;
+    private const int ListenerSource = VsockConnections.Sources;
 
     private readonly DeviceWorker _worker;
     private readonly VsockRequests _requests;
     private readonly FileDescriptor? _listener;
-    private readonly Lock _adoptedLock = new();
-    private readonly Queue<(FileDescriptor File, uint Port)> _adopted = new();
+    private readonly Lock _answersLock = new();
     private readonly Queue<(ulong Number, FileDescriptor? File)> _answers = new();
     private readonly ulong _guestCid;
     private bool _tellsReset;
@@ -56,36 +54,19 @@ public sealed class VsockDevice : RequestDevice
     /// <inheritdoc cref="VsockConnections.Ready"/>
     internal int Ready => _requests.Connections.Ready;
 
-    /// <summary>
-    /// Opens a connection to a port of the guest. When nobody listens there, or the guest does not answer in 2 s, the
-    /// socket just ends.
-    /// </summary>
-    /// <param name="file">A connected stream socket, which the device owns from now on.</param>
-    /// <returns>False when too many are waiting; the file is not taken then.</returns>
-    public bool TryAdopt(FileDescriptor file, uint port)
-    {
-        lock (_adoptedLock)
-        {
-            if (_adopted.Count == VsockConnections.Limit)
-                return false;
-            _adopted.Enqueue((file, port));
-        }
-        Signal(NotifyFile(ReceiveQueue));
-        return true;
-    }
-
     /// <summary>Says where a connection leads for which the <see cref="IVsockHost"/> wanted time.</summary>
     /// <param name="number">The request's; of one that is not open any more, the file is closed.</param>
     /// <param name="file">A connected stream socket, which the device owns from now on; null to refuse.</param>
     public void Answer(ulong number, FileDescriptor? file)
     {
-        lock (_adoptedLock)
+        lock (_answersLock)
             _answers.Enqueue((number, file));
         Signal(NotifyFile(ReceiveQueue));
     }
 
     /// <summary>
     /// The guest runs no more: what it had sent still reaches the host's sockets, as they take it, and then their end.
+    /// A driver that resets the device before gives up what they have not taken.
     /// </summary>
     public void EndGuest()
     {
@@ -114,7 +95,6 @@ public sealed class VsockDevice : RequestDevice
                 _requests.EndGuest();
             return isMore;
         }
-        Adopt();
         TakeAnswers();
         _requests.Expire();
         if (ServeOffers(worker, ReceiveQueue))
@@ -156,8 +136,6 @@ public sealed class VsockDevice : RequestDevice
     {
         _requests.Reset();
         _listener?.Dispose();
-        foreach ((FileDescriptor file, _) in _adopted)
-            file.Dispose();
         foreach ((_, FileDescriptor? file) in _answers)
             file?.Dispose();
     }
@@ -182,26 +160,12 @@ public sealed class VsockDevice : RequestDevice
         }
     }
 
-    private void Adopt()
-    {
-        while (true)
-        {
-            (FileDescriptor File, uint Port) next;
-            lock (_adoptedLock)
-            {
-                if (!_adopted.TryDequeue(out next))
-                    return;
-            }
-            _requests.Open(next.File, next.Port);
-        }
-    }
-
     private void TakeAnswers()
     {
         while (true)
         {
             (ulong Number, FileDescriptor? File) next;
-            lock (_adoptedLock)
+            lock (_answersLock)
             {
                 if (!_answers.TryDequeue(out next))
                     return;

@@ -71,6 +71,10 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
             case VIRTIO_VSOCK_OP_RESPONSE when connection.Stage == VsockStage.Requested:
                 Answered(connection);
                 break;
+            // Linux resets what was not ended in 8 s; a host that reads slowly still gets what was sent before.
+            case VIRTIO_VSOCK_OP_RST when connection.GuestEnded == Both && connection.Stream.Waiting > 0:
+                connections.Forget(connection);
+                break;
             case VIRTIO_VSOCK_OP_RST:
                 connections.Close(connection);
                 break;
@@ -116,17 +120,8 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
     /// <summary>A client of the host has come.</summary>
     public void Welcome(FileDescriptor file)
     {
-        if (connections.AddFromHost(file, wantsGreeting: true) is { } connection)
+        if (connections.AddFromHost(file) is { } connection)
             Greet(connection);
-        else
-            metrics.Refused++;
-    }
-
-    /// <summary>Opens a connection to a port of the guest.</summary>
-    public void Open(FileDescriptor file, uint port)
-    {
-        if (connections.AddFromHost(file, wantsGreeting: false) is { } connection)
-            Ask(connection, port);
         else
             metrics.Refused++;
     }
@@ -143,10 +138,14 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
     }
 
     /// <summary>A connection's socket changed.</summary>
-    public void OnReady(int slot, uint events)
+    public void OnReady(int source, uint events)
     {
-        if (connections.At(slot) is not { } connection)
-            return;
+        if (connections.OfSource(source) is { } connection)
+            OnReady(connection, events);
+    }
+
+    private void OnReady(VsockConnection connection, uint events)
+    {
         connection.MayRead |= (events & ~(uint)Libc.EPOLLOUT) != 0;
         if (connection.Stage == VsockStage.Greeting)
             Greet(connection);
@@ -162,15 +161,17 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
     public void OnResumed()
     {
         for (int slot = 0; slot < VsockConnections.Limit; slot++)
-            OnReady(slot, (uint)Libc.EPOLLIN | Libc.EPOLLOUT);
+            if (connections.At(slot) is { } connection)
+                OnReady(connection, (uint)Libc.EPOLLIN | Libc.EPOLLOUT);
     }
 
-    /// <summary>Ends connections that were not opened in time.</summary>
+    /// <summary>Ends connections that were not opened in time, and those that the host takes too long to finish.</summary>
     public void Expire()
     {
         while (connections.NextExpired() is { } late)
         {
-            metrics.Refused++;
+            if (late.Stage != VsockStage.Forgotten)
+                metrics.Refused++;
             if (late.Stage == VsockStage.Requested)
                 AddStray(late.HostPort, late.GuestPort);
             connections.Close(late);
@@ -272,8 +273,6 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
     {
         connection.Stage = VsockStage.Open;
         metrics.Opened++;
-        if (!connection.WantsGreeting)
-            return;
         Span<byte> line = stackalloc byte[GreetingBytes];
         Encoding.ASCII.TryGetBytes($"OK {connection.HostPort}\n", line, out int length);
         // Nothing was sent on this socket before: it has room for a line, or nobody is there any more.
@@ -308,7 +307,7 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
     private void Forward(VsockConnection connection, int bytes)
     {
         connection.CountForwarded(bytes);
-        if (connection.OwesCredit)
+        if (connection.Stage == VsockStage.Open && connection.OwesCredit)
             connection.News |= VsockNews.CreditUpdate;
         EndIfDone(connection);
     }
@@ -329,11 +328,12 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
         }
     }
 
-    /// <summary>Ends a connection, and tells the guest.</summary>
+    /// <summary>Ends a connection, and tells the guest, if it knows of it.</summary>
     private void Drop(VsockConnection connection)
     {
         connections.Close(connection);
-        AddStray(connection.HostPort, connection.GuestPort);
+        if (connection.Stage != VsockStage.Forgotten)
+            AddStray(connection.HostPort, connection.GuestPort);
     }
 
     private void End(VsockConnection connection, int side)
@@ -388,14 +388,6 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
         return HeadBytes + (uint)read;
     }
 
-    private void Ask(VsockConnection connection, uint port)
-    {
-        connection.Stage = VsockStage.Requested;
-        connections.Name(connection, port);
-        connection.News |= VsockNews.Request;
-        connections.Enqueue(connection);
-    }
-
     /// <summary>Reads "CONNECT PORT\n" and not a byte behind it.</summary>
     private void Greet(VsockConnection connection)
     {
@@ -411,9 +403,11 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
         if (text.StartsWith(verb)
             && Utf8Parser.TryParse(text[verb.Length..], out uint port, out int used)
             && used == text.Length - verb.Length
-            && connection.Stream.Take(line[..(end + 1)]) == end + 1)
+            && connection.Stream.Take(line[..(end + 1)]) == end + 1
+            && connections.TryName(connection, port))
         {
-            Ask(connection, port);
+            connection.News |= VsockNews.Request;
+            connections.Enqueue(connection);
             return;
         }
         metrics.Refused++;
