@@ -26,6 +26,7 @@ static class TargetList
         ["broker"] = static () => new BrokerTarget(),
         ["dns"] = static () => new DnsTarget(),
         ["kernel"] = static () => new KernelTarget(),
+        ["module"] = static () => new ModuleTarget(),
         ["agent"] = static () => new AgentTarget(),
         ["serial"] = static () => new SerialTarget(),
         ["decisions"] = static () => new DecisionTarget(),

@@ -14,6 +14,7 @@ public static class Instrumentation
     private static readonly string[] UnderTest =
     [
         "sandbox-vmm.dll", "sandbox.dll", "Sandbox.Policy.Contract.dll", "Sandbox.Policy.Language.dll", "YamlDotNet.dll",
+        "SharpCompress.dll",
     ];
     private const string LockName = "in-use";
 

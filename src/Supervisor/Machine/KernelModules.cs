@@ -47,7 +47,7 @@ sealed class KernelModules
     {
         if (!Directory.Exists(folder))
             throw new UsageException(
-                $"--modules: there is no folder {folder}; name the folder that holds the kernel's modules");
+                $"--modules: there is no folder {Quote.Value(folder)}; name the folder that holds the kernel's modules");
         try
         {
             Find(folder);
@@ -142,7 +142,7 @@ sealed class KernelModules
     }
 
     /// <summary>.modinfo is a list of NUL-terminated texts; one of them is depends=A,B.</summary>
-    private static string[] DependenciesOf(ReadOnlySpan<byte> module)
+    internal static string[] DependenciesOf(ReadOnlySpan<byte> module)
     {
         int start = module.IndexOf("\0depends="u8);
         if (start < 0)

@@ -1,5 +1,6 @@
 using Microsoft.Win32.SafeHandles;
 using Sandbox.Host;
+using Sandbox.Policy.Language;
 using SharpCompress.Compressors.Xz;
 using SharpCompress.Compressors.ZStandard;
 using static Sandbox.Host.Libc;
@@ -21,22 +22,41 @@ static class ModuleFile
         {
             using FileDescriptor opened = TryOpen(file) ?? throw new IOException(Errno.Describe(ENOENT));
             using FileStream stored = new(new SafeFileHandle(opened.Value, ownsHandle: false), FileAccess.Read);
+            return Unpack(stored, file);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw Unreadable(file, failure);
+        }
+    }
+
+    /// <param name="stored">What the file holds.</param>
+    /// <param name="file">Its name, which ends with how it is compressed.</param>
+    /// <inheritdoc cref="Read"/>
+    internal static byte[] Unpack(Stream stored, string file)
+    {
+        try
+        {
             using Stream content = Path.GetExtension(file) switch
             {
                 ".ko" => stored,
                 ".xz" => new XZStream(stored),
                 ".zst" => new DecompressionStream(stored),
                 _ => throw new UsageException(
-                    $"--modules: {file} is compressed in a way that is not known here; unpack the modules first"),
+                    $"--modules: {Quote.Value(file)} is compressed in a way that is not known here; unpack the modules "
+                        + "first"),
             };
             return Bounded(content, MaximumBytes);
         }
         catch (Exception failure) when (failure is not (UsageException or OutOfMemoryException))
         {
             // A decompressor has many words for what is wrong.
-            throw new UsageException($"--modules: {file} cannot be read: {failure.Message.ReplaceLineEndings(" ")}");
+            throw Unreadable(file, failure);
         }
     }
+
+    static UsageException Unreadable(string file, Exception failure) =>
+        new($"--modules: {Quote.Value(file)} cannot be read: {Quote.Printable(failure.Message)}");
 
     /// <summary>What lies beside the modules, opened as carefully; null when there is no such file.</summary>
     /// <exception cref="IOException">It cannot be read, or has more bytes than that.</exception>
