@@ -135,6 +135,24 @@ public class CommandLineTests
             commandLine.Shell($"HOME=/nonexistent exec {user} \"$sandbox\" run --kernel kernel --modules modules --root image{end} -- true"));
     }
 
+    /// <summary>Its dictionary would have 1 GiB, as it says; what it holds has 22 bytes.</summary>
+    [Fact]
+    public void AModuleThatTakesTooMuchMemoryIsOneLine()
+    {
+        using var commandLine = new CommandLineProcess("true", launches: false);
+        string modules = Directory.CreateDirectory(Path.Combine(commandLine.Folder, "lib/modules/6.1.0-test")).FullName;
+        Directory.CreateDirectory(Path.Combine(commandLine.Folder, "boot"));
+        File.WriteAllBytes(Path.Combine(commandLine.Folder, "boot/vmlinuz-6.1.0-test"), KernelTests.BzImage("6.1.0-test"));
+        byte[] module = Convert.FromHexString("fd377a585a0000016922de3602002101240000005e1fc7f901001500646570656e64733d6a6264322c6d626361"
+            + "636865000000008c01176000012a1652cc39bb9042990d010000000001595a");
+        foreach (string name in AgentInitramfs.ModuleNames)
+            File.WriteAllBytes(Path.Combine(modules, name + ".ko.xz"), module);
+        File.WriteAllText(Path.Combine(commandLine.Folder, "sandbox-agent"), "\u007fELF");
+        (int status, _, string error) = commandLine.Shell("exec \"$sandbox\" run --kernel boot/vmlinuz-6.1.0-test --root . -- true");
+        Assert.Matches("^sandbox: --modules: '[^']*' takes more memory to unpack than a command may use; unpack it first\n$", error);
+        Assert.Equal(ExitStatus.SandboxFailed, status);
+    }
+
     [Fact]
     public void KernelsThatCannotBeReadOrRemovedAreOneLine()
     {
