@@ -11,9 +11,6 @@ namespace Sandbox.Fuzz.Targets;
 /// <remarks>Input: how it is compressed (1); then the file.</remarks>
 sealed class ModuleTarget : FuzzTarget
 {
-    /// <summary>A dictionary may claim as much as an array can have. The program's heap is smaller than that.</summary>
-    private const long DictionaryBytes = 2L << 30;
-
     private static readonly string[] s_names = ["module.ko", "module.ko.xz", "module.ko.zst"];
 
     public override string Name => "module";
@@ -22,8 +19,8 @@ sealed class ModuleTarget : FuzzTarget
 
     public override int MaximumLength => 16 * 1024;
 
-    // And what was unpacked, which doubles as it grows.
-    public override long AllocationLimit => DictionaryBytes + (4 * ModuleFile.MaximumBytes);
+    // A window as long as what is unpacked, which doubles as it grows; none as long as the file says.
+    public override long AllocationLimit => 8L * ModuleFile.MaximumBytes;
 
     public override IReadOnlyList<byte[]> Dictionary { get; } =
         [[0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0, 1], [0x28, 0xb5, 0x2f, 0xfd], [0x21, 1, 0x16], "\0depends="u8.ToArray(), "YZ"u8.ToArray()];
@@ -57,6 +54,7 @@ sealed class ModuleTarget : FuzzTarget
     {
         yield return ("plain", [0, .. "\u007fELF\0depends=jbd2,mbcache\0"u8]);
         yield return ("xz", [1, .. Convert.FromHexString(Xz)]);
+        yield return ("xz-window", [1, .. Convert.FromHexString(XzOfLargeWindow)]);
         yield return ("zstd", [2, .. Convert.FromHexString(Zstd)]);
     }
 
@@ -69,6 +67,10 @@ sealed class ModuleTarget : FuzzTarget
             + "7a286238d1468b2bf195d3a148997c6fc95287d55d27f74fa31dff6618d85c83931fea56483a1474ad2c6ab1f112ad268081"
             + "5cf4ef3b601232d2b258e08b52506242a2e98faf8d01892f34bf5dfe8154e92300000000de692fb60001c702820e00000bfa"
             + "b6f83e300d8b020000000001595a";
+
+    /// <summary>22 bytes, with a window of 1 GiB as it says.</summary>
+    private const string XzOfLargeWindow = "fd377a585a0000016922de3602002101240000005e1fc7f901001500646570656e64733d6a6264322c6d6263616368650000"
+            + "00008c01176000012a1652cc39bb9042990d010000000001595a";
 
     private const string Zstd = "28b52ffd04686d0a0044147f454c4661206b65726e656c206d6f64756c6520617320616e79206f746865723b200064657065"
             + "6e64733d6a6264322c6d62636163686500000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"

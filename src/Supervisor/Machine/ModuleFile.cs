@@ -48,13 +48,7 @@ static class ModuleFile
             };
             return Bounded(content, MaximumBytes);
         }
-        catch (OutOfMemoryException)
-        {
-            // A dictionary is made as large as the file says: up to 2 GiB.
-            throw new UsageException(
-                $"--modules: {Quote.Value(file)} takes more memory to unpack than a command may use; unpack it first");
-        }
-        catch (Exception failure) when (failure is not UsageException)
+        catch (Exception failure) when (failure is not (UsageException or OutOfMemoryException))
         {
             // A decompressor has many words for what is wrong.
             throw Unreadable(file, failure);
