@@ -173,9 +173,11 @@ sealed class GuestSession(SeqpacketChannel channel)
         TellStarted(orders);
         GuestEnd end = session.WaitForEnd();
         long error = WriteRecord();
-        return error == 0
+        int status = error == 0
             ? Report(end.Cause, end.Value, end.Detail, end.Message)
             : Report(EndCause.Failed, -error, (long)VmmFailure.ResultRecord);
+        session.SayLastWords(end.Cause);
+        return status;
     }
 
     /// <returns>False when the supervisor has gone without a word: the command line was wrong after all.</returns>
@@ -337,14 +339,14 @@ sealed class GuestSession(SeqpacketChannel channel)
 
     private int Report(EndCause cause, long value, long detail, string message = "", uint detail32 = 0)
     {
-        // Standard error is the operator's, not the guest's.
-        if (message.Length > 0)
-            StandardError.Say(message);
         _personality?.Recorder?.Finish();
         TrySend(new ChannelMessage
         {
             Kind = MessageKind.Ended, Cause = cause, Detail32 = detail32, Value = value, Detail = detail,
         });
+        // Standard error is the operator's, not the guest's. He may not listen: the supervisor waits no longer than it does.
+        if (message.Length > 0)
+            StandardError.Say(message);
         return 0;
     }
 

@@ -159,6 +159,21 @@ public class CommandLineTests
     }
 
     [Fact]
+    public void WhoWaitsForAnotherCommandSaysSo()
+    {
+        using var commandLine = new CommandLineProcess("true", launches: false);
+        (int status, _, string error) = commandLine.Shell(
+            $"""
+            chmod 755 .; mkdir -p -m 700 cache/sandbox/kernels/mine/boot; {s_giveCacheAway}
+            flock cache/sandbox/kernels sh -c 'echo >held; sleep 1' &
+            until [ -e held ]; do sleep 0.01; done
+            XDG_CACHE_HOME=$PWD/cache exec {s_asAnybody} "$sandbox" kernel remove mine
+            """);
+        Assert.Equal("sandbox: waiting for another command, which packs an image or keeps a kernel\n", error);
+        Assert.Equal(0, status);
+    }
+
+    [Fact]
     public void ThePolicyThatIsShownIsTheOneThatApplies()
     {
         using var commandLine = new CommandLineProcess("exec sleep 60", launches: false);

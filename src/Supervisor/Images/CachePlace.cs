@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Policy.Language;
 using Sandbox.Supervisor.Audit;
+using Sandbox.Supervisor.Launch;
 using Sandbox.Supervisor.LifeCycle;
 using static Sandbox.Host.Libc;
 
@@ -9,6 +10,8 @@ namespace Sandbox.Supervisor.Images;
 /// <summary>Where what can be made again is kept between runs: a folder that only this user may write to.</summary>
 static class CachePlace
 {
+    const int LockMilliseconds = 10 * 60_000, LockStep = 50;
+
     /// <exception cref="UsageException">There is no such place.</exception>
     public static string Of(string name) => Find(name)
         ?? throw new UsageException($"there is no place for {name} that are kept; set HOME or XDG_CACHE_HOME");
@@ -45,13 +48,23 @@ static class CachePlace
         };
     }
 
-    /// <summary>Waits until nobody else changes what is kept there; nobody else does until it is closed.</summary>
-    /// <exception cref="HostException">The file system has no locks.</exception>
+    /// <summary>
+    /// Waits until nobody else changes what is kept there, and says so; nobody else does until it is closed.
+    /// </summary>
+    /// <exception cref="UsageException">Somebody is at it for minutes.</exception>
     public static void Lock(FileDescriptor place)
     {
-        while (flock(place.Value, LOCK_EX) != 0)
-            if (errno != EINTR)
-                throw HostException.Last("flock", "what is kept");
+        if (TryLock(place))
+            return;
+        StandardStreams.WriteError("waiting for another command, which packs an image or keeps a kernel");
+        for (int waited = 0; !TryLock(place); waited += LockStep)
+        {
+            if (waited >= LockMilliseconds)
+                throw new UsageException(
+                    $"another command packs an image or keeps a kernel for {LockMilliseconds / 60_000} minutes; "
+                        + "is it stopped?");
+            Thread.Sleep(LockStep);
+        }
     }
 
     /// <summary>As <see cref="Lock"/>, without waiting; false when somebody changes something.</summary>

@@ -1,4 +1,6 @@
+using System.Security.Cryptography;
 using System.Text;
+using Microsoft.Win32.SafeHandles;
 using Sandbox.Host;
 using Sandbox.Policy.Language;
 using static Sandbox.Host.Libc;
@@ -6,9 +8,10 @@ using static Sandbox.Host.Libc;
 namespace Sandbox.Supervisor.Images;
 
 /// <summary>
-/// Images of directories. An image is called by the digest of its tree's content; a link, called by the fingerprint of
-/// a tree, leads to the image, so that a tree that was not touched is not read. Who packs holds a lock, and gives the
-/// image its name when it is whole: what has no such name is left of somebody who was interrupted.
+/// Images of directories. An image is called by its own digest, so that equal trees have one, and what somebody changes
+/// in a tree while it is packed is in no other's; a link, called by the fingerprint of a tree, leads to the image, so
+/// that a tree that was not touched is not read. Who packs holds a lock, and gives the image its name when it is whole:
+/// what has no such name is left of somebody who was interrupted.
 /// </summary>
 sealed unsafe class ImageCache(string folder)
 {
@@ -22,6 +25,9 @@ sealed unsafe class ImageCache(string folder)
     /// ticks every few milliseconds, that of some file systems every second.
     /// </summary>
     const int SettledSeconds = 3;
+
+    /// <summary>What makes images, for tests.</summary>
+    internal string Packer { get; init; } = ImagePacker.Program;
 
     /// <summary>The caller's own.</summary>
     public static ImageCache Own => new(CachePlace.Of("images"));
@@ -49,9 +55,7 @@ sealed unsafe class ImageCache(string folder)
         if (TryOpen(place, fingerprint + TreeEnd) is FileDescriptor made)
             return made;
         RemoveAll(place, NewEnd);
-        string image = TreeContent.Of(tree) + ImageEnd;
-        if (TryOpen(place, image) is not FileDescriptor opened)
-            opened = Pack(tree, place, image, fingerprint, own, name);
+        FileDescriptor opened = Pack(tree, place, fingerprint, own, name, out string image);
         if (newest < looked - SettledSeconds)
             Link(place, fingerprint + TreeEnd, image);
         RemoveBeyond(place, image, MaximumBytes);
@@ -84,17 +88,25 @@ sealed unsafe class ImageCache(string folder)
     }
 
     FileDescriptor Pack(
-        FileDescriptor tree, FileDescriptor place, string image, string fingerprint, in stat own, string name)
+        FileDescriptor tree, FileDescriptor place, string fingerprint, in stat own, string name, out string image)
     {
-        string unfinished = image + NewEnd;
+        string unfinished = fingerprint + NewEnd;
         try
         {
-            ImagePacker.Pack(tree, Path.Combine(folder, unfinished), name);
+            ImagePacker.Pack(tree, Path.Combine(folder, unfinished), name, Packer);
             using FileDescriptor packed = FileDescriptor.Open(Path.Combine(folder, unfinished), O_RDONLY | O_NOFOLLOW);
-            if (fsync(packed.Value) != 0)
-                throw HostException.Last("fsync", unfinished);
             if (TreeFingerprint.Of(tree, own).Value != fingerprint)
                 throw new UsageException($"--root: {Quote.Value(name)} changed while it was packed; try again");
+            using FileStream content = new(new SafeFileHandle(packed.Value, ownsHandle: false), FileAccess.Read);
+            image = Convert.ToHexStringLower(SHA256.HashData(content)) + ImageEnd;
+            if (TryOpen(place, image) is FileDescriptor same)
+            {
+                Remove(place, unfinished);
+                return same;
+            }
+
+            if (fsync(packed.Value) != 0)
+                throw HostException.Last("fsync", unfinished);
             Rename(place, unfinished, image);
         }
         catch

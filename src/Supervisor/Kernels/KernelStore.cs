@@ -191,13 +191,17 @@ sealed class KernelStore(string folder)
         string boot = Path.Combine(package, "boot"), kept = Path.Combine(package, "lib/modules", version);
         Directory.CreateDirectory(boot);
         Directory.CreateDirectory(kept);
-        if (kernel.GetStatus(out stat status) != 0 || status.st_size > MaximumBytes)
-            throw new UsageException($"kernel add: a kernel of more than {MaximumBytes >> 30} GiB is none");
         using (FileStream to = File.Create(Path.Combine(boot, $"vmlinuz-{version}")))
         {
             byte[] buffer = new byte[1 << 20];
             for (long at = 0; Audit.PrivateFile.ReadAt(kernel, buffer, at, "kernel") is > 0 and int count; at += count)
+            {
+                // Whoever owns it may write on.
+                if (at + count > MaximumBytes)
+                    throw new UsageException($"kernel add: a kernel of more than {MaximumBytes >> 30} GiB is none");
                 to.Write(buffer.AsSpan(0, count));
+            }
+
             to.Flush(flushToDisk: true);
         }
 

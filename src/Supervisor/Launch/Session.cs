@@ -45,7 +45,7 @@ sealed unsafe class Session
     public const int EndMilliseconds = 2_000;
 
     /// <summary>How long after the wall-clock limit the supervisor acts when the VMM has not.</summary>
-    public const int BackupMilliseconds = 2_000;
+    public const int BackupMilliseconds = 5_000;
 
     readonly VmmProcess _vmm;
     readonly LaunchPlan _plan;
@@ -54,6 +54,9 @@ sealed unsafe class Session
     readonly JailInspection? _inspection;
     readonly VmmDialogue _dialogue;
     readonly long _startedAt = Milliseconds();
+
+    /// <summary>When the guest's own time began.</summary>
+    long _guestStartedAt;
     ControlledVmm? _controlled;
     CountQuestion? _counts;
     bool _stays;
@@ -309,7 +312,10 @@ sealed unsafe class Session
         if (Services is not null && VsockServices.IsRequest(message))
             return !Connect(message) && Misbehaved("does not read the answers to its requests");
 
+        bool wasStarted = _dialogue.GuestStarted;
         _outcome = _dialogue.Hear(message, out bool stopped);
+        if (_dialogue.GuestStarted && !wasStarted)
+            _guestStartedAt = Milliseconds();
         if (message.Kind == MessageKind.Confined && _outcome is null)
             Inspect(_dialogue.Reported!.Value);
         else if (message.Kind == MessageKind.Started && _outcome is null && !WhenStarted(_dialogue.Reported!.Value))
@@ -361,14 +367,14 @@ sealed unsafe class Session
     /// <summary>Until the next bound is reached, as poll(2) takes it: -1 for none.</summary>
     int MillisecondsLeft()
     {
-        long limit;
+        long until;
         if (!_dialogue.GuestStarted)
-            limit = StartMilliseconds;
+            until = _startedAt + StartMilliseconds;
         else if (_plan.Limits.WallMilliseconds == 0)
             return -1;
         else
-            limit = _plan.Limits.WallMilliseconds + BackupMilliseconds;
-        return (int)Math.Clamp(_startedAt + limit - Milliseconds(), 0, int.MaxValue);
+            until = _guestStartedAt + _plan.Limits.WallMilliseconds + BackupMilliseconds;
+        return (int)Math.Clamp(until - Milliseconds(), 0, int.MaxValue);
     }
 
     static long Milliseconds() => HostClock.MonotonicNanoseconds() / 1_000_000;

@@ -18,8 +18,6 @@ sealed class AgentStreams : IMachineStreams
 {
     private const int SignalMilliseconds = 1000;
 
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
-
     private readonly FileDescriptor _socket;
     private readonly FileDescriptor? _input;
     private readonly FileDescriptor? _output;
@@ -30,8 +28,9 @@ sealed class AgentStreams : IMachineStreams
     private readonly byte[] _outgoing = new byte[AgentFrame.HeaderSize + AgentFrame.MaximumPayload];
     private readonly object _sending = new();
     private readonly object _changed = new();
-    private WorkThread? _listener;
+    private readonly OutputDrain _drain = new();
     private int _window = AgentFrame.InputWindow;
+    private bool _listens;
     private bool _started;
     private bool _hasEnded;
     private bool _outputOpen;
@@ -69,16 +68,16 @@ sealed class AgentStreams : IMachineStreams
 
     public void Start()
     {
-        _listener = ThreadFilter.Start("agent", ThreadRole.Device, 128 << 10, Listen);
+        _listens = true;
+        ThreadFilter.Start("agent", ThreadRole.Device, 128 << 10, Listen);
         if (_input is not null)
             ThreadFilter.Start("agent input", ThreadRole.Device, 128 << 10, ReadInput);
     }
 
-    /// <summary>The guest's end of the socket is closed, or will be: waits a while for what is on its way.</summary>
-    public void Finish()
-    {
-        _listener?.Join(s_patience);
-    }
+    /// <summary>The guest's end of the socket is closed, or will be.</summary>
+    public bool Finish(long milliseconds) => !_listens || _drain.Wait(milliseconds);
+
+    public void GiveUp() => _drain.GiveUp();
 
     /// <summary>Passes a signal on to the program, once there is one. From one thread only.</summary>
     /// <returns>
@@ -126,6 +125,7 @@ sealed class AgentStreams : IMachineStreams
                     Hear(_decoder.Kind, _decoder.Payload);
             }
         }
+        _drain.End();
     }
 
     /// <summary>One frame of the guest's. For tests and fuzzing, too: it needs no guest.</summary>

@@ -10,6 +10,7 @@ namespace Sandbox.Vmm.Machine;
 sealed class ConsoleTail : ISerialOutput
 {
     private const int Capacity = 4096;
+    private const int MaximumLines = 64;
 
     private readonly Lock _lock = new();
     private readonly byte[] _bytes = new byte[Capacity];
@@ -24,7 +25,7 @@ sealed class ConsoleTail : ISerialOutput
         return true;
     }
 
-    /// <summary>Whole lines, without anything that a terminal would obey.</summary>
+    /// <summary>The last whole lines, without anything that a terminal would obey.</summary>
     public string[] Lines()
     {
         StringBuilder text = new();
@@ -37,6 +38,6 @@ sealed class ConsoleTail : ISerialOutput
             }
         string[] lines = text.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries);
         // The first is cut off where more came than is kept.
-        return _count > Capacity && lines.Length > 1 ? lines[1..] : lines;
+        return lines[Math.Max(lines.Length - MaximumLines, _count > Capacity && lines.Length > 1 ? 1 : 0)..];
     }
 }

@@ -9,6 +9,11 @@ interface IMachineStreams
     /// <summary>Starts the threads that move bytes. Once, before the guest runs.</summary>
     void Start();
 
-    /// <summary>Nothing more comes from the guest: waits a while for what is on its way.</summary>
-    void Finish();
+    /// <summary>Nothing more comes from the guest: waits for what is on its way.</summary>
+    /// <param name="milliseconds">How much of the guest's time is left; -1 for any.</param>
+    /// <returns>Whether all of it is with the caller, or he does not want it.</returns>
+    bool Finish(long milliseconds);
+
+    /// <summary>The caller has had enough: <see cref="Finish"/> waits no longer.</summary>
+    void GiveUp();
 }

@@ -37,6 +37,8 @@ sealed class MachineSession
     private readonly long _startedAt = HostClock.MonotonicNanoseconds();
     private readonly List<MmioTransport> _devices = [];
     private GuestEnd? _endedBy;
+    private int _interruptedBy;
+    private string? _lost;
 
     /// <param name="machine">Without devices; stays the caller's.</param>
     /// <param name="descriptors">The plan's; they stay the caller's.</param>
@@ -167,20 +169,25 @@ sealed class MachineSession
     public GuestEnd WaitForEnd()
     {
         long limit = _plan.Limits.WallMilliseconds;
-        MachineEnd end = Machine.WaitForEnd(limit is 0 or > int.MaxValue ? -1 : (int)limit);
+        bool isLimited = limit is not (0 or > int.MaxValue);
+        long until = isLimited ? Milliseconds() + limit : long.MaxValue;
+        MachineEnd end = Machine.WaitForEnd(isLimited ? (int)limit : -1);
         if (end == MachineEnd.None)
         {
             Finish(EndCause.WallTimeLimit);
             end = Machine.WaitForEnd();
         }
-        Machine.WaitForThreads(s_patience);
+        Machine.WaitForVcpus(s_patience);
         _connection?.Close();
         _vsock?.EndGuest();
-        _streams.Finish();
+        bool isWhole = _streams.Finish(until == long.MaxValue ? -1 : Math.Max(until - Milliseconds(), 0));
         GuestEnd reason = end switch
         {
             MachineEnd.PoweredOff when _agent is { HasStarted: false } =>
                 new GuestEnd(EndCause.Failed, EPROTO, (long)VmmFailure.GuestSetup, ""),
+            // The program ended first; what said so was behind its output.
+            MachineEnd.PoweredOff or MachineEnd.Rebooted when _endedBy is { Cause: EndCause.Exited or EndCause.Signaled } said
+                && _agent is not null => said,
             MachineEnd.PoweredOff => new GuestEnd(EndCause.PoweredOff, 0, 0, ""),
             MachineEnd.Rebooted => new GuestEnd(EndCause.Rebooted, 0, 0, ""),
             MachineEnd.Panicked => new GuestEnd(EndCause.KernelPanic, 0, 0, ""),
@@ -188,11 +195,24 @@ sealed class MachineSession
             MachineEnd.Stopped when _endedBy is GuestEnd given => given,
             _ => new GuestEnd(EndCause.Failed, EIO, (long)VmmFailure.MachineStopped, Machine.FailureDetail),
         };
-        if (_tail is not null && reason.Cause is EndCause.KernelPanic or EndCause.TripleFault or EndCause.Failed)
-            foreach (string line in _tail!.Lines())
-                StandardError.Say($"the guest's kernel: {line}");
-        return reason;
+        if (isWhole || reason.Cause is not (EndCause.PoweredOff or EndCause.Rebooted or EndCause.Exited))
+            return reason;
+        _lost = "the rest of the guest's output is lost: nobody took it";
+        return Volatile.Read(ref _interruptedBy) is > 0 and int signal
+            ? new GuestEnd(EndCause.Signaled, signal, 0, "") : new GuestEnd(EndCause.WallTimeLimit, 0, 0, "");
     }
+
+    /// <summary>For the operator. He may not listen, and whoever says it waits for him.</summary>
+    public void SayLastWords(EndCause cause)
+    {
+        if (cause is EndCause.KernelPanic or EndCause.TripleFault or EndCause.Failed)
+            foreach (string line in _tail?.Lines() ?? [])
+                StandardError.Say($"the guest's kernel: {line}");
+        if (_lost is not null)
+            StandardError.Say(_lost);
+    }
+
+    private static long Milliseconds() => HostClock.MonotonicNanoseconds() / 1_000_000;
 
     /// <param name="sent">What came along: taken, or the caller's to close.</param>
     /// <returns>False for what no supervisor says.</returns>
@@ -204,8 +224,11 @@ sealed class MachineSession
         {
             case MessageKind.Signal:
                 int signal = (int)Math.Clamp(message.Value, 1, SIGRTMAX);
-                if (_agent?.TrySignal(signal) != true)
-                    Finish(EndCause.Signaled, signal);
+                if (!Machine.HasEnded && _agent?.TrySignal(signal) == true)
+                    return true;
+                Finish(EndCause.Signaled, signal);
+                Volatile.Write(ref _interruptedBy, signal);
+                _streams.GiveUp();
                 return true;
             case MessageKind.WindowSize:
                 _agent?.Resize((ushort)message.Value, (ushort)message.Detail);

@@ -11,26 +11,25 @@ abstract class ThreadedStreams(FileDescriptor? input, FileDescriptor? output, lo
 {
     private const int StackBytes = 128 << 10;
 
-    // What is still on its way when the guest has ended is not waited for longer: the reader may be gone for good.
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
-
     private readonly LimitedOutput _output = new(output, limit);
-    private WorkThread? _writer;
+    private readonly OutputDrain _drain = new();
 
     public long OutputBytes => _output.Bytes;
 
     public void Start()
     {
-        _writer = ThreadFilter.Start("console output", ThreadRole.Device, StackBytes, Write);
+        ThreadFilter.Start("console output", ThreadRole.Device, StackBytes, Write);
         if (input is not null)
             ThreadFilter.Start("console input", ThreadRole.Device, StackBytes, Read);
     }
 
-    public void Finish()
+    public bool Finish(long milliseconds)
     {
         EndOutput();
-        _writer?.Join(s_patience);
+        return _drain.Wait(milliseconds);
     }
+
+    public void GiveUp() => _drain.GiveUp();
 
     /// <summary>Bytes of input that are taken from the caller at once: what the guest never reads is lost to him.</summary>
     protected abstract int InputBytes { get; }
@@ -49,13 +48,12 @@ abstract class ThreadedStreams(FileDescriptor? input, FileDescriptor? output, lo
     private void Write()
     {
         Span<byte> buffer = stackalloc byte[4096];
-        while (TakeOutput(buffer) is > 0 and int count)
-        {
-            if (_output.TryWrite(buffer[..count]))
-                continue;
+        bool isWithin = true;
+        while (isWithin && TakeOutput(buffer) is > 0 and int count)
+            isWithin = _output.TryWrite(buffer[..count]);
+        if (!isWithin)
             limitReached();
-            return;
-        }
+        _drain.End();
     }
 
     private void Read()

@@ -16,6 +16,7 @@ public sealed class VirtualMachine : IDisposable
     private readonly List<WorkThread> _threads = [];
     private readonly List<IDisposable> _lines = [];
     private readonly ManualResetEventSlim _ended = new();
+    private readonly CountdownEvent _running;
     private int _end;
     private MachineFailure _failure;
     private long _failureValue;
@@ -36,6 +37,7 @@ public sealed class VirtualMachine : IDisposable
         _ram = new MachineRam(ramBytes, _vm);
         kvm_cpuid_entry2[] supported = system.SupportedCpuid();
         bool deadlineTimer = system.Extension(KvmAbi.KVM_CAP_TSC_DEADLINE_TIMER) != 0;
+        _running = new CountdownEvent(cpus);
         _vcpus = new MachineVcpu[cpus];
         for (int cpu = 0; cpu < cpus; cpu++)
             _vcpus[cpu] = new MachineVcpu(this, _vm.CreateVcpu(), CpuTemplate.Build(supported, cpu, cpus, deadlineTimer));
@@ -96,6 +98,8 @@ public sealed class VirtualMachine : IDisposable
             _threads.Add(ThreadFilter.Start($"vCPU {cpu}", ThreadRole.Vcpu, 256 << 10, () =>
             {
                 vcpu.Run();
+                // The thread itself stays.
+                _running.Signal();
                 ThreadFilter.Stay();
             }));
         }
@@ -110,13 +114,9 @@ public sealed class VirtualMachine : IDisposable
         return (MachineEnd)Volatile.Read(ref _end);
     }
 
-    /// <summary>After the end: waits for the vCPUs' threads, whose counts are final then.</summary>
-    /// <param name="each">How long at most for each.</param>
-    public void WaitForThreads(TimeSpan each)
-    {
-        foreach (WorkThread thread in _threads)
-            thread.Join(each);
-    }
+    /// <summary>After the end: waits until no vCPU runs; counts are final then.</summary>
+    /// <param name="patience">How long at most.</param>
+    public void WaitForVcpus(TimeSpan patience) => _running.Wait(patience);
 
     /// <summary>Ends the guest: from any thread, the vCPUs' own included. The first reason counts.</summary>
     public void Finish(MachineEnd end)
@@ -150,5 +150,6 @@ public sealed class VirtualMachine : IDisposable
         _vm.Dispose();
         _ram.Dispose();
         _ended.Dispose();
+        _running.Dispose();
     }
 }

@@ -71,6 +71,27 @@ public sealed class ImageCacheTests : IDisposable
         Assert.Empty(Directory.GetFiles(_cache, "*.new"));
     }
 
+    /// <summary>As by somebody who writes to a page of it that he has mapped, which no time tells.</summary>
+    [Fact]
+    public void WhatIsChangedUnseenWhileATreeIsPackedIsInNoOthersImage()
+    {
+        NeedPacker();
+        string copy = Path.Combine(_folder.FullName, "copy"), other = Path.Combine(_folder.FullName, "other");
+        Assert.Equal(0, Process("cp", "-a", _tree, copy));
+        Assert.Equal(0, Process("cp", "-a", _tree, other));
+        File.WriteAllText(Path.Combine(other, "etc/name"), "changed");
+        string packer = Path.Combine(_folder.FullName, "packer");
+        File.WriteAllText(packer, $"#!/bin/sh\ncd '{other}' && exec {ImagePacker.Program} \"$@\"\n");
+        File.SetUnixFileMode(packer, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        using (FileDescriptor tree = FileDescriptor.Open(copy, O_RDONLY | O_DIRECTORY))
+            new ImageCache(_cache) { Packer = packer }.Open(tree, "copy").Dispose();
+        string changed = Images.Single();
+        Open();
+        string list = Path.Combine(_folder.FullName, "out");
+        Assert.Equal(0, Process("unsquashfs", "-no-progress", "-d", list, Images.Single(image => image != changed)));
+        Assert.Equal("one", File.ReadAllText(Path.Combine(list, "etc/name")));
+    }
+
     [Fact]
     public void AnImageHoldsTheTreeAsItIsAndNothingBehindItsLinks()
     {

@@ -42,6 +42,20 @@ public class SerialPortTests : IInterruptLine
     }
 
     [Fact]
+    public void Who_waits_for_room_is_told_when_the_guest_throws_its_input_away()
+    {
+        int told = 0;
+        Write(InterruptEnable, 1);
+        _port.InputTaken = () => told++;
+        Assert.Equal(SerialPort.InputCapacity, _port.Receive(new byte[SerialPort.InputCapacity + 1]));
+        Write(Identity, 3);
+        Assert.Equal((1, 1), (told, _port.Receive([7])));
+        // There was room for more.
+        Write(Identity, 3);
+        Assert.Equal(1, told);
+    }
+
+    [Fact]
     public void A_full_queue_makes_the_guest_wait_and_asks_again_when_there_is_room()
     {
         _queue.Ready = _port.OutputReady;

@@ -20,7 +20,7 @@ public sealed class AgentStreamsTests : IDisposable
     {
         // Who listens hears that nobody speaks any more.
         _guest.Dispose();
-        _streams?.Finish();
+        _streams?.Finish(10_000);
         _socket.Dispose();
         _output.Dispose();
         _error.Dispose();
@@ -263,7 +263,7 @@ public sealed class AgentStreamsTests : IDisposable
         byte[] frames = [1, 0, 0, 0, 2, 0, 3, 0, .. "end"u8];
         Assert.Equal(frames.Length, _guest.Write(frames));
         Assert.Equal(0, Libc.shutdown(_guest.Value, Libc.SHUT_WR));
-        streams.Finish();
+        Assert.True(streams.Finish(10_000));
         Assert.Equal("end"u8.ToArray(), Content(_output));
         Assert.True(streams.HasStarted);
     }

@@ -59,10 +59,72 @@ public sealed class PortStreamsTests : IDisposable
         Assert.Equal("typed"u8.ToArray(), _memory.Bytes(Inbox, 5).ToArray());
         Say(driver, " and done"u8);
         // What is on its way arrives, and then the thread that waits for more ends.
-        streams.Finish();
+        Assert.True(streams.Finish(10_000));
         Assert.Equal("said and done", Content());
         Assert.Equal(13, streams.OutputBytes);
         caller.Dispose();
+    }
+
+    [Theory]
+    [InlineData(-1, true)]
+    [InlineData(0, false)]
+    [InlineData(10_000, true)]
+    public void What_a_slow_reader_has_not_taken_is_waited_for_within_the_guests_time(int milliseconds, bool isWhole)
+    {
+        (FileDescriptor reader, FileDescriptor writer) = FullPipe();
+        using (reader)
+        using (writer)
+        {
+            PortStreams streams = new(_memory.Ram, null, writer, 0, () => { });
+            using TestDriver driver = Driver(streams);
+            streams.Start();
+            Say(driver, "last"u8);
+            bool finished = false;
+            Thread end = new(() => finished = streams.Finish(milliseconds));
+            end.Start();
+            // Longer than the last second that is given in any case.
+            Assert.Equal(!isWhole, end.Join(2500));
+            byte[] buffer = new byte[1 << 20];
+            List<byte> read = [];
+            do
+                read.AddRange(buffer[..(int)reader.Read(buffer)]);
+            while (read[^1] != (byte)'t');
+            end.Join();
+            Assert.Equal(isWhole, finished);
+        }
+    }
+
+    [Fact]
+    public void A_caller_who_has_had_enough_is_not_kept_by_his_reader()
+    {
+        (FileDescriptor reader, FileDescriptor writer) = FullPipe();
+        using (writer)
+        {
+            PortStreams streams = new(_memory.Ram, null, writer, 0, () => { });
+            using TestDriver driver = Driver(streams);
+            streams.Start();
+            Say(driver, "last"u8);
+            bool finished = true;
+            Thread end = new(() => finished = streams.Finish(-1));
+            end.Start();
+            Assert.False(end.Join(100));
+            streams.GiveUp();
+            Assert.True(end.Join(10_000));
+            Assert.False(finished);
+            reader.Dispose();
+        }
+    }
+
+    /// <summary>Whose writer waits, with one more byte.</summary>
+    private static (FileDescriptor Reader, FileDescriptor Writer) FullPipe()
+    {
+        (FileDescriptor reader, FileDescriptor writer) = FileDescriptor.CreatePipe();
+        Assert.Equal(0, Libc.fcntl(writer.Value, Libc.F_SETFL, Libc.O_NONBLOCK));
+        while (writer.Write(new byte[4096]) > 0)
+        {
+        }
+        Assert.Equal(0, Libc.fcntl(writer.Value, Libc.F_SETFL, 0));
+        return (reader, writer);
     }
 
     [Fact]
@@ -75,7 +137,7 @@ public sealed class PortStreamsTests : IDisposable
         Say(driver, "said"u8);
         Say(driver, "more"u8);
         Assert.True(reached.Wait(10_000, TestContext.Current.CancellationToken));
-        streams.Finish();
+        Assert.True(streams.Finish(10_000));
         Assert.Equal(("saidmo", 6), (Content(), streams.OutputBytes));
     }
 }

@@ -107,14 +107,14 @@ public sealed class SerialPort(IInterruptLine line, ISerialOutput output) : IBus
     {
         if (data.Length != 1)
             return;
-        bool listens;
+        bool hasRoom;
         lock (_lock)
         {
-            listens = !Listens;
+            bool listened = Listens, isFull = _inputCount == InputCapacity;
             Store((int)offset, data[0]);
-            listens &= Listens;
+            hasRoom = (Listens && !listened) || (isFull && _inputCount == 0);
         }
-        if (listens)
+        if (hasRoom)
             _inputTaken?.Invoke();
     }
 
