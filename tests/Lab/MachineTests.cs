@@ -97,6 +97,29 @@ public sealed class MachineTests
         Assert.Equal(JsonValueKind.Array, record.GetProperty("devices").ValueKind);
     }
 
+    /// <summary>Its pipe is full when the guest starts, which ends at once.</summary>
+    [Theory]
+    [InlineData("", 0, 65537, "")]
+    [InlineData("--timeout 6s", 124, 65536, "sandbox-vmm: the rest of the guest's output is lost: nobody took it")]
+    public void A_reader_who_takes_his_time_gets_what_the_guest_wrote(string limit, int status, int bytes, string line)
+    {
+        Outcome outcome = Laboratory.MachineHost.Run(["sh", "-ec",
+            $"""
+            mkfifo pipe
+            (exec <pipe; sleep 15; wc -c >count) &
+            exec 3>pipe
+            head -c 65536 /dev/zero >&3
+            {Laboratory.SandboxInLab} run --kernel {Tiny(PowersOff)} --memory 32M {limit} >&3 && status=0 || status=$?
+            exec 3>&-
+            wait
+            cat count
+            exit $status
+            """]);
+        Says(outcome, status, line);
+        Assert.Equal($"{bytes}\n", outcome.Text);
+        Assert.DoesNotContain("by force", outcome.ErrorText, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_guest_that_floods_its_console_ends_at_its_limit_of_output()
     {
