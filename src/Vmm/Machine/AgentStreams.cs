@@ -38,10 +38,7 @@ sealed class AgentStreams : IMachineStreams
     private bool _isBroken;
     private long _outputBytes;
 
-    /// <summary>Of what goes to the caller: counted when a write begins and when it ends, so odd meanwhile.</summary>
-    private long _writes;
-
-    /// <summary>What <see cref="_writes"/> was at an interruption, and when.</summary>
+    /// <summary>What <see cref="OutputDrain.Writes"/> was at an interruption, and when.</summary>
     private long _interruptedIn, _interruptedAt;
 
     /// <param name="socket">To the agent: one that never waits.</param>
@@ -95,7 +92,7 @@ sealed class AgentStreams : IMachineStreams
     /// <returns>False when one write to the caller has lasted since an interruption a second ago, or longer.</returns>
     private bool MayInterrupt()
     {
-        long writes = Volatile.Read(ref _writes), now = HostClock.MonotonicNanoseconds();
+        long writes = _drain.Writes, now = HostClock.MonotonicNanoseconds();
         if (long.IsOddInteger(writes) && writes == _interruptedIn)
             return now - _interruptedAt < HostClock.NanosecondsPerSecond;
         (_interruptedIn, _interruptedAt) = (writes, now);
@@ -194,9 +191,9 @@ sealed class AgentStreams : IMachineStreams
     private void Write(AgentFrameKind kind, FileDescriptor? to, ref bool isOpen, ReadOnlySpan<byte> bytes)
     {
         int room = _limit == 0 ? bytes.Length : (int)Math.Min(_limit - _outputBytes, bytes.Length);
-        Volatile.Write(ref _writes, _writes + 1);
+        _drain.CountWrite();
         bool isLost = isOpen && !WaitingStream.TryWrite(to!, bytes[..room]);
-        Volatile.Write(ref _writes, _writes + 1);
+        _drain.CountWrite();
         if (isLost)
         {
             // What is on its way is lost; more is the program's to know about, which would write for ever. A guest that

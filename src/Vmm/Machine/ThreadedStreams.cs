@@ -50,7 +50,11 @@ abstract class ThreadedStreams(FileDescriptor? input, FileDescriptor? output, lo
         Span<byte> buffer = stackalloc byte[4096];
         bool isWithin = true;
         while (isWithin && TakeOutput(buffer) is > 0 and int count)
+        {
+            _drain.CountWrite();
             isWithin = _output.TryWrite(buffer[..count]);
+            _drain.CountWrite();
+        }
         if (!isWithin)
             limitReached();
         _drain.End();

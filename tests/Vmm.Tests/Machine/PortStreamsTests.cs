@@ -115,6 +115,27 @@ public sealed class PortStreamsTests : IDisposable
         }
     }
 
+    /// <summary>The guest may leave its device so that nobody ever says that this was all.</summary>
+    [Fact]
+    public void Where_nothing_is_written_nothing_is_waited_for()
+    {
+        OutputDrain drain = new() { IdleMilliseconds = 1000 };
+        Thread writer = new(() =>
+        {
+            for (int i = 0; i < 2; i++)
+            {
+                drain.CountWrite();
+                Thread.Sleep(1500);
+                drain.CountWrite();
+            }
+        });
+        long started = HostClock.MonotonicNanoseconds();
+        writer.Start();
+        Assert.True(drain.Wait(-1));
+        writer.Join();
+        Assert.InRange((HostClock.MonotonicNanoseconds() - started) / HostClock.NanosecondsPerSecond, 3, 100);
+    }
+
     /// <summary>Whose writer waits, with one more byte.</summary>
     private static (FileDescriptor Reader, FileDescriptor Writer) FullPipe()
     {
