@@ -10,6 +10,10 @@ namespace Sandbox.Supervisor.Images;
 /// <summary>Where what can be made again is kept between runs: a folder that only this user may write to.</summary>
 static class CachePlace
 {
+    /// <summary>No name of an image or a kernel.</summary>
+    const string LockName = ".lock";
+
+    const uint LockMode = 0x180; // rw-------
     const int LockMilliseconds = 10 * 60_000, LockStep = 50;
 
     /// <exception cref="UsageException">There is no such place.</exception>
@@ -48,25 +52,43 @@ static class CachePlace
         };
     }
 
-    /// <summary>
-    /// Waits until nobody else changes what is kept there, and says so; nobody else does until it is closed.
-    /// </summary>
+    /// <summary>Waits until nobody else changes what is kept there, and says so.</summary>
+    /// <returns>Nobody else does until it is disposed of.</returns>
     /// <exception cref="UsageException">Somebody is at it for minutes.</exception>
-    public static void Lock(FileDescriptor place)
+    /// <exception cref="HostException">The file system has no locks.</exception>
+    public static FileDescriptor Lock(FileDescriptor place)
     {
-        if (TryLock(place))
-            return;
+        if (TryLock(place) is FileDescriptor free)
+            return free;
         StandardStreams.WriteError("waiting for another command, which packs an image or keeps a kernel");
-        for (int waited = 0; !TryLock(place); waited += LockStep)
+        for (int waited = 0; waited < LockMilliseconds; waited += LockStep)
         {
-            if (waited >= LockMilliseconds)
-                throw new UsageException(
-                    $"another command packs an image or keeps a kernel for {LockMilliseconds / 60_000} minutes; "
-                        + "is it stopped?");
             Thread.Sleep(LockStep);
+            if (TryLock(place) is FileDescriptor held)
+                return held;
         }
+
+        throw new UsageException(
+            $"another command packs an image or keeps a kernel for {LockMilliseconds / 60_000} minutes; is it stopped?");
     }
 
-    /// <summary>As <see cref="Lock"/>, without waiting; false when somebody changes something.</summary>
-    public static bool TryLock(FileDescriptor place) => flock(place.Value, LOCK_EX | LOCK_NB) == 0;
+    /// <summary>As <see cref="Lock"/>, without waiting; null when somebody changes something.</summary>
+    public static FileDescriptor? TryLock(FileDescriptor place)
+    {
+        // A file: NFS keeps locks of folders on each host for itself, and anybody who may look into a folder can lock it.
+        int error = FileDescriptor.TryOpenAt(
+            place, LockName, O_RDWR | O_CREAT | O_NOFOLLOW, LockMode, out FileDescriptor? file);
+        if (error != 0)
+            throw new HostException(-error, "open", LockName);
+        while (flock(file!.Value, LOCK_EX | LOCK_NB) != 0)
+        {
+            error = errno;
+            if (error == EINTR)
+                continue;
+            file.Dispose();
+            return error == EWOULDBLOCK ? null : throw new HostException(error, "flock", LockName);
+        }
+
+        return file;
+    }
 }

@@ -50,7 +50,7 @@ sealed unsafe class ImageCache(string folder)
         (string fingerprint, long newest) = TreeFingerprint.Of(tree, own);
         if (TryOpen(place, fingerprint + TreeEnd) is FileDescriptor known)
             return known;
-        CachePlace.Lock(place);
+        using FileDescriptor held = CachePlace.Lock(place);
         // Who had the lock may have packed this very tree.
         if (TryOpen(place, fingerprint + TreeEnd) is FileDescriptor made)
             return made;
@@ -71,7 +71,8 @@ sealed unsafe class ImageCache(string folder)
         if (!Directory.Exists(folder))
             return;
         using FileDescriptor place = CachePlace.Make(folder);
-        if (CachePlace.TryLock(place))
+        using FileDescriptor? held = CachePlace.TryLock(place);
+        if (held is not null)
             RemoveAll(place, NewEnd);
     }
 
@@ -82,7 +83,7 @@ sealed unsafe class ImageCache(string folder)
         if (!Directory.Exists(folder))
             return 0;
         using FileDescriptor place = CachePlace.Make(folder);
-        CachePlace.Lock(place);
+        using FileDescriptor held = CachePlace.Lock(place);
         RemoveAll(place, NewEnd);
         return RemoveBeyond(place, null, 0);
     }

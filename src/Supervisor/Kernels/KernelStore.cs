@@ -29,7 +29,7 @@ sealed class KernelStore(string folder)
 
     /// <summary>Names, in order.</summary>
     /// <exception cref="UsageException">The folder cannot be read.</exception>
-    public IReadOnlyList<string> Names => [.. EntriesOf(folder, "*").Where(IsName)];
+    public IReadOnlyList<string> Names => [.. FoldersIn(folder, "*").Where(IsName)];
 
     /// <summary>What --kernel names: a file, or else a kernel that is kept.</summary>
     public static string PathOf(string kernel) =>
@@ -48,7 +48,7 @@ sealed class KernelStore(string folder)
     /// <summary>What may be kernels in a folder such as /boot, in order; none where there is no such folder.</summary>
     /// <exception cref="UsageException">The folder cannot be read.</exception>
     public static string[] FilesIn(string boot) =>
-        [.. EntriesOf(boot, KernelPattern).Select(name => Path.Combine(boot, name))];
+        [.. InOrder(boot, () => Directory.GetFiles(boot, KernelPattern)).Select(name => Path.Combine(boot, name))];
 
     /// <summary>Copies a kernel, and the modules that guests need.</summary>
     /// <param name="source">A kernel's file, or the folder of an unpacked package.</param>
@@ -75,7 +75,7 @@ sealed class KernelStore(string folder)
             throw new UsageException(
                 $"kernel add: {Quote.Value(name)} cannot be a name; take letters, digits and . _ + - with --name");
         using FileDescriptor place = CachePlace.Make(folder);
-        CachePlace.Lock(place);
+        using FileDescriptor held = CachePlace.Lock(place);
         RemoveAllUnfinished();
         string made = Path.Combine(folder, name), unfinished = made + Unfinished;
         if (Directory.Exists(made))
@@ -107,7 +107,7 @@ sealed class KernelStore(string folder)
         if (!IsName(name) || !Directory.Exists(kernel))
             throw new UsageException($"kernel remove: there is no kernel {Quote.Value(name)}; see sandbox kernel list");
         using FileDescriptor place = CachePlace.Make(folder);
-        CachePlace.Lock(place);
+        using FileDescriptor held = CachePlace.Lock(place);
         RemoveAllUnfinished();
         try
         {
@@ -134,13 +134,14 @@ sealed class KernelStore(string folder)
         if (!Directory.Exists(folder))
             return;
         using FileDescriptor place = CachePlace.Make(folder);
-        if (CachePlace.TryLock(place))
+        using FileDescriptor? held = CachePlace.TryLock(place);
+        if (held is not null)
             RemoveAllUnfinished();
     }
 
     void RemoveAllUnfinished()
     {
-        foreach (string name in EntriesOf(folder, "*" + Unfinished))
+        foreach (string name in FoldersIn(folder, "*" + Unfinished))
         {
             try
             {
@@ -154,12 +155,16 @@ sealed class KernelStore(string folder)
         }
     }
 
-    static string[] EntriesOf(string folder, string pattern)
+    static string[] FoldersIn(string folder, string pattern) =>
+        InOrder(folder, () => Directory.GetDirectories(folder, pattern));
+
+    /// <summary>Names of what is listed; none where there is no such folder.</summary>
+    static string[] InOrder(string folder, Func<string[]> list)
     {
         try
         {
-            return [.. Directory.EnumerateFileSystemEntries(folder, pattern).Select(path => Path.GetFileName(path))
-                .Order(StringComparer.Ordinal)];
+            return Directory.Exists(folder)
+                ? [.. list().Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)] : [];
         }
         catch (DirectoryNotFoundException)
         {

@@ -52,25 +52,30 @@ static class KernelTool
     internal static int List(KernelStore store, string installed, bool json)
     {
         var reports = new List<KernelReport>();
-        foreach (string path in KernelStore.FilesIn(installed))
-            Add(reports, path, null);
-        foreach (string name in store.Names)
-            if (store.FileOf(name) is string path)
-                Add(reports, path, name);
+        foreach (string path in Readable(() => KernelStore.FilesIn(installed)))
+            reports.AddRange(Readable<KernelReport>(() => [Report(path, null)]));
+        foreach (string name in Readable(() => store.Names))
+            reports.AddRange(Readable<KernelReport>(() => store.FileOf(name) is string path ? [Report(path, name)] : []));
         return PolicyTool.Print(json ? Json(reports) : Table(reports), 0);
     }
 
-    /// <summary>Debian's kernels are readable by everybody; others' may not be.</summary>
-    static void Add(List<KernelReport> reports, string path, string? name)
+    static KernelReport Report(string path, string? name)
+    {
+        using FileDescriptor file = KernelStore.OpenKernel("kernel list", path);
+        return KernelReport.Of(path, name, file);
+    }
+
+    /// <summary>Debian's kernels are readable by everybody; others' may not be, nor their folder.</summary>
+    static IReadOnlyList<T> Readable<T>(Func<IReadOnlyList<T>> read)
     {
         try
         {
-            using FileDescriptor file = KernelStore.OpenKernel("kernel list", path);
-            reports.Add(KernelReport.Of(path, name, file));
+            return read();
         }
         catch (UsageException failure)
         {
             StandardStreams.WriteError(failure.Message);
+            return [];
         }
     }
 

@@ -11,7 +11,7 @@ interface IMachineStreams
 
     /// <summary>Nothing more comes from the guest: waits for what is on its way.</summary>
     /// <param name="milliseconds">How much of the guest's time is left; -1 for any.</param>
-    /// <returns>Whether all of it is with the caller, or he does not want it.</returns>
+    /// <returns>False when something may be left that the caller has not taken.</returns>
     bool Finish(long milliseconds);
 
     /// <summary>The caller has had enough: <see cref="Finish"/> waits no longer.</summary>

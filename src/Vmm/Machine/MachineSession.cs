@@ -37,7 +37,8 @@ sealed class MachineSession
     private readonly long _startedAt = HostClock.MonotonicNanoseconds();
     private readonly List<MmioTransport> _devices = [];
     private GuestEnd? _endedBy;
-    private int _interruptedBy;
+    private GuestEnd? _said;
+    private int _gaveUpBy;
     private string? _lost;
 
     /// <param name="machine">Without devices; stays the caller's.</param>
@@ -84,13 +85,13 @@ sealed class MachineSession
         if (Plan.Agent)
         {
             _agent = new AgentStreams(_connection!.Socket, input, stdout, Stream(plan.Streams.Stderr),
-                plan.Limits.OutputBytes, end => Finish(end.Cause, end.Value, end.Detail));
+                plan.Limits.OutputBytes, end => Say(end.Cause, end.Value, end.Detail));
             _streams = _agent;
         }
         else if (Plan.VirtioConsole)
         {
             PortStreams port = new(
-                machine.Ram, input, stdout, plan.Limits.OutputBytes, () => Finish(EndCause.OutputLimit));
+                machine.Ram, input, stdout, plan.Limits.OutputBytes, () => Say(EndCause.OutputLimit));
             AddDevice(_console = port.Device);
             if (plan.Streams.Terminal)
                 _console.Resize(plan.Streams.Columns, plan.Streams.Rows);
@@ -99,7 +100,7 @@ sealed class MachineSession
         else
         {
             _streams = new ConsoleStreams(
-                _serial, output, input, stdout, plan.Limits.OutputBytes, () => Finish(EndCause.OutputLimit));
+                _serial, output, input, stdout, plan.Limits.OutputBytes, () => Say(EndCause.OutputLimit));
         }
     }
 
@@ -181,25 +182,16 @@ sealed class MachineSession
         _connection?.Close();
         _vsock?.EndGuest();
         bool isWhole = _streams.Finish(until == long.MaxValue ? -1 : Math.Max(until - Milliseconds(), 0));
-        GuestEnd reason = end switch
-        {
-            MachineEnd.PoweredOff when _agent is { HasStarted: false } =>
-                new GuestEnd(EndCause.Failed, EPROTO, (long)VmmFailure.GuestSetup, ""),
-            // The program ended first; what said so was behind its output.
-            MachineEnd.PoweredOff or MachineEnd.Rebooted when _endedBy is { Cause: EndCause.Exited or EndCause.Signaled } said
-                && _agent is not null => said,
-            MachineEnd.PoweredOff => new GuestEnd(EndCause.PoweredOff, 0, 0, ""),
-            MachineEnd.Rebooted => new GuestEnd(EndCause.Rebooted, 0, 0, ""),
-            MachineEnd.Panicked => new GuestEnd(EndCause.KernelPanic, 0, 0, ""),
-            MachineEnd.TripleFault => new GuestEnd(EndCause.TripleFault, 0, 0, ""),
-            MachineEnd.Stopped when _endedBy is GuestEnd given => given,
-            _ => new GuestEnd(EndCause.Failed, EIO, (long)VmmFailure.MachineStopped, Machine.FailureDetail),
-        };
-        if (isWhole || reason.Cause is not (EndCause.PoweredOff or EndCause.Rebooted or EndCause.Exited))
-            return reason;
-        _lost = "the rest of the guest's output is lost: nobody took it";
-        return Volatile.Read(ref _interruptedBy) is > 0 and int signal
-            ? new GuestEnd(EndCause.Signaled, signal, 0, "") : new GuestEnd(EndCause.WallTimeLimit, 0, 0, "");
+        if (!isWhole)
+            _lost = "the rest of the guest's output is lost: nobody took it";
+        lock (_streams)
+            return new MachineReason(end, _endedBy, _said)
+            {
+                LacksProgram = _agent is { HasStarted: false },
+                Failure = Machine.FailureDetail,
+                IsWhole = isWhole,
+                GaveUpBy = Volatile.Read(ref _gaveUpBy),
+            }.Reason;
     }
 
     /// <summary>For the operator. He may not listen, and whoever says it waits for him.</summary>
@@ -223,12 +215,7 @@ sealed class MachineSession
         switch (message.Kind)
         {
             case MessageKind.Signal:
-                int signal = (int)Math.Clamp(message.Value, 1, SIGRTMAX);
-                if (!Machine.HasEnded && _agent?.TrySignal(signal) == true)
-                    return true;
-                Finish(EndCause.Signaled, signal);
-                Volatile.Write(ref _interruptedBy, signal);
-                _streams.GiveUp();
+                Signal((int)Math.Clamp(message.Value, 1, SIGRTMAX));
                 return true;
             case MessageKind.WindowSize:
                 _agent?.Resize((ushort)message.Value, (ushort)message.Detail);
@@ -244,6 +231,29 @@ sealed class MachineSession
             default:
                 return false;
         }
+    }
+
+    /// <summary>For the program, or else for the guest; behind its end, for whoever waits for its output.</summary>
+    private void Signal(int signal)
+    {
+        if (!Machine.HasEnded)
+        {
+            if (_agent?.TrySignal(signal) != true)
+                Finish(EndCause.Signaled, signal);
+        }
+        else if (signal is SIGHUP or SIGINT or SIGQUIT or SIGTERM)
+        {
+            Volatile.Write(ref _gaveUpBy, signal);
+            _streams.GiveUp();
+        }
+    }
+
+    /// <summary>The guest's streams have an end that is behind what they carried.</summary>
+    private void Say(EndCause cause, long value = 0, long detail = 0)
+    {
+        lock (_streams)
+            _said ??= new GuestEnd(cause, value, detail, "");
+        Finish(cause, value, detail);
     }
 
     /// <summary>Ends the guest for a reason of its program's, or of the host's. The first counts.</summary>

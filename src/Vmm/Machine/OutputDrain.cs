@@ -51,10 +51,10 @@ sealed class OutputDrain
     }
 
     /// <param name="milliseconds">How much of the guest's time is left; -1 for any.</param>
-    /// <returns>False when it has not ended: something may be left that the reader has not taken.</returns>
+    /// <returns>False when something may be left that the reader has not taken.</returns>
     public bool Wait(long milliseconds)
     {
-        long now = Milliseconds(), idleSince = now, seen = Writes;
+        long now = Milliseconds(), idleSince = now, first = Writes, seen = first;
         long until = milliseconds < 0 ? long.MaxValue : now + Math.Max(milliseconds, LastMilliseconds);
         lock (_changed)
         {
@@ -69,7 +69,8 @@ sealed class OutputDrain
                 isSoon = _isGivenUp;
                 Monitor.Wait(_changed, (int)Math.Min(until - now, LookMilliseconds));
             }
-            return _isDone;
+            // What was never begun is nobody's who takes his time.
+            return _isDone || (long.IsEvenInteger(first) && Writes == first);
         }
     }
 

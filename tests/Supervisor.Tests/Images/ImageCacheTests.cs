@@ -285,9 +285,9 @@ public sealed class ImageCacheTests : IDisposable
             File.WriteAllText(Path.Combine(_cache, "image.squashfs"), "");
         string half = Path.Combine(_cache, "half.squashfs.new");
         File.WriteAllText(half, "");
-        using (FileDescriptor packing = CachePlace.Make(_cache))
+        using (FileDescriptor place = CachePlace.Make(_cache))
+        using (CachePlace.Lock(place))
         {
-            CachePlace.Lock(packing);
             _images.RemoveUnfinished();
             Assert.True(File.Exists(half));
         }

@@ -218,7 +218,11 @@ public sealed class KernelTests : IDisposable
         OneLine.Refuses("there is a kernel 'mine' already", () => Store.Add(path, "mine"));
         Store.Remove("mine");
         Assert.Null(Store.FileOf("mine"));
-        Assert.Equal(["6.1.0-test"], Directory.GetFileSystemEntries(Path.Combine(_folder.FullName, "kept")).Select(Path.GetFileName));
+        Assert.Equal(["6.1.0-test"], Directory.GetDirectories(Path.Combine(_folder.FullName, "kept")).Select(Path.GetFileName));
+        // What is no folder is no kernel, and keeps no list back.
+        File.WriteAllText(Path.Combine(_folder.FullName, "kept/README"), "");
+        Assert.Equal(["6.1.0-test"], Store.Names);
+        Assert.Null(Store.FileOf("README"));
     }
 
     [Fact]
@@ -227,9 +231,9 @@ public sealed class KernelTests : IDisposable
         Store.RemoveUnfinished();
         string kept = Path.Combine(_folder.FullName, "kept"), half = Path.Combine(kept, "mine.new");
         Assert.False(Directory.Exists(kept));
-        using (FileDescriptor busy = CachePlace.Make(kept))
+        using (FileDescriptor place = CachePlace.Make(kept))
+        using (CachePlace.Lock(place))
         {
-            CachePlace.Lock(busy);
             Directory.CreateDirectory(Path.Combine(half, "boot"));
             Store.RemoveUnfinished();
             Assert.True(Directory.Exists(half));
@@ -239,7 +243,7 @@ public sealed class KernelTests : IDisposable
         Assert.False(Directory.Exists(half));
         Directory.CreateDirectory(Path.Combine(half, "boot"));
         Store.Add(Package("6.1.0-test"), "mine");
-        Assert.Equal(["mine"], Directory.GetFileSystemEntries(kept).Select(Path.GetFileName));
+        Assert.Equal(["mine"], Directory.GetDirectories(kept).Select(Path.GetFileName));
     }
 
     [Theory]
@@ -269,7 +273,7 @@ public sealed class KernelTests : IDisposable
         OneLine.Refuses("--modules: there is no folder", () => Store.Add(Write("alone", BzImage("6.1.0-nowhere")), "alone"));
         Assert.Empty(Store.Names);
         string kept = Path.Combine(_folder.FullName, "kept");
-        Assert.True(!Directory.Exists(kept) || Directory.GetFileSystemEntries(kept).Length == 0);
+        Assert.True(!Directory.Exists(kept) || Directory.GetDirectories(kept).Length == 0);
     }
 
     /// <summary>Each would be read for ever, or is somebody else's.</summary>

@@ -491,6 +491,12 @@ public sealed unsafe class NetTests : IDisposable
         _links[1].Fails = true;
         Assert.Equal(VIRTIO_NET_ERR, Control(4, 0, 2));
         Assert.Equal(1, Metrics.Count(NetCount.LinkFailed));
+        // What is so already is made so again: the host may have changed a link before it refused another.
+        _links[1].Fails = false;
+        int configured = _links[0].Configurations.Count;
+        Assert.Equal(VIRTIO_NET_OK, Control(4, 0, 1));
+        Assert.Equal(VIRTIO_NET_OK, Control(4, 0, 1));
+        Assert.Equal(configured + 1, _links[0].Configurations.Count);
     }
 
     // With the threads at work: what the second pair's had begun is over when the command is answered.

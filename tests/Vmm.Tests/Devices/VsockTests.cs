@@ -551,6 +551,21 @@ public sealed unsafe class VsockTests : IDisposable, IVsockHost
         Assert.Equal(sent, HostReadsToTheEnd());
     }
 
+    [Fact]
+    public void Clients_of_a_guest_that_has_ended_are_not_kept_waiting()
+    {
+        FileDescriptor greeting = Dial(), requested = Dial();
+        requested.Write("CONNECT 52\n"u8);
+        Assert.Equal(VIRTIO_VSOCK_OP_REQUEST, Receive().Head.op);
+        _device.EndGuest();
+        _driver.Run();
+        FileDescriptor late = Dial();
+        _driver.Run();
+        foreach (FileDescriptor client in new[] { greeting, requested, late })
+            Assert.Equal(0, client.Read(new byte[1]));
+        Assert.Equal(0, _device.Connections);
+    }
+
     /// <summary>As Linux does 8 s after it has ended one.</summary>
     [Fact]
     public void What_waits_of_a_connection_that_was_ended_arrives_after_its_reset()

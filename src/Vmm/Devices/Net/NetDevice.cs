@@ -32,6 +32,9 @@ public sealed class NetDevice : RequestDevice
     /// <summary>On these links packets come.</summary>
     private volatile int _pairs;
 
+    /// <summary>The host would not change a link: others may not be as they should.</summary>
+    private bool _isUnsure;
+
     /// <exception cref="HostException">A link cannot do what is offered.</exception>
     public NetDevice(GuestRam ram, NetOptions options)
         : this(ram, options, new RateLimiter(options.SendLimit), new RateLimiter(options.ReceiveLimit))
@@ -199,9 +202,10 @@ public sealed class NetDevice : RequestDevice
             && head.@class == VIRTIO_NET_CTRL_MQ && head.cmd == VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET;
         isRight &= chain.TryRead(HeadBytes, out ushort pairs)
             && pairs >= VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MIN && pairs <= _links.Length;
-        if (isRight && pairs != _pairs && !MayChange(out long readyAt))
+        bool isSo = pairs == _pairs && !_isUnsure;
+        if (isRight && !isSo && !MayChange(out long readyAt))
             return RequestResult.Later(readyAt);
-        bool isDone = isRight && (pairs == _pairs || UsePairs(pairs));
+        bool isDone = isRight && (isSo || UsePairs(pairs));
         chain.TryWrite(0, isDone ? (byte)VIRTIO_NET_OK : (byte)VIRTIO_NET_ERR);
         return RequestResult.Done(1);
     }
@@ -215,8 +219,10 @@ public sealed class NetDevice : RequestDevice
             if (_links[i].Configure(Offloads(Negotiated), isUsed: i < pairs) == 0)
                 continue;
             _metrics.Add(NetCount.LinkFailed);
+            _isUnsure = true;
             return false;
         }
+        _isUnsure = false;
         (_wanted, _pairs) = (pairs, pairs);
         for (int i = 0; i < _links.Length; i++)
         {

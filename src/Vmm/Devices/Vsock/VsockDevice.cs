@@ -153,7 +153,9 @@ public sealed class VsockDevice : RequestDevice
         while (true)
         {
             int fd = Libc.accept4(_listener!.Value, null, null, Libc.SOCK_CLOEXEC | Libc.SOCK_NONBLOCK);
-            if (fd >= 0)
+            if (fd >= 0 && _guestHasEnded)
+                new FileDescriptor(fd).Dispose();
+            else if (fd >= 0)
                 _requests.Welcome(new FileDescriptor(fd));
             else if (Libc.errno is not (Libc.EINTR or Libc.ECONNABORTED))
                 return;

@@ -178,15 +178,22 @@ sealed class VsockRequests(ulong guestCid, IVsockHost host, VsockConnections con
         }
     }
 
-    /// <summary>Nothing more comes from the guest.</summary>
+    /// <summary>Nothing more comes from the guest, which answers nobody any more.</summary>
     public void EndGuest()
     {
         for (int slot = 0; slot < VsockConnections.Limit; slot++)
         {
-            if (connections.At(slot) is not { Stage: VsockStage.Open } connection)
-                continue;
-            connection.GuestEnded |= VIRTIO_VSOCK_SHUTDOWN_SEND;
-            EndIfDone(connection);
+            switch (connections.At(slot))
+            {
+                case { Stage: VsockStage.Open } connection:
+                    connection.GuestEnded |= VIRTIO_VSOCK_SHUTDOWN_SEND;
+                    EndIfDone(connection);
+                    break;
+                case { Stage: VsockStage.Greeting or VsockStage.Requested } connection:
+                    metrics.Refused++;
+                    connections.Close(connection);
+                    break;
+            }
         }
     }
 
