@@ -9,7 +9,7 @@ public sealed class MachineTests
 {
     static int s_images;
 
-    const int PowersOff = 0, Resets = 1, Panics = 2, Faults = 3, Sleeps = 4, Floods = 5;
+    const int PowersOff = 0, Resets = 1, Panics = 2, Faults = 3, Sleeps = 4, Floods = 5, WritesTwice = 6;
 
     /// <summary>
     /// QEMU 7.2 does not tell KVM when a guest's kernel chooses the parts of a processor's state that XSAVE keeps, so that
@@ -99,9 +99,11 @@ public sealed class MachineTests
 
     /// <summary>Its pipe is full when the guest starts, which ends at once.</summary>
     [Theory]
-    [InlineData("", 0, 65537, "")]
-    [InlineData("--timeout 6s", 124, 65536, "sandbox-vmm: the rest of the guest's output is lost: nobody took it")]
-    public void A_reader_who_takes_his_time_gets_what_the_guest_wrote(string limit, int status, int bytes, string line)
+    [InlineData("", PowersOff, 0, 65537, "")]
+    [InlineData("--timeout 6s", PowersOff, 124, 65536, "sandbox-vmm: the rest of the guest's output is lost: nobody took it")]
+    [InlineData("--output-limit 1", WritesTwice, 153, 65537, "--output-limit")]
+    public void A_reader_who_takes_his_time_gets_what_the_guest_wrote(
+        string limit, int ending, int status, int bytes, string line)
     {
         Outcome outcome = Laboratory.MachineHost.Run(["sh", "-ec",
             $"""
@@ -109,7 +111,7 @@ public sealed class MachineTests
             (exec <pipe; sleep 15; wc -c >count) &
             exec 3>pipe
             head -c 65536 /dev/zero >&3
-            {Laboratory.SandboxInLab} run --kernel {Tiny(PowersOff)} --memory 32M {limit} >&3 && status=0 || status=$?
+            {Laboratory.SandboxInLab} run --kernel {Tiny(ending)} --memory 32M {limit} >&3 && status=0 || status=$?
             exec 3>&-
             wait
             cat count

@@ -36,6 +36,11 @@ entry:
 #elif ENDING == 5       /* writes without end */
 1:      outb %al, %dx
         jmp 1b
+#elif ENDING == 6       /* writes once more, and powers off */
+        outb %al, %dx
+        movw $0x600, %dx
+        movb $0x34, %al
+        outb %al, %dx
 #endif
 1:      hlt
         jmp 1b
