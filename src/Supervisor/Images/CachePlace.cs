@@ -53,18 +53,20 @@ static class CachePlace
     }
 
     /// <summary>Waits until nobody else changes what is kept there, and says so.</summary>
+    /// <param name="place">The opened folder.</param>
+    /// <param name="folder">What it is called.</param>
     /// <returns>Nobody else does until it is disposed of.</returns>
     /// <exception cref="UsageException">Somebody is at it for minutes.</exception>
-    /// <exception cref="HostException">The file system has no locks.</exception>
-    public static FileDescriptor Lock(FileDescriptor place)
+    /// <exception cref="HostException">The file system has no locks, or is read-only.</exception>
+    public static FileDescriptor Lock(FileDescriptor place, string folder)
     {
-        if (TryLock(place) is FileDescriptor free)
+        if (TryLock(place, folder) is FileDescriptor free)
             return free;
         StandardStreams.WriteError("waiting for another command, which packs an image or keeps a kernel");
         for (int waited = 0; waited < LockMilliseconds; waited += LockStep)
         {
             Thread.Sleep(LockStep);
-            if (TryLock(place) is FileDescriptor held)
+            if (TryLock(place, folder) is FileDescriptor held)
                 return held;
         }
 
@@ -73,20 +75,20 @@ static class CachePlace
     }
 
     /// <summary>As <see cref="Lock"/>, without waiting; null when somebody changes something.</summary>
-    public static FileDescriptor? TryLock(FileDescriptor place)
+    public static FileDescriptor? TryLock(FileDescriptor place, string folder)
     {
         // A file: NFS keeps locks of folders on each host for itself, and anybody who may look into a folder can lock it.
         int error = FileDescriptor.TryOpenAt(
             place, LockName, O_RDWR | O_CREAT | O_NOFOLLOW, LockMode, out FileDescriptor? file);
         if (error != 0)
-            throw new HostException(-error, "open", LockName);
+            throw new HostException(-error, "open", Path.Combine(folder, LockName));
         while (flock(file!.Value, LOCK_EX | LOCK_NB) != 0)
         {
             error = errno;
             if (error == EINTR)
                 continue;
             file.Dispose();
-            return error == EWOULDBLOCK ? null : throw new HostException(error, "flock", LockName);
+            return error == EWOULDBLOCK ? null : throw new HostException(error, "flock", Path.Combine(folder, LockName));
         }
 
         return file;

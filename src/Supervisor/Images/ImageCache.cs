@@ -50,11 +50,11 @@ sealed unsafe class ImageCache(string folder)
         (string fingerprint, long newest) = TreeFingerprint.Of(tree, own);
         if (TryOpen(place, fingerprint + TreeEnd) is FileDescriptor known)
             return known;
-        using FileDescriptor held = CachePlace.Lock(place);
+        using FileDescriptor held = CachePlace.Lock(place, folder);
         // Who had the lock may have packed this very tree.
         if (TryOpen(place, fingerprint + TreeEnd) is FileDescriptor made)
             return made;
-        RemoveAll(place, NewEnd);
+        RemoveAllUnfinished(place);
         FileDescriptor opened = Pack(tree, place, fingerprint, own, name, out string image);
         if (newest < looked - SettledSeconds)
             Link(place, fingerprint + TreeEnd, image);
@@ -68,12 +68,13 @@ sealed unsafe class ImageCache(string folder)
     /// </summary>
     public void RemoveUnfinished()
     {
-        if (!Directory.Exists(folder))
+        // As a rule there is nothing: who only looks needs no folder that can be written to.
+        if (!Directory.Exists(folder) || Unfinished.Length == 0)
             return;
         using FileDescriptor place = CachePlace.Make(folder);
-        using FileDescriptor? held = CachePlace.TryLock(place);
+        using FileDescriptor? held = CachePlace.TryLock(place, folder);
         if (held is not null)
-            RemoveAll(place, NewEnd);
+            RemoveAllUnfinished(place);
     }
 
     /// <summary>Removes all images. Guests that run keep theirs until they end.</summary>
@@ -83,8 +84,8 @@ sealed unsafe class ImageCache(string folder)
         if (!Directory.Exists(folder))
             return 0;
         using FileDescriptor place = CachePlace.Make(folder);
-        using FileDescriptor held = CachePlace.Lock(place);
-        RemoveAll(place, NewEnd);
+        using FileDescriptor held = CachePlace.Lock(place, folder);
+        RemoveAllUnfinished(place);
         return RemoveBeyond(place, null, 0);
     }
 
@@ -156,9 +157,11 @@ sealed unsafe class ImageCache(string folder)
                 throw HostException.Last("unlink", name);
     }
 
-    void RemoveAll(FileDescriptor place, string end)
+    string[] Unfinished => Directory.GetFileSystemEntries(folder, "*" + NewEnd);
+
+    void RemoveAllUnfinished(FileDescriptor place)
     {
-        foreach (string file in Directory.GetFileSystemEntries(folder, "*" + end))
+        foreach (string file in Unfinished)
             Remove(place, Path.GetFileName(file));
     }
 

@@ -18,7 +18,7 @@ sealed class KernelStore(string folder)
     public const long MaximumBytes = 1L << 30;
 
     const int MaximumName = 128;
-    const string Unfinished = ".new";
+    const string UnfinishedEnd = ".new";
     const string KernelPattern = "vmlinuz-*";
 
     /// <summary>The caller's own.</summary>
@@ -75,9 +75,9 @@ sealed class KernelStore(string folder)
             throw new UsageException(
                 $"kernel add: {Quote.Value(name)} cannot be a name; take letters, digits and . _ + - with --name");
         using FileDescriptor place = CachePlace.Make(folder);
-        using FileDescriptor held = CachePlace.Lock(place);
+        using FileDescriptor held = CachePlace.Lock(place, folder);
         RemoveAllUnfinished();
-        string made = Path.Combine(folder, name), unfinished = made + Unfinished;
+        string made = Path.Combine(folder, name), unfinished = made + UnfinishedEnd;
         if (Directory.Exists(made))
             throw new UsageException(
                 $"kernel add: there is a kernel {Quote.Value(name)} already; sandbox kernel remove {name} forgets it");
@@ -107,12 +107,12 @@ sealed class KernelStore(string folder)
         if (!IsName(name) || !Directory.Exists(kernel))
             throw new UsageException($"kernel remove: there is no kernel {Quote.Value(name)}; see sandbox kernel list");
         using FileDescriptor place = CachePlace.Make(folder);
-        using FileDescriptor held = CachePlace.Lock(place);
+        using FileDescriptor held = CachePlace.Lock(place, folder);
         RemoveAllUnfinished();
         try
         {
             // Whoever looks for it finds all of it, or nothing.
-            Directory.Move(kernel, kernel + Unfinished);
+            Directory.Move(kernel, kernel + UnfinishedEnd);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
@@ -131,17 +131,18 @@ sealed class KernelStore(string folder)
     /// <exception cref="HostException">The host refused.</exception>
     public void RemoveUnfinished()
     {
-        if (!Directory.Exists(folder))
+        // As a rule there is nothing: who only looks needs no folder that can be written to.
+        if (FoldersIn(folder, "*" + UnfinishedEnd).Length == 0)
             return;
         using FileDescriptor place = CachePlace.Make(folder);
-        using FileDescriptor? held = CachePlace.TryLock(place);
+        using FileDescriptor? held = CachePlace.TryLock(place, folder);
         if (held is not null)
             RemoveAllUnfinished();
     }
 
     void RemoveAllUnfinished()
     {
-        foreach (string name in FoldersIn(folder, "*" + Unfinished))
+        foreach (string name in FoldersIn(folder, "*" + UnfinishedEnd))
         {
             try
             {
@@ -230,6 +231,6 @@ sealed class KernelStore(string folder)
     static bool IsName(string name) =>
         name.Length is > 0 and <= MaximumName
             && char.IsAsciiLetterOrDigit(name[0])
-            && !name.EndsWith(Unfinished, StringComparison.Ordinal)
+            && !name.EndsWith(UnfinishedEnd, StringComparison.Ordinal)
         && name.All(static letter => char.IsAsciiLetterOrDigit(letter) || letter is '.' or '_' or '+' or '-');
 }

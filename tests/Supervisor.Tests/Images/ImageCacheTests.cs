@@ -283,10 +283,12 @@ public sealed class ImageCacheTests : IDisposable
         Assert.False(Directory.Exists(_cache));
         using (CachePlace.Make(_cache))
             File.WriteAllText(Path.Combine(_cache, "image.squashfs"), "");
+        _images.RemoveUnfinished();
+        Assert.False(File.Exists(Path.Combine(_cache, ".lock")), "a folder that is read-only has none");
         string half = Path.Combine(_cache, "half.squashfs.new");
         File.WriteAllText(half, "");
         using (FileDescriptor place = CachePlace.Make(_cache))
-        using (CachePlace.Lock(place))
+        using (CachePlace.Lock(place, _cache))
         {
             _images.RemoveUnfinished();
             Assert.True(File.Exists(half));

@@ -232,7 +232,7 @@ public sealed class KernelTests : IDisposable
         string kept = Path.Combine(_folder.FullName, "kept"), half = Path.Combine(kept, "mine.new");
         Assert.False(Directory.Exists(kept));
         using (FileDescriptor place = CachePlace.Make(kept))
-        using (CachePlace.Lock(place))
+        using (CachePlace.Lock(place, kept))
         {
             Directory.CreateDirectory(Path.Combine(half, "boot"));
             Store.RemoveUnfinished();
