@@ -240,13 +240,14 @@ public sealed class MachineNetworkTests
         Assert.All((string[])["droppedSpoofedMac", "droppedSpoofedAddress", "droppedMalformed", "droppedByHost", "droppedTooLong"],
             reason => Assert.Equal(0, net.GetProperty(reason).GetInt64()));
 
-        // The last of it may not have been waited for; each stream of the client's begins with 37 bytes of its own.
+        // The last of it, as much as 8 sockets hold on a host that is busy, may not have been waited for; each stream of the
+        // client's begins with 37 bytes of its own.
         static void MustAgree(JsonElement run, long[] wire)
         {
             JsonElement end = run.GetProperty("end");
             Assert.Equal(Streams, end.GetProperty("streams").GetArrayLength());
             long Of(string sum) => end.GetProperty(sum).GetProperty("bytes").GetInt64();
-            Assert.InRange(Of("sum_received"), 60 << 20, Of("sum_sent"));
+            Assert.InRange(Of("sum_received"), 48 << 20, Of("sum_sent"));
             Assert.InRange(wire.Sum(), Of("sum_received"), Of("sum_sent") + Streams * 37);
         }
     }
