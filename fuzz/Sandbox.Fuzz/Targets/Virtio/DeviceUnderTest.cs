@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Net;
 using System.Runtime.InteropServices;
+using System.Text;
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Devices.Balloon;
@@ -338,7 +339,7 @@ sealed unsafe class DeviceUnderTest : IDisposable, IVsockHost
         sockaddr_un address = _listening;
         if (Libc.connect(socket.Value, &address, _listeningBytes) != 0)
             return;
-        socket.Write((number >> 4 & 7) switch
+        socket.Write((number & 8) == 0 ? Encoding.ASCII.GetBytes($"CONNECT {number & 3}\n") : (number >> 4 & 7) switch
         {
             0 => "CONNECT 5"u8,
             1 => "CONNECT \n"u8,
