@@ -9,10 +9,17 @@ sealed unsafe class Payload : IDisposable
 {
     private readonly FileDescriptor _end;
 
-    private Payload(int pid, FileDescriptor end, PayloadStreams mine)
+    /// <summary>
+    /// Its side of a terminal, open here too: a terminal that nobody has open reads as ended, and its program may open
+    /// it again.
+    /// </summary>
+    private readonly FileDescriptor? _terminal;
+
+    private Payload(int pid, FileDescriptor end, PayloadStreams mine, FileDescriptor? terminal)
     {
         Pid = pid;
         _end = end;
+        _terminal = terminal;
         Input = mine.Input;
         Output = mine.Output;
         Error = mine.Error;
@@ -78,10 +85,12 @@ sealed unsafe class Payload : IDisposable
         if (error != 0)
             throw new AgentException(AgentStep.Execute, -error);
         script.WaitUntilGone();
-        theirs.Dispose();
+        FileDescriptor? terminal = order.Terminal is null ? null : theirs.Output;
+        if (terminal is null)
+            theirs.Dispose();
         if (script.Failure is (string name, int errno))
             throw new AgentException(name == "chdir" ? AgentStep.WorkingDirectory : AgentStep.Execute, errno);
-        return new Payload(pid, end!, mine);
+        return new Payload(pid, end!, mine, terminal);
     }
 
     /// <summary>As execvp(3) finds it, with the program's own PATH.</summary>
@@ -113,6 +122,7 @@ sealed unsafe class Payload : IDisposable
         CloseInput();
         Output.Dispose();
         Error?.Dispose();
+        _terminal?.Dispose();
         _end.Dispose();
     }
 }

@@ -185,7 +185,7 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
         {
             written = input.Write(_pending.AsSpan(0, _pendingCount));
             isUnread = written < 0 && written != -EAGAIN && written != -EINTR;
-            // A terminal that nobody has open now may be opened again.
+            // A terminal stays as long as its program.
             if (isUnread && !payload.HasTerminal)
                 payload.CloseInput();
         }
@@ -198,7 +198,6 @@ sealed unsafe class Relay(AgentSocket socket, Payload payload)
             _pendingCount -= (int)written;
             _taken += (uint)written;
         }
-        // A terminal stays as long as its program.
         if (_inputEnds && _pendingCount == 0 && !payload.HasTerminal)
             payload.CloseInput();
     }

@@ -127,13 +127,31 @@ public sealed class RelayTests : IDisposable
         static byte[] Size(ushort rows, ushort columns) => [.. BitConverter.GetBytes(rows), .. BitConverter.GetBytes(columns)];
     }
 
-    /// <summary>A key arrives as the program closes its terminal: it is taken.</summary>
+    /// <summary>Nobody has it open when a key arrives.</summary>
     [Fact]
-    public async Task AKeyForATerminalThatTheProgramHasClosedIsTaken()
+    public async Task ATerminalThatTheProgramHasClosedIsThereWhenItOpensItAgain()
     {
-        using Payload payload = Run(new AgentTerminal(24, 80), "sh", "-c", "exec <&- >&- 2>&-; sleep 1; exit 7");
-        Assert.True(IsReady(payload.Output, POLLHUP), "the terminal stays open");
-        await TakesKeysAndEnds(payload);
+        using Payload payload = Run(new AgentTerminal(24, 80), "sh", "-c",
+            "stty -echo; echo closed; exec <&- >&- 2>&-; sleep 1; read key </dev/tty; echo $key again >/dev/tty; exit 7");
+        Task<int> run = Task.Run(() => new Relay(_socket, payload).Run());
+        string said = "";
+        uint taken = 0;
+        Hear(run, (kind, bytes) =>
+        {
+            if (kind == AgentFrameKind.Taken)
+                taken += BitConverter.ToUInt32(bytes.Span);
+            else
+                said += System.Text.Encoding.ASCII.GetString(bytes.Span);
+            if (said == "closed\r\n" && taken == 0)
+            {
+                Thread.Sleep(200);
+                Order(AgentFrameKind.Input, "key\n"u8);
+            }
+        });
+        int status = await run;
+        Assert.True(WIFEXITED(status) && WEXITSTATUS(status) == 7, $"status {status:x}");
+        Assert.Equal("closed\r\nkey again\r\n", said);
+        Assert.Equal(4u, taken);
     }
 
     /// <summary>Its kernel takes no key any more; what is no terminal stands in for such a one.</summary>
@@ -146,12 +164,6 @@ public sealed class RelayTests : IDisposable
         peer.Dispose();
         Assert.Equal(payload.Output.Value, dup2(refuses.Value, payload.Output.Value));
         refuses.Dispose();
-        await TakesKeysAndEnds(payload);
-    }
-
-    private async Task TakesKeysAndEnds(Payload payload)
-    {
-        // Heard in one turn with the terminal's end.
         Order(AgentFrameKind.Input, "key"u8);
         Order(AgentFrameKind.WindowSize, [1, 0, 1, 0]);
         Order(AgentFrameKind.InputEnd, []);

@@ -21,6 +21,7 @@ static class DeviceSeeds
         yield return ("vsock", Vsock(0));
         yield return ("vsock-clients", Clients());
         yield return ("vsock-end", VsockEnd());
+        yield return ("vsock-forgotten", VsockForgotten());
         yield return ("console", Console(0, 0));
         yield return ("console-alone", Console(Otherwise, 2));
         yield return ("net", Net(0, 0));
@@ -131,6 +132,24 @@ static class DeviceSeeds
             script.Add(Outside, 2).Add(Rest);
         script.Add(Tell, number: uint.MaxValue).Add(Outside, 2).Add(Wait, number: 1);
         return script.Add(Request, 1, Data, 0, Packet(0, 0, 10)).Bytes;
+    }
+
+    /// <summary>
+    /// The guest forgets a connection whose host has not read everything, and ends while clients wait for it: one that
+    /// has not said what it wants, and one that was told to the guest.
+    /// </summary>
+    private static byte[] VsockForgotten()
+    {
+        Script script = new(2, 0, 0);
+        script.Add(Request, 1, Connect, 0, Packet(0, 0)).Add(Request, 0, 40, 0, 0x7ff);
+        for (int i = 0; i < 24; i++)
+            script.Add(Request, 1, Data, 0, Packet(0, 0, 1000));
+        script.Add(Request, 1, Shutdown, 0, Packet(0, 0, 0, 3)).Add(Request, 1, Reset, 0, Packet(0, 0))
+            .Add(Request, 1, Connect, 0, Packet(0, 0)).Add(Request, 0, 40, 0, 0x7ff);
+        for (int i = 0; i < 8; i++)
+            script.Add(Outside, 2).Add(Rest);
+        script.Add(Tell, number: 0x38).Add(Tell, number: 1).Add(Rest).Add(Request, 0, 40, 0, 0x7ff);
+        return script.Add(Tell, number: uint.MaxValue).Add(Wait, number: 1).Bytes;
     }
 
     private static byte[] Console(byte options, byte without)
