@@ -53,7 +53,8 @@ public sealed class ExitStatusTests
     public void The_time_limit_is_124()
     {
         Outcome outcome = SandboxRun.Run(["--timeout", "300ms"], ["sleep", "60"]).Ended(124).Says("time", "300 ms");
-        Assert.True(outcome.Wall < TimeSpan.FromSeconds(2), outcome.ToString());
+        // A busy host takes its time, but not the program's.
+        Assert.True(outcome.Wall < TimeSpan.FromSeconds(30), outcome.ToString());
     }
 
     [Fact]
