@@ -82,7 +82,7 @@ public sealed class StreamTests
         ChildProcess child = ChildProcess.Start(new ChildOptions
         {
             Path = Ring.Sandbox,
-            Arguments = [Ring.Sandbox, "run", "--timeout", "100s", "--", "cat"],
+            Arguments = [Ring.Sandbox, "run", "--timeout", "300s", "--", "cat"],
             Environment = SandboxRun.Environment(folder),
             Directory = folder,
             Stdin = stdin.ReadEnd,
@@ -105,7 +105,7 @@ public sealed class StreamTests
             Thread.Sleep(100);
         }
 
-        Assert.True(child.Wait(TimeSpan.FromSeconds(100)));
+        Assert.True(child.Wait(TimeSpan.FromSeconds(300)));
         Assert.True(stdout.Join(TimeSpan.FromSeconds(10)) && stdin.Join(TimeSpan.FromSeconds(10)));
         child.EndGroup();
         Assert.Equal(0, child.Status);
