@@ -113,7 +113,7 @@ sealed unsafe class StateFolder : IDisposable
         {
             if (!TryLock(LOCK_SH))
                 return true;
-            _ = flock(_folder.Value, LOCK_UN);
+            Unlock();
             return false;
         }
     }
@@ -140,6 +140,8 @@ sealed unsafe class StateFolder : IDisposable
         while (result != 0 && errno == EINTR);
         return result == 0;
     }
+
+    void Unlock() => _ = flock(_folder.Value, LOCK_UN);
 
     /// <summary>Whether nothing is known of the sandbox any more.</summary>
     public bool IsRemoved => _folder.GetStatus(out stat status) != 0 || status.st_nlink == 0;
@@ -273,7 +275,12 @@ sealed unsafe class StateFolder : IDisposable
             return unlinkat(_place.Value, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
     }
 
-    public void Dispose() => _folder.Dispose();
+    public void Dispose()
+    {
+        // A child of this process has the descriptor too, and with it the lock, until its execve.
+        Unlock();
+        _folder.Dispose();
+    }
 
     static byte[] Name(string name) => Encoding.ASCII.GetBytes(name + '\0');
 }

@@ -47,6 +47,22 @@ public sealed class StateFolderTests : IDisposable
         Assert.Empty(Directory.GetFileSystemEntries(_path));
     }
 
+    /// <summary>As between its clone and its execve.</summary>
+    [Fact]
+    public void AChildOfTheSupervisorDoesNotKeepItAlive()
+    {
+        SandboxId id = SandboxId.Random();
+        int inherited;
+        using (StateFolder folder = Make(id))
+        {
+            inherited = dup(int.Parse(folder.PathOf("").Split('/')[4]));
+            Assert.True(inherited >= 0);
+        }
+
+        using FileDescriptor child = new(inherited);
+        Assert.Equal(0, Leftovers.Remove(_place, id, keptToo: false));
+    }
+
     [Fact]
     public void ASandboxWhoseLockIsGoneIsDeadWhateverItsRecordSays()
     {
