@@ -142,8 +142,13 @@ public sealed class LeftoversTests : IDisposable
     {
         string path = $"{_place.Path}/{name}";
         using (Socket killed = Listen(path + "-"))
+        {
             // Closing would remove it.
             File.Move(path + "-", path);
+            // A child of another test has it too, until its execve.
+            killed.Shutdown(SocketShutdown.Both);
+        }
+
         Assert.Equal(0, SocketFile.Inode(path, out ulong inode));
         return new RecordedSocket(inode, path);
     }
