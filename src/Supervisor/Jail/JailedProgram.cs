@@ -13,7 +13,11 @@ sealed class JailedProgram : IDisposable
 {
     const string CloneStep = "clone3";
 
+    /// <summary>Groups made for one program, one after the other: somebody may remove one before it is entered.</summary>
+    const int MostGroups = 3;
+
     readonly string _program;
+    readonly ICgroupFiles _groupFiles;
     readonly FileDescriptor[] _held;
     readonly JailDescriptors _descriptors;
     readonly JailWalls _wanted;
@@ -23,12 +27,14 @@ sealed class JailedProgram : IDisposable
     string? _reason;
     GuestGroup? _group;
     string? _groupLacks;
+    int _groupsMade = 1;
     bool _retry;
     BuiltJail? _built;
     FileDescriptor? _pidfd;
 
-    JailedProgram(string program, FileDescriptor[] held, JailWalls wanted, GuestGroup? group)
+    JailedProgram(string program, FileDescriptor[] held, JailWalls wanted, ICgroupFiles groupFiles, GuestGroup? group)
     {
+        _groupFiles = groupFiles;
         _group = group;
         _program = program;
         _held = held;
@@ -97,10 +103,12 @@ sealed class JailedProgram : IDisposable
     /// <exception cref="HostException">
     /// The program is missing, or the host has no process or descriptor left.
     /// </exception>
-    public static JailedProgram Start(string program, FileDescriptor channel, FileDescriptor kvm, JailWalls walls)
+    public static JailedProgram Start(
+        string program, FileDescriptor channel, FileDescriptor kvm, JailWalls walls, ICgroupFiles groupFiles)
     {
         List<FileDescriptor> held = [];
         GuestGroup? group = null;
+        JailedProgram? jailed = null;
         try
         {
             using FileDescriptor nowhere = FileDescriptor.Open("/dev/null", O_RDWR);
@@ -109,14 +117,14 @@ sealed class JailedProgram : IDisposable
             foreach (FileDescriptor source in (FileDescriptor[])[nowhere, channel, kvm, file])
                 held.Add(CopyAbove(source));
             if (walls.HasFlag(JailWalls.CgroupLimits))
-                group = GuestGroup.Create(HostCgroupFiles.Instance);
-            var jailed = new JailedProgram(program, [.. held], walls, group);
+                group = GuestGroup.Create(groupFiles);
+            jailed = new JailedProgram(program, [.. held], walls, groupFiles, group);
             jailed.TryNext();
             return jailed;
         }
         catch
         {
-            group?.Dispose();
+            (jailed is null ? group : jailed._group)?.Dispose();
             held.ForEach(descriptor => descriptor.Dispose());
             throw;
         }
@@ -154,10 +162,14 @@ sealed class JailedProgram : IDisposable
     {
         if (_group is not null && IsOfGroup(step, errno))
         {
-            _groupLacks = BuiltJail.Describe(step, errno);
             _group.Dispose();
             _group = null;
             _retry = true;
+            // To a supervisor of another PID namespace a maker that it cannot see is gone.
+            if (errno is ENOENT or ENODEV && _groupsMade++ < MostGroups)
+                _group = GuestGroup.Create(_groupFiles);
+            else
+                _groupLacks = BuiltJail.Describe(step, errno);
             return;
         }
 

@@ -64,7 +64,8 @@ sealed unsafe class VmmProcess : IDisposable
         try
         {
             theirs.GetStatus(out stat status);
-            return new VmmProcess(JailedProgram.Start(program, theirs, kvm, walls), channel, status.st_ino);
+            var jailed = JailedProgram.Start(program, theirs, kvm, walls, HostCgroupFiles.Instance);
+            return new VmmProcess(jailed, channel, status.st_ino);
         }
         catch
         {

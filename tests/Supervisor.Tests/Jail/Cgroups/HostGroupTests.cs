@@ -74,4 +74,63 @@ public sealed class HostGroupTests
         Assert.True(vmm.WaitForEnd(60_000));
         Assert.Equal(1UL, vmm.Group!.Usage.OomKills);
     });
+
+    /// <summary>As a supervisor of another PID namespace may, which does not see who made it.</summary>
+    [Theory]
+    [InlineData(1, true)]
+    [InlineData(2, true)]
+    [InlineData(3, false)]
+    public void AGroupThatIsRemovedBeforeItIsEnteredIsMadeAgain(int removed, bool stands)
+    {
+        using var fake = new FakeVmm("exit 0");
+        using FileDescriptor nowhere = FileDescriptor.Open("/dev/null", Libc.O_RDWR);
+        var files = new RemovedGroups(removed);
+        using (JailedProgram jailed = JailedProgram.Start(
+            fake.Program, nowhere, nowhere, JailWalls.NoNewPrivileges | JailWalls.CgroupLimits, files))
+        {
+            jailed.Confirm();
+            Assert.SkipWhen(files.Made.Count == 0, "no control group can be made here");
+            Assert.Equal(stands ? JailWalls.None : JailWalls.CgroupLimits, jailed.Built.Missing);
+            Assert.Equal(stands, jailed.Group?.Folders.All(Directory.Exists) ?? false);
+            HostProcess.Reap(jailed.Pid);
+        }
+
+        Assert.DoesNotContain(files.Made, Directory.Exists);
+    }
+
+    /// <summary>The host's, where so many groups are gone as soon as they can be entered.</summary>
+    sealed class RemovedGroups(int most) : ICgroupFiles
+    {
+        readonly HostCgroupFiles _host = HostCgroupFiles.Instance;
+        readonly HashSet<string> _removed = [];
+
+        public List<string> Made { get; } = [];
+
+        public string? Read(string path) => _host.Read(path);
+        public int Write(string path, string text) => _host.Write(path, text);
+        public int RemoveFolder(string path) => _host.RemoveFolder(path);
+        public IEnumerable<string> Folders(string path) => _host.Folders(path);
+        public long FileSystem(string path) => _host.FileSystem(path);
+        public bool IsProcess(int pid) => _host.IsProcess(pid);
+        public void Signal(int pid, string group, int signal) => _host.Signal(pid, group, signal);
+
+        public int MakeFolder(string path)
+        {
+            Made.Add(path);
+            return _host.MakeFolder(path);
+        }
+
+        public int Open(string path, int flags, out FileDescriptor? file)
+        {
+            int error = _host.Open(path, flags, out file);
+            if (Made.Find(folder => $"{path}/".StartsWith($"{folder}/", StringComparison.Ordinal)) is string made
+                && (_removed.Contains(Path.GetFileName(made)) || _removed.Count < most))
+            {
+                _removed.Add(Path.GetFileName(made));
+                _host.RemoveFolder(made);
+            }
+
+            return error;
+        }
+    }
 }
