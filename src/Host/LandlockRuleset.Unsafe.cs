@@ -27,6 +27,23 @@ public sealed unsafe class LandlockRuleset : IDisposable
     public static bool ThreadsMaySignalEachOther { get; } =
         (Math.Max(landlock_create_ruleset(null, 0, LANDLOCK_CREATE_RULESET_ERRATA), 0) & 1 << 1) != 0;
 
+    /// <summary>What the host's Landlock is too old to stop, for people; all of it where there is none.</summary>
+    public static IEnumerable<string> Lacking
+    {
+        get
+        {
+            (bool Has, string What)[] parts =
+            [
+                (HostVersion >= 3, "Landlock's hold on truncation, from 6.2 on"),
+                (HostVersion >= 4, "Landlock's on TCP, from 6.7 on"),
+                (HostVersion >= 5, "Landlock's on ioctls of devices, from 6.10 on"),
+                (HostVersion >= 6, "Landlock's on abstract sockets, from 6.12 on"),
+                (ThreadsMaySignalEachOther, "Landlock's on signals, from 6.15 or 6.12.23 on"),
+            ];
+            return parts.Where(part => !part.Has).Select(part => part.What);
+        }
+    }
+
     public FileDescriptor Descriptor { get; }
 
     /// <summary>Handles what is named here as far as the host knows of it, and allows nothing of it yet.</summary>

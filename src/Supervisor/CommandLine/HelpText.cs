@@ -101,10 +101,14 @@ static class HelpText
 
         SIZE is a number with K, M, G or T (powers of 1024). TIME is a number with ms,
         s, m, h or d. The guest sees the host's /usr read-only, a small /etc, its own
-        /proc, /dev, /tmp and home, and what --mount adds; it has no network. A mount is
-        read-only and at the same path unless said otherwise. The guest starts in the
-        caller's working directory if a mount shows it there, else in its home. Of the
-        caller's environment it gets only what --env names.
+        /proc, /dev, /tmp and home, and what --mount adds; it has no network unless a
+        policy opens some. A mount is read-only and at the same path unless said
+        otherwise. The guest starts in the caller's working directory if a mount shows
+        it there, else in its home. Of the caller's environment it gets only what --env
+        names. Defaults are those of the built-in policy; --policy has its own. With
+        --kernel they are 512M and 1 CPU, --cpu-time, --processes, --tmp-size, --user,
+        --mount and --trace are refused, and --env, --workdir, --hostname and --modules
+        need --root.
 
         Exit status:
           that of the program, 0 for a guest with a kernel that powered itself off, or
@@ -115,9 +119,9 @@ static class HelpText
           125   the sandbox itself failed, or the command line is wrong
           126   the program cannot be executed
           127   the program was not found
-          137   the memory limit was reached (--memory)
+          137   the memory limit was reached (--memory), or kill or stop ended it
           153   the output limit was reached (--output-limit)
-          128+N signal N ended the program
+          128+N signal N ended the program, or came twice
         Each but the program's own comes with one line on stderr that says why.
 
         Examples:
@@ -176,10 +180,12 @@ static class HelpText
           listen tcp|udp ADDRESS:PORT
           resolve NAME
           syscall NAME [ARGUMENT...]
-          device KIND
+          device KIND [from FILE]
 
         Exit status: 0 good, 1 the answer is no (a warning, a denied request, a failed
-        case, a difference, no good signature), 3 a policy is wrong, 125 the command line is.
+        case, not implied or equivalent, widened with --fail-on-widening, no good
+        signature), 3 a policy is wrong or cannot be compared exactly, 125 the command
+        line is. learn ends with the status of a run that failed.
 
         Examples:
           sandbox policy check my.yaml

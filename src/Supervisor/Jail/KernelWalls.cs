@@ -1,3 +1,4 @@
+using Sandbox.Host;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Supervisor.Jail;
@@ -20,6 +21,7 @@ static class KernelWalls
             [
                 .. HasTimeByExecve ? [] : (string[])["a time namespace, from Linux 6.2 on"],
                 .. HasDenyWriteExecute ? [] : (string[])["memory deny-write-execute, from 6.3 on"],
+                .. LandlockRuleset.Lacking,
             ];
             return all.Length == 0 ? null : string.Join("; ", all);
         }

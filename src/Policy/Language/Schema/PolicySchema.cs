@@ -125,7 +125,7 @@ static class PolicySchema
         new("because", s_because));
 
     static readonly Schema s_device = new ObjectSchema(
-        "A virtio device of a machine guest. Exactly one of device and deny. A deny overrides every device.",
+        "A device of a machine guest. Exactly one of device and deny. A deny overrides every device.",
         new("device", new ChoiceSchema("Which.", DeviceKinds.Names)),
         new("deny", new ChoiceSchema(
             "Which the guest does not have: all of the kind, or with from that one.", DeviceKinds.Names)),
@@ -141,7 +141,7 @@ static class PolicySchema
         new("kind", Reasoned(new ChoiceSchema(
             "A Linux program, or a machine with a kernel of its own.", "process", "machine")), Default: "process"),
         new("platforms", new OneOrMoreSchema("What may run it.",
-            new ChoiceSchema("kvm, or lite without KVM: a weaker wall.", "kvm", "lite")), Default: "kvm"),
+            new ChoiceSchema("kvm, or lite without KVM: a weaker wall, refused so far.", "kvm", "lite")), Default: "kvm"),
         new("cpus", Reasoned(new TextSchema("Guest threads that run at the same time, or host for as many as the host "
             + "has.", "^([0-9]+|host)$", "2", "1 to 256, or host")), Default: MustBeSaid),
         new("memory", Reasoned(new TextSchema(
