@@ -1,4 +1,5 @@
 using Sandbox.Host;
+using Sandbox.Vmm.Personality.Files;
 using Sandbox.Vmm.Personality.Ipc;
 using Sandbox.Vmm.Personality.Waiting;
 using Xunit;
@@ -240,5 +241,118 @@ public class EpollFileTests
         }
         foreach (Thread producer in producers)
             producer.Join();
+    }
+
+    /// <summary>A hundred descriptors at each level make 10^10 ways; none is gone twice while nobody has looked.</summary>
+    [Fact]
+    public void An_event_does_not_go_every_way_through_instances_that_watch_each_other()
+    {
+        KernelMemory memory = Objects.Memory();
+        EpollNesting nesting = new();
+        EventFile file = Objects.Event(memory);
+        OpenFile inner = file;
+        EpollFile outermost = null!;
+        for (int level = 0; level < 5; level++)
+        {
+            outermost = Objects.Epoll(memory, nesting);
+            for (int descriptor = 0; descriptor < 100; descriptor++)
+                Assert.Equal(0, outermost.Add(null, inner, descriptor, Wanted(EPOLLIN)));
+            inner = outermost;
+        }
+        for (int round = 0; round < 3; round++)
+        {
+            Thread writer = new(() => Signal(file)) { IsBackground = true };
+            writer.Start();
+            Assert.True(writer.Join(TimeSpan.FromMinutes(1)));
+            Assert.NotEmpty(Harvest(outermost));
+            Drain(file);
+            Assert.Empty(Harvest(outermost));
+        }
+    }
+
+    [Fact]
+    public void One_call_reports_a_file_once()
+    {
+        KernelMemory memory = Objects.Memory();
+        EpollFile epoll = Objects.Epoll(memory);
+        EventFile file = Objects.Event(memory);
+        epoll.Add(null, file, 0, Wanted(EPOLLIN));
+        using CancellationTokenSource done = new();
+        Thread toggles = new(() =>
+        {
+            while (!done.IsCancellationRequested)
+            {
+                Signal(file);
+                Drain(file);
+            }
+        });
+        toggles.Start();
+        for (int i = 0; i < 200_000; i++)
+            Assert.InRange(Harvest(epoll, 64).Length, 0, 1);
+        done.Cancel();
+        toggles.Join();
+    }
+
+    /// <summary>What is polled may be closed by its other users meanwhile, and closing wants other instances' locks.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_file_that_closes_while_it_is_polled_does_so_without_locks(bool modify)
+    {
+        KernelMemory memory = Objects.Memory();
+        EpollNesting nesting = new();
+        EpollFile outer = Objects.Epoll(memory, nesting), inner = Objects.Epoll(memory, nesting);
+        bool? isFree = null;
+        FleetingFile file = new(() =>
+        {
+            Thread other = new(() => _ = outer.Count) { IsBackground = true };
+            other.Start();
+            isFree = other.Join(TimeSpan.FromSeconds(10));
+        });
+        Assert.Equal(0, inner.Add(null, file, 1, Wanted(EPOLLIN)));
+        if (modify)
+        {
+            Assert.Equal(0, outer.Add(null, inner, 2, Wanted(EPOLLIN)));
+            file.LeaveAtPoll();
+            Assert.Equal(0, outer.Modify(null, inner, 2, Wanted(EPOLLIN)));
+        }
+        else
+        {
+            file.LeaveAtPoll();
+            Assert.Equal(0, outer.Add(null, inner, 2, Wanted(EPOLLIN)));
+        }
+        Assert.True(isFree);
+        Assert.Equal(0, inner.Count);
+    }
+
+    /// <summary>Is always ready; its other user closes it while it is polled.</summary>
+    private sealed class FleetingFile(Action closed) : OpenFile(O_RDONLY)
+    {
+        private readonly WaitQueue _waiters = new();
+        private bool _leaves;
+
+        public override string DisplayName => "fleeting";
+
+        public override WaitQueue? Waiters => _waiters;
+
+        public void LeaveAtPoll() => _leaves = true;
+
+        public override PollEvents Poll()
+        {
+            if (_leaves)
+            {
+                _leaves = false;
+                Release();
+            }
+            return PollEvents.Readable;
+        }
+
+        public override long GetStatus(out stat status)
+        {
+            status = default;
+            return 0;
+        }
+
+        protected override void Close() => closed();
     }
 }

@@ -171,4 +171,29 @@ public sealed class PollCallsTests : IDisposable
         _guest.Thread.SetWork(ThreadWork.Signal);
         Assert.Equal(-EINTR, Call(SYS_epoll_wait, epoll, Data, 1, ulong.MaxValue));
     }
+
+    /// <summary>What a call with many entries holds counts as long as it waits.</summary>
+    [Fact]
+    public void Many_entries_are_charged()
+    {
+        Personality.Ipc.KernelMemory memory = _guest.Personality.KernelMemory;
+        Personality.Ipc.PollSet set = _guest.Thread.PollSet;
+        (ulong reader, _) = _guest.Pipe();
+        long before = memory.Used;
+        for (int i = 0; i < 256; i++)
+            Assert.True(set.TryAdd((int)reader, Personality.Waiting.PollEvents.Readable));
+        Assert.Equal(before, memory.Used);
+        for (int i = 0; i < 800; i++)
+            Assert.True(set.TryAdd((int)reader, Personality.Waiting.PollEvents.Readable));
+        Assert.InRange(memory.Used - before, 800 * 96, 2048 * 96);
+        Assert.True(memory.TryReserve(memory.Limit - memory.Used));
+        while (set.TryAdd((int)reader, Personality.Waiting.PollEvents.Readable))
+        {
+        }
+        long others = memory.Used;
+        set.Clear();
+        Assert.InRange(others - memory.Used, 800 * 96, 2048 * 96);
+        Assert.True(set.TryAdd((int)reader, Personality.Waiting.PollEvents.Readable));
+        set.Clear();
+    }
 }

@@ -458,4 +458,30 @@ public class SocketAddressTests
         Assert.Equal(SocketAddress.MaximumSize + 1, address.Format(new byte[SocketAddress.MaximumSize + 1]));
         Assert.Null(SocketAddress.TryParse(new byte[SocketAddress.MaximumSize + 1]));
     }
+
+    /// <summary>Each sends to the next, and is closed: but for the first, nobody is left to keep them.</summary>
+    [Fact]
+    public void Closed_datagram_sockets_do_not_keep_each_other()
+    {
+        SocketSpace space = new(Objects.Memory());
+        UnixSocket first = Objects.Socket(space, SOCK_DGRAM);
+        WeakReference third = Chain(space, first);
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        GC.Collect();
+        Assert.False(third.IsAlive);
+        Assert.Equal(-ECONNREFUSED, first.Send("x"u8, Objects.Sender, null, null));
+        GC.KeepAlive(first);
+    }
+
+    [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
+    private static WeakReference Chain(SocketSpace space, UnixSocket first)
+    {
+        UnixSocket second = Objects.Socket(space, SOCK_DGRAM), third = Objects.Socket(space, SOCK_DGRAM);
+        Assert.Equal(0, first.ConnectDatagrams(second));
+        Assert.Equal(0, second.ConnectDatagrams(third));
+        second.Release();
+        third.Release();
+        return new WeakReference(third);
+    }
 }

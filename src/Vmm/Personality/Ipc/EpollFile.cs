@@ -9,7 +9,7 @@ namespace Sandbox.Vmm.Personality.Ipc;
 /// <remarks>
 /// Locks, outermost first: the personality's <see cref="EpollNesting"/>, this file's <see cref="_lock"/>, a watched
 /// file's own locks, a wait queue's lock, this file's <see cref="_readyLock"/>, its own wait queue's lock. Nesting is
-/// acyclic, so chains through nested instances end. Files are never released under <see cref="_lock"/>.
+/// acyclic, so chains through nested instances end. Files are never released under any of these locks.
 /// </remarks>
 public sealed class EpollFile : OpenFile
 {
@@ -68,15 +68,24 @@ public sealed class EpollFile : OpenFile
         WaitQueue? queue = thread is null ? file.Waiters : file.GetWaiters(thread);
         if (queue is null)
             return -EPERM;
-        if (file is not EpollFile inner)
-            return Insert(thread, file, queue, descriptor, wanted);
+        t_depth++;
+        long result = file is EpollFile inner
+            ? InsertNested(thread, inner, queue, descriptor, wanted)
+            : Insert(thread, file, queue, descriptor, wanted);
+        ReleaseFiles();
+        return result;
+    }
+
+    private long InsertNested(
+        GuestThread? thread, EpollFile inner, WaitQueue queue, int descriptor, in epoll_event wanted)
+    {
         if ((wanted.events & EPOLLEXCLUSIVE) != 0)
             return -EINVAL;
         lock (_nesting.Lock)
         {
             if (!_nesting.MayContain(this, inner))
                 return -ELOOP;
-            long result = Insert(thread, file, queue, descriptor, wanted);
+            long result = Insert(thread, inner, queue, descriptor, wanted);
             if (result == 0)
                 _nesting.Add(this, inner);
             return result;
@@ -110,6 +119,14 @@ public sealed class EpollFile : OpenFile
     {
         if ((wanted.events & EPOLLEXCLUSIVE) != 0)
             return -EINVAL;
+        t_depth++;
+        long result = Change(thread, file, descriptor, wanted);
+        ReleaseFiles();
+        return result;
+    }
+
+    private long Change(GuestThread? thread, OpenFile file, int descriptor, in epoll_event wanted)
+    {
         lock (_lock)
         {
             if (!_items.TryGetValue((file, descriptor), out EpollItem? item))
@@ -154,8 +171,9 @@ public sealed class EpollFile : OpenFile
         t_depth++;
         lock (_lock)
         {
+            // What becomes ready from here on is told to those who wait.
             EpollItem? last = LastReady;
-            while (count < events.Length && TakeReady() is { } item)
+            while (last is not null && count < events.Length && TakeReady() is { } item)
             {
                 PollEvents ready = PollItem(thread, item);
                 if (ready != PollEvents.None)
@@ -186,7 +204,7 @@ public sealed class EpollFile : OpenFile
         lock (_lock)
         {
             EpollItem? last = LastReady;
-            while (TakeReady() is { } item)
+            while (last is not null && TakeReady() is { } item)
             {
                 if (PollItem(thread, item) != PollEvents.None)
                 {
@@ -247,22 +265,25 @@ public sealed class EpollFile : OpenFile
 
     // The ready list: linked through the items, so that a notification allocates nothing.
 
-    /// <summary>Runs in notifications too, under a wait queue's lock.</summary>
+    /// <summary>
+    /// Runs in notifications too, under a wait queue's lock. An item that is ready already was told when it became so,
+    /// and has not been looked at since: were it told again, an event would go through instances that watch each other
+    /// under many descriptors as often as there are ways through them.
+    /// </summary>
     internal void MakeReady(EpollItem item)
     {
         lock (_readyLock)
         {
-            if (!item.IsReady)
-            {
-                item.IsReady = true;
-                item.PreviousReady = _lastReady;
-                item.NextReady = null;
-                if (_lastReady is null)
-                    _firstReady = item;
-                else
-                    _lastReady.NextReady = item;
-                _lastReady = item;
-            }
+            if (item.IsReady)
+                return;
+            item.IsReady = true;
+            item.PreviousReady = _lastReady;
+            item.NextReady = null;
+            if (_lastReady is null)
+                _firstReady = item;
+            else
+                _lastReady.NextReady = item;
+            _lastReady = item;
         }
         _waiters.Notify(PollEvents.Readable);
     }

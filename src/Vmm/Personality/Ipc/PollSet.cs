@@ -21,20 +21,39 @@ sealed class PollSet(GuestThread thread)
         public PollEvents Ready;
     }
 
+    /// <summary>Bytes that an entry takes, its place in a queue included.</summary>
+    private const int EntryCost = 96;
+
     private Item[] _items = new Item[8];
     private int _count;
+    private long _reserved;
+
+    /// <summary>Charges the guest for more than the usual handful, until <see cref="Clear"/>.</summary>
+    public bool TryReserve(long bytes)
+    {
+        if (!thread.Personality.KernelMemory.TryReserve(bytes))
+            return false;
+        _reserved += bytes;
+        return true;
+    }
 
     /// <summary>
     /// Adds a descriptor; one that is not open counts as ready with <see cref="PollEvents.Invalid"/>.
     /// </summary>
-    public void Add(int descriptor, PollEvents wanted)
+    /// <returns>False for -ENOMEM.</returns>
+    public bool TryAdd(int descriptor, PollEvents wanted)
     {
         if (_count == _items.Length)
+        {
+            if (_count >= Kept && !TryReserve((long)_count * EntryCost))
+                return false;
             Array.Resize(ref _items, 2 * _count);
+        }
         ref Item item = ref _items[_count++];
         item.File = descriptor < 0 ? null : InputOutputCalls.AcquireAny(thread, descriptor);
         item.Wanted = wanted | PollEvents.Error | PollEvents.HangUp;
         item.Ready = item.File is null && descriptor >= 0 ? PollEvents.Invalid : PollEvents.None;
+        return true;
     }
 
     public PollEvents Ready(int index) => _items[index].Ready;
@@ -86,6 +105,8 @@ sealed class PollSet(GuestThread thread)
         _count = 0;
         if (_items.Length > Kept)
             _items = new Item[8];
+        thread.Personality.KernelMemory.Release(_reserved);
+        _reserved = 0;
     }
 
     private int Scan()

@@ -61,26 +61,31 @@ static partial class PollCalls
         if (count > Math.Min(thread.Process.Limits.Soft(RLIMIT_NOFILE), (ulong)thread.Descriptors.Limit))
             return -EINVAL;
         int size = (int)count * Marshal.SizeOf<pollfd>();
-        byte[]? rented = size > GuestThread.TransferSize ? ArrayPool<byte>.Shared.Rent(size) : null;
+        bool isLarge = size > GuestThread.TransferSize;
+        PollSet set = thread.PollSet;
+        if (isLarge && !set.TryReserve(size))
+            return -ENOMEM;
+        byte[]? rented = isLarge ? ArrayPool<byte>.Shared.Rent(size) : null;
         Span<byte> bytes = (rented ?? thread.TransferBuffer).AsSpan(0, size);
-        long result = PollDescriptors(thread, new VirtualAddress(address), bytes, deadline);
+        long result = PollDescriptors(thread, set, new VirtualAddress(address), bytes, deadline);
+        set.Clear();
         if (rented is not null)
             ArrayPool<byte>.Shared.Return(rented);
         return result;
     }
 
-    private static long PollDescriptors(GuestThread thread, VirtualAddress address, Span<byte> bytes, long deadline)
+    private static long PollDescriptors(
+        GuestThread thread, PollSet set, VirtualAddress address, Span<byte> bytes, long deadline)
     {
         if (bytes.Length > 0 && !thread.Memory.TryRead(address, bytes))
             return -EFAULT;
         Span<pollfd> descriptors = MemoryMarshal.Cast<byte, pollfd>(bytes);
-        PollSet set = thread.PollSet;
         foreach (ref pollfd descriptor in descriptors)
-            set.Add(descriptor.fd, (PollEvents)(ushort)descriptor.events);
+            if (!set.TryAdd(descriptor.fd, (PollEvents)(ushort)descriptor.events))
+                return -ENOMEM;
         long result = set.Wait(deadline);
         for (int i = 0; i < descriptors.Length; i++)
             descriptors[i].revents = (short)set.Ready(i);
-        set.Clear();
         if (result >= 0 && bytes.Length > 0 && !thread.Memory.TryWrite(address, bytes))
             return -EFAULT;
         return result;
@@ -162,8 +167,11 @@ static partial class PollCalls
         for (int descriptor = 0; descriptor < count; descriptor++)
         {
             PollEvents wanted = Wanted(readSet, writeSet, exceptionSet, descriptor);
-            if (wanted != PollEvents.None)
-                set.Add(descriptor, wanted);
+            if (wanted != PollEvents.None && !set.TryAdd(descriptor, wanted))
+            {
+                set.Clear();
+                return -ENOMEM;
+            }
         }
         if (set.HasInvalid)
         {

@@ -256,4 +256,63 @@ public sealed class InternetDatagramTests : IDisposable
         Assert.Equal(16, _guest.Guest.Read<int>(headers + 64 + 8));
         Assert.Equal((ushort)AF_INET, _guest.Guest.Read<ushort>(Data + 0x4000 + 128));
     }
+
+    [Fact]
+    public void A_connected_socket_keeps_its_peer_however_many_others_it_sends_to()
+    {
+        ulong socket = _guest.Socket(SOCK_DGRAM);
+        Assert.Equal(0, _guest.Connect(socket, "192.0.2.200:53"));
+        Assert.Equal(4, _guest.Send(socket, "peer"));
+        AtServer(out IPEndPoint peer);
+        for (int i = 0; i < 40; i++)
+            Assert.Equal(1, _guest.SendTo(socket, "x", $"192.0.2.{i}:53"));
+        IPEndPoint other = null!;
+        for (int i = 0; i < 40; i++)
+            AtServer(out other);
+        Assert.Equal(POLLOUT, _guest.Poll(socket, POLLIN | POLLOUT));
+        Assert.Equal(0, _guest.Get(socket, SOL_SOCKET, SO_ERROR));
+        // Linux hears the peer alone.
+        _guest.Broker.Datagrams.Send("other"u8, other);
+        Assert.Equal("-11", _guest.Receive(socket, flags: MSG_DONTWAIT));
+        _guest.Broker.Datagrams.Send("peer"u8, peer);
+        Assert.Equal(POLLIN, _guest.Poll(socket, POLLIN, 5000));
+        Assert.Equal("peer", _guest.Receive(socket));
+    }
+
+    [Fact]
+    public void Connecting_and_disconnecting_at_once_leaves_no_closed_peer()
+    {
+        ulong socket = _guest.Socket(SOCK_DGRAM);
+        for (int round = 0; round < 300; round++)
+        {
+            (ulong pointer, ulong length) = _guest.Put("192.0.2.1:53");
+            PendingCall connect = _guest.Guest.CallByAnother(SYS_connect, socket, pointer, length);
+            _guest.Guest.Write(Data, 0L);
+            Assert.Equal(0, _guest.Call(SYS_connect, socket, Data, 16));
+            Assert.Equal(0, connect.Result());
+            _guest.Poll(socket, POLLIN | POLLOUT);
+            Assert.Equal(0, _guest.Get(socket, SOL_SOCKET, SO_ERROR));
+        }
+    }
+
+    /// <summary>As clients of statsd and syslog do, which are there before their server, and after it.</summary>
+    [Fact]
+    public void Inside_the_peer_is_whoever_has_the_address()
+    {
+        _guest.Broker.Verdict = static _ => EACCES;
+        ulong client = _guest.Socket(SOCK_DGRAM);
+        Assert.Equal(0, _guest.Connect(client, "127.0.0.1:8125"));
+        Assert.Equal(-ECONNREFUSED, _guest.Send(client, "early"));
+        for (int round = 0; round < 2; round++)
+        {
+            ulong server = _guest.Socket(SOCK_DGRAM);
+            Assert.Equal(0, _guest.Bind(server, "127.0.0.1:8125"));
+            Assert.Equal(4, _guest.Send(client, "here"));
+            Assert.Equal("here", _guest.ReceiveFrom(server, out string? from));
+            Assert.Equal(6, _guest.SendTo(server, "answer", from!));
+            Assert.Equal("answer", _guest.Receive(client));
+            Assert.Equal(0, _guest.Call(SYS_close, server));
+            Assert.Equal(-ECONNREFUSED, _guest.Send(client, "late"));
+        }
+    }
 }

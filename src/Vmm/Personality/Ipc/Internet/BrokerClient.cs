@@ -21,11 +21,16 @@ sealed class BrokerClient(SeqpacketChannel channel)
     /// <summary>Sends a request.</summary>
     /// <param name="waiters">Told when the answer is there.</param>
     /// <param name="onDone">Called with it, on the channel's thread; it may only note the fact.</param>
-    /// <returns>Null when too many are without an answer, or nobody is there any more.</returns>
-    public BrokerCall? TryBegin(NetworkRequest request, WaitQueue? waiters, Action<BrokerCall>? onDone = null)
+    /// <param name="place">
+    /// Where the caller has taken a place for the socket that may come: the call's from now on, until somebody takes
+    /// that.
+    /// </param>
+    /// <returns>Null when too many are without an answer, or nobody is there any more; the place stays the caller's.</returns>
+    public BrokerCall? TryBegin(
+        NetworkRequest request, WaitQueue? waiters, Action<BrokerCall>? onDone = null, HostSocketBudget? place = null)
     {
         request.Version = NetworkChannel.Version;
-        BrokerCall call = new(request, waiters, onDone);
+        BrokerCall call = new(request, waiters, onDone, place);
         lock (_lock)
         {
             bool isLookup = call.IsLookup;
@@ -87,7 +92,8 @@ sealed class BrokerClient(SeqpacketChannel channel)
 }
 
 /// <summary>One request, until its answer has been used.</summary>
-sealed class BrokerCall(NetworkRequest request, WaitQueue? waiters, Action<BrokerCall>? onDone)
+sealed class BrokerCall(
+    NetworkRequest request, WaitQueue? waiters, Action<BrokerCall>? onDone, HostSocketBudget? place)
 {
     private readonly NetworkRequest _request = request;
     private NetworkAnswer _answer;
@@ -111,25 +117,35 @@ sealed class BrokerCall(NetworkRequest request, WaitQueue? waiters, Action<Broke
         && InternetAddress.Of(other.Endpoint) == InternetAddress.Of(_request.Endpoint)
         && other.From.Port == _request.From.Port;
 
-    /// <summary>The socket that came with the answer: the first caller's.</summary>
+    /// <summary>The socket that came with the answer, and the place that was taken for it: the first caller's.</summary>
     public FileDescriptor? TakeSocket() => Interlocked.Exchange(ref _socket, null);
+
+    private void DropSocket()
+    {
+        if (TakeSocket() is not { } unwanted)
+            return;
+        unwanted.Dispose();
+        place?.GiveBack();
+    }
 
     /// <summary>Nobody wants the answer any more.</summary>
     public void Abandon()
     {
         Volatile.Write(ref _abandoned, 1);
         if (_isDone)
-            TakeSocket()?.Dispose();
+            DropSocket();
     }
 
     internal void Finish(in NetworkAnswer answer, FileDescriptor? socket)
     {
+        if (socket is null)
+            place?.GiveBack();
         _answer = answer;
         _socket = socket;
         _isDone = true;
         Interlocked.MemoryBarrier();
         if (Volatile.Read(ref _abandoned) != 0)
-            TakeSocket()?.Dispose();
+            DropSocket();
         onDone?.Invoke(this);
         waiters?.Notify(PollEvents.All);
     }

@@ -32,10 +32,15 @@ sealed unsafe class HostSocket : IDisposable
         FileDescriptor file, HostPoller poller, WaitQueue waiters, HostSocketBudget budget)
     {
         if (budget.TryTake())
-            return new HostSocket(file, poller, waiters, budget);
+            return Adopt(file, poller, waiters, budget);
         file.Dispose();
         return null;
     }
+
+    /// <summary>Takes the descriptor over, and the place that was taken for it before it came.</summary>
+    public static HostSocket Adopt(
+        FileDescriptor file, HostPoller poller, WaitQueue waiters, HostSocketBudget budget) =>
+        new(file, poller, waiters, budget);
 
     public bool MayRead => _mayRead;
 

@@ -370,7 +370,9 @@ public sealed partial class InternetSocket
             call.Abandon();
             call = null;
         }
-        call ??= _stack.Broker.TryBegin(request, Queue);
+        if (call is null && _stack.HostSockets.TryTake()
+            && (call = _stack.Broker.TryBegin(request, Queue, place: _stack.HostSockets)) is null)
+            _stack.HostSockets.GiveBack();
         if (call is null)
             return -ENOBUFS;
         using (Blocking wait = new(thread, Queue, PollEvents.All))
@@ -388,14 +390,13 @@ public sealed partial class InternetSocket
         return call.Error;
     }
 
-    /// <summary>The socket that came with an answer; null when there is none, or the guest has too many.</summary>
+    /// <summary>The socket that came with an answer; null when there is none.</summary>
     private HostSocket? Take(BrokerCall call)
     {
         if (call.TakeSocket() is not { } file)
             return null;
-        HostSocket? host = HostSocket.TryCreate(file, _stack.Poller, Queue, _stack.HostSockets);
-        if (host is not null)
-            _options.Apply(host);
+        HostSocket host = HostSocket.Adopt(file, _stack.Poller, Queue, _stack.HostSockets);
+        _options.Apply(host);
         return host;
     }
 

@@ -63,9 +63,6 @@ public sealed partial class InternetSocket
     {
         switch (option)
         {
-            case SO_BROADCAST when value:
-                // Broadcasts are never let out: better said here than lost.
-                return -EPERM;
             case SO_KEEPALIVE when IsStream:
                 return SetFamilyOption(SOL_SOCKET, SO_KEEPALIVE, value ? 1 : 0);
             default:

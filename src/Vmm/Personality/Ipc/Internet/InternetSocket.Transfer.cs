@@ -92,9 +92,32 @@ public sealed partial class InternetSocket
             }
         }
         long result = _loopback.Send(data, credentials, inside, null);
+        if (target is null && result is -ENOTCONN or -ECONNREFUSED)
+            result = SendToSuccessor(data, credentials, result);
         // A datagram that nobody has room for, or wants, is lost.
         bool isLost = result is -EAGAIN or -EPERM || (result == -ECONNREFUSED && inside is not null);
         return isLost ? data.Length : result;
+    }
+
+    /// <summary>
+    /// Sends to whoever has the peer's address inside by now: nobody had it when this was connected, or who had it is gone.
+    /// </summary>
+    /// <param name="refused">What the send before answered.</param>
+    private long SendToSuccessor(ReadOnlySpan<byte> data, in ucred credentials, long refused)
+    {
+        InternetAddress peer;
+        lock (_lock)
+        {
+            if (_state != State.Connected || _peer is not null)
+                return refused;
+            peer = _remote;
+        }
+        if (_stack.Ports.Find(SOCK_DGRAM, peer) is not { } successor)
+            return -ECONNREFUSED;
+        _loopback.ConnectDatagrams(successor._loopback);
+        long result = _loopback.Send(data, credentials, successor._loopback, null);
+        successor.Release();
+        return result;
     }
 
     private long _uses;
@@ -156,7 +179,7 @@ public sealed partial class InternetSocket
             _associations ??= [];
             if (_associations.Count >= MaximumAssociations)
             {
-                Association oldest = _associations.MinBy(other => other.UsedAt)!;
+                Association oldest = _associations.Where(other => other != _peer).MinBy(other => other.UsedAt)!;
                 _associations.Remove(oldest);
                 oldest.Close();
             }
@@ -173,21 +196,30 @@ public sealed partial class InternetSocket
         long result = BindAutomatically(InternetAddress.Any(Domain));
         if (result != 0)
             return result;
-        result = FindTarget(thread, destination, out ISendTarget? target);
-        if (result != 0)
-            return result;
-        Association? outside = target as Association;
-        if (target is InternetSocket inside)
+        Association? outside;
+        do
         {
-            _loopback.ConnectDatagrams(inside._loopback);
-            inside.Release();
+            result = FindTarget(thread, destination, out ISendTarget? target);
+            // Inside somebody may come to have the address: a datagram finds out.
+            if (result != 0 && !(result == -ECONNREFUSED && destination.IsLoopback))
+                return result;
+            InternetSocket? inside = target as InternetSocket;
+            if (_loopback.ConnectDatagrams(inside?._loopback) != 0)
+                _loopback.ConnectDatagrams(null);
+            inside?.Release();
+            outside = target as Association;
         }
-        else
-        {
-            _loopback.ConnectDatagrams(null);
-        }
+        while (!TryConnect(destination, outside));
+        return 0;
+    }
+
+    /// <returns>False when another thread has closed that association since.</returns>
+    private bool TryConnect(InternetAddress destination, Association? outside)
+    {
         lock (_lock)
         {
+            if (outside is { IsClosed: true })
+                return false;
             _peer = outside;
             // From now on only the peer is heard.
             foreach (Association other in _associations ?? [])
@@ -201,7 +233,7 @@ public sealed partial class InternetSocket
             else if (outside is not null)
                 Local = outside.Host.LocalName();
         }
-        return 0;
+        return true;
     }
 
     /// <summary>connect(2) with AF_UNSPEC.</summary>
@@ -259,7 +291,7 @@ public sealed partial class InternetSocket
         }
         foreach (Association association in _associations ?? [])
         {
-            if (!association.Host.MayRead)
+            if (!association.Host.MayRead || (_state == State.Connected && association != _peer))
                 continue;
             long result = ReceiveFrom(association.Host, buffer, flags, ref message);
             // That one destination refuses is told to a socket that has no other.

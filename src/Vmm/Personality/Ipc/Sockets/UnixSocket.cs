@@ -178,7 +178,9 @@ public sealed partial class UnixSocket : Socket, ISendTarget
             unread = TakeAllMessages();
             backlog = _backlog;
             _backlog = null;
-            peer = _peer;
+            // One that is closed keeps no other alive.
+            (peer, _peer) = (_peer, null);
+            _state = State.Unconnected;
         }
         if (!LocalAddress.IsUnnamed)
             _space.Unbind(LocalAddress, this);

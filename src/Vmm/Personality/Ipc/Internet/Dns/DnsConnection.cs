@@ -21,7 +21,7 @@ sealed class DnsConnection(InternetSocket socket)
     public bool TryRead(Span<byte> query, out int length)
     {
         length = 0;
-        if (TryTake(query, out length))
+        if (IsClosed || TryTake(query, out length))
             return true;
         long count = socket.Receive(_received.AsSpan(_count), 0, out _);
         if (count == -EAGAIN)

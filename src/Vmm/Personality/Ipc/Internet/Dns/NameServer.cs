@@ -133,7 +133,7 @@ sealed class NameServer
             DnsLookup? lookup = DnsLookup.Begin(buffer[..length], answer, out int written);
             if (lookup is not null)
                 Ask(new Pending(lookup, default, connection), answer);
-            else
+            else if (written > 0)
                 connection.Write(answer[..written]);
         }
         return any;
