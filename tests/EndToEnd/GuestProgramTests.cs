@@ -39,6 +39,7 @@ public sealed class GuestProgramTests
     [InlineData("descriptors")]
     [InlineData("sessions")]
     [InlineData("terminal")]
+    [InlineData("segments")]
     public void Program_behaves_as_natively(string program)
     {
         Tool.NeedGuestPrograms();

@@ -153,6 +153,34 @@ public sealed partial class AddressSpace
         }
     }
 
+    /// <summary>shmdt(2): removes what is left of a mapping of a whole object that began here.</summary>
+    /// <param name="isSegment">Whether it is one of those that can be removed so.</param>
+    /// <returns>The object, which the caller may only name: nobody may hold it any more. Null for none.</returns>
+    public PagedObject? Detach(VirtualAddress start, Func<PagedObject, bool> isSegment)
+    {
+        lock (_lock)
+        {
+            int index = _mappings.IndexAtOrAbove(start.Value);
+            PagedObject? found = null;
+            while (index < _mappings.Count && (found is null || _mappings[index].Start - start.Value < (ulong)found.Length))
+            {
+                Mapping mapping = _mappings[index];
+                if (mapping.Backing is PagedObject pages && mapping.Start - mapping.Offset == start.Value
+                    && (found is null ? isSegment(pages) : pages == found))
+                {
+                    found = pages;
+                    if (!RemoveLocked(mapping.Start, mapping.End))
+                        break;
+                }
+                else
+                {
+                    index++;
+                }
+            }
+            return found;
+        }
+    }
+
     /// <summary>Only a hole inside of one mapping makes one mapping more.</summary>
     private bool HasRoomForHole(ulong start, ulong end) =>
         _mappings.Find(start) is not { } around || around.Start >= start || around.End <= end || HasRoom(1);

@@ -207,7 +207,24 @@ public sealed unsafe class PagedObject : IMappingBacking
         }
     }
 
+    /// <summary>How many hold it: its mappings, and what has it beside them.</summary>
+    public int References => Volatile.Read(ref _references);
+
     public void Acquire() => Interlocked.Increment(ref _references);
+
+    /// <summary>False when nobody holds it any more, and it has no pages.</summary>
+    public bool TryAcquire()
+    {
+        int references;
+        do
+        {
+            references = Volatile.Read(ref _references);
+            if (references == 0)
+                return false;
+        }
+        while (Interlocked.CompareExchange(ref _references, references + 1, references) != references);
+        return true;
+    }
 
     public void Release()
     {

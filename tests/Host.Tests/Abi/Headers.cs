@@ -26,6 +26,7 @@ internal static class Headers
         "linux/personality.h", "linux/mempolicy.h", "linux/pidfd.h", "linux/tty.h", "linux/sockios.h",
         "linux/ioprio.h", "linux/securebits.h", "linux/landlock.h", "linux/keyctl.h", "linux/io_uring.h",
         "linux/seccomp.h", "linux/filter.h", "linux/reboot.h", "linux/netlink.h", "linux/rtnetlink.h",
+        "linux/shm.h",
         "asm/unistd.h",
     ];
 

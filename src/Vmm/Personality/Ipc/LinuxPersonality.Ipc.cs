@@ -18,6 +18,11 @@ public sealed partial class LinuxPersonality
     internal SocketSpace Sockets =>
         _sockets ?? Interlocked.CompareExchange(ref _sockets, new SocketSpace(KernelMemory), null) ?? _sockets;
 
+    private SharedSegments? _segments;
+
+    internal SharedSegments Segments =>
+        _segments ?? Interlocked.CompareExchange(ref _segments, new SharedSegments(this), null) ?? _segments;
+
     /// <summary>Null in a guest without any network.</summary>
     internal InternetStack? Network { get; private set; }
 

@@ -35,6 +35,7 @@ public sealed class SystemCallTable
         PollCalls.Register(this);
         SocketCalls.Register(this);
         MemoryCalls.Register(this);
+        SegmentCalls.Register(this);
         ProcessCalls.Register(this);
         ThreadCalls.Register(this);
         SignalCalls.Register(this);
