@@ -206,7 +206,7 @@ static partial class SocketCalls
         using Blocking wait = new(thread, listener.Queue, PollEvents.Readable);
         while ((result = listener.TryAccept(thread, out accepted)) == -EAGAIN)
         {
-            long slept = wait.Sleep(deadline);
+            long slept = wait.Sleep(deadline, listener.Interrupted(deadline));
             if (slept != 0)
                 return slept == -ETIMEDOUT ? -EAGAIN : slept;
         }

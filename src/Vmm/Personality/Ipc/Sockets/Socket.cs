@@ -1,5 +1,6 @@
 using Sandbox.Host;
 using Sandbox.Vmm.Personality.Files;
+using Sandbox.Vmm.Personality.SystemCalls;
 using Sandbox.Vmm.Personality.Waiting;
 using static Sandbox.Host.Libc;
 
@@ -52,6 +53,9 @@ public abstract class Socket : OpenFile
 
     private static long Deadline(long startedAt, long timeout) =>
         timeout == 0 || timeout > Parker.Forever - startedAt ? Parker.Forever : startedAt + timeout;
+
+    /// <summary>sock_intr_errno: a call that began anew would have its whole timeout again.</summary>
+    public override long Interrupted(long deadline) => deadline == Parker.Forever ? Restart.System : -EINTR;
 
     /// <summary>Options of SOL_SOCKET that are on or off and only shown again.</summary>
     public bool GetSwitch(int option) => (Volatile.Read(ref _switches) >> option & 1) != 0;

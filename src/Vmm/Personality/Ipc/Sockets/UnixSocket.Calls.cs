@@ -69,7 +69,7 @@ public sealed partial class UnixSocket
         using Blocking wait = new(thread, listener.Queue, PollEvents.Writable);
         while ((result = TryConnect(listener, credentials, inode)) == -EAGAIN)
         {
-            long slept = wait.Sleep(deadline);
+            long slept = wait.Sleep(deadline, Interrupted(deadline));
             if (slept != 0)
                 return slept == -ETIMEDOUT ? -EAGAIN : slept;
         }
