@@ -42,6 +42,26 @@ public class PipeTests
     }
 
     [Fact]
+    public void Small_writes_are_whole_when_memory_is_used_up()
+    {
+        KernelMemory memory = Objects.Memory();
+        (PipeEnd reader, PipeEnd writer) = Objects.Pipe(memory);
+        long rest = memory.Limit - memory.Used;
+        Assert.True(memory.TryReserve(rest));
+        Assert.Equal(4000, writer.Write(new byte[4000]));
+        Assert.Equal(-EAGAIN, writer.Write(new byte[200]));
+        Assert.Equal(PollEvents.None, writer.Poll());
+        Assert.Equal(96, writer.Write(new byte[96]));
+        Assert.Equal(4096, reader.Read(new byte[5000]));
+        // It is tried again, as often as it has been emptied.
+        Assert.Equal(4096, writer.Write(new byte[65536]));
+        Assert.Equal(4096, reader.Read(new byte[5000]));
+        memory.Release(rest);
+        Assert.Equal(65536, writer.Write(new byte[65536]));
+        Assert.Equal(65536, reader.Pipe.Capacity);
+    }
+
+    [Fact]
     public void Polling_promises_only_what_a_write_can_keep()
     {
         (PipeEnd reader, PipeEnd writer) = Objects.Pipe(Objects.Memory());

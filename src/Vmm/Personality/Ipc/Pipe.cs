@@ -191,11 +191,11 @@ public sealed class Pipe
                 return -EPIPE;
             if (buffer.IsEmpty)
                 return 0;
-            if (buffer.Length <= AtomicSize && _ring.Room < buffer.Length)
+            // Memory first: for want of it a write that must be whole would be cut.
+            int fitting = _ring.Grow(buffer.Length);
+            if (fitting == 0 || (buffer.Length <= AtomicSize && fitting < buffer.Length))
                 return -EAGAIN;
-            count = _ring.Write(buffer);
-            if (count == 0)
-                return -EAGAIN;
+            count = _ring.Write(buffer[..fitting]);
         }
         Waiters.Notify(PollEvents.Readable);
         return count;
