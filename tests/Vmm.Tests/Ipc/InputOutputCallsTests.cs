@@ -102,6 +102,17 @@ public sealed class InputOutputCallsTests : IDisposable
         Assert.Equal(-ESPIPE, Call(SYS_lseek, reader, 0, SEEK_CUR));
         Assert.Equal(-EINVAL, Call(SYS_lseek, reader, 0, 9));
         Assert.Equal(-EBADF, Call(SYS_lseek, 99, 0, 9));
+        // The kernel takes the low half of whence.
+        Assert.Equal(0, Call(SYS_lseek, File(0), 0, 0xdead_0000_0000_0000));
+    }
+
+    /// <summary>An open file with so many bytes in it, at its start.</summary>
+    private ulong File(ulong length)
+    {
+        _guest.Write(Data, "/tmp/file\0"u8);
+        ulong file = (ulong)Call(SYS_open, Data, O_CREAT | O_RDWR, 0x180);
+        Assert.Equal((long)length, Call(SYS_pwrite64, file, Data, length, 0));
+        return file;
     }
 
     [Fact]
@@ -247,6 +258,7 @@ public sealed class InputOutputCallsTests : IDisposable
         Assert.Equal(65536, Call(SYS_fcntl, reader, F_GETPIPE_SZ));
         Assert.Equal(-EINVAL, Call(SYS_fcntl, reader, 12345));
         Assert.Equal(-EBADF, Call(SYS_fcntl, 99, F_GETFD));
+        Assert.Equal(32, Call(SYS_fcntl, reader, F_DUPFD, 0xdead_0000_0000_0020));
         Assert.Equal(0, Call(SYS_fcntl, reader, F_SETOWN, 77));
         Assert.Equal(77, Call(SYS_fcntl, reader, F_GETOWN));
     }

@@ -33,7 +33,7 @@ static partial class InputOutputCalls
         {
             case F_DUPFD:
             case F_DUPFD_CLOEXEC:
-                if (argument >= (ulong)DescriptorLimit(thread))
+                if ((uint)argument >= (uint)DescriptorLimit(thread))
                     return -EINVAL;
                 return file.TryAcquire()
                     ? Install(thread, file, command == F_DUPFD_CLOEXEC, (int)argument)
