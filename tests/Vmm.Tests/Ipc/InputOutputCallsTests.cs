@@ -357,6 +357,90 @@ public sealed class InputOutputCallsTests : IDisposable
     }
 
     [Fact]
+    public void What_goes_into_a_pipe_is_what_fits()
+    {
+        ulong file = File(200_000);
+        _guest.WriteWords(Data + 0x3f000, Data, 128 * 1024);
+        (ulong r1, ulong w1) = _guest.Pipe();
+        Assert.Equal(65536, _guest.CallAside(SYS_vmsplice, w1, Data + 0x3f000, 1).Result());
+        (ulong r2, ulong w2) = _guest.Pipe();
+        Assert.Equal(20_000, Call(SYS_write, w2, Data, 20_000));
+        Assert.Equal(45_536, _guest.CallAside(SYS_tee, r1, w2, 65536).Result());
+        (ulong r3, ulong w3) = _guest.Pipe();
+        Assert.Equal(20_000, Call(SYS_write, w3, Data, 20_000));
+        _guest.WriteWords(Data, 1000);
+        Assert.Equal(45_536, _guest.CallAside(SYS_splice, file, Data, w3, 0, 200_000).Result());
+        Assert.Equal(46_536UL, _guest.Read<ulong>(Data));
+        (_, ulong w4) = _guest.Pipe();
+        Assert.Equal(65536, _guest.CallAside(SYS_sendfile, w4, file, 0, 200_000).Result());
+        Assert.Equal(65536, Call(SYS_lseek, file, 0, SEEK_CUR));
+        // A larger pipe takes more at once.
+        (_, ulong w5) = _guest.Pipe();
+        Assert.Equal(1 << 20, Call(SYS_fcntl, w5, F_SETPIPE_SZ, 1 << 20));
+        Assert.Equal(134_464, _guest.CallAside(SYS_splice, file, 0, w5, 0, 200_000).Result());
+
+        // Full: awaited, whatever O_NONBLOCK says to vmsplice, or refused.
+        Assert.Equal(0, Call(SYS_fcntl, w1, F_SETFL, O_NONBLOCK));
+        Assert.Equal(-EAGAIN, Call(SYS_vmsplice, w1, Data + 0x3f000, 1, SPLICE_F_NONBLOCK));
+        Assert.Equal(-EAGAIN, Call(SYS_splice, file, Data, w1, 0, 200_000));
+        Assert.Equal(-EAGAIN, Call(SYS_splice, file, Data, w2, 0, 200_000, SPLICE_F_NONBLOCK));
+        PendingCall waiting = _guest.CallByAnother(SYS_vmsplice, w1, Data + 0x3f000, 1);
+        Assert.True(waiting.IsWaiting(50));
+        Assert.Equal(30_000, Call(SYS_read, r1, Data + 0x10000, 30_000));
+        Assert.Equal(30_000, waiting.Result());
+        waiting = _guest.CallByAnother(SYS_splice, file, Data, w3, 0, 200_000);
+        _guest.WriteWords(Data, 0);
+        Assert.True(waiting.IsWaiting(50));
+        Assert.Equal(0, Call(SYS_close, r3));
+        Block(SIGPIPE);
+        Assert.Equal(-EPIPE, waiting.Result());
+        Assert.Equal(65_536, Call(SYS_read, r2, Data, 70_000));
+    }
+
+    [Fact]
+    public void Bytes_stay_in_a_socket_until_a_pipe_has_room_for_them()
+    {
+        (ulong near, ulong far) = _guest.SocketPair(SOCK_STREAM);
+        (ulong reader, ulong writer) = _guest.Pipe();
+        Assert.Equal(65536, Call(SYS_write, writer, Data, 65536));
+        _guest.Write(Data, "hello"u8);
+        Assert.Equal(5, Call(SYS_write, near, Data, 5));
+        PendingCall splice = _guest.CallAside(SYS_splice, far, 0, writer, 0, 100);
+        Assert.True(splice.IsWaiting(50));
+        _guest.Thread.SetWork(Personality.ThreadWork.Signal);
+        _guest.Thread.Parker.Unpark();
+        Assert.Equal(Restart.System, splice.Result());
+        _guest.Thread.ClearWork(Personality.ThreadWork.Signal);
+        Assert.Equal(0, Call(SYS_ioctl, far, FIONREAD, Data));
+        Assert.Equal(5, _guest.Read<int>(Data));
+        Assert.Equal(65536, Call(SYS_read, reader, Data, 65536));
+        Assert.Equal(5, Call(SYS_splice, far, 0, writer, 0, 100));
+        Assert.Equal(5, Call(SYS_read, reader, Data, 100));
+        Assert.Equal("hello"u8, _guest.Read(Data, 5));
+        // A datagram is not cut where there is room for it.
+        (near, far) = _guest.SocketPair(SOCK_DGRAM);
+        Assert.Equal(20_000, Call(SYS_write, near, Data, 20_000));
+        Assert.Equal(20_000, Call(SYS_splice, far, 0, writer, 0, 100_000));
+    }
+
+    [Fact]
+    public void A_splice_that_waits_for_a_socket_leaves_the_pipe_to_others()
+    {
+        (ulong near, ulong far) = _guest.SocketPair(SOCK_STREAM);
+        (ulong reader, ulong writer) = _guest.Pipe();
+        PendingCall splice = _guest.CallByAnother(SYS_splice, far, 0, writer, 0, 100);
+        Assert.True(splice.IsWaiting(50));
+        Assert.Equal(65536, Call(SYS_write, writer, Data, 65536));
+        Assert.Equal(5, Call(SYS_write, near, Data, 5));
+        Assert.True(splice.IsWaiting(50));
+        Assert.Equal(65536, Call(SYS_read, reader, Data, 65536));
+        Assert.Equal(5, splice.Result());
+        Assert.Equal(5, Call(SYS_read, reader, Data, 65536));
+        Assert.Equal(0, Call(SYS_close, near));
+        Assert.Equal(0, Call(SYS_splice, far, 0, writer, 0, 100));
+    }
+
+    [Fact]
     public void Eventfd_messages_are_whole()
     {
         long descriptor = Call(SYS_eventfd2, 5, EFD_NONBLOCK);
