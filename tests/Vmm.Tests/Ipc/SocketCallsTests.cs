@@ -261,6 +261,21 @@ public sealed class SocketCallsTests : IDisposable
         Assert.InRange(all.Result(), 1, sent);
     }
 
+    [Theory]
+    [InlineData(SOCK_DGRAM)]
+    [InlineData(SOCK_STREAM)]
+    public void A_read_of_nothing_is_nothing_but_a_receive_is_one(int type)
+    {
+        (ulong a, ulong b) = _guest.SocketPair(type);
+        Assert.Equal(0, _guest.CallAside(SYS_read, b, Bytes, 0).Result());
+        Assert.Equal(0, _guest.CallAside(SYS_readv, b, Vector, 0).Result());
+        Assert.Equal(-EAGAIN, Call(SYS_recvfrom, b, Bytes, 0, MSG_DONTWAIT));
+        Assert.Equal(5, Call(SYS_write, a, Bytes, 5));
+        Assert.Equal(0, Call(SYS_read, b, Bytes, 0));
+        Assert.Equal(0, Call(SYS_recvfrom, b, Bytes, 0, MSG_DONTWAIT));
+        Assert.Equal(type == SOCK_DGRAM ? -EAGAIN : 5, Call(SYS_recvfrom, b, Bytes, 100, MSG_DONTWAIT));
+    }
+
     [Fact]
     public void A_broken_connection_raises_SIGPIPE_unless_asked_not_to()
     {

@@ -47,15 +47,18 @@ public abstract class Socket : OpenFile
 
     public long SendTimeout { get; set; }
 
+    /// <summary>read(2) of nothing asks the socket for nothing (sock_read_iter); recv(2) does.</summary>
+    public override long Read(GuestThread thread, Span<byte> buffer) => buffer.IsEmpty ? 0 : Read(buffer);
+
     public override long ReadDeadline(long startedAt) => Deadline(startedAt, ReceiveTimeout);
 
     public override long WriteDeadline(long startedAt) => Deadline(startedAt, SendTimeout);
 
-    private static long Deadline(long startedAt, long timeout) =>
-        timeout == 0 || timeout > Parker.Forever - startedAt ? Parker.Forever : startedAt + timeout;
-
     /// <summary>sock_intr_errno: a call that began anew would have its whole timeout again.</summary>
     public override long Interrupted(long deadline) => deadline == Parker.Forever ? Restart.System : -EINTR;
+
+    private static long Deadline(long startedAt, long timeout) =>
+        timeout == 0 || timeout > Parker.Forever - startedAt ? Parker.Forever : startedAt + timeout;
 
     /// <summary>Options of SOL_SOCKET that are on or off and only shown again.</summary>
     public bool GetSwitch(int option) => (Volatile.Read(ref _switches) >> option & 1) != 0;
