@@ -277,6 +277,19 @@ public sealed class SocketCallsTests : IDisposable
     }
 
     [Fact]
+    public void A_packet_goes_to_the_peer_whatever_its_address()
+    {
+        (ulong a, ulong b) = _guest.SocketPair(SOCK_SEQPACKET);
+        ulong length = (ulong)Address(Data, "@nobody");
+        Assert.Equal(3, Call(SYS_sendto, a, Bytes, 3, 0, Data, length));
+        Assert.Equal(3, Call(SYS_read, b, Bytes, 100));
+        Assert.Equal(-ENOTCONN, Call(SYS_sendto, Socket(SOCK_SEQPACKET), Bytes, 3, 0, Data, length));
+        (a, _) = _guest.SocketPair(SOCK_STREAM);
+        length = (ulong)Address(Data, "@nobody");
+        Assert.Equal(-EISCONN, Call(SYS_sendto, a, Bytes, 3, 0, Data, length));
+    }
+
+    [Fact]
     public void A_broken_connection_raises_SIGPIPE_unless_asked_not_to()
     {
         (ulong a, ulong b) = _guest.SocketPair(SOCK_STREAM);
