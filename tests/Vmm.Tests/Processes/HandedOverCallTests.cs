@@ -158,14 +158,17 @@ public sealed class HandedOverCallTests
         Routine writer = Writer;
         int openings = 0;
         ScriptedGuest.Exited(Run(guest, Program));
-        Assert.Equal(1, openings);
-        Assert.Equal(2, guest.Personality.HostThreads.Sum().Calls[SYS_open]);
+        Assert.Equal(2, openings);
+        Assert.Equal(3, guest.Personality.HostThreads.Sum().Calls[SYS_open]);
 
         IEnumerable<GuestExit> Program(ScriptedCpu cpu)
         {
             cpu.Memory.TryWrite(new VirtualAddress(Data), "/tmp/fifo\0"u8);
             yield return cpu.Call(SYS_mknod, Data, S_IFIFO | 0x180, 0);
             Assert.Equal(0, cpu.Result);
+            // Keeps the pipe, and with it the count.
+            yield return cpu.Call(SYS_open, Data, O_RDONLY | O_NONBLOCK);
+            Assert.True(cpu.Result >= 0);
             foreach (GuestExit exit in Open(cpu))
                 yield return exit;
             cpu.Child = guest.Platform.AddressOf(writer);
