@@ -431,6 +431,32 @@ public sealed class InputOutputCallsTests : IDisposable
     }
 
     [Fact]
+    public void However_fast_the_reader_one_call_moves_no_more_than_a_pipe_holds()
+    {
+        (ulong reader, ulong writer) = _guest.Pipe();
+        using CancellationTokenSource stop = new();
+        Personality.Files.OpenFile end = _guest.Thread.Descriptors.Acquire((int)reader)!;
+        System.Threading.Thread drain = new(() =>
+        {
+            byte[] buffer = new byte[65536];
+            while (!stop.IsCancellationRequested)
+                end.Read(buffer);
+        });
+        drain.Start();
+        ulong file = File(200_000);
+        _guest.WriteWords(Data, Data, 200_000);
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.Equal(0, Call(SYS_lseek, file, 0, SEEK_SET));
+            Assert.InRange(Call(SYS_splice, file, 0, writer, 0, 200_000), 1, 65536);
+            Assert.InRange(Call(SYS_vmsplice, writer, Data, 1), 1, 65536);
+        }
+        stop.Cancel();
+        drain.Join();
+        end.Release();
+    }
+
+    [Fact]
     public void Bytes_stay_in_a_socket_until_a_pipe_has_room_for_them()
     {
         (ulong near, ulong far) = _guest.SocketPair(SOCK_STREAM);

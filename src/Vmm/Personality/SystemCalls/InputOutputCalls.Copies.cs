@@ -103,6 +103,9 @@ static partial class InputOutputCalls
         byte[] buffer = thread.TransferBuffer;
         Pipe? pipe = (target as PipeEnd)?.Pipe;
         nonBlocking |= target.IsNonBlocking;
+        // However fast its reader: a signal is looked at again.
+        if (pipe is not null)
+            count = Math.Min(count, (ulong)pipe.Capacity);
         long total = 0;
         while ((ulong)total < count)
         {
@@ -354,6 +357,7 @@ static partial class InputOutputCalls
     /// <summary>What fits; O_NONBLOCK does not count here, the call's own flag does.</summary>
     private static long VmSplice(GuestThread thread, PipeEnd target, GuestBuffers source, bool nonBlocking)
     {
+        source.Truncate((ulong)target.Pipe.Capacity);
         while (true)
         {
             long room = AwaitRoom(thread, target.Pipe, nonBlocking);
