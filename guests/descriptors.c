@@ -59,6 +59,10 @@ int main(int argc, char **argv)
     NEED(!getrlimit(RLIMIT_NOFILE, &old));
     limit.rlim_max = old.rlim_max;
     NEED(!setrlimit(RLIMIT_NOFILE, &limit));
+    char path[] = "/tmp/descriptors-XXXXXX", other[] = "/tmp/descriptors-XXXXXX-not";
+    int small = mkstemp(path);
+    NEED(small >= 0 && write(small, "abc", 3) == 3);
+    memcpy(other, path, sizeof path - 1);
     int opened = 0, last = -1;
     for (int got; (got = open("/dev/null", O_RDONLY)) >= 0; opened++)
         last = got;
@@ -66,6 +70,12 @@ int main(int argc, char **argv)
     CHECK_ERRNO("pipe at the limit", pipe((int[2]){ 0, 0 }), EMFILE);
     CHECK_ERRNO("dup at the limit", dup(3), EMFILE);
     CHECK_ERRNO("F_DUPFD beyond the limit", fcntl(3, F_DUPFD, 16), EINVAL);
+    struct stat status_of;
+    CHECK_ERRNO("O_TRUNC at the limit", open(path, O_WRONLY | O_TRUNC), EMFILE);
+    CHECK("nothing is cut", !fstat(small, &status_of) && status_of.st_size == 3);
+    CHECK_ERRNO("O_EXCL at the limit", open(other, O_WRONLY | O_CREAT | O_EXCL, 0600), EMFILE);
+    CHECK_ERRNO("nothing is made", access(other, F_OK), ENOENT);
+    unlink(path);
     close(7);
     CHECK("the gap is used", open("/dev/null", O_RDONLY) == 7);
     return finish();

@@ -133,6 +133,20 @@ static void splicing(void)
     NEED(!pipe(other) && write(ends[1], "tee", 3) == 3);
     CHECK("tee", tee(ends[0], other[1], 100, 0) == 3);
     CHECK("tee keeps", read(ends[0], text, 16) == 3 && read(other[0], text + 3, 8) == 3 && !memcmp(text, "teetee", 6));
+
+    /* What fits, at once: who is to read it is this thread. */
+    static char block[131072] __attribute__((aligned(4096)));
+    struct iovec whole = { block, sizeof block };
+    NEED(!ftruncate(file, sizeof block));
+    at = from = 0;
+    CHECK("vmsplice of more than fits", vmsplice(ends[1], &whole, 1, 0) == 65536);
+    CHECK_ERRNO("vmsplice to a full pipe", vmsplice(ends[1], &whole, 1, SPLICE_F_NONBLOCK), EAGAIN);
+    NEED(write(other[1], block, 20480) == 20480);
+    CHECK("tee of more than fits", tee(ends[0], other[1], 65536, 0) == 45056);
+    NEED(read(other[0], block, 40960) == 40960);
+    CHECK("splice of more than fits", splice(file, &at, other[1], NULL, sizeof block, 0) == 40960 && at == 40960);
+    NEED(read(ends[0], block, 65536) == 65536);
+    CHECK("sendfile of more than fits", sendfile(ends[1], file, &from, sizeof block) == 65536 && from == 65536);
     close(file);
     unlink("spliced");
     for (int i = 0; i < 2; i++) {

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -91,9 +92,14 @@ static void datagrams(void)
         && recv(pair[1], text, 64, 0) == 3 && recv(pair[1], text, 2, 0) == 2);
     CHECK("the rest is cut off", recv(pair[1], text, 64, MSG_DONTWAIT) == -1 && errno == EAGAIN);
     CHECK("MSG_TRUNC", send(pair[0], "longer", 6, 0) == 6 && recv(pair[1], text, 2, MSG_TRUNC) == 6);
+    CHECK("read of nothing", send(pair[0], "stays", 5, 0) == 5 && read(pair[1], text, 0) == 0
+        && recv(pair[1], text, 64, MSG_DONTWAIT) == 5 && read(pair[1], text, 0) == 0);
     close(pair[0]);
     close(pair[1]);
     NEED(!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair));
+    struct sockaddr_un nobody = { .sun_family = AF_UNIX, .sun_path = "/nobody" };
+    CHECK("seqpacket to an address", sendto(pair[0], "peer", 4, 0, (struct sockaddr *)&nobody, sizeof nobody) == 4
+        && recv(pair[1], text, 64, 0) == 4);
     CHECK("seqpacket", send(pair[0], "one", 3, 0) == 3 && send(pair[0], "two!", 4, 0) == 4
         && recv(pair[1], text, 64, 0) == 3 && recv(pair[1], text, 64, 0) == 4);
     close(pair[0]);
@@ -205,6 +211,49 @@ static void shut(void)
     close(client);
 }
 
+static int alarms;
+
+static void on_alarm(int signal)
+{
+    (void)signal;
+    alarms++;
+}
+
+/* A call with a timeout is not made again, whatever the handler's flags say. */
+static void interrupted(void)
+{
+    int pair[2], server = socket(AF_UNIX, SOCK_STREAM, 0);
+    char text[8];
+    struct timeval timeout = { 20, 0 };
+    struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "\0guest-test-interrupted" };
+    socklen_t length = offsetof(struct sockaddr_un, sun_path) + 23;
+    struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
+    struct itimerval often = { { 0, 50000 }, { 0, 50000 } }, never = { { 0, 0 }, { 0, 0 } };
+    NEED(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair) && !sigaction(SIGALRM, &action, NULL));
+    NEED(!bind(server, (struct sockaddr *)&address, length) && !listen(server, 1));
+    NEED(!setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout));
+    NEED(!setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout));
+    pid_t child = fork();
+    if (!child) {
+        int failed = write(pair[1], "x", 1) != 1;
+        usleep(2000000);
+        _exit(failed || write(pair[1], "y", 1) != 1);
+    }
+    NEED(read(pair[0], text, 1) == 1 && !setitimer(ITIMER_REAL, &often, NULL));
+    CHECK_ERRNO("recv with a timeout", recv(pair[0], text, 1, 0), EINTR);
+    CHECK_ERRNO("read with a timeout", read(pair[0], text, 1), EINTR);
+    CHECK_ERRNO("accept with a timeout", accept(server, NULL, NULL), EINTR);
+    timeout.tv_sec = 0;
+    NEED(!setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout));
+    CHECK("recv without one", recv(pair[0], text, 1, 0) == 1 && alarms >= 3);
+    NEED(!setitimer(ITIMER_REAL, &never, NULL));
+    int status = -1;
+    CHECK("sender", waitpid(child, &status, 0) == child && status == 0);
+    close(pair[0]);
+    close(pair[1]);
+    close(server);
+}
+
 int main(void)
 {
     streams();
@@ -212,6 +261,7 @@ int main(void)
     descriptors();
     named();
     shut();
+    interrupted();
     CHECK_ERRNO("unknown family", socket(99, SOCK_STREAM, 0), EAFNOSUPPORT);
     CHECK_ERRNO("unknown type", socket(AF_UNIX, 77, 0), EINVAL);
     CHECK_ERRNO("not a socket", send(open("/dev/null", O_RDWR), "x", 1, 0), ENOTSOCK);

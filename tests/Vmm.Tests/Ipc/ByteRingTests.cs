@@ -56,14 +56,18 @@ public class ByteRingTests
     }
 
     [Fact]
-    public void Without_budget_the_capacity_is_what_it_has()
+    public void Without_budget_there_is_room_for_what_it_has()
     {
         KernelMemory memory = Objects.Memory(10000);
         ByteRing ring = ByteRing.TryCreate(memory, 65536)!;
         Assert.Equal(8192, ring.Write(new byte[8192]));
         Assert.Equal(0, ring.Write(new byte[100]));
-        Assert.Equal(8192, ring.Capacity);
+        Assert.Equal(65536, ring.Capacity);
         Assert.Equal(0, ring.Room);
+        ring.Discard(8192);
+        Assert.Equal(65536, ring.Room);
+        Assert.Equal(8192, ring.Grow(10_000));
+        Assert.Equal(8192, ring.Room);
         Assert.Null(ByteRing.TryCreate(memory, 4096));
     }
 

@@ -102,6 +102,17 @@ public sealed class InputOutputCallsTests : IDisposable
         Assert.Equal(-ESPIPE, Call(SYS_lseek, reader, 0, SEEK_CUR));
         Assert.Equal(-EINVAL, Call(SYS_lseek, reader, 0, 9));
         Assert.Equal(-EBADF, Call(SYS_lseek, 99, 0, 9));
+        // The kernel takes the low half of whence.
+        Assert.Equal(0, Call(SYS_lseek, File(0), 0, 0xdead_0000_0000_0000));
+    }
+
+    /// <summary>An open file with so many bytes in it, at its start.</summary>
+    private ulong File(ulong length)
+    {
+        _guest.Write(Data, "/tmp/file\0"u8);
+        ulong file = (ulong)Call(SYS_open, Data, O_CREAT | O_RDWR, 0x180);
+        Assert.Equal((long)length, Call(SYS_pwrite64, file, Data, length, 0));
+        return file;
     }
 
     [Fact]
@@ -247,8 +258,42 @@ public sealed class InputOutputCallsTests : IDisposable
         Assert.Equal(65536, Call(SYS_fcntl, reader, F_GETPIPE_SZ));
         Assert.Equal(-EINVAL, Call(SYS_fcntl, reader, 12345));
         Assert.Equal(-EBADF, Call(SYS_fcntl, 99, F_GETFD));
-        Assert.Equal(0, Call(SYS_fcntl, reader, F_SETOWN, 77));
-        Assert.Equal(77, Call(SYS_fcntl, reader, F_GETOWN));
+        Assert.Equal(32, Call(SYS_fcntl, reader, F_DUPFD, 0xdead_0000_0000_0020));
+    }
+
+    [Fact]
+    public void The_owner_of_a_file_is_there()
+    {
+        (ulong reader, _) = _guest.Pipe();
+        Personality.GuestThread thread = _guest.Thread;
+        ulong pid = (ulong)thread.Process.Pid;
+        int group = thread.Process.Group.Id;
+        foreach (int nobody in (int[])[77, -77, -512, -600, -601, -116])
+            Assert.Equal(-ESRCH, Call(SYS_fcntl, reader, F_SETOWN, unchecked((ulong)nobody)));
+        Assert.Equal(0, Call(SYS_fcntl, reader, F_GETOWN));
+        Assert.Equal(-EINVAL, Call(SYS_fcntl, reader, F_SETOWN, 0x8000_0000));
+        Assert.Equal(0, Call(SYS_fcntl, reader, F_SETOWN, pid));
+        Assert.Equal((long)pid, Call(SYS_fcntl, reader, F_GETOWN));
+        Assert.Equal(0, Call(SYS_fcntl, reader, F_SETOWN, unchecked((ulong)-group)));
+        Assert.Equal(-group, Call(SYS_fcntl, reader, F_GETOWN));
+        Assert.Equal(0, Call(SYS_fcntl, reader, F_GETOWN_EX, Data));
+        Assert.Equal((F_OWNER_PGRP, group), (_guest.Read<int>(Data), _guest.Read<int>(Data + 4)));
+        _guest.Write(Data, new Host.f_owner_ex { type = F_OWNER_PID, pid = -5 });
+        Assert.Equal(-ESRCH, Call(SYS_fcntl, reader, F_SETOWN_EX, Data));
+        _guest.Write(Data, new Host.f_owner_ex { type = F_OWNER_PID, pid = 77 });
+        Assert.Equal(-ESRCH, Call(SYS_fcntl, reader, F_SETOWN_EX, Data));
+        _guest.Write(Data, new Host.f_owner_ex { type = F_OWNER_TID, pid = thread.Tid });
+        Assert.Equal(0, Call(SYS_fcntl, reader, F_SETOWN_EX, Data));
+        Assert.Equal(thread.Tid, Call(SYS_fcntl, reader, F_GETOWN));
+        Assert.Equal(0, Call(SYS_fcntl, reader, F_SETOWN, 0));
+        Assert.Equal(0, Call(SYS_fcntl, reader, F_GETOWN));
+    }
+
+    [Fact]
+    public void No_process_group_below_zero_is_an_internal_code()
+    {
+        for (long group = 1; group < Personality.LinuxPersonality.PidLimit; group++)
+            Assert.False(Restart.IsRestart(-group) || -group is Restart.KeepRegisters or Restart.AtExit, $"{group}");
     }
 
     [Fact]
@@ -342,6 +387,116 @@ public sealed class InputOutputCallsTests : IDisposable
         Assert.Equal(3, Call(SYS_read, r1, Data, 3));
         Assert.Equal(65536, Call(SYS_read, r2, Data, 65536));
         Assert.Equal(2, first.Result());
+    }
+
+    [Fact]
+    public void What_goes_into_a_pipe_is_what_fits()
+    {
+        ulong file = File(200_000);
+        _guest.WriteWords(Data + 0x3f000, Data, 128 * 1024);
+        (ulong r1, ulong w1) = _guest.Pipe();
+        Assert.Equal(65536, _guest.CallAside(SYS_vmsplice, w1, Data + 0x3f000, 1).Result());
+        (ulong r2, ulong w2) = _guest.Pipe();
+        Assert.Equal(20_000, Call(SYS_write, w2, Data, 20_000));
+        Assert.Equal(45_536, _guest.CallAside(SYS_tee, r1, w2, 65536).Result());
+        (ulong r3, ulong w3) = _guest.Pipe();
+        Assert.Equal(20_000, Call(SYS_write, w3, Data, 20_000));
+        _guest.WriteWords(Data, 1000);
+        Assert.Equal(45_536, _guest.CallAside(SYS_splice, file, Data, w3, 0, 200_000).Result());
+        Assert.Equal(46_536UL, _guest.Read<ulong>(Data));
+        (_, ulong w4) = _guest.Pipe();
+        Assert.Equal(65536, _guest.CallAside(SYS_sendfile, w4, file, 0, 200_000).Result());
+        Assert.Equal(65536, Call(SYS_lseek, file, 0, SEEK_CUR));
+        // A larger pipe takes more at once.
+        (_, ulong w5) = _guest.Pipe();
+        Assert.Equal(1 << 20, Call(SYS_fcntl, w5, F_SETPIPE_SZ, 1 << 20));
+        Assert.Equal(134_464, _guest.CallAside(SYS_splice, file, 0, w5, 0, 200_000).Result());
+
+        // Full: awaited, whatever O_NONBLOCK says to vmsplice, or refused.
+        Assert.Equal(0, Call(SYS_fcntl, w1, F_SETFL, O_NONBLOCK));
+        Assert.Equal(-EAGAIN, Call(SYS_vmsplice, w1, Data + 0x3f000, 1, SPLICE_F_NONBLOCK));
+        Assert.Equal(-EAGAIN, Call(SYS_splice, file, Data, w1, 0, 200_000));
+        Assert.Equal(-EAGAIN, Call(SYS_splice, file, Data, w2, 0, 200_000, SPLICE_F_NONBLOCK));
+        PendingCall waiting = _guest.CallByAnother(SYS_vmsplice, w1, Data + 0x3f000, 1);
+        Assert.True(waiting.IsWaiting(50));
+        Assert.Equal(30_000, Call(SYS_read, r1, Data + 0x10000, 30_000));
+        Assert.Equal(30_000, waiting.Result());
+        waiting = _guest.CallByAnother(SYS_splice, file, Data, w3, 0, 200_000);
+        _guest.WriteWords(Data, 0);
+        Assert.True(waiting.IsWaiting(50));
+        Assert.Equal(0, Call(SYS_close, r3));
+        Block(SIGPIPE);
+        Assert.Equal(-EPIPE, waiting.Result());
+        Assert.Equal(65_536, Call(SYS_read, r2, Data, 70_000));
+    }
+
+    [Fact]
+    public void However_fast_the_reader_one_call_moves_no_more_than_a_pipe_holds()
+    {
+        (ulong reader, ulong writer) = _guest.Pipe();
+        using CancellationTokenSource stop = new();
+        Personality.Files.OpenFile end = _guest.Thread.Descriptors.Acquire((int)reader)!;
+        System.Threading.Thread drain = new(() =>
+        {
+            byte[] buffer = new byte[65536];
+            while (!stop.IsCancellationRequested)
+                end.Read(buffer);
+        });
+        drain.Start();
+        ulong file = File(200_000);
+        _guest.WriteWords(Data, Data, 200_000);
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.Equal(0, Call(SYS_lseek, file, 0, SEEK_SET));
+            Assert.InRange(Call(SYS_splice, file, 0, writer, 0, 200_000), 1, 65536);
+            Assert.InRange(Call(SYS_vmsplice, writer, Data, 1), 1, 65536);
+        }
+        stop.Cancel();
+        drain.Join();
+        end.Release();
+    }
+
+    [Fact]
+    public void Bytes_stay_in_a_socket_until_a_pipe_has_room_for_them()
+    {
+        (ulong near, ulong far) = _guest.SocketPair(SOCK_STREAM);
+        (ulong reader, ulong writer) = _guest.Pipe();
+        Assert.Equal(65536, Call(SYS_write, writer, Data, 65536));
+        _guest.Write(Data, "hello"u8);
+        Assert.Equal(5, Call(SYS_write, near, Data, 5));
+        PendingCall splice = _guest.CallAside(SYS_splice, far, 0, writer, 0, 100);
+        Assert.True(splice.IsWaiting(50));
+        _guest.Thread.SetWork(Personality.ThreadWork.Signal);
+        _guest.Thread.Parker.Unpark();
+        Assert.Equal(Restart.System, splice.Result());
+        _guest.Thread.ClearWork(Personality.ThreadWork.Signal);
+        Assert.Equal(0, Call(SYS_ioctl, far, FIONREAD, Data));
+        Assert.Equal(5, _guest.Read<int>(Data));
+        Assert.Equal(65536, Call(SYS_read, reader, Data, 65536));
+        Assert.Equal(5, Call(SYS_splice, far, 0, writer, 0, 100));
+        Assert.Equal(5, Call(SYS_read, reader, Data, 100));
+        Assert.Equal("hello"u8, _guest.Read(Data, 5));
+        // A datagram is not cut where there is room for it.
+        (near, far) = _guest.SocketPair(SOCK_DGRAM);
+        Assert.Equal(20_000, Call(SYS_write, near, Data, 20_000));
+        Assert.Equal(20_000, Call(SYS_splice, far, 0, writer, 0, 100_000));
+    }
+
+    [Fact]
+    public void A_splice_that_waits_for_a_socket_leaves_the_pipe_to_others()
+    {
+        (ulong near, ulong far) = _guest.SocketPair(SOCK_STREAM);
+        (ulong reader, ulong writer) = _guest.Pipe();
+        PendingCall splice = _guest.CallByAnother(SYS_splice, far, 0, writer, 0, 100);
+        Assert.True(splice.IsWaiting(50));
+        Assert.Equal(65536, Call(SYS_write, writer, Data, 65536));
+        Assert.Equal(5, Call(SYS_write, near, Data, 5));
+        Assert.True(splice.IsWaiting(50));
+        Assert.Equal(65536, Call(SYS_read, reader, Data, 65536));
+        Assert.Equal(5, splice.Result());
+        Assert.Equal(5, Call(SYS_read, reader, Data, 65536));
+        Assert.Equal(0, Call(SYS_close, near));
+        Assert.Equal(0, Call(SYS_splice, far, 0, writer, 0, 100));
     }
 
     [Fact]
@@ -472,7 +627,7 @@ public sealed class InputOutputCallsTests : IDisposable
             int number = numbers[random.Next(numbers.Length)];
             long result = Call(
                 number, Value(random), Value(random), Value(random), Value(random), Value(random), Value(random));
-            Assert.True(result >= -4095, $"call {number} answered {result}");
+            Assert.True(result >= -4095 || Restart.IsRestart(result), $"call {number} answered {result}");
             _guest.Thread.SetWork(Personality.ThreadWork.Signal);
         }
         Assert.InRange(_guest.Personality.KernelMemory.Used, 0, _guest.Personality.KernelMemory.Limit);

@@ -42,6 +42,47 @@ public class PipeTests
     }
 
     [Fact]
+    public void Held_room_is_nobody_elses()
+    {
+        (PipeEnd reader, PipeEnd writer) = Objects.Pipe(Objects.Memory());
+        Pipe pipe = reader.Pipe;
+        Assert.Equal(60_000, pipe.HoldRoom(60_000));
+        Assert.Equal(5000, pipe.HoldRoom(5000));
+        Assert.Equal(0, pipe.HoldRoom(1));
+        Assert.Equal(PollEvents.None, writer.Poll());
+        Assert.Equal(-EAGAIN, writer.Write(new byte[537]));
+        Assert.Equal(536, writer.Write(new byte[5000]));
+        Assert.Equal(-EBUSY, pipe.SetCapacity(4096));
+        pipe.WriteHeld(new byte[3], 5000);
+        Assert.Equal(539, pipe.Count);
+        Assert.Equal(PollEvents.Writable, writer.Poll());
+        reader.Read(new byte[539]);
+        pipe.WriteHeld(new byte[60_000], 60_000);
+        Assert.Equal(60_000, pipe.Count);
+    }
+
+    [Fact]
+    public void Small_writes_are_whole_when_memory_is_used_up()
+    {
+        KernelMemory memory = Objects.Memory();
+        (PipeEnd reader, PipeEnd writer) = Objects.Pipe(memory);
+        long rest = memory.Limit - memory.Used;
+        Assert.True(memory.TryReserve(rest));
+        Assert.Equal(4000, writer.Write(new byte[4000]));
+        Assert.Equal(-EAGAIN, writer.Write(new byte[200]));
+        Assert.Equal(0, reader.Pipe.HoldRoom(200));
+        Assert.Equal(PollEvents.None, writer.Poll());
+        Assert.Equal(96, writer.Write(new byte[96]));
+        Assert.Equal(4096, reader.Read(new byte[5000]));
+        // It is tried again, as often as it has been emptied.
+        Assert.Equal(4096, writer.Write(new byte[65536]));
+        Assert.Equal(4096, reader.Read(new byte[5000]));
+        memory.Release(rest);
+        Assert.Equal(65536, writer.Write(new byte[65536]));
+        Assert.Equal(65536, reader.Pipe.Capacity);
+    }
+
+    [Fact]
     public void Polling_promises_only_what_a_write_can_keep()
     {
         (PipeEnd reader, PipeEnd writer) = Objects.Pipe(Objects.Memory());

@@ -1,6 +1,7 @@
 using System.Text;
 using Sandbox.Host;
 using Sandbox.Vmm.Personality.Signals;
+using Sandbox.Vmm.Personality.SystemCalls;
 using Xunit;
 using static Sandbox.Host.Libc;
 
@@ -205,6 +206,87 @@ public sealed class SocketCallsTests : IDisposable
         Assert.True(all.IsWaiting(50));
         _guest.WriteAside(a, new byte[6]);
         Assert.Equal(10, all.Result());
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_call_with_a_timeout_is_not_made_again_after_a_signal(bool hasTimeout)
+    {
+        (ulong a, ulong b) = _guest.SocketPair(SOCK_STREAM);
+        (ulong c, _) = _guest.SocketPair(SOCK_SEQPACKET);
+        ulong server = Socket(SOCK_STREAM), client = Socket(SOCK_STREAM), late = Socket(SOCK_STREAM);
+        Assert.Equal(0, Bind(server, "@name"));
+        Assert.Equal(0, Call(SYS_listen, server, 0));
+        while (Call(SYS_sendto, a, Bytes, 4096, MSG_DONTWAIT) > 0)
+        {
+        }
+        (_, ulong writer) = _guest.Pipe();
+        foreach (ulong socket in hasTimeout ? (ulong[])[a, b, c, server, late] : [])
+        {
+            _guest.WriteWords(Data, 1000, 0);
+            Assert.Equal(0, Call(SYS_setsockopt, socket, SOL_SOCKET, SO_RCVTIMEO, Data, 16));
+            Assert.Equal(0, Call(SYS_setsockopt, socket, SOL_SOCKET, SO_SNDTIMEO, Data, 16));
+        }
+        _guest.Thread.SetWork(Personality.ThreadWork.Signal);
+        long interrupted = hasTimeout ? -EINTR : Restart.System;
+        Message(10, 0);
+        Assert.Equal(interrupted, Call(SYS_recvfrom, a, Bytes, 10));
+        Assert.Equal(interrupted, Call(SYS_recvmsg, c, Header));
+        Assert.Equal(interrupted, Call(SYS_read, a, Bytes, 10));
+        Assert.Equal(interrupted, Call(SYS_sendto, a, Bytes, 10));
+        Assert.Equal(interrupted, Call(SYS_write, a, Bytes, 10));
+        Assert.Equal(interrupted, Call(SYS_splice, a, 0, writer, 0, 10));
+        Assert.Equal(interrupted, Call(SYS_accept4, server));
+        long connected;
+        do
+            connected = Connect(client, "@name");
+        while (connected == 0 && (client = Socket(SOCK_STREAM)) > 0);
+        Assert.Equal(Restart.System, connected);
+        Assert.Equal(interrupted, Connect(late, "@name"));
+    }
+
+    [Fact]
+    public void A_receive_of_all_has_one_timeout_for_its_pieces()
+    {
+        const int sent = 30;
+        (ulong a, ulong b) = _guest.SocketPair(SOCK_STREAM);
+        _guest.WriteWords(Data, 0, 300_000);
+        Assert.Equal(0, Call(SYS_setsockopt, b, SOL_SOCKET, SO_RCVTIMEO, Data, 16));
+        Assert.Equal(1, Call(SYS_write, a, Bytes, 1));
+        PendingCall all = _guest.CallAside(SYS_recvfrom, b, Bytes, 1000, MSG_WAITALL, 0, 0);
+        for (int i = 0; i < sent && all.IsWaiting(50); i++)
+            _guest.WriteAside(a, [1]);
+        // With a timeout for each it would have had them all.
+        Assert.InRange(all.Result(), 1, sent);
+    }
+
+    [Theory]
+    [InlineData(SOCK_DGRAM)]
+    [InlineData(SOCK_STREAM)]
+    public void A_read_of_nothing_is_nothing_but_a_receive_is_one(int type)
+    {
+        (ulong a, ulong b) = _guest.SocketPair(type);
+        Assert.Equal(0, _guest.CallAside(SYS_read, b, Bytes, 0).Result());
+        Assert.Equal(0, _guest.CallAside(SYS_readv, b, Vector, 0).Result());
+        Assert.Equal(-EAGAIN, Call(SYS_recvfrom, b, Bytes, 0, MSG_DONTWAIT));
+        Assert.Equal(5, Call(SYS_write, a, Bytes, 5));
+        Assert.Equal(0, Call(SYS_read, b, Bytes, 0));
+        Assert.Equal(0, Call(SYS_recvfrom, b, Bytes, 0, MSG_DONTWAIT));
+        Assert.Equal(type == SOCK_DGRAM ? -EAGAIN : 5, Call(SYS_recvfrom, b, Bytes, 100, MSG_DONTWAIT));
+    }
+
+    [Fact]
+    public void A_packet_goes_to_the_peer_whatever_its_address()
+    {
+        (ulong a, ulong b) = _guest.SocketPair(SOCK_SEQPACKET);
+        ulong length = (ulong)Address(Data, "@nobody");
+        Assert.Equal(3, Call(SYS_sendto, a, Bytes, 3, 0, Data, length));
+        Assert.Equal(3, Call(SYS_read, b, Bytes, 100));
+        Assert.Equal(-ENOTCONN, Call(SYS_sendto, Socket(SOCK_SEQPACKET), Bytes, 3, 0, Data, length));
+        (a, _) = _guest.SocketPair(SOCK_STREAM);
+        length = (ulong)Address(Data, "@nobody");
+        Assert.Equal(-EISCONN, Call(SYS_sendto, a, Bytes, 3, 0, Data, length));
     }
 
     [Fact]

@@ -1,7 +1,11 @@
 using Sandbox.Policy.Contract;
+using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality;
+using Sandbox.Vmm.Personality.Files;
 using Sandbox.Vmm.Personality.Handoff;
+using Sandbox.Vmm.Personality.Ipc;
 using Sandbox.Vmm.Platforms;
+using Sandbox.Vmm.Tests.Files;
 using Xunit;
 using static Sandbox.Host.Libc;
 
@@ -142,6 +146,47 @@ public sealed class HandedOverCallTests
                 yield return cpu.Call(SYS_read, (ulong)cpu.Read<int>(Data), Data + 0x32000, 20_000);
                 Assert.True(cpu.Result > 0);
             }
+            while (true)
+                yield return cpu.Spin(10);
+        }
+    }
+
+    [Fact]
+    public void An_open_of_a_fifo_that_is_handed_back_has_shown_itself_to_nobody()
+    {
+        using ScriptedGuest guest = new(limits => limits.Handoff = true, files: [GuestTree.Temporary("/tmp")]);
+        Routine writer = Writer;
+        int openings = 0;
+        ScriptedGuest.Exited(Run(guest, Program));
+        Assert.Equal(2, openings);
+        Assert.Equal(3, guest.Personality.HostThreads.Sum().Calls[SYS_open]);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            cpu.Memory.TryWrite(new VirtualAddress(Data), "/tmp/fifo\0"u8);
+            yield return cpu.Call(SYS_mknod, Data, S_IFIFO | 0x180, 0);
+            Assert.Equal(0, cpu.Result);
+            // Keeps the pipe, and with it the count.
+            yield return cpu.Call(SYS_open, Data, O_RDONLY | O_NONBLOCK);
+            Assert.True(cpu.Result >= 0);
+            foreach (GuestExit exit in Open(cpu))
+                yield return exit;
+            cpu.Child = guest.Platform.AddressOf(writer);
+            yield return cpu.Call(
+                SYS_clone, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD, Data + 0x10000);
+            foreach (GuestExit exit in cpu.HandOver(SYS_open, Data, O_RDONLY))
+                yield return exit;
+            Assert.True(cpu.Result >= 0);
+            OpenFile file = GuestThread.Current!.Descriptors.Acquire((int)cpu.Result)!;
+            openings = ((PipeEnd)file).Pipe.ReaderOpenings;
+            file.Release();
+            yield return cpu.Call(SYS_exit_group);
+        }
+
+        static IEnumerable<GuestExit> Writer(ScriptedCpu cpu)
+        {
+            yield return cpu.Spin(60);
+            yield return cpu.Call(SYS_open, Data, O_WRONLY);
             while (true)
                 yield return cpu.Spin(10);
         }

@@ -83,6 +83,22 @@ public sealed class InformationTests
         (SYS_arch_prctl, 0x5001, 0, 0, 0, -EINVAL),
         (SYS_arch_prctl, ARCH_SET_FS, 0xffff_8000_0000_0000, 0, 0, -EPERM));
 
+    /// <summary>What README names among the known differences.</summary>
+    [Fact]
+    public void What_there_is_not_is_refused() => Check(
+        0,
+        (SYS_shmget, 0, 4096, 0x200, 0, -ENOSYS),
+        (SYS_semget, 0, 1, 0x200, 0, -ENOSYS),
+        (SYS_msgget, 0, 0x200, 0, 0, -ENOSYS),
+        (SYS_mq_open, Data, O_RDWR | O_CREAT, 0, 0, -ENOSYS),
+        (SYS_io_setup, 1, Data, 0, 0, -ENOSYS),
+        (SYS_add_key, Data, Data, Data, 0, -ENOSYS),
+        (SYS_keyctl, 0, 0, 0, 0, -ENOSYS),
+        (SYS_seccomp, 1, 0, Data, 0, -EINVAL),
+        (SYS_prctl, PR_SET_SECCOMP, 2, Data, 0, -EINVAL),
+        (SYS_unshare, CLONE_NEWNS, 0, 0, 0, -EPERM),
+        (SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, -EPERM));
+
     [Fact]
     public void Bad_addresses_are_EFAULT() => Check(
         1000,

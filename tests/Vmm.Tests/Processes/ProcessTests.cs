@@ -140,6 +140,48 @@ public sealed class ProcessTests
         }
     }
 
+    [Theory]
+    [InlineData(ESTALE)]
+    [InlineData(512)]
+    [InlineData(601)]
+    public void A_process_group_is_an_answer_whatever_its_number(int number)
+    {
+        using ScriptedGuest guest = new();
+        Routine child = Child;
+        long answer = 0;
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.Equal(-number, answer);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            cpu.Child = guest.Platform.AddressOf(child);
+            do
+            {
+                yield return cpu.Call(SYS_fork);
+                if (cpu.Result < number)
+                    yield return cpu.Call(SYS_wait4, (ulong)cpu.Result, 0, 0, 0);
+            }
+            while (cpu.Result > 0 && cpu.Result < number);
+            yield return cpu.Call(SYS_setpgid, (ulong)number, (ulong)number);
+            Assert.Equal(0, cpu.Result);
+            yield return cpu.Call(SYS_pipe, Data);
+            ulong pipe = cpu.Read<uint>(Data);
+            yield return cpu.Call(SYS_fcntl, pipe, F_SETOWN, (ulong)-number);
+            Assert.Equal(0, cpu.Result);
+            yield return cpu.Call(SYS_fcntl, pipe, F_GETOWN);
+            answer = cpu.Result;
+            yield return cpu.Call(SYS_exit_group);
+        }
+
+        IEnumerable<GuestExit> Child(ScriptedCpu cpu)
+        {
+            yield return cpu.Call(SYS_getpid);
+            while (cpu.Result >= number)
+                yield return cpu.Spin(10);
+            yield return cpu.Call(SYS_exit);
+        }
+    }
+
     private static IEnumerable<GuestExit> Pause(ScriptedCpu cpu)
     {
         while (true)

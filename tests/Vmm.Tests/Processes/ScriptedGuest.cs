@@ -9,7 +9,7 @@ using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Tests.Processes;
 
-/// <summary>A personality with a scripted first process, real guest memory and no files.</summary>
+/// <summary>A personality with a scripted first process, real guest memory, and files if it is given some.</summary>
 sealed class ScriptedGuest : IDisposable
 {
     /// <summary>Read-write memory that every program finds mapped: 256 KiB, with the stack at its end.</summary>
@@ -88,7 +88,11 @@ sealed class ScriptedGuest : IDisposable
             new VirtualAddress(Data), DataSize, Protection.ReadWrite, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, null, 0));
         Assert.Equal((long)Shared, memory.Map(
             new VirtualAddress(Shared), Page.Size, Protection.ReadWrite, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, null, 0));
-        GuestThread thread = Personality.CreateFirstProcess(new DescriptorTable(256), new FileSystemContext(null!, null!, 0x12));
+        if (Plan.Files.Length > 0)
+            Personality.BuildFiles([]);
+        FileSystemContext files = Plan.Files.Length > 0
+            ? Personality.Files.CreateContext(Personality.Files.Root) : new(null!, null!, 0x12);
+        GuestThread thread = Personality.CreateFirstProcess(new DescriptorTable(256), files);
         Personality.StartAt(thread, memory, Platform.AddressOf(program), StackTop);
         return thread;
     }

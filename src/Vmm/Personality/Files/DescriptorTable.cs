@@ -18,6 +18,11 @@ public sealed class DescriptorTable
     {
         public OpenFile? File;
         public bool CloseOnExec;
+
+        /// <summary>Promised to a file that is being opened: not free, and to everybody but dup2 not there.</summary>
+        public bool IsReserved;
+
+        public readonly bool IsFree => File is null && !IsReserved;
     }
 
     /// <param name="limit">RLIMIT_NOFILE's ceiling: no descriptor is at or above it.</param>
@@ -42,22 +47,57 @@ public sealed class DescriptorTable
     public int Add(OpenFile file, bool closeOnExec, int minimum = 0, int softLimit = int.MaxValue)
     {
         lock (_lock)
+            return Occupy(new Slot { File = file, CloseOnExec = closeOnExec }, minimum, softLimit);
+    }
+
+    /// <summary>
+    /// Keeps the lowest free descriptor for a file that is still to be opened, as get_unused_fd_flags does: whoever
+    /// finds none has done nothing yet. <see cref="Fill"/> it or <see cref="GiveBack"/>.
+    /// </summary>
+    /// <returns>The descriptor or -EMFILE.</returns>
+    public int Reserve(int softLimit = int.MaxValue)
+    {
+        lock (_lock)
+            return Occupy(new Slot { IsReserved = true }, 0, softLimit);
+    }
+
+    /// <summary>Puts the file at a reserved descriptor and takes over the caller's reference.</summary>
+    public void Fill(int descriptor, OpenFile file, bool closeOnExec)
+    {
+        lock (_lock)
         {
-            int bound = Math.Min(_limit, softLimit);
-            int descriptor = Math.Max(minimum, _lowestFree);
-            while (descriptor < _slots.Length && _slots[descriptor].File is not null)
-                descriptor++;
-            if (descriptor >= bound)
-                return -EMFILE;
-            Grow(descriptor);
-            _slots[descriptor] = new Slot { File = file, CloseOnExec = closeOnExec };
-            if (minimum <= _lowestFree)
-                _lowestFree = descriptor + 1;
-            return descriptor;
+            // Nobody's any more (CLOSE_RANGE_UNSHARE in another thread): nobody would close it.
+            if (Volatile.Read(ref _references) > 0)
+            {
+                _slots[descriptor] = new Slot { File = file, CloseOnExec = closeOnExec };
+                return;
+            }
         }
+        file.Release();
+    }
+
+    public void GiveBack(int descriptor)
+    {
+        lock (_lock)
+            Take(descriptor);
+    }
+
+    private int Occupy(in Slot slot, int minimum, int softLimit)
+    {
+        int descriptor = Math.Max(minimum, _lowestFree);
+        while (descriptor < _slots.Length && !_slots[descriptor].IsFree)
+            descriptor++;
+        if (descriptor >= Math.Min(_limit, softLimit))
+            return -EMFILE;
+        Grow(descriptor);
+        _slots[descriptor] = slot;
+        if (minimum <= _lowestFree)
+            _lowestFree = descriptor + 1;
+        return descriptor;
     }
 
     /// <summary>dup2: puts the file at exactly this descriptor, closing what was there.</summary>
+    /// <returns>The descriptor, -EBADF, or -EBUSY where a file is about to be.</returns>
     public int Replace(Process? process, int descriptor, OpenFile file, bool closeOnExec)
     {
         if ((uint)descriptor >= (uint)_limit)
@@ -66,6 +106,8 @@ public sealed class DescriptorTable
         lock (_lock)
         {
             Grow(descriptor);
+            if (_slots[descriptor].IsReserved)
+                return -EBUSY;
             old = _slots[descriptor].File;
             _slots[descriptor] = new Slot { File = file, CloseOnExec = closeOnExec };
         }
@@ -155,8 +197,12 @@ public sealed class DescriptorTable
         {
             DescriptorTable copy = new(_limit) { _slots = new Slot[_slots.Length], _lowestFree = _lowestFree };
             for (int i = 0; i < _slots.Length; i++)
+            {
                 if (_slots[i].File is { } file && file.TryAcquire())
                     copy._slots[i] = _slots[i];
+                else
+                    copy._lowestFree = Math.Min(copy._lowestFree, i);
+            }
             return copy;
         }
     }

@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality.Ipc;
+using Sandbox.Vmm.Personality.SystemCalls;
 using Sandbox.Vmm.Personality.Waiting;
 using static Sandbox.Host.Libc;
 
@@ -81,6 +82,9 @@ public abstract partial class OpenFile
     public virtual long ReadDeadline(long startedAt) => Parker.Forever;
 
     public virtual long WriteDeadline(long startedAt) => Parker.Forever;
+
+    /// <summary>What a wait that has such a deadline answers when a signal ends it.</summary>
+    public virtual long Interrupted(long deadline) => Restart.System;
 
     /// <summary>What a read answers when <see cref="ReadDeadline"/> has passed.</summary>
     public virtual long ReadTimedOut(Span<byte> buffer) => -EAGAIN;

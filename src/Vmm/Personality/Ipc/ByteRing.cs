@@ -4,7 +4,7 @@ namespace Sandbox.Vmm.Personality.Ipc;
 
 /// <summary>
 /// A first-in first-out buffer of bytes with a capacity. Memory is taken from the sandbox's budget only as it fills;
-/// when the budget is spent, the capacity is what it has. Not synchronised: its owner's lock guards it.
+/// when the budget is spent, there is no more room than it has. Not synchronised: its owner's lock guards it.
 /// </summary>
 public sealed class ByteRing
 {
@@ -16,11 +16,14 @@ public sealed class ByteRing
     private int _reserved;
     private int _head;
 
+    /// <summary>What it can hold now: less than its capacity when the budget is spent, until it is empty.</summary>
+    private int _bound;
+
     private ByteRing(KernelMemory memory, int capacity)
     {
         _memory = memory;
         _reserved = Minimum;
-        Capacity = capacity;
+        Capacity = _bound = capacity;
     }
 
     /// <summary>Null when the budget has no room for even the smallest ring.</summary>
@@ -31,16 +34,23 @@ public sealed class ByteRing
 
     public int Count { get; private set; }
 
-    public int Room => Capacity - Count;
+    public int Room => _bound - Count;
+
+    /// <summary>Takes memory for so many more bytes, as far as the budget goes: how many of them fit.</summary>
+    public int Grow(int length)
+    {
+        length = Math.Min(length, Room);
+        if (length > 0)
+            EnsureStorage(Count + length);
+        return Math.Min(length, Room);
+    }
 
     /// <summary>Stores as much as fits and returns how much that was.</summary>
     public int Write(ReadOnlySpan<byte> source)
     {
-        int length = Math.Min(source.Length, Capacity - Count);
+        int length = Grow(source.Length);
         if (length == 0)
             return 0;
-        EnsureStorage(Count + length);
-        length = Math.Min(length, Capacity - Count);
         int tail = (_head + Count) & (_storage.Length - 1);
         int first = Math.Min(length, _storage.Length - tail);
         source[..first].CopyTo(_storage.AsSpan(tail));
@@ -74,7 +84,13 @@ public sealed class ByteRing
     {
         length = Math.Min(length, Count);
         Count -= length;
-        _head = Count == 0 ? 0 : (_head + length) & (_storage.Length - 1);
+        if (Count > 0)
+        {
+            _head = (_head + length) & (_storage.Length - 1);
+            return;
+        }
+        _head = 0;
+        _bound = Capacity;
     }
 
     public void Clear() => Discard(Count);
@@ -102,7 +118,7 @@ public sealed class ByteRing
             _memory.Release(_reserved - needed);
             _reserved = needed;
         }
-        Capacity = capacity;
+        Capacity = _bound = capacity;
         return true;
     }
 
@@ -112,7 +128,7 @@ public sealed class ByteRing
         _memory.Release(_reserved);
         _reserved = 0;
         _storage = [];
-        Capacity = Count = 0;
+        Capacity = _bound = Count = 0;
     }
 
     private void EnsureStorage(int length)
@@ -125,7 +141,7 @@ public sealed class ByteRing
             if (_memory.TryReserve(size - _reserved))
                 _reserved = size;
             else
-                Capacity = size = _reserved;
+                _bound = size = _reserved;
         }
         if (size > _storage.Length)
             Resize(size);

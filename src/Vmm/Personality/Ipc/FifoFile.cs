@@ -1,5 +1,6 @@
 using Sandbox.Host;
 using Sandbox.Vmm.Personality.Files;
+using Sandbox.Vmm.Personality.SystemCalls;
 using static Sandbox.Host.Libc;
 
 namespace Sandbox.Vmm.Personality.Ipc;
@@ -21,6 +22,9 @@ sealed class FifoFile : PipeEnd
         file = null;
         if (dentry.Inode is not ISpecialInode inode)
             return -ENXIO;
+        // Others see who opens it, if only for a moment: an open that might wait is begun where it can.
+        if ((flags & O_NONBLOCK) == 0 && (flags & O_ACCMODE) != O_RDWR && thread.MayWait() == Restart.AtExit)
+            return Restart.AtExit;
         if (!dentry.Inode.TryAddUser())
             return -ESTALE;
         FifoFile end;

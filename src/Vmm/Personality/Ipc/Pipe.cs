@@ -24,6 +24,9 @@ public sealed class Pipe
     /// <summary>A splice(2) has looked at the first bytes and not said yet how many of them it takes.</summary>
     private bool _isReserved;
 
+    /// <summary>Room for bytes that splice(2) is about to take from elsewhere: nobody else writes there.</summary>
+    private int _heldRoom;
+
     private Pipe(KernelMemory memory, ByteRing ring)
     {
         _memory = memory;
@@ -86,7 +89,7 @@ public sealed class Pipe
         int capacity = Math.Max((int)BitOperations.RoundUpToPowerOf2((uint)bytes), AtomicSize);
         lock (_lock)
         {
-            if (_ring.Count > capacity)
+            if (_ring.Count + _heldRoom > capacity)
                 return -EBUSY;
             if (!_ring.TrySetCapacity(capacity))
                 return -ENOMEM;
@@ -191,14 +194,39 @@ public sealed class Pipe
                 return -EPIPE;
             if (buffer.IsEmpty)
                 return 0;
-            if (buffer.Length <= AtomicSize && _ring.Room < buffer.Length)
+            // Memory first: for want of it a write that must be whole would be cut.
+            int fitting = _ring.Grow(_heldRoom + buffer.Length) - _heldRoom;
+            if (fitting <= 0 || (buffer.Length <= AtomicSize && fitting < buffer.Length))
                 return -EAGAIN;
-            count = _ring.Write(buffer);
-            if (count == 0)
-                return -EAGAIN;
+            count = _ring.Write(buffer[..fitting]);
         }
         Waiters.Notify(PollEvents.Readable);
         return count;
+    }
+
+    /// <summary>Keeps room, until <see cref="WriteHeld"/>, for bytes that cannot be put back.</summary>
+    /// <returns>How much: up to what is wanted, and 0 where poll(2) promises none.</returns>
+    internal int HoldRoom(int wanted)
+    {
+        lock (_lock)
+        {
+            if (_ring.Room - _heldRoom < AtomicSize)
+                return 0;
+            int held = _ring.Grow(_heldRoom + wanted) - _heldRoom;
+            _heldRoom += held;
+            return held;
+        }
+    }
+
+    /// <summary>Writes into room that was held, whether there still is a reader or not, and gives up the rest.</summary>
+    internal void WriteHeld(ReadOnlySpan<byte> bytes, int held)
+    {
+        lock (_lock)
+        {
+            _heldRoom -= held;
+            _ring.Write(bytes);
+        }
+        Waiters.Notify(bytes.IsEmpty ? PollEvents.Writable : PollEvents.Readable | PollEvents.Writable);
     }
 
     /// <summary>Readiness of an end; see <see cref="PipeEnd"/>.</summary>
@@ -217,7 +245,7 @@ public sealed class Pipe
             if (writer)
             {
                 // Only with room for an atomic write, so that what poll(2) promises can be kept.
-                if (_ring.Room >= AtomicSize)
+                if (_ring.Room - _heldRoom >= AtomicSize)
                     events |= PollEvents.Writable;
                 if (_readers == 0)
                     events |= PollEvents.Error;

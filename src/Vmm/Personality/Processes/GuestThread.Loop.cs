@@ -151,8 +151,9 @@ public sealed partial class GuestThread
         if (entry.Handler is null)
             return -ENOSYS;
         long result = entry.Handler(this, arguments);
-        // The path of a file that is replaced leads to one or the other, and never to none.
-        for (int again = 0; result == -ESTALE; again++)
+        // The path of a file that is replaced leads to one or the other, and never to none. fcntl has none, but
+        // process groups (F_GETOWN).
+        for (int again = 0; result == -ESTALE && number != SYS_fcntl; again++)
             result = again < MostWalksAgain ? entry.Handler(this, arguments) : -ENOENT;
         return result;
     }

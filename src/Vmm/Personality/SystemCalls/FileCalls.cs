@@ -47,12 +47,18 @@ static partial class FileCalls
         long result = PathArgument.Read(thread, address, out ReadOnlySpan<byte> path);
         if (result < 0)
             return result;
-        result = VirtualFileSystem.Start(thread, directory, path, out Dentry start);
+        // Before anything is made or cut.
+        result = InputOutputCalls.Reserve(thread, out InputOutputCalls.Reservation reservation);
         if (result < 0)
             return result;
-        result = thread.Personality.Files.Open(
-            Caller.Of(thread), start, path, flags, mode, restrictions, out OpenFile? file);
-        return result < 0 ? result : InputOutputCalls.Install(thread, file!, (flags & O_CLOEXEC) != 0);
+        OpenFile? file = null;
+        // Under RESOLVE_IN_ROOT an absolute path starts at the descriptor, too.
+        result = VirtualFileSystem.Start(
+            thread, directory, (restrictions & WalkFlags.InRoot) == 0 ? path : default, out Dentry start);
+        if (result >= 0)
+            result = thread.Personality.Files.Open(
+                Caller.Of(thread), start, path, flags, mode, restrictions, out file);
+        return reservation.Finish(result, file, (flags & O_CLOEXEC) != 0);
     }
 
     /// <summary>openat2(2): unknown flags and bits are errors here, where openat ignores them.</summary>
@@ -101,24 +107,7 @@ static partial class FileCalls
             walk |= WalkFlags.Beneath;
         if ((how.resolve & RESOLVE_IN_ROOT) != 0)
             walk |= WalkFlags.InRoot;
-        return Open2(thread, a.Int0, a.A1, flags, (uint)how.mode, walk);
-    }
-
-    // Under RESOLVE_IN_ROOT an absolute path starts at the descriptor, too.
-    private static long Open2(
-        GuestThread thread, int directory, ulong address, int flags, uint mode, WalkFlags restrictions)
-    {
-        if ((restrictions & WalkFlags.InRoot) == 0)
-            return Open(thread, directory, address, flags, mode, restrictions);
-        long result = PathArgument.Read(thread, address, out ReadOnlySpan<byte> path);
-        if (result < 0)
-            return result;
-        result = VirtualFileSystem.Start(thread, directory, default, out Dentry start);
-        if (result < 0)
-            return result;
-        result = thread.Personality.Files.Open(
-            Caller.Of(thread), start, path, flags, mode, restrictions, out OpenFile? file);
-        return result < 0 ? result : InputOutputCalls.Install(thread, file!, (flags & O_CLOEXEC) != 0);
+        return Open(thread, a.Int0, a.A1, flags, (uint)how.mode, walk);
     }
 
     private static long MemfdCreate(GuestThread thread, in SystemCallArguments a)

@@ -33,7 +33,7 @@ static partial class InputOutputCalls
         {
             case F_DUPFD:
             case F_DUPFD_CLOEXEC:
-                if (argument >= (ulong)DescriptorLimit(thread))
+                if ((uint)argument >= (uint)DescriptorLimit(thread))
                     return -EINVAL;
                 return file.TryAcquire()
                     ? Install(thread, file, command == F_DUPFD_CLOEXEC, (int)argument)
@@ -54,26 +54,27 @@ static partial class InputOutputCalls
                 file.StatusFlags = (file.StatusFlags & ~ChangeableFlags) | ((int)argument & ChangeableFlags);
                 return 0;
             case F_GETOWN:
-                return file.SignalOwner;
+                return PresentOwner(thread, file.SignalOwner);
             case F_SETOWN:
-                if ((int)argument == int.MinValue)
+                int who = (int)argument;
+                if (who == int.MinValue)
                     return -EINVAL;
-                file.SignalOwner = (int)argument;
-                return 0;
+                return SetOwner(thread, file, who);
             case F_GETOWN_EX:
                 f_owner_ex owner = new()
                 {
                     type = file.SignalOwner < 0 ? F_OWNER_PGRP : F_OWNER_PID,
-                    pid = Math.Abs(file.SignalOwner),
+                    pid = Math.Abs(PresentOwner(thread, file.SignalOwner)),
                 };
                 return thread.Memory.TryWrite(new VirtualAddress(argument), owner) ? 0 : -EFAULT;
             case F_SETOWN_EX:
                 if (!thread.Memory.TryRead(new VirtualAddress(argument), out owner))
                     return -EFAULT;
-                if (owner.type is not (F_OWNER_TID or F_OWNER_PID or F_OWNER_PGRP) || owner.pid < 0)
+                if (owner.type is not (F_OWNER_TID or F_OWNER_PID or F_OWNER_PGRP))
                     return -EINVAL;
-                file.SignalOwner = owner.type == F_OWNER_PGRP ? -owner.pid : owner.pid;
-                return 0;
+                if (owner.pid < 0)
+                    return -ESRCH;
+                return SetOwner(thread, file, owner.type == F_OWNER_PGRP ? -owner.pid : owner.pid);
             case F_GETSIG:
                 return 0;
             case F_SETSIG:
@@ -81,6 +82,25 @@ static partial class InputOutputCalls
             default:
                 return file.Control(thread, command, argument);
         }
+    }
+
+    /// <summary>Any number in use will do, whatever it is the number of: what is not there now is nobody.</summary>
+    private static long SetOwner(GuestThread thread, OpenFile file, int owner)
+    {
+        if (owner != 0 && PresentOwner(thread, owner) == 0 && PresentOwner(thread, -owner) == 0)
+            return -ESRCH;
+        file.SignalOwner = owner;
+        return 0;
+    }
+
+    /// <summary>The owner, or 0 when there is no such thread, process or group any more.</summary>
+    private static int PresentOwner(GuestThread thread, int owner)
+    {
+        LinuxPersonality personality = thread.Personality;
+        bool isPresent = owner < 0
+            ? personality.FindGroup(-owner) is not null
+            : personality.FindThread(owner) is not null || personality.FindProcess(owner) is not null;
+        return isPresent ? owner : 0;
     }
 
     private static long Ioctl(GuestThread thread, in SystemCallArguments a)

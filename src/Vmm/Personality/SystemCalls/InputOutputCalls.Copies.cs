@@ -1,3 +1,4 @@
+using Sandbox.Host;
 using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality.Files;
 using Sandbox.Vmm.Personality.Ipc;
@@ -90,22 +91,40 @@ static partial class InputOutputCalls
         return total;
     }
 
-    /// <summary>Copies from a file that has offsets; bytes copied, or a negative errno when there are none.</summary>
+    /// <summary>
+    /// Copies from a file that has offsets. Into a pipe goes what fits: room is awaited for the first bytes alone,
+    /// since who is to read the others may be the caller.
+    /// </summary>
+    /// <returns>Bytes copied, or a negative errno when there are none.</returns>
     private static long CopyFrom(
         GuestThread thread, OpenFile source, long sourceOffset, OpenFile target, long targetOffset, ulong count,
         bool nonBlocking)
     {
         byte[] buffer = thread.TransferBuffer;
+        Pipe? pipe = (target as PipeEnd)?.Pipe;
+        nonBlocking |= target.IsNonBlocking;
+        // However fast its reader: a signal is looked at again.
+        if (pipe is not null)
+            count = Math.Min(count, (ulong)pipe.Capacity);
         long total = 0;
         while ((ulong)total < count)
         {
+            if (pipe is not null && total == 0)
+            {
+                long room = AwaitRoom(thread, pipe, nonBlocking);
+                if (room != 0)
+                    return room;
+            }
             int wanted = (int)Math.Min(count - (ulong)total, (ulong)buffer.Length);
             long read = source.ReadAt(buffer.AsSpan(0, wanted), sourceOffset + total);
             if (read <= 0)
                 return total > 0 ? total : read;
             long written = Transfers.WriteAll(
                 thread, target, buffer.AsSpan(0, (int)read),
-                targetOffset < 0 ? targetOffset : targetOffset + total, nonBlocking);
+                targetOffset < 0 ? targetOffset : targetOffset + total, nonBlocking || pipe is not null);
+            // Another writer was quicker.
+            if (written == -EAGAIN && total == 0 && pipe is not null && !nonBlocking)
+                continue;
             if (written < 0)
                 return total > 0 ? total : written;
             total += written;
@@ -157,9 +176,7 @@ static partial class InputOutputCalls
                 to.Value += moved;
             return moved;
         }
-        if (target is not PipeEnd)
-            return -EINVAL;
-        return SpliceToPipe(thread, source, ref from, target, count, nonBlocking);
+        return target is PipeEnd end ? SpliceToPipe(thread, source, ref from, end, count, nonBlocking) : -EINVAL;
     }
 
     /// <summary>
@@ -176,30 +193,39 @@ static partial class InputOutputCalls
             long read = PeekPipe(thread, source, piece, nonBlocking, take);
             if (read <= 0)
                 return read;
-            bool waitsForRoom = take && target is PipeEnd { IsNonBlocking: false } && !nonBlocking;
+            bool waitsForRoom = target is PipeEnd { IsNonBlocking: false } && !nonBlocking;
             long written = Transfers.WriteAll(
                 thread, target, piece[..(int)read], offset, nonBlocking || waitsForRoom);
             if (take)
                 source.Pipe.Take((int)Math.Max(written, 0));
             if (written != -EAGAIN || !waitsForRoom)
                 return written;
-            long slept = AwaitRoom(thread, ((PipeEnd)target).Pipe);
-            if (slept != 0)
-                return slept;
+            long room = AwaitRoom(thread, ((PipeEnd)target).Pipe, nonBlocking: false);
+            if (room != 0)
+                return room;
         }
     }
 
-    private static long AwaitRoom(GuestThread thread, Pipe target)
+    /// <returns>0 when there is room, -EAGAIN, -EPIPE (and a SIGPIPE) or a restart code.</returns>
+    private static long AwaitRoom(GuestThread thread, Pipe target, bool nonBlocking)
     {
-        using Blocking wait = new(thread, target.Waiters, PollEvents.Writable);
-        // Room, or no reader any more.
-        while (target.Poll(reader: false, writer: true, everHadWriter: true) == PollEvents.None)
+        PollEvents ready = target.Poll(reader: false, writer: true, everHadWriter: true);
+        if (ready == PollEvents.None)
         {
-            long slept = wait.Sleep();
-            if (slept != 0)
-                return slept;
+            if (nonBlocking)
+                return -EAGAIN;
+            using Blocking wait = new(thread, target.Waiters, PollEvents.Writable);
+            while ((ready = target.Poll(reader: false, writer: true, everHadWriter: true)) == PollEvents.None)
+            {
+                long slept = wait.Sleep();
+                if (slept != 0)
+                    return slept;
+            }
         }
-        return 0;
+        if ((ready & PollEvents.Error) == 0)
+            return 0;
+        Transfers.RaiseBrokenPipe(thread);
+        return -EPIPE;
     }
 
     private static long PeekPipe(
@@ -219,13 +245,11 @@ static partial class InputOutputCalls
     }
 
     private static long SpliceToPipe(
-        GuestThread thread, OpenFile source, ref Position from, OpenFile target, ulong count, bool nonBlocking)
+        GuestThread thread, OpenFile source, ref Position from, PipeEnd target, ulong count, bool nonBlocking)
     {
         long offset = from.IsExplicit ? from.Value : source.Seek(0, SEEK_CUR);
         if (offset >= 0)
         {
-            // One buffer's worth: what a pipe can take at once, so that a reader in the same thread gets its turn.
-            count = Math.Min(count, GuestThread.TransferSize);
             long moved = CopyFrom(thread, source, offset, target, Transfers.AtPosition, count, nonBlocking);
             if (moved > 0 && from.IsExplicit)
                 from.Value = offset + moved;
@@ -235,20 +259,53 @@ static partial class InputOutputCalls
         }
         if (from.IsExplicit)
             return -ESPIPE;
+        Span<byte> piece = thread.TransferBuffer.AsSpan(0, (int)Math.Min(count, GuestThread.TransferSize));
+        return SpliceToPipe(thread, source, target.Pipe, piece, nonBlocking || target.IsNonBlocking);
+    }
 
-        // What was read cannot be put back: read only when the pipe has room, then wait for the rest if need be.
-        PollEvents ready = target.Poll();
-        if ((ready & PollEvents.Error) != 0)
+    /// <summary>
+    /// Moves what cannot be put back where it came from: it is read when there is room for it that nobody else can
+    /// take. While the source has nothing, the room is everybody's.
+    /// </summary>
+    private static long SpliceToPipe(
+        GuestThread thread, OpenFile source, Pipe target, Span<byte> piece, bool nonBlocking)
+    {
+        long startedAt = HostClock.MonotonicNanoseconds();
+        while (true)
         {
-            Transfers.RaiseBrokenPipe(thread);
-            return -EPIPE;
+            long room = AwaitRoom(thread, target, nonBlocking);
+            if (room != 0)
+                return room;
+            long moved = ReadToPipe(thread, source, target, piece, out bool hadRoom);
+            if (moved != -EAGAIN || nonBlocking)
+                return moved;
+            if (!hadRoom)
+                continue;
+            if (source.IsNonBlocking || source.GetWaiters(thread) is not { } queue)
+                return moved;
+            using Blocking wait = new(thread, queue, PollEvents.Readable | PollEvents.ReadHangUp);
+            while ((moved = ReadToPipe(thread, source, target, piece, out hadRoom)) == -EAGAIN && hadRoom)
+            {
+                long deadline = source.ReadDeadline(startedAt);
+                long slept = wait.Sleep(deadline, source.Interrupted(deadline));
+                if (slept != 0)
+                    return slept == -ETIMEDOUT ? source.ReadTimedOut(piece) : slept;
+            }
+            if (moved != -EAGAIN)
+                return moved;
         }
-        if ((ready & PollEvents.Out) == 0 && nonBlocking)
+    }
+
+    private static long ReadToPipe(
+        GuestThread thread, OpenFile source, Pipe target, Span<byte> piece, out bool hadRoom)
+    {
+        int held = target.HoldRoom(piece.Length);
+        hadRoom = held > 0;
+        if (!hadRoom)
             return -EAGAIN;
-        Span<byte> piece = thread.TransferBuffer.AsSpan(0, (int)Math.Min(count, Pipe.AtomicSize));
-        long read = Blocking.Read(thread, source, piece, nonBlocking);
-        return read <= 0 ? read : Transfers.WriteAll(
-            thread, target, piece[..(int)read], Transfers.AtPosition, nonBlocking: false);
+        long read = source.Read(thread, piece[..held]);
+        target.WriteHeld(piece[..(int)Math.Max(read, 0)], held);
+        return read;
     }
 
     private static long Tee(GuestThread thread, in SystemCallArguments a)
@@ -284,16 +341,32 @@ static partial class InputOutputCalls
         if (file is null)
             return -EBADF;
         long result = -EBADF;
-        if (file is PipeEnd)
+        if (file is PipeEnd end)
         {
             result = GuestBuffers.TryCreate(thread.Memory, a.A1, a.A2, thread.VectorBuffer, out GuestBuffers buffers);
             bool nonBlocking = (a.A3 & SPLICE_F_NONBLOCK) != 0;
-            if (result == 0)
+            if (result == 0 && buffers.Remaining > 0)
                 result = file.CanWrite
-                    ? Transfers.Write(thread, file, ref buffers, Transfers.AtPosition, nonBlocking)
+                    ? VmSplice(thread, end, buffers, nonBlocking)
                     : Transfers.Read(thread, file, ref buffers, Transfers.AtPosition, nonBlocking);
         }
         file.Release();
         return result;
+    }
+
+    /// <summary>What fits; O_NONBLOCK does not count here, the call's own flag does.</summary>
+    private static long VmSplice(GuestThread thread, PipeEnd target, GuestBuffers source, bool nonBlocking)
+    {
+        source.Truncate((ulong)target.Pipe.Capacity);
+        while (true)
+        {
+            long room = AwaitRoom(thread, target.Pipe, nonBlocking);
+            if (room != 0)
+                return room;
+            GuestBuffers rest = source;
+            long written = Transfers.Write(thread, target, ref rest, Transfers.AtPosition, nonBlocking: true);
+            if (written != -EAGAIN || nonBlocking)
+                return written;
+        }
     }
 }

@@ -28,6 +28,32 @@ static partial class InputOutputCalls
         return descriptor;
     }
 
+    /// <summary>A descriptor for what is still to be opened: without one nothing is done.</summary>
+    public readonly ref struct Reservation(DescriptorTable table, int descriptor)
+    {
+        /// <summary>Gives the caller's reference to the descriptor, or that back when opening failed.</summary>
+        /// <param name="result">What opening came to: negative without a file.</param>
+        public long Finish(long result, OpenFile? file, bool closeOnExec)
+        {
+            if (result < 0)
+            {
+                table.GiveBack(descriptor);
+                return result;
+            }
+            table.Fill(descriptor, file!, closeOnExec);
+            return descriptor;
+        }
+    }
+
+    /// <returns>0 or -EMFILE. <see cref="Reservation.Finish"/> follows in any case but that.</returns>
+    public static long Reserve(GuestThread thread, out Reservation reservation)
+    {
+        DescriptorTable table = thread.Descriptors;
+        int descriptor = table.Reserve(DescriptorLimit(thread));
+        reservation = new(table, descriptor);
+        return Math.Min(descriptor, 0);
+    }
+
     private static long Close(GuestThread thread, in SystemCallArguments a) =>
         thread.Descriptors.Close(thread.Process, a.Int0);
 

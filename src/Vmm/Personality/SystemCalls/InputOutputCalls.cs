@@ -121,7 +121,7 @@ static partial class InputOutputCalls
         OpenFile? file = AcquireAny(thread, a.Int0);
         if (file is null)
             return -EBADF;
-        long result = a.A2 > SEEK_HOLE ? -EINVAL : file.Seek((long)a.A1, a.Int2);
+        long result = (uint)a.A2 > SEEK_HOLE ? -EINVAL : file.Seek((long)a.A1, a.Int2);
         file.Release();
         return result;
     }

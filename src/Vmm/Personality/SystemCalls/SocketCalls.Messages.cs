@@ -194,7 +194,7 @@ static partial class SocketCalls
         using Blocking wait = new(thread, target?.Queue ?? socket.Queue, PollEvents.Writable);
         while ((result = socket.Send(data, flags, credentials, target, files)) == -EAGAIN)
         {
-            long slept = wait.Sleep(deadline);
+            long slept = wait.Sleep(deadline, socket.Interrupted(deadline));
             if (slept != 0)
                 return slept == -ETIMEDOUT ? -EAGAIN : slept;
         }
@@ -287,7 +287,9 @@ static partial class SocketCalls
             int wanted = (int)Math.Min(destination.Remaining, MaximumMessage);
             byte[]? rented = wanted > GuestThread.TransferSize ? ArrayPool<byte>.Shared.Rent(wanted) : null;
             Span<byte> buffer = (rented ?? thread.TransferBuffer).AsSpan(0, wanted);
-            result = ReceiveOnce(thread, socket, ref destination, buffer, flags, nonBlocking: false, out message);
+            long deadline = 0;
+            result = ReceiveOnce(
+                thread, socket, ref destination, buffer, flags, nonBlocking: false, ref deadline, out message);
             if (rented is not null)
                 ArrayPool<byte>.Shared.Return(rented);
             if (result >= 0 && message.IsTruncated && (flags & MSG_TRUNC) != 0)
@@ -306,13 +308,13 @@ static partial class SocketCalls
     {
         byte[] buffer = thread.TransferBuffer;
         bool waitAll = (flags & MSG_WAITALL) != 0 && (flags & MSG_PEEK) == 0;
-        long total = 0;
+        long total = 0, deadline = 0;
         do
         {
             int wanted = (int)Math.Min(destination.Remaining, (ulong)buffer.Length);
             long count = ReceiveOnce(
                 thread, socket, ref destination, buffer.AsSpan(0, wanted), flags,
-                nonBlocking: total > 0 && !waitAll, out ReceivedMessage part);
+                nonBlocking: total > 0 && !waitAll, ref deadline, out ReceivedMessage part);
             if (count <= 0)
                 return total > 0 ? total : count;
             message = part;
@@ -325,9 +327,10 @@ static partial class SocketCalls
         return total;
     }
 
+    /// <param name="deadline">When the call's timeout ends: 0 until it first waits, and one for all its pieces.</param>
     private static long ReceiveOnce(
         GuestThread thread, Socket socket, ref GuestBuffers destination, Span<byte> buffer, int flags,
-        bool nonBlocking, out ReceivedMessage message)
+        bool nonBlocking, ref long deadline, out ReceivedMessage message)
     {
         message = default;
         // Data must not leave the queue for an address that cannot take it.
@@ -338,11 +341,12 @@ static partial class SocketCalls
         long result = socket.Receive(buffer, flags, out message);
         if (result == -EAGAIN && !nonBlocking && (flags & MSG_DONTWAIT) == 0 && !socket.IsNonBlocking)
         {
-            long deadline = socket.ReadDeadline(HostClock.MonotonicNanoseconds());
+            if (deadline == 0)
+                deadline = socket.ReadDeadline(HostClock.MonotonicNanoseconds());
             using Blocking wait = new(thread, socket.Queue, PollEvents.Readable);
             while ((result = socket.Receive(buffer, flags, out message)) == -EAGAIN)
             {
-                long slept = wait.Sleep(deadline);
+                long slept = wait.Sleep(deadline, socket.Interrupted(deadline));
                 if (slept != 0)
                     return slept == -ETIMEDOUT ? -EAGAIN : slept;
             }

@@ -170,25 +170,31 @@ static partial class SocketCalls
         long result = Acquire(thread, descriptor, out Socket listener);
         if (result != 0)
             return result;
-        result = AwaitConnection(thread, listener, out Socket? accepted);
-        listener.Release();
-        if (result != 0)
-            return result;
-
-        if ((flags & SOCK_NONBLOCK) != 0)
-            accepted!.StatusFlags |= O_NONBLOCK;
-        if (address != 0)
+        // Before a connection leaves the queue.
+        result = InputOutputCalls.Reserve(thread, out InputOutputCalls.Reservation reservation);
+        if (result == 0)
         {
-            Span<byte> peer = stackalloc byte[Ipc.Socket.MaximumAddress];
-            int known = (int)Math.Max(accepted!.FormatPeerName(peer), 0);
-            result = WriteAddress(thread, peer[..known], address, length);
-            if (result != 0)
-            {
-                accepted.Release();
-                return result;
-            }
+            result = Accept(thread, listener, address, length, out Socket? accepted);
+            if (result == 0 && (flags & SOCK_NONBLOCK) != 0)
+                accepted!.StatusFlags |= O_NONBLOCK;
+            result = reservation.Finish(result, accepted, (flags & SOCK_CLOEXEC) != 0);
         }
-        return InputOutputCalls.Install(thread, accepted!, (flags & SOCK_CLOEXEC) != 0);
+        listener.Release();
+        return result;
+    }
+
+    private static long Accept(
+        GuestThread thread, Socket listener, ulong address, ulong length, out Socket? accepted)
+    {
+        long result = AwaitConnection(thread, listener, out accepted);
+        if (result != 0 || address == 0)
+            return result;
+        Span<byte> peer = stackalloc byte[Ipc.Socket.MaximumAddress];
+        int known = (int)Math.Max(accepted!.FormatPeerName(peer), 0);
+        result = WriteAddress(thread, peer[..known], address, length);
+        if (result != 0)
+            accepted.Release();
+        return result;
     }
 
     private static long AwaitConnection(GuestThread thread, Socket listener, out Socket? accepted)
@@ -200,7 +206,7 @@ static partial class SocketCalls
         using Blocking wait = new(thread, listener.Queue, PollEvents.Readable);
         while ((result = listener.TryAccept(thread, out accepted)) == -EAGAIN)
         {
-            long slept = wait.Sleep(deadline);
+            long slept = wait.Sleep(deadline, listener.Interrupted(deadline));
             if (slept != 0)
                 return slept == -ETIMEDOUT ? -EAGAIN : slept;
         }

@@ -66,30 +66,33 @@ public sealed class SystemCallTable
 
 /// <summary>
 /// What a handler returns when a signal interrupted it, as inside the kernel (include/linux/errno.h): the guest never
-/// sees these, signal delivery turns them into EINTR or a repeated call.
+/// sees these, signal delivery turns them into EINTR or a repeated call. No answer of a call is among them, a process
+/// group below zero (F_GETOWN) included.
 /// </summary>
 public static class Restart
 {
+    private const long Hidden = -1L << 32;
+
     /// <summary>Repeat when the handler was set with SA_RESTART or no handler ran, else EINTR.</summary>
-    public const long System = -512;
+    public const long System = Hidden - 512;
 
     /// <summary>Repeat in any case.</summary>
-    public const long NoInterrupt = -513;
+    public const long NoInterrupt = Hidden - 513;
 
     /// <summary>Repeat only if no handler ran, else EINTR.</summary>
-    public const long NoHandler = -514;
+    public const long NoHandler = Hidden - 514;
 
     /// <summary>As <see cref="NoHandler"/>, through restart_syscall with the thread's saved deadline.</summary>
-    public const long Block = -516;
+    public const long Block = Hidden - 516;
 
     /// <summary>rt_sigreturn and execve: registers are already what they must be.</summary>
-    public const long KeepRegisters = -600;
+    public const long KeepRegisters = Hidden - 600;
 
     /// <summary>
     /// A call that is served while its processor is in the guest would have to wait: nothing has been done, and the
     /// thread itself serves it again once it is out.
     /// </summary>
-    public const long AtExit = -601;
+    public const long AtExit = Hidden - 601;
 
     /// <summary>One of the codes for which the call is made again or becomes EINTR.</summary>
     public static bool IsRestart(long result) => result is <= System and >= Block;

@@ -98,14 +98,18 @@ sealed class TerminalMaster(PseudoTerminal terminal, PseudoTerminals registry, i
 
     private long OpenPeer(GuestThread thread, int flags)
     {
-        long result = registry.OpenSlave(thread, terminal, flags, out OpenFile? file);
-        if (result != 0)
+        // Before it becomes anybody's controlling terminal.
+        long result = InputOutputCalls.Reserve(thread, out InputOutputCalls.Reservation reservation);
+        if (result < 0)
             return result;
-        result = file!.ChargeTo(registry.Personality.KernelMemory);
+        result = registry.OpenSlave(thread, terminal, flags, out OpenFile? file);
         if (result == 0)
-            return InputOutputCalls.Install(thread, file, (flags & O_CLOEXEC) != 0);
-        file.Release();
-        return result;
+        {
+            result = file!.ChargeTo(registry.Personality.KernelMemory);
+            if (result != 0)
+                file.Release();
+        }
+        return reservation.Finish(result, file, (flags & O_CLOEXEC) != 0);
     }
 
     private long SendSignal(GuestThread thread, int signal)

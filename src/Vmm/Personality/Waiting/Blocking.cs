@@ -32,13 +32,14 @@ public readonly ref struct Blocking
     }
 
     /// <summary>Sleeps until a notification, a signal or the deadline (host CLOCK_MONOTONIC nanoseconds).</summary>
+    /// <param name="interrupted">What a signal ends it with.</param>
     /// <returns>
-    /// 0: look again. -ETIMEDOUT: the deadline has passed. a code of <see cref="Restart"/>: see
-    /// <see cref="GuestThread.MayWait"/>.
+    /// 0: look again. -ETIMEDOUT: the deadline has passed. <paramref name="interrupted"/>, or another code of
+    /// <see cref="Restart"/>: see <see cref="GuestThread.MayWait"/>.
     /// </returns>
-    public long Sleep(long deadline = Parker.Forever)
+    public long Sleep(long deadline = Parker.Forever, long interrupted = Restart.System)
     {
-        long code = _thread.MayWait();
+        long code = _thread.MayWait(interrupted);
         if (code != 0)
             return code;
         return _thread.Parker.Park(deadline) ? 0 : -ETIMEDOUT;
@@ -60,7 +61,8 @@ public readonly ref struct Blocking
         using Blocking wait = new(thread, queue, PollEvents.Readable | PollEvents.ReadHangUp);
         while ((result = file.Read(thread, buffer)) == -EAGAIN)
         {
-            long slept = wait.Sleep(file.ReadDeadline(startedAt));
+            long deadline = file.ReadDeadline(startedAt);
+            long slept = wait.Sleep(deadline, file.Interrupted(deadline));
             if (slept == -ETIMEDOUT)
                 return file.ReadTimedOut(buffer);
             if (slept != 0)
@@ -83,7 +85,8 @@ public readonly ref struct Blocking
         using Blocking wait = new(thread, queue, PollEvents.Writable);
         while ((result = file.Write(thread, buffer)) == -EAGAIN)
         {
-            long slept = wait.Sleep(file.WriteDeadline(startedAt));
+            long deadline = file.WriteDeadline(startedAt);
+            long slept = wait.Sleep(deadline, file.Interrupted(deadline));
             if (slept != 0)
                 return slept == -ETIMEDOUT ? -EAGAIN : slept;
         }

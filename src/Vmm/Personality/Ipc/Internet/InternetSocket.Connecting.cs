@@ -353,7 +353,7 @@ public sealed partial class InternetSocket
             }
             if (IsNonBlocking)
                 return -EINPROGRESS;
-            long slept = wait.Sleep(deadline);
+            long slept = wait.Sleep(deadline, Interrupted(deadline));
             if (slept != 0)
                 return slept == -ETIMEDOUT ? -EINPROGRESS : slept;
         }

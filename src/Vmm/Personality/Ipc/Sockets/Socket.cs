@@ -1,5 +1,6 @@
 using Sandbox.Host;
 using Sandbox.Vmm.Personality.Files;
+using Sandbox.Vmm.Personality.SystemCalls;
 using Sandbox.Vmm.Personality.Waiting;
 using static Sandbox.Host.Libc;
 
@@ -46,9 +47,15 @@ public abstract class Socket : OpenFile
 
     public long SendTimeout { get; set; }
 
+    /// <summary>read(2) of nothing asks the socket for nothing (sock_read_iter); recv(2) does.</summary>
+    public override long Read(GuestThread thread, Span<byte> buffer) => buffer.IsEmpty ? 0 : Read(buffer);
+
     public override long ReadDeadline(long startedAt) => Deadline(startedAt, ReceiveTimeout);
 
     public override long WriteDeadline(long startedAt) => Deadline(startedAt, SendTimeout);
+
+    /// <summary>sock_intr_errno: a call that began anew would have its whole timeout again.</summary>
+    public override long Interrupted(long deadline) => deadline == Parker.Forever ? Restart.System : -EINTR;
 
     private static long Deadline(long startedAt, long timeout) =>
         timeout == 0 || timeout > Parker.Forever - startedAt ? Parker.Forever : startedAt + timeout;

@@ -69,7 +69,7 @@ public sealed partial class UnixSocket
         using Blocking wait = new(thread, listener.Queue, PollEvents.Writable);
         while ((result = TryConnect(listener, credentials, inode)) == -EAGAIN)
         {
-            long slept = wait.Sleep(deadline);
+            long slept = wait.Sleep(deadline, Interrupted(deadline));
             if (slept != 0)
                 return slept == -ETIMEDOUT ? -EAGAIN : slept;
         }
@@ -100,6 +100,9 @@ public sealed partial class UnixSocket
     internal override long FindTarget(GuestThread thread, ReadOnlySpan<byte> address, out ISendTarget? target)
     {
         target = null;
+        // unix_seqpacket_sendmsg does not look at it.
+        if (Type == SOCK_SEQPACKET)
+            return 0;
         if (Type != SOCK_DGRAM)
             return PeerAddress is null ? -EOPNOTSUPP : -EISCONN;
         long result = Find(thread, address, out UnixSocket? found);
