@@ -87,7 +87,6 @@ public sealed class InformationTests
     [Fact]
     public void What_there_is_not_is_refused() => Check(
         0,
-        (SYS_shmget, 0, 4096, 0x200, 0, -ENOSYS),
         (SYS_semget, 0, 1, 0x200, 0, -ENOSYS),
         (SYS_msgget, 0, 0x200, 0, 0, -ENOSYS),
         (SYS_mq_open, Data, O_RDWR | O_CREAT, 0, 0, -ENOSYS),
