@@ -1,6 +1,7 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Personality;
+using Sandbox.Vmm.Personality.Ipc;
 using Sandbox.Vmm.Platforms;
 using Sandbox.Vmm.Tests.Ipc;
 using Xunit;
@@ -241,6 +242,31 @@ public sealed class ProcessTests
             results.Add(cpu.Result);
             yield return cpu.Call(SYS_exit_group);
         }
+    }
+
+    [Fact]
+    public void What_execve_copies_of_a_guest_is_counted_and_given_back()
+    {
+        const ulong path = Data, vector = Data + 0x100, text = Data + 0x1000;
+        const long room = 3 << 20;
+        using DirectGuest guest = new();
+        KernelMemory budget = guest.Personality.ArgumentMemory;
+        guest.Thread.Process.Limits.Set(RLIMIT_STACK, 64 << 20, 64 << 20);
+        byte[] value = new byte[100_000];
+        value.AsSpan().Fill((byte)'x');
+        guest.Write(path, "/none"u8);
+        guest.Write(text, value);
+        guest.WriteWords(vector, [.. Enumerable.Repeat(text, 50), 0]);
+        Assert.Equal(-ENOENT, guest.Call(SYS_execve, path, vector, 0));
+        Assert.Equal(0, budget.Used);
+        // Others have most of it.
+        Assert.True(budget.TryReserve(budget.Limit - room));
+        Assert.Equal(-ENOMEM, guest.Call(SYS_execve, path, vector, 0));
+        Assert.Equal(-ENOMEM, guest.Call(SYS_execve, path, 0, vector));
+        guest.WriteWords(vector, [.. Enumerable.Repeat(text, 20), 0]);
+        Assert.Equal(-ENOENT, guest.Call(SYS_execve, path, vector, 0));
+        Assert.Equal(-EFAULT, guest.Call(SYS_execve, path, vector, DirectGuest.Unmapped));
+        Assert.Equal(budget.Limit - room, budget.Used);
     }
 
     [Fact]
