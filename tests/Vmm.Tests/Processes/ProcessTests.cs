@@ -270,6 +270,60 @@ public sealed class ProcessTests
     }
 
     [Fact]
+    public void Descriptors_of_processes_are_counted_until_they_are_closed()
+    {
+        using DirectGuest guest = new();
+        KernelMemory budget = guest.Personality.KernelMemory;
+        Assert.True(budget.TryReserve(budget.Limit - budget.Used - 2 * KernelMemory.ObjectCost));
+        long first = guest.Call(SYS_pidfd_open, LinuxPersonality.FirstPid);
+        Assert.InRange(first, 0, 255);
+        Assert.InRange(guest.Call(SYS_pidfd_open, LinuxPersonality.FirstPid), 0, 255);
+        Assert.Equal(-ENFILE, guest.Call(SYS_pidfd_open, LinuxPersonality.FirstPid));
+        Assert.Equal(budget.Limit, budget.Used);
+        Assert.Equal(0, guest.Call(SYS_close, (ulong)first));
+        Assert.Equal(first, guest.Call(SYS_pidfd_open, LinuxPersonality.FirstPid));
+    }
+
+    [Fact]
+    public void A_process_that_has_ended_holds_no_buffers()
+    {
+        using ScriptedGuest guest = new();
+        WeakReference buffer = null!, vector = null!, polled = null!;
+        bool named = false, held = true;
+        Routine child = Child;
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.True(named);
+        Assert.False(held);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            cpu.Child = guest.Platform.AddressOf(child);
+            yield return cpu.Call(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, Data);
+            ulong pid = (ulong)cpu.Result;
+            yield return cpu.Call(SYS_wait4, pid, 0, 0, 0);
+            // The host thread has returned from the child's last steps, or is about to.
+            for (int i = 0; held && i < 500; i++, Thread.Sleep(10))
+            {
+                GC.Collect();
+                held = buffer.IsAlive || vector.IsAlive || polled.IsAlive;
+            }
+            named = GuestThread.Current!.Descriptors.Acquire(cpu.Read<int>(Data)) is { } file
+                && ((Personality.Processes.PidFile)file).Process.Leader.HasEnded;
+            yield return cpu.Call(SYS_exit_group);
+        }
+
+        IEnumerable<GuestExit> Child(ScriptedCpu cpu)
+        {
+            GuestThread thread = GuestThread.Current!;
+            buffer = new(thread.TransferBuffer);
+            vector = new(thread.VectorBuffer);
+            polled = new(thread.PollSet);
+            thread = null!;
+            yield return cpu.Call(SYS_exit, 0);
+        }
+    }
+
+    [Fact]
     public void Orphans_go_to_the_nearest_subreaper()
     {
         using ScriptedGuest guest = new();

@@ -56,6 +56,7 @@ public sealed partial class GuestThread
         Personality.Tracer?.ThreadEnded(this, process.IsGroupExiting ? process.GroupExitStatus : ExitStatus);
         if (last)
             process.End(this, status);
+        LetBuffersGo();
         ChargeEnd();
     }
 }
