@@ -1,9 +1,11 @@
 using System.Collections.Concurrent;
+using System.Reflection;
 using Sandbox.Host;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Personality.Signals;
 using Sandbox.Vmm.Personality.Time;
 using Sandbox.Vmm.Platforms;
+using Sandbox.Vmm.Tests.Ipc;
 using Xunit;
 using static Sandbox.Host.Libc;
 
@@ -124,6 +126,28 @@ public sealed class TimerTests
             gone = cpu.Result;
             yield return cpu.Call(SYS_exit_group);
         }
+    }
+
+    [Theory]
+    [InlineData(CLOCK_REALTIME)]
+    [InlineData(CLOCK_BOOTTIME)]
+    public void A_POSIX_timer_that_comes_early_comes_again(int clock)
+    {
+        using DirectGuest guest = new();
+        guest.Thread.SetSignalMask(SignalSet.Of(SIGUSR1));
+        PosixTimer timer = new(guest.Thread.Process, clock, SIGUSR1, 0, null, valueIsId: false);
+        timer.Set(guest.Personality.Clock.Read(clock) + 500_000_000, 0, absolute: true);
+        // What the queue does when it is due; the clock has been set back meanwhile, or was read a moment too late.
+        TakeFromQueue(timer, guest.Personality.Timers);
+        ((ITimerCallback)timer).OnTimer();
+        Assert.Equal(1, guest.Personality.Timers.Count);
+        Assert.True(SpinWait.SpinUntil(() => guest.Thread.PendingSet == SignalSet.Of(SIGUSR1), 20_000));
+    }
+
+    private static void TakeFromQueue(PosixTimer timer, TimerQueue queue)
+    {
+        FieldInfo handle = typeof(PosixTimer).GetField("_handle", BindingFlags.Instance | BindingFlags.NonPublic)!;
+        Assert.True(queue.Cancel((TimerHandle)handle.GetValue(timer)!));
     }
 
     [Fact]

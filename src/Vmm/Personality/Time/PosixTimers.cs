@@ -81,6 +81,8 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
     private readonly ulong _value;
     private readonly bool _valueIsId;
     private readonly GuestThread? _target;
+    /// <summary>The timer's clock, or CLOCK_MONOTONIC for a relative deadline on CLOCK_REALTIME.</summary>
+    private int _deadlineClock;
     private TimerHandle _handle;
     private long _deadline;
     private long _interval;
@@ -94,7 +96,7 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
         Process process, int clock, int signal, ulong value, GuestThread? target, bool valueIsId)
     {
         _process = process;
-        _clock = clock;
+        _clock = _deadlineClock = clock;
         _signalNumber = signal;
         _value = value;
         _target = target;
@@ -110,7 +112,7 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
 
     private bool IsCpuClock => !GuestClock.IsTimeOfDay(_clock);
 
-    private long Now => IsCpuClock ? _process.CpuNanoseconds : Personality.Clock.Read(_clock);
+    private long Now => IsCpuClock ? _process.CpuNanoseconds : Personality.Clock.Read(_deadlineClock);
 
     public (long Value, long Interval) Get()
     {
@@ -139,6 +141,8 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
             _overrun = 0;
             _interval = value == 0 ? 0 : interval;
             _deadline = 0;
+            // As on Linux: a time from now is not moved by who sets the clock.
+            _deadlineClock = _clock == CLOCK_REALTIME && !absolute ? CLOCK_MONOTONIC : _clock;
             if (value != 0)
                 Arm(absolute ? value : GuestClock.SaturatingAdd(Now, value));
             return old;
@@ -164,7 +168,7 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
             return;
         long monotonic = IsCpuClock
             ? Personality.Clock.After(Math.Max((_deadline - Now) / Environment.ProcessorCount, CpuClockStep))
-            : Personality.Clock.ToMonotonic(_clock, _deadline);
+            : Personality.Clock.ToMonotonic(_deadlineClock, _deadline);
         _handle = Personality.Timers.Schedule(monotonic, this);
     }
 
@@ -177,12 +181,9 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
             long now = Now;
             if (now < _deadline)
             {
-                // Set anew meanwhile, or a CPU clock that has not got there yet.
-                if (IsCpuClock)
-                {
-                    Personality.Timers.Cancel(_handle);
-                    Arm(_deadline);
-                }
+                // Set anew meanwhile, or a clock that has not got there yet: one that counts CPU time or was set back.
+                Personality.Timers.Cancel(_handle);
+                Arm(_deadline);
                 return;
             }
             if (_target is { HasEnded: true })
