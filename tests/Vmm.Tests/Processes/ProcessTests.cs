@@ -2,6 +2,7 @@ using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Personality.Ipc;
+using Sandbox.Vmm.Personality.Signals;
 using Sandbox.Vmm.Platforms;
 using Sandbox.Vmm.Tests.Ipc;
 using Xunit;
@@ -371,30 +372,59 @@ public sealed class ProcessTests
         using DirectGuest guest = new();
         Process first = guest.Thread.Process;
         first.IsSubreaper = true;
-        // Without threads: its last one is gone, and what it held is being released.
-        Process ending = Add(first, 10), parent = Add(ending, 11), orphan = Add(parent, 12);
+        Process ending = Add(guest, first, 10), parent = Add(guest, ending, 11), orphan = Add(guest, parent, 12);
         ending.IsSubreaper = true;
         lock (guest.Personality.TaskLock)
             parent.BecomeZombie(0);
         Assert.Same(first, orphan.Parent);
+    }
 
-        Process Add(Process under, int pid)
+    /// <summary>A process without threads: its last one is gone, and what it held is being released.</summary>
+    private static Process Add(DirectGuest guest, Process under, int pid)
+    {
+        Process first = guest.Thread.Process;
+        Process made = new(guest.Personality, pid)
         {
-            Process made = new(guest.Personality, pid)
-            {
-                Memory = first.Memory,
-                Descriptors = first.Descriptors,
-                FileSystem = first.FileSystem,
-                Actions = first.Actions,
-            };
-            made.InheritFrom(under);
-            lock (guest.Personality.TaskLock)
-            {
-                under.Adopt(made);
-                made.JoinGroup(under.Group);
-            }
-            return made;
+            Memory = first.Memory,
+            Descriptors = first.Descriptors,
+            FileSystem = first.FileSystem,
+            Actions = first.Actions,
+        };
+        made.InheritFrom(under);
+        lock (guest.Personality.TaskLock)
+        {
+            under.Adopt(made);
+            made.JoinGroup(under.Group);
         }
+        return made;
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_subreaper_hears_of_the_zombies_that_it_gets(bool ignores)
+    {
+        using DirectGuest guest = new();
+        Process first = guest.Thread.Process;
+        first.IsSubreaper = true;
+        guest.Thread.SetSignalMask(SignalSet.Of(SIGCHLD));
+        if (ignores)
+            first.Actions[SIGCHLD].sa_handler = SIG_IGN;
+        Process parent = Add(guest, first, 10), zombie = Add(guest, parent, 11);
+        // As clone(2) without a signal makes it, and with a parent that ends silently itself.
+        zombie.ExitSignal = parent.ExitSignal = 0;
+        lock (guest.Personality.TaskLock)
+        {
+            zombie.BecomeZombie(7 << 8);
+            Assert.Equal(0UL, guest.Thread.PendingSet);
+            parent.BecomeZombie(0);
+        }
+        Assert.Equal(ignores, zombie.IsReaped);
+        if (ignores)
+            return;
+        Assert.Same(first, zombie.Parent);
+        Assert.Equal(SIGCHLD, guest.Thread.TryTakeSignal(SignalSet.Of(SIGCHLD), out siginfo_t info));
+        Assert.Equal((11, CLD_EXITED, 7), (info.si_pid, info.si_code, info.si_status));
     }
 
     [Fact]

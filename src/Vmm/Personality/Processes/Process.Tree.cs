@@ -97,6 +97,12 @@ public sealed partial class Process
         ReleaseVforkParent();
         Personality.OnProcessEnded(this);
         ExitWaiters.Notify(PollEvents.Readable);
+        TellParent();
+    }
+
+    /// <summary>The zombie's parent hears of its end; it vanishes if that does not want to know.</summary>
+    private void TellParent()
+    {
         if (Parent is not { } parent)
         {
             Reap();
@@ -110,11 +116,11 @@ public sealed partial class Process
         }
         if (ExitSignal != 0)
         {
-            int signal = WTERMSIG(status);
+            int signal = WTERMSIG(ExitStatus);
             parent.SendSignalLocked(
                 ExitSignal,
                 signal != 0 ? ChildInfo(ExitSignal, CLD_KILLED, signal)
-                    : ChildInfo(ExitSignal, CLD_EXITED, WEXITSTATUS(status)),
+                    : ChildInfo(ExitSignal, CLD_EXITED, WEXITSTATUS(ExitStatus)),
                 null);
         }
         if (reap)
@@ -145,12 +151,11 @@ public sealed partial class Process
             _children.RemoveAt(i);
             child.Parent = null;
             heir?.Adopt(child);
+            // Whatever its parent was to be sent: the new one did not choose it.
+            child.ExitSignal = SIGCHLD;
             if (child.IsZombie)
             {
-                if (child.Parent is null)
-                    child.Reap();
-                else
-                    heir!.ChildWaiters.Notify(PollEvents.All);
+                child.TellParent();
                 continue;
             }
             if (child.ParentDeathSignal != 0)
