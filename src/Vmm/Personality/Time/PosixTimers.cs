@@ -81,6 +81,7 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
     private readonly ulong _value;
     private readonly bool _valueIsId;
     private readonly GuestThread? _target;
+    private readonly GuestThread? _measured;
     /// <summary>The timer's clock, or CLOCK_MONOTONIC for a relative deadline on CLOCK_REALTIME.</summary>
     private int _deadlineClock;
     private TimerHandle _handle;
@@ -92,8 +93,10 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
     /// <param name="signal">0 for SIGEV_NONE.</param>
     /// <param name="target">SIGEV_THREAD_ID's thread, or null for the process.</param>
     /// <param name="valueIsId">The signal carries the timer's id, as when no sigevent was given.</param>
+    /// <param name="measured">Whose CPU time CLOCK_THREAD_CPUTIME_ID is: the thread that made the timer.</param>
     public PosixTimer(
-        Process process, int clock, int signal, ulong value, GuestThread? target, bool valueIsId)
+        Process process, int clock, int signal, ulong value, GuestThread? target, bool valueIsId,
+        GuestThread? measured = null)
     {
         _process = process;
         _clock = _deadlineClock = clock;
@@ -101,6 +104,7 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
         _value = value;
         _target = target;
         _valueIsId = valueIsId;
+        _measured = measured;
         _signal = new() { Source = this };
     }
 
@@ -112,7 +116,8 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
 
     private bool IsCpuClock => !GuestClock.IsTimeOfDay(_clock);
 
-    private long Now => IsCpuClock ? _process.CpuNanoseconds : Personality.Clock.Read(_deadlineClock);
+    private long Now => !IsCpuClock ? Personality.Clock.Read(_deadlineClock)
+        : _measured?.CpuNanoseconds ?? _process.CpuNanoseconds;
 
     public (long Value, long Interval) Get()
     {
@@ -164,10 +169,12 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
     private void Arm(long deadline)
     {
         _deadline = Math.Max(deadline, 1);
-        if (_signalNumber == 0)
+        // The clock of a thread that has ended stands still.
+        if (_signalNumber == 0 || _measured is { HasEnded: true })
             return;
+        int cpus = _measured is null ? Environment.ProcessorCount : 1;
         long monotonic = IsCpuClock
-            ? Personality.Clock.After(Math.Max((_deadline - Now) / Environment.ProcessorCount, CpuClockStep))
+            ? Personality.Clock.After(Math.Max((_deadline - Now) / cpus, CpuClockStep))
             : Personality.Clock.ToMonotonic(_deadlineClock, _deadline);
         _handle = Personality.Timers.Schedule(monotonic, this);
     }
