@@ -3,6 +3,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Personality.Ipc;
 using Sandbox.Vmm.Personality.Signals;
+using Sandbox.Vmm.Personality.SystemCalls;
 using Sandbox.Vmm.Platforms;
 using Sandbox.Vmm.Tests.Ipc;
 using Xunit;
@@ -321,6 +322,47 @@ public sealed class ProcessTests
             polled = new(thread.PollSet);
             thread = null!;
             yield return cpu.Call(SYS_exit, 0);
+        }
+    }
+
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    [InlineData(false, false)]
+    public void A_fork_comes_behind_a_stop_of_its_group(bool meanwhile, bool byKill)
+    {
+        using ScriptedGuest guest = new();
+        long pid = 0, waited = 0;
+        Routine child = cpu => Exit(cpu, 0);
+        GuestThread first = guest.Begin(Program);
+        Assert.True(SpinWait.SpinUntil(() => first.Process.IsStopped, 20_000));
+        Assert.Single(guest.Personality.ListProcesses());
+        first.Process.SendSignal(SIGCONT, SignalInfo.Kernel(SIGCONT));
+        ScriptedGuest.Exited(guest.Personality.WaitForEnd());
+        Assert.InRange(pid, 3, 10);
+        Assert.Equal(pid, waited);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            cpu.Child = guest.Platform.AddressOf(child);
+            if (meanwhile)
+                guest.Platform.OnRent = Stop;
+            else
+                Stop();
+            yield return cpu.Call(SYS_fork);
+            pid = cpu.Result;
+            yield return cpu.Call(SYS_wait4, ulong.MaxValue, 0, 0, 0);
+            waited = cpu.Result;
+            yield return cpu.Call(SYS_exit_group);
+        }
+
+        void Stop()
+        {
+            if (byKill)
+                guest.Personality.SystemCalls[SYS_kill].Handler(
+                    GuestThread.Current!, new SystemCallArguments(0, SIGSTOP, 0, 0, 0, 0));
+            else
+                guest.Personality.SignalProcessGroup(LinuxPersonality.FirstPid, SIGSTOP, SignalInfo.Kernel(SIGSTOP));
         }
     }
 
