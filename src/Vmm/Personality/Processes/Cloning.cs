@@ -201,11 +201,11 @@ static class Cloning
                 Process? adopter = Has(flags, CLONE_PARENT) ? parent.Process.Parent : parent.Process;
                 adopter?.Adopt(process);
                 process.JoinGroup(parent.Process.Group);
-                if (Has(flags, CLONE_VFORK))
-                {
-                    parent.VforkDone = false;
-                    process.VforkParent = parent;
-                }
+            }
+            if (Has(flags, CLONE_VFORK))
+            {
+                parent.VforkDone = false;
+                child.VforkParent = parent;
             }
             process.AddThread(child);
             personality.AddTask(child);
@@ -236,8 +236,8 @@ static class Cloning
             parent.Parker.Park(Waiting.Parker.Forever);
         lock (parent.Personality.TaskLock)
         {
-            if (child.Process.VforkParent == parent)
-                child.Process.VforkParent = null;
+            if (child.VforkParent == parent)
+                child.VforkParent = null;
         }
     }
 }

@@ -143,8 +143,6 @@ static class Execution
         thread.Cpu.Attach(program.Memory);
         oldMemory.Release();
         oldExecutable?.Release();
-        lock (personality.TaskLock)
-            process.ReleaseVforkParent();
     }
 
     /// <summary>What does not survive execve: handlers, the alternate stack, timers, close-on-exec descriptors.</summary>

@@ -50,9 +50,6 @@ public sealed partial class Process
     /// <summary>Threads blocked in wait(2) for this process's children.</summary>
     internal WaitQueue ChildWaiters { get; } = new();
 
-    /// <summary>The thread that vfork(2) suspended until this process execs or ends.</summary>
-    internal GuestThread? VforkParent { get; set; }
-
     internal void Adopt(Process child)
     {
         child.Parent = this;
@@ -94,7 +91,6 @@ public sealed partial class Process
         // "Was" is meant with this process alive, which the count of threads no longer shows.
         Group.HangUpIfOrphaned(wasOrphaned && !ConnectsGroup(), this);
 
-        ReleaseVforkParent();
         Personality.OnProcessEnded(this);
         ExitWaiters.Notify(PollEvents.Readable);
         TellParent();
@@ -163,15 +159,6 @@ public sealed partial class Process
                     child.ParentDeathSignal, SignalInfo.User(child.ParentDeathSignal, Pid, Credentials.RealUid), null);
             child.Group.HangUpIfOrphaned(wasOrphaned, null);
         }
-    }
-
-    internal void ReleaseVforkParent()
-    {
-        if (VforkParent is not { } waiting)
-            return;
-        VforkParent = null;
-        waiting.VforkDone = true;
-        waiting.Parker.Unpark();
     }
 
     /// <summary>The exit status has been taken: the pid becomes free.</summary>
