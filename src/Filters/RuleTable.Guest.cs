@@ -53,6 +53,8 @@ static partial class RuleTable
         Allow(Main | Personality, SYS_sendto, "a stream that is a socket",
             [Int(3, MSG_DONTWAIT | MSG_NOSIGNAL), Null(4)]),
         Allow(Main | Personality, SYS_poll, "whether a stream is ready", [Long(1, 1), Int(2, 0)]),
+        Allow(Main | Channel | Guest | Streams, SYS_poll, "the trace's reader is waited for",
+            [Long(1, 1), Int(2, uint.MaxValue)]),
         Allow(Main | Personality, SYS_epoll_ctl, "a stream that will be waited for", [Int(1, EPOLL_CTL_MOD)]),
         Allow(None, SYS_epoll_ctl, "a stream is made", [Int(1, EPOLL_CTL_ADD)]),
         Allow(None, SYS_epoll_create1, "a stream is made", [Int(0, EPOLL_CLOEXEC)]),

@@ -15,7 +15,7 @@ public class InitialStackTests
     {
         ArgumentList list = new();
         foreach (string value in strings)
-            Assert.True(list.TryAdd(Encoding.UTF8.GetBytes(value)));
+            Assert.Equal(0, list.Add(Encoding.UTF8.GetBytes(value)));
         return list;
     }
 
@@ -124,8 +124,8 @@ public class InitialStackTests
     public void OverlongStringsAreRefused()
     {
         ArgumentList list = new();
-        Assert.True(list.TryAdd(new byte[ArgumentList.MaximumStringBytes - 1].Select(_ => (byte)'x').ToArray()));
-        Assert.False(list.TryAdd(new byte[ArgumentList.MaximumStringBytes].Select(_ => (byte)'x').ToArray()));
+        Assert.Equal(0, list.Add(new byte[ArgumentList.MaximumStringBytes - 1].Select(_ => (byte)'x').ToArray()));
+        Assert.Equal(-E2BIG, list.Add(new byte[ArgumentList.MaximumStringBytes].Select(_ => (byte)'x').ToArray()));
         Assert.Equal(1, list.Count);
     }
 
@@ -139,10 +139,10 @@ public class InitialStackTests
     [Fact]
     public void AScriptsArgumentsAreTheInterpretersAndThePath()
     {
-        ArgumentList? list = List("name", "1", "2").ForScript("/bin/sh"u8, "-e"u8, "./script"u8);
-        Assert.Equal("/bin/sh\0-e\0./script\01\02\0"u8, list!.Bytes);
-        list = List().ForScript("/bin/sh"u8, default, "./script"u8);
-        Assert.Equal("/bin/sh\0./script\0"u8, list!.Bytes);
+        Assert.Equal(0, List("name", "1", "2").ForScript("/bin/sh"u8, "-e"u8, "./script"u8, out ArgumentList list));
+        Assert.Equal("/bin/sh\0-e\0./script\01\02\0"u8, list.Bytes);
+        Assert.Equal(0, List().ForScript("/bin/sh"u8, default, "./script"u8, out list));
+        Assert.Equal("/bin/sh\0./script\0"u8, list.Bytes);
     }
 
     [Fact]

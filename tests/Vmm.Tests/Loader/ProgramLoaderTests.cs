@@ -4,6 +4,7 @@ using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Memory;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Personality.Files;
+using Sandbox.Vmm.Personality.Ipc;
 using Sandbox.Vmm.Personality.Loader;
 using Sandbox.Vmm.Tests.Memory;
 using Xunit;
@@ -69,6 +70,18 @@ public sealed class ProgramLoaderTests : IDisposable
         }
     }
 
+    /// <summary>Opens what the directory has when it is let.</summary>
+    private sealed class HeldUp(Directory directory, ManualResetEventSlim arrived, ManualResetEventSlim goOn)
+        : IExecutableOpener
+    {
+        public long OpenExecutable(ReadOnlySpan<byte> path, out OpenFile? file)
+        {
+            arrived.Set();
+            goOn.Wait();
+            return directory.OpenExecutable(path, out file);
+        }
+    }
+
     private readonly GuestMemory _memory = new(64 << 20, new NoSlots());
     private readonly Vdso _vdso;
     private readonly Directory _directory;
@@ -85,13 +98,14 @@ public sealed class ProgramLoaderTests : IDisposable
     {
         ArgumentList list = new();
         foreach (string value in strings)
-            Assert.True(list.TryAdd(Encoding.UTF8.GetBytes(value)));
+            Assert.Equal(0, list.Add(Encoding.UTF8.GetBytes(value)));
         return list;
     }
 
     private long Load(
         string path, ArgumentList arguments, out LoadedProgram? program, out ExecFailure reason,
-        ArgumentList? environment = null, ulong seed = 1, ulong stackLimit = 8 << 20, bool fixedLayout = false)
+        ArgumentList? environment = null, ulong seed = 1, ulong stackLimit = 8 << 20, bool fixedLayout = false,
+        IExecutableOpener? opener = null)
     {
         Assert.Equal(0, _directory.OpenExecutable(Encoding.UTF8.GetBytes(path), out OpenFile? file));
         ProgramLoader loader = new(_memory, _vdso, new LoaderOptions { Seed = seed });
@@ -105,7 +119,7 @@ public sealed class ProgramLoaderTests : IDisposable
             StackLimit = stackLimit,
             FixedLayout = fixedLayout,
         };
-        long result = loader.Load(request, _directory, out program, out reason);
+        long result = loader.Load(request, opener ?? _directory, out program, out reason);
         file!.Release();
         return result;
     }
@@ -372,7 +386,7 @@ public sealed class ProgramLoaderTests : IDisposable
         ArgumentList many = new();
         string value = new('x', 1000);
         for (int i = 0; i < 3000; i++)
-            Assert.True(many.TryAdd(Encoding.ASCII.GetBytes(value)));
+            Assert.Equal(0, many.Add(Encoding.ASCII.GetBytes(value)));
         Fails("/prog", E2BIG, ExecFailure.ArgumentsTooLong, many);
         Assert.Equal(0, Load("/prog", many, out LoadedProgram? program, out _, stackLimit: 64 << 20));
         Assert.Equal(3000, Arguments(program!).Length);
@@ -387,17 +401,18 @@ public sealed class ProgramLoaderTests : IDisposable
         Assert.Equal(0, Load("/prog", List("a", "", longest), out LoadedProgram? program, out _));
         ulong limit = 1 << 20;
         VirtualAddress vector = new(program!.StackPointer + 8);
-        Assert.Equal(0, ArgumentList.Read(program.Memory, vector, ref limit, out ArgumentList list));
+        Assert.Equal(0, ArgumentList.Read(program.Memory, vector, ref limit, null, out ArgumentList list));
         Assert.Equal(3, list.Count);
         Assert.Equal(longest, Encoding.ASCII.GetString(list[2]));
         Assert.Equal((1ul << 20) - (ulong)list.Bytes.Length - 24, limit);
-        Assert.Equal(0, ArgumentList.Read(program.Memory, VirtualAddress.Null, ref limit, out list));
+        Assert.Equal(0, ArgumentList.Read(program.Memory, VirtualAddress.Null, ref limit, null, out list));
         Assert.Equal(0, list.Count);
         limit = 20;
-        Assert.Equal(-E2BIG, ArgumentList.Read(program.Memory, vector, ref limit, out _));
+        Assert.Equal(-E2BIG, ArgumentList.Read(program.Memory, vector, ref limit, null, out _));
         limit = 1 << 20;
-        Assert.Equal(-EFAULT, ArgumentList.Read(program.Memory, new VirtualAddress(0x1000), ref limit, out _));
-        Assert.Equal(-EFAULT, ArgumentList.Read(program.Memory, new VirtualAddress(ulong.MaxValue - 7), ref limit, out _));
+        Assert.Equal(-EFAULT, ArgumentList.Read(program.Memory, new VirtualAddress(0x1000), ref limit, null, out _));
+        Assert.Equal(
+            -EFAULT, ArgumentList.Read(program.Memory, new VirtualAddress(ulong.MaxValue - 7), ref limit, null, out _));
         // One byte more than an argument may have.
         VirtualAddress place = new(0x1000_0000);
         Assert.Equal((long)place.Value, program.Memory.Map(
@@ -406,8 +421,65 @@ public sealed class ProgramLoaderTests : IDisposable
         overlong.AsSpan().Fill((byte)'z');
         Assert.True(program.Memory.TryWrite(place, overlong));
         Assert.True(program.Memory.TryWrite(new VirtualAddress(program.StackPointer + 8), place.Value));
-        Assert.Equal(-E2BIG, ArgumentList.Read(program.Memory, vector, ref limit, out _));
+        Assert.Equal(-E2BIG, ArgumentList.Read(program.Memory, vector, ref limit, null, out _));
         program.Discard();
+    }
+
+    [Fact]
+    public void ArgumentsOfLoadsUnderWayAreCountedUntilTheirEnd()
+    {
+        const long strings = 1 << 20, slack = 128 << 10;
+        _directory.Add("/prog", ElfBuilder.Fixed().Build());
+        _directory.Add("/script", "#!/prog\n"u8.ToArray());
+        KernelMemory budget = new(strings * 7 / 2);
+        using ManualResetEventSlim arrived = new(), goOn = new();
+        ArgumentList first = new(budget), environment = new(budget);
+        Assert.Equal(0, Fill(first));
+        LoadedProgram? program = null;
+        long result = -1;
+        Thread load = new(() => result = Load(
+            "/script", first, out program, out _, environment, opener: new HeldUp(_directory, arrived, goOn)));
+        load.Start();
+        Assert.True(arrived.Wait(20_000, TestContext.Current.CancellationToken));
+        // The list, and the interpreter's.
+        Assert.InRange(budget.Used, 2 * strings - slack, 2 * strings + slack);
+
+        // The next has no room for the interpreter's, the one behind it for its own.
+        ArgumentList second = new(budget), third = new(budget);
+        Assert.Equal(0, Fill(second));
+        Assert.Equal(-ENOMEM, Load("/script", second, out _, out ExecFailure reason));
+        Assert.Equal(ExecFailure.TooLarge, reason);
+        Assert.Equal(-ENOMEM, Fill(third));
+        third.Release();
+        // An ordinary command line needs no budget.
+        long left = budget.Limit - budget.Used;
+        Assert.True(budget.TryReserve(left));
+        ArgumentList small = new(budget);
+        Assert.Equal(0, small.Add("prog"u8));
+        Assert.Equal(0, Load("/script", small, out LoadedProgram? other, out _, new ArgumentList(budget)));
+        other!.Discard();
+        budget.Release(left);
+        second.Release();
+
+        goOn.Set();
+        load.Join();
+        Assert.Equal(0, result);
+        program!.Discard();
+        // The list, and the stack.
+        Assert.InRange(budget.Used, 2 * strings - slack, 2 * strings + slack);
+        first.Release();
+        environment.Release();
+        Assert.Equal(0, budget.Used);
+
+        static long Fill(ArgumentList list)
+        {
+            byte[] value = new byte[(64 << 10) - 1];
+            value.AsSpan().Fill((byte)'x');
+            long error = 0;
+            for (long done = 0; error == 0 && done < strings; done += value.Length + 1)
+                error = list.Add(value);
+            return error;
+        }
     }
 
     [Theory]

@@ -1,6 +1,9 @@
 using Sandbox.Host;
 using Sandbox.Policy.Contract;
 using Sandbox.Vmm.Personality;
+using Sandbox.Vmm.Personality.Ipc;
+using Sandbox.Vmm.Personality.Signals;
+using Sandbox.Vmm.Personality.SystemCalls;
 using Sandbox.Vmm.Platforms;
 using Sandbox.Vmm.Tests.Ipc;
 using Xunit;
@@ -286,6 +289,126 @@ public sealed class ProcessTests
     }
 
     [Fact]
+    public void What_execve_copies_of_a_guest_is_counted_and_given_back()
+    {
+        const ulong path = Data, vector = Data + 0x100, text = Data + 0x1000;
+        const long room = 3 << 20;
+        using DirectGuest guest = new();
+        KernelMemory budget = guest.Personality.ArgumentMemory;
+        guest.Thread.Process.Limits.Set(RLIMIT_STACK, 64 << 20, 64 << 20);
+        byte[] value = new byte[100_000];
+        value.AsSpan().Fill((byte)'x');
+        guest.Write(path, "/none"u8);
+        guest.Write(text, value);
+        guest.WriteWords(vector, [.. Enumerable.Repeat(text, 50), 0]);
+        Assert.Equal(-ENOENT, guest.Call(SYS_execve, path, vector, 0));
+        Assert.Equal(0, budget.Used);
+        // Others have most of it.
+        Assert.True(budget.TryReserve(budget.Limit - room));
+        Assert.Equal(-ENOMEM, guest.Call(SYS_execve, path, vector, 0));
+        Assert.Equal(-ENOMEM, guest.Call(SYS_execve, path, 0, vector));
+        guest.WriteWords(vector, [.. Enumerable.Repeat(text, 20), 0]);
+        Assert.Equal(-ENOENT, guest.Call(SYS_execve, path, vector, 0));
+        Assert.Equal(-EFAULT, guest.Call(SYS_execve, path, vector, DirectGuest.Unmapped));
+        Assert.Equal(budget.Limit - room, budget.Used);
+    }
+
+    [Fact]
+    public void Descriptors_of_processes_are_counted_until_they_are_closed()
+    {
+        using DirectGuest guest = new();
+        KernelMemory budget = guest.Personality.KernelMemory;
+        Assert.True(budget.TryReserve(budget.Limit - budget.Used - 2 * KernelMemory.ObjectCost));
+        long first = guest.Call(SYS_pidfd_open, LinuxPersonality.FirstPid);
+        Assert.InRange(first, 0, 255);
+        Assert.InRange(guest.Call(SYS_pidfd_open, LinuxPersonality.FirstPid), 0, 255);
+        Assert.Equal(-ENFILE, guest.Call(SYS_pidfd_open, LinuxPersonality.FirstPid));
+        Assert.Equal(budget.Limit, budget.Used);
+        Assert.Equal(0, guest.Call(SYS_close, (ulong)first));
+        Assert.Equal(first, guest.Call(SYS_pidfd_open, LinuxPersonality.FirstPid));
+    }
+
+    [Fact]
+    public void A_process_that_has_ended_holds_no_buffers()
+    {
+        using ScriptedGuest guest = new();
+        WeakReference buffer = null!, vector = null!, polled = null!;
+        bool named = false, held = true;
+        Routine child = Child;
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.True(named);
+        Assert.False(held);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            cpu.Child = guest.Platform.AddressOf(child);
+            yield return cpu.Call(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, Data);
+            ulong pid = (ulong)cpu.Result;
+            yield return cpu.Call(SYS_wait4, pid, 0, 0, 0);
+            // The host thread has returned from the child's last steps, or is about to.
+            for (int i = 0; held && i < 500; i++, Thread.Sleep(10))
+            {
+                GC.Collect();
+                held = buffer.IsAlive || vector.IsAlive || polled.IsAlive;
+            }
+            named = GuestThread.Current!.Descriptors.Acquire(cpu.Read<int>(Data)) is { } file
+                && ((Personality.Processes.PidFile)file).Process.Leader.HasEnded;
+            yield return cpu.Call(SYS_exit_group);
+        }
+
+        IEnumerable<GuestExit> Child(ScriptedCpu cpu)
+        {
+            GuestThread thread = GuestThread.Current!;
+            buffer = new(thread.TransferBuffer);
+            vector = new(thread.VectorBuffer);
+            polled = new(thread.PollSet);
+            thread = null!;
+            yield return cpu.Call(SYS_exit, 0);
+        }
+    }
+
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    [InlineData(false, false)]
+    public void A_fork_comes_behind_a_stop_of_its_group(bool meanwhile, bool byKill)
+    {
+        using ScriptedGuest guest = new();
+        long pid = 0, waited = 0;
+        Routine child = cpu => Exit(cpu, 0);
+        GuestThread first = guest.Begin(Program);
+        Assert.True(SpinWait.SpinUntil(() => first.Process.IsStopped, 20_000));
+        Assert.Single(guest.Personality.ListProcesses());
+        first.Process.SendSignal(SIGCONT, SignalInfo.Kernel(SIGCONT));
+        ScriptedGuest.Exited(guest.Personality.WaitForEnd());
+        Assert.InRange(pid, 3, 10);
+        Assert.Equal(pid, waited);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            cpu.Child = guest.Platform.AddressOf(child);
+            if (meanwhile)
+                guest.Platform.OnRent = Stop;
+            else
+                Stop();
+            yield return cpu.Call(SYS_fork);
+            pid = cpu.Result;
+            yield return cpu.Call(SYS_wait4, ulong.MaxValue, 0, 0, 0);
+            waited = cpu.Result;
+            yield return cpu.Call(SYS_exit_group);
+        }
+
+        void Stop()
+        {
+            if (byKill)
+                guest.Personality.SystemCalls[SYS_kill].Handler(
+                    GuestThread.Current!, new SystemCallArguments(0, SIGSTOP, 0, 0, 0, 0));
+            else
+                guest.Personality.SignalProcessGroup(LinuxPersonality.FirstPid, SIGSTOP, SignalInfo.Kernel(SIGSTOP));
+        }
+    }
+
+    [Fact]
     public void Orphans_go_to_the_nearest_subreaper()
     {
         using ScriptedGuest guest = new();
@@ -333,30 +456,59 @@ public sealed class ProcessTests
         using DirectGuest guest = new();
         Process first = guest.Thread.Process;
         first.IsSubreaper = true;
-        // Without threads: its last one is gone, and what it held is being released.
-        Process ending = Add(first, 10), parent = Add(ending, 11), orphan = Add(parent, 12);
+        Process ending = Add(guest, first, 10), parent = Add(guest, ending, 11), orphan = Add(guest, parent, 12);
         ending.IsSubreaper = true;
         lock (guest.Personality.TaskLock)
             parent.BecomeZombie(0);
         Assert.Same(first, orphan.Parent);
+    }
 
-        Process Add(Process under, int pid)
+    /// <summary>A process without threads: its last one is gone, and what it held is being released.</summary>
+    private static Process Add(DirectGuest guest, Process under, int pid)
+    {
+        Process first = guest.Thread.Process;
+        Process made = new(guest.Personality, pid)
         {
-            Process made = new(guest.Personality, pid)
-            {
-                Memory = first.Memory,
-                Descriptors = first.Descriptors,
-                FileSystem = first.FileSystem,
-                Actions = first.Actions,
-            };
-            made.InheritFrom(under);
-            lock (guest.Personality.TaskLock)
-            {
-                under.Adopt(made);
-                made.JoinGroup(under.Group);
-            }
-            return made;
+            Memory = first.Memory,
+            Descriptors = first.Descriptors,
+            FileSystem = first.FileSystem,
+            Actions = first.Actions,
+        };
+        made.InheritFrom(under);
+        lock (guest.Personality.TaskLock)
+        {
+            under.Adopt(made);
+            made.JoinGroup(under.Group);
         }
+        return made;
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_subreaper_hears_of_the_zombies_that_it_gets(bool ignores)
+    {
+        using DirectGuest guest = new();
+        Process first = guest.Thread.Process;
+        first.IsSubreaper = true;
+        guest.Thread.SetSignalMask(SignalSet.Of(SIGCHLD));
+        if (ignores)
+            first.Actions[SIGCHLD].sa_handler = SIG_IGN;
+        Process parent = Add(guest, first, 10), zombie = Add(guest, parent, 11);
+        // As clone(2) without a signal makes it, and with a parent that ends silently itself.
+        zombie.ExitSignal = parent.ExitSignal = 0;
+        lock (guest.Personality.TaskLock)
+        {
+            zombie.BecomeZombie(7 << 8);
+            Assert.Equal(0UL, guest.Thread.PendingSet);
+            parent.BecomeZombie(0);
+        }
+        Assert.Equal(ignores, zombie.IsReaped);
+        if (ignores)
+            return;
+        Assert.Same(first, zombie.Parent);
+        Assert.Equal(SIGCHLD, guest.Thread.TryTakeSignal(SignalSet.Of(SIGCHLD), out siginfo_t info));
+        Assert.Equal((11, CLD_EXITED, 7), (info.si_pid, info.si_code, info.si_status));
     }
 
     [Fact]

@@ -17,6 +17,9 @@ public sealed class ScriptedPlatform : IPlatform
     /// <summary>Processors in use.</summary>
     public int Rented => Volatile.Read(ref _rented);
 
+    /// <summary>Done once, by the next that rents a processor: in the midst of a clone.</summary>
+    public Action? OnRent;
+
     /// <summary>Whether calls can be handed over here.</summary>
     public bool HandsOver { get; set; }
 
@@ -56,6 +59,7 @@ public sealed class ScriptedPlatform : IPlatform
     public VirtualCpu RentCpu()
     {
         Interlocked.Increment(ref _rented);
+        Interlocked.Exchange(ref OnRent, null)?.Invoke();
         return new ScriptedCpu(this);
     }
 

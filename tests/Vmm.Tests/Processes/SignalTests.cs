@@ -28,6 +28,29 @@ public sealed class SignalTests
     }
 
     [Fact]
+    public void A_temporary_mask_ends_although_nothing_is_pending_any_more()
+    {
+        using ScriptedGuest guest = new();
+        ulong mask = 0;
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.Equal(SignalSet.Of(SIGUSR1), mask);
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            GuestThread thread = GuestThread.Current!;
+            thread.SetSignalMask(SignalSet.Of(SIGUSR1));
+            thread.BeginTemporaryMask(SignalSet.Of(SIGUSR2));
+            thread.EndTemporaryMask(interrupted: true);
+            // As when another thread has taken the signal, and the process is continued.
+            lock (guest.Personality.TaskLock)
+                thread.RecalculatePending();
+            yield return new(GuestExitKind.Interrupted);
+            mask = thread.SignalMask;
+            yield return cpu.Call(SYS_exit_group);
+        }
+    }
+
+    [Fact]
     public void A_handler_gets_its_frame_and_returns_to_where_it_was()
     {
         using ScriptedGuest guest = new();

@@ -56,6 +56,33 @@ public sealed class ThreadTests
     }
 
     [Fact]
+    public void A_thread_made_with_CLONE_VFORK_suspends_its_maker_until_it_ends()
+    {
+        using ScriptedGuest guest = new(l => l.WallMilliseconds = 20_000);
+        int seen = 0;
+        long tid = 0;
+        Routine other = Other;
+        ScriptedGuest.Exited(guest.Run(Program));
+        Assert.Equal((3, 5), (tid, seen));
+
+        IEnumerable<GuestExit> Program(ScriptedCpu cpu)
+        {
+            cpu.Child = guest.Platform.AddressOf(other);
+            yield return cpu.Call(SYS_clone, ThreadFlags | CLONE_VFORK, Data + 0x10000, Data, Data, 0);
+            tid = cpu.Result;
+            seen = cpu.Read<int>(Data + 64);
+            yield return cpu.Call(SYS_exit_group);
+        }
+
+        IEnumerable<GuestExit> Other(ScriptedCpu cpu)
+        {
+            Thread.Sleep(30);
+            cpu.Write(Data + 64, 5);
+            yield return cpu.Call(SYS_exit, 0);
+        }
+    }
+
+    [Fact]
     public void A_thread_is_joined_through_its_tid_word()
     {
         using ScriptedGuest guest = new();

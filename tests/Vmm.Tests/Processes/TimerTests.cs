@@ -1,9 +1,11 @@
 using System.Collections.Concurrent;
+using System.Reflection;
 using Sandbox.Host;
 using Sandbox.Vmm.Personality;
 using Sandbox.Vmm.Personality.Signals;
 using Sandbox.Vmm.Personality.Time;
 using Sandbox.Vmm.Platforms;
+using Sandbox.Vmm.Tests.Ipc;
 using Xunit;
 using static Sandbox.Host.Libc;
 
@@ -123,6 +125,80 @@ public sealed class TimerTests
             yield return cpu.Call(SYS_timer_gettime, id, Data);
             gone = cpu.Result;
             yield return cpu.Call(SYS_exit_group);
+        }
+    }
+
+    [Theory]
+    [InlineData(CLOCK_REALTIME)]
+    [InlineData(CLOCK_BOOTTIME)]
+    public void A_POSIX_timer_that_comes_early_comes_again(int clock)
+    {
+        using DirectGuest guest = new();
+        guest.Thread.SetSignalMask(SignalSet.Of(SIGUSR1));
+        PosixTimer timer = new(guest.Thread.Process, clock, SIGUSR1, 0, null, valueIsId: false);
+        timer.Set(guest.Personality.Clock.Read(clock) + 500_000_000, 0, absolute: true);
+        // What the queue does when it is due; the clock has been set back meanwhile, or was read a moment too late.
+        TakeFromQueue(timer, guest.Personality.Timers);
+        ((ITimerCallback)timer).OnTimer();
+        Assert.Equal(1, guest.Personality.Timers.Count);
+        Assert.True(SpinWait.SpinUntil(() => guest.Thread.PendingSet == SignalSet.Of(SIGUSR1), 20_000));
+    }
+
+    private static void TakeFromQueue(PosixTimer timer, TimerQueue queue)
+    {
+        FieldInfo handle = typeof(PosixTimer).GetField("_handle", BindingFlags.Instance | BindingFlags.NonPublic)!;
+        Assert.True(queue.Cancel((TimerHandle)handle.GetValue(timer)!));
+    }
+
+    [Fact]
+    public void A_timer_on_a_threads_CPU_time_does_not_count_that_of_others()
+    {
+        using ScriptedGuest guest = new();
+        bool idleFired = true, busyFired = false;
+        Routine busy = Busy;
+        ScriptedGuest.Exited(guest.Run(Idle));
+        Assert.True(busyFired);
+        Assert.False(idleFired);
+
+        IEnumerable<GuestExit> Idle(ScriptedCpu cpu)
+        {
+            cpu.Write(Data, SignalSet.Of(SIGUSR1) | SignalSet.Of(SIGUSR2));
+            yield return cpu.Call(SYS_rt_sigprocmask, SIG_BLOCK, Data, 0, 8);
+            cpu.Child = guest.Platform.AddressOf(busy);
+            yield return cpu.Call(SYS_clone, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD,
+                Data + 0x10000);
+            foreach (GuestExit step in StartTimer(cpu, Data + 0x100, SIGUSR1, milliseconds: 100))
+                yield return step;
+            // Set by the other, which wakes this one.
+            while (cpu.Read<int>(Data + 0x400) == 0)
+                yield return cpu.Call(SYS_futex, Data + 0x400, FUTEX_WAIT, 0, 0);
+            yield return cpu.Call(SYS_rt_sigpending, Data, 8);
+            idleFired = SignalSet.Contains(cpu.Read<ulong>(Data), SIGUSR1);
+            yield return cpu.Call(SYS_exit_group);
+        }
+
+        IEnumerable<GuestExit> Busy(ScriptedCpu cpu)
+        {
+            foreach (GuestExit step in StartTimer(cpu, Data + 0x200, SIGUSR2, milliseconds: 300))
+                yield return step;
+            for (int i = 0; !busyFired && i < 2000; i++)
+            {
+                yield return cpu.Spin(10);
+                yield return cpu.Call(SYS_rt_sigpending, Data + 0x300, 8);
+                busyFired = SignalSet.Contains(cpu.Read<ulong>(Data + 0x300), SIGUSR2);
+            }
+            cpu.Write(Data + 0x400, 1);
+            yield return cpu.Call(SYS_futex, Data + 0x400, FUTEX_WAKE, 1);
+            yield return cpu.Call(SYS_exit, 0);
+        }
+
+        static IEnumerable<GuestExit> StartTimer(ScriptedCpu cpu, ulong at, int signal, int milliseconds)
+        {
+            cpu.Write(at, new sigevent { sigev_signo = signal, sigev_notify = SIGEV_SIGNAL });
+            yield return cpu.Call(SYS_timer_create, CLOCK_THREAD_CPUTIME_ID, at, at + 0x80);
+            ulong id = cpu.Read<uint>(at + 0x80);
+            cpu.Write(at, new itimerspec { it_value = GuestClock.ToTimespec(milliseconds * 1_000_000L) });
+            yield return cpu.Call(SYS_timer_settime, id, 0, at, 0);
         }
     }
 

@@ -1,6 +1,9 @@
 using System.Text;
 using Sandbox.Host;
+using Sandbox.Vmm.Personality.Time;
+using Sandbox.Vmm.Personality.Trace;
 using Sandbox.Vmm.Platforms;
+using Sandbox.Vmm.Tests.Ipc;
 using Xunit;
 using static Sandbox.Host.Libc;
 
@@ -54,6 +57,53 @@ public sealed class TraceTests
             yield return cpu.Call(SYS_futex, Data, FUTEX_WAKE_PRIVATE, 1);
             yield return cpu.Call(400, 1, 2);
             yield return cpu.Call(SYS_exit_group, 3);
+        }
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(O_NONBLOCK)]
+    public void A_reader_who_stalls_keeps_no_timer_waiting(int flags)
+    {
+        const int pipeBytes = 4096;
+        (FileDescriptor read, FileDescriptor write) = FileDescriptor.CreatePipe();
+        using (read)
+        using (write)
+        using (DirectGuest guest = new())
+        {
+            Assert.Equal(pipeBytes, fcntl(write.Value, F_SETPIPE_SZ, pipeBytes));
+            Assert.Equal(0, fcntl(write.Value, F_SETFL, O_WRONLY | flags));
+            Assert.Equal(pipeBytes, write.Write(new byte[pipeBytes]));
+            Tracer tracer = new(write, guest.Personality);
+            tracer.ThreadEnded(guest.Thread, 3 << 8);
+            PendingCall timer = PendingCall.Start(() =>
+            {
+                ((ITimerCallback)tracer).OnTimer();
+                return 0;
+            });
+            Assert.Equal(0, timer.Result());
+            // Nor does one that is due while a guest's thread waits for the reader with the lock.
+            PendingCall thread = PendingCall.Start(() =>
+            {
+                tracer.Finish();
+                return 0;
+            });
+            Assert.True(thread.IsWaiting(100));
+            timer = PendingCall.Start(() =>
+            {
+                ((ITimerCallback)tracer).OnTimer();
+                return 0;
+            });
+            Assert.Equal(0, timer.Result());
+            byte[] text = new byte[2 * pipeBytes];
+            Assert.Equal(pipeBytes, read.Read(text));
+            Assert.Equal(0, thread.Result());
+            int length = (int)read.Read(text);
+            Assert.Equal("[pid 2] +++ exited with 3 +++\n", Encoding.UTF8.GetString(text, 0, length));
+            // A reader who has caught up gets the next line from the timer.
+            tracer.ThreadEnded(guest.Thread, SIGKILL);
+            length = (int)read.Read(text);
+            Assert.Equal("[pid 2] +++ killed by SIGKILL +++\n", Encoding.UTF8.GetString(text, 0, length));
         }
     }
 

@@ -78,7 +78,8 @@ public sealed partial class GuestThread
         }
         Counters.CountHandedOver();
         LastCallAt = Attendance.Now;
-        if (HasPendingSignal || Restart.IsRestart(result) || result == Restart.KeepRegisters || !Memory.IsCurrent(Cpu))
+        if (HasPendingSignal || _restoreMask || Restart.IsRestart(result) || result == Restart.KeepRegisters
+            || !Memory.IsCurrent(Cpu))
             exchange.AnswerOutside(number, result);
         else
             exchange.Answer(number, result);

@@ -37,6 +37,8 @@ public sealed partial class ProgramLoader(GuestMemory memory, Vdso vdso, LoaderO
         if (error == 0)
             error = BuildAddressSpace(request, parts, out program, out reason);
         parts.Interpreter?.Release();
+        if (parts.Arguments != request.Arguments)
+            parts.Arguments.Release();
         // The program has taken over the reference to its file.
         if (error != 0)
             parts.File.Release();
@@ -70,18 +72,21 @@ public sealed partial class ProgramLoader(GuestMemory memory, Vdso vdso, LoaderO
                 return -ELOOP;
             if (!ScriptHeader.TryParse(start[..(int)count], out ScriptHeader header))
                 return -ENOEXEC;
-            ArgumentList? arguments = parts.Arguments.ForScript(header.Interpreter, header.Argument, path);
-            if (arguments is null)
+            long error = parts.Arguments.ForScript(
+                header.Interpreter, header.Argument, path, out ArgumentList arguments);
+            if (error != 0)
             {
-                reason = ExecFailure.ArgumentsTooLong;
-                return -E2BIG;
+                reason = error == -ENOMEM ? ExecFailure.TooLarge : ExecFailure.ArgumentsTooLong;
+                return error;
             }
-            long error = opener.OpenExecutable(header.Interpreter, out OpenFile? interpreter);
+            if (parts.Arguments != request.Arguments)
+                parts.Arguments.Release();
+            parts.Arguments = arguments;
+            error = opener.OpenExecutable(header.Interpreter, out OpenFile? interpreter);
             if (error != 0)
                 return RefuseInterpreter(error, out reason);
             parts.File.Release();
             parts.File = interpreter!;
-            parts.Arguments = arguments;
             path = header.Interpreter.ToArray();
         }
     }
@@ -150,12 +155,16 @@ public sealed partial class ProgramLoader(GuestMemory memory, Vdso vdso, LoaderO
         {
             // Since 5.18 Linux never starts a program without argv[0].
             parts.Arguments = new ArgumentList();
-            parts.Arguments.TryAdd([]);
+            parts.Arguments.Add([]);
         }
         ulong strings = (ulong)parts.Arguments.Bytes.Length + (ulong)request.Environment.Bytes.Length
             + (ulong)request.Path.Length + 1;
         ulong pointers = sizeof(ulong) * ((ulong)parts.Arguments.Count + (ulong)request.Environment.Count);
-        return strings + pointers > ArgumentList.Limit(request.StackLimit) ? -E2BIG : 0;
+        if (strings + pointers > ArgumentList.Limit(request.StackLimit))
+            return -E2BIG;
+        // They are put together once more, as they will lie on the stack.
+        reason = ExecFailure.TooLarge;
+        return request.Environment.TryHold((long)(strings + pointers)) ? 0 : -ENOMEM;
     }
 
     /// <returns>Bytes read: fewer than asked for only at the end of the file. Or a negative errno.</returns>

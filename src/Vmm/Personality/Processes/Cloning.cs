@@ -48,6 +48,14 @@ static class Cloning
             return error;
         LinuxPersonality personality = parent.Personality;
         ulong flags = args.flags;
+        (ProcessGroup Group, long Count) signals;
+        lock (personality.TaskLock)
+        {
+            signals = GroupSignals(parent.Process);
+            // One that the group has had already comes before the child: as on Linux, the call is made again behind it.
+            if (parent.HasPendingSignal)
+                return Restart.NoInterrupt;
+        }
         // What the processor would refuse in FS.
         if (Has(flags, CLONE_SETTLS) && args.tls >= GuestThread.UserAddressEnd)
             return -EPERM;
@@ -94,7 +102,7 @@ static class Cloning
                 return error;
             }
         }
-        if (!Publish(parent, child, flags))
+        if (!Publish(parent, child, flags, signals))
         {
             personality.HostThreads.Return(worker);
             Abandon(child, flags);
@@ -169,8 +177,16 @@ static class Cloning
             child.ClearTidAddress = args.child_tid;
     }
 
-    /// <summary>Makes the child visible. False when the parent is being killed: then there is no child any more.</summary>
-    private static bool Publish(GuestThread parent, GuestThread child, ulong flags)
+    /// <summary>Under TaskLock: changes when a process of this one's group is sent a signal with all others.</summary>
+    private static (ProcessGroup Group, long Count) GroupSignals(Process process) =>
+        (process.Group, process.Group.SignalsSent + process.Personality.SignalsToAll);
+
+    /// <summary>
+    /// Makes the child visible. False when it must not be: the parent is being killed, or its group was sent a signal
+    /// that the child, which was not in it yet, has missed.
+    /// </summary>
+    private static bool Publish(
+        GuestThread parent, GuestThread child, ulong flags, (ProcessGroup Group, long Count) signals)
     {
         LinuxPersonality personality = parent.Personality;
         Process process = child.Process;
@@ -180,14 +196,16 @@ static class Cloning
                 return false;
             if (process != parent.Process)
             {
+                if (GroupSignals(parent.Process) != signals)
+                    return false;
                 Process? adopter = Has(flags, CLONE_PARENT) ? parent.Process.Parent : parent.Process;
                 adopter?.Adopt(process);
                 process.JoinGroup(parent.Process.Group);
-                if (Has(flags, CLONE_VFORK))
-                {
-                    parent.VforkDone = false;
-                    process.VforkParent = parent;
-                }
+            }
+            if (Has(flags, CLONE_VFORK))
+            {
+                parent.VforkDone = false;
+                child.VforkParent = parent;
             }
             process.AddThread(child);
             personality.AddTask(child);
@@ -218,8 +236,8 @@ static class Cloning
             parent.Parker.Park(Waiting.Parker.Forever);
         lock (parent.Personality.TaskLock)
         {
-            if (child.Process.VforkParent == parent)
-                child.Process.VforkParent = null;
+            if (child.VforkParent == parent)
+                child.VforkParent = null;
         }
     }
 }

@@ -15,12 +15,15 @@ namespace Sandbox.Vmm.Personality.Processes;
 /// </summary>
 static class Execution
 {
+    /// <summary>The lists are given back when the program has been loaded, or has not.</summary>
     /// <returns><see cref="Restart.KeepRegisters"/> in the new program, or a negative errno in the old one.</returns>
     public static long Execute(
         GuestThread thread, int directory, byte[] path, ArgumentList arguments, ArgumentList environment, int flags)
     {
         long error = Load(
             thread, directory, path, arguments, environment, flags, out LoadedProgram? program, out _);
+        arguments.Release();
+        environment.Release();
         if (error != 0)
             return error;
         if (!EndOtherThreads(thread))
@@ -140,8 +143,6 @@ static class Execution
         thread.Cpu.Attach(program.Memory);
         oldMemory.Release();
         oldExecutable?.Release();
-        lock (personality.TaskLock)
-            process.ReleaseVforkParent();
     }
 
     /// <summary>What does not survive execve: handlers, the alternate stack, timers, close-on-exec descriptors.</summary>

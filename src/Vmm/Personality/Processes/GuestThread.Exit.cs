@@ -14,6 +14,9 @@ public sealed partial class GuestThread
     /// <summary>set_robust_list(2). 0 for none.</summary>
     internal ulong RobustList { get; set; }
 
+    /// <summary>Suspended by CLONE_VFORK until this thread lets go of the memory. Guarded by TaskLock.</summary>
+    internal GuestThread? VforkParent { get; set; }
+
     /// <summary>In the form of wait(2): what exit(2) was called with.</summary>
     internal int ExitStatus { get; set; }
 
@@ -33,6 +36,14 @@ public sealed partial class GuestThread
         if (ClearTidAddress != 0 && Memory.TryWrite(new VirtualAddress(ClearTidAddress), 0))
             Personality.Futexes.Wake(this, ClearTidAddress, isPrivate: false, 1, FUTEX_BITSET_MATCH_ANY);
         ClearTidAddress = 0;
+        lock (Personality.TaskLock)
+        {
+            if (VforkParent is not { } waiting)
+                return;
+            VforkParent = null;
+            waiting.VforkDone = true;
+            waiting.Parker.Unpark();
+        }
     }
 
     private void Leave()
@@ -56,6 +67,7 @@ public sealed partial class GuestThread
         Personality.Tracer?.ThreadEnded(this, process.IsGroupExiting ? process.GroupExitStatus : ExitStatus);
         if (last)
             process.End(this, status);
+        LetBuffersGo();
         ChargeEnd();
     }
 }

@@ -70,7 +70,7 @@ public sealed partial class GuestThread
         Attendance? attendance = Personality.Attendance;
         while (true)
         {
-            if (HasPendingSignal || _interruptedResult != 0)
+            if (HasPendingSignal || _interruptedResult != 0 || _restoreMask)
             {
                 if (!AttendToWork())
                     return;

@@ -90,16 +90,11 @@ public sealed partial class GuestThread
     /// <param name="interrupted">The call returns a code of <see cref="SystemCalls.Restart"/> or -EINTR.</param>
     public void EndTemporaryMask(bool interrupted)
     {
+        // Before user code runs again, even if the signal has been taken by another thread meanwhile.
         if (interrupted)
-        {
             _restoreMask = true;
-            // Makes sure that the thread looks, even if the signal has been taken by another thread meanwhile.
-            SetWork(ThreadWork.Signal);
-        }
         else
-        {
             SetSignalMask(_savedMask);
-        }
     }
 
     /// <summary>rt_sigtimedwait: signals of the set end the wait although they are blocked.</summary>

@@ -65,9 +65,9 @@ public sealed partial class LinuxPersonality
         ArgumentList arguments = new(), environment = new();
         bool fits = true;
         foreach (string argument in Plan.Arguments)
-            fits &= arguments.TryAdd(Encoding.UTF8.GetBytes(argument));
+            fits &= arguments.Add(Encoding.UTF8.GetBytes(argument)) == 0;
         foreach (string variable in Plan.Environment)
-            fits &= environment.TryAdd(Encoding.UTF8.GetBytes(variable));
+            fits &= environment.Add(Encoding.UTF8.GetBytes(variable)) == 0;
         if (!fits)
         {
             AbandonFirst(thread, -E2BIG, ExecFailure.ArgumentsTooLong);

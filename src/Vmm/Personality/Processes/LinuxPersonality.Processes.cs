@@ -86,6 +86,9 @@ public sealed partial class LinuxPersonality
         return [.. list];
     }
 
+    /// <summary>Signals that kill(2) has sent to everybody, ever. Guarded by TaskLock.</summary>
+    internal long SignalsToAll { get; set; }
+
     /// <summary>Sends a signal to every member. False when there is no such group.</summary>
     public bool SignalProcessGroup(int groupId, int signal, in siginfo_t info)
     {

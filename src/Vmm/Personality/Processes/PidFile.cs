@@ -29,6 +29,13 @@ sealed class PidFile(Process process, int flags) : OpenFile(flags)
     public static long Open(GuestThread thread, Process process, int flags)
     {
         PidFile file = new(process, O_RDWR | flags);
+        // What is left of the process stays as long as the descriptor.
+        long result = file.ChargeTo(thread.Personality.KernelMemory);
+        if (result < 0)
+        {
+            file.Release();
+            return result;
+        }
         ulong softLimit = thread.Process.Limits.Soft(RLIMIT_NOFILE);
         int descriptor = thread.Descriptors.Add(
             file, closeOnExec: true, softLimit: (int)Math.Min(softLimit, int.MaxValue));

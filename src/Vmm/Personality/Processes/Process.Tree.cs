@@ -50,9 +50,6 @@ public sealed partial class Process
     /// <summary>Threads blocked in wait(2) for this process's children.</summary>
     internal WaitQueue ChildWaiters { get; } = new();
 
-    /// <summary>The thread that vfork(2) suspended until this process execs or ends.</summary>
-    internal GuestThread? VforkParent { get; set; }
-
     internal void Adopt(Process child)
     {
         child.Parent = this;
@@ -94,9 +91,14 @@ public sealed partial class Process
         // "Was" is meant with this process alive, which the count of threads no longer shows.
         Group.HangUpIfOrphaned(wasOrphaned && !ConnectsGroup(), this);
 
-        ReleaseVforkParent();
         Personality.OnProcessEnded(this);
         ExitWaiters.Notify(PollEvents.Readable);
+        TellParent();
+    }
+
+    /// <summary>The zombie's parent hears of its end; it vanishes if that does not want to know.</summary>
+    private void TellParent()
+    {
         if (Parent is not { } parent)
         {
             Reap();
@@ -110,11 +112,11 @@ public sealed partial class Process
         }
         if (ExitSignal != 0)
         {
-            int signal = WTERMSIG(status);
+            int signal = WTERMSIG(ExitStatus);
             parent.SendSignalLocked(
                 ExitSignal,
                 signal != 0 ? ChildInfo(ExitSignal, CLD_KILLED, signal)
-                    : ChildInfo(ExitSignal, CLD_EXITED, WEXITSTATUS(status)),
+                    : ChildInfo(ExitSignal, CLD_EXITED, WEXITSTATUS(ExitStatus)),
                 null);
         }
         if (reap)
@@ -145,12 +147,11 @@ public sealed partial class Process
             _children.RemoveAt(i);
             child.Parent = null;
             heir?.Adopt(child);
+            // Whatever its parent was to be sent: the new one did not choose it.
+            child.ExitSignal = SIGCHLD;
             if (child.IsZombie)
             {
-                if (child.Parent is null)
-                    child.Reap();
-                else
-                    heir!.ChildWaiters.Notify(PollEvents.All);
+                child.TellParent();
                 continue;
             }
             if (child.ParentDeathSignal != 0)
@@ -158,15 +159,6 @@ public sealed partial class Process
                     child.ParentDeathSignal, SignalInfo.User(child.ParentDeathSignal, Pid, Credentials.RealUid), null);
             child.Group.HangUpIfOrphaned(wasOrphaned, null);
         }
-    }
-
-    internal void ReleaseVforkParent()
-    {
-        if (VforkParent is not { } waiting)
-            return;
-        VforkParent = null;
-        waiting.VforkDone = true;
-        waiting.Parker.Unpark();
     }
 
     /// <summary>The exit status has been taken: the pid becomes free.</summary>

@@ -77,8 +77,14 @@ public sealed class ProcessGroup(int id, Session session)
         }
     }
 
+    /// <summary>Signals sent to the group as a whole, ever: a fork sees whether its child has missed one.</summary>
+    internal long SignalsSent { get; private set; }
+
+    internal void CountSignal() => SignalsSent++;
+
     internal void SendLocked(int signal, in siginfo_t info)
     {
+        CountSignal();
         // Sending never changes membership: processes leave a group only when their own thread ends them.
         foreach (Process member in _members)
             member.SendSignalLocked(signal, info, null);

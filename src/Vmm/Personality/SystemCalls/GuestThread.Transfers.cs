@@ -20,4 +20,13 @@ public sealed partial class GuestThread
 
     /// <summary>Room for UIO_MAXIOV pairs of base and length.</summary>
     internal ulong[] VectorBuffer => _vectorBuffer ??= new ulong[2 * 1024];
+
+    /// <summary>The thread has ended, but a pidfd, a zombie or a timer may still name it.</summary>
+    private void LetBuffersGo()
+    {
+        _transferBuffer = null;
+        _vectorBuffer = null;
+        _pollSet = null;
+        TraceLine = null;
+    }
 }

@@ -1,4 +1,5 @@
 using Sandbox.Vmm.Memory;
+using Sandbox.Vmm.Personality.Ipc;
 using Sandbox.Vmm.Personality.Loader;
 using Sandbox.Vmm.Personality.Processes;
 using static Sandbox.Host.Libc;
@@ -35,12 +36,16 @@ static partial class ProcessCalls
         if (length == 0 && (flags & AT_EMPTY_PATH) == 0)
             return -ENOENT;
         ulong limit = ArgumentList.Limit(thread.Process.Limits.Soft(RLIMIT_STACK));
-        long error = ArgumentList.Read(memory, new VirtualAddress(argv), ref limit, out ArgumentList arguments);
+        KernelMemory budget = thread.Personality.ArgumentMemory;
+        long error = ArgumentList.Read(memory, new VirtualAddress(argv), ref limit, budget, out ArgumentList arguments);
         if (error != 0)
             return error;
-        error = ArgumentList.Read(memory, new VirtualAddress(envp), ref limit, out ArgumentList environment);
+        error = ArgumentList.Read(memory, new VirtualAddress(envp), ref limit, budget, out ArgumentList environment);
         if (error != 0)
+        {
+            arguments.Release();
             return error;
+        }
         return Execution.Execute(thread, directory, buffer[..length].ToArray(), arguments, environment, flags);
     }
 }

@@ -47,6 +47,7 @@ static partial class SignalCalls
             ProcessGroup? group = pid == 0 ? own.Group : personality.FindGroup(-pid);
             if (group is null)
                 return -ESRCH;
+            group.CountSignal();
             // One success is success; else the last error.
             long result = -ESRCH;
             bool any = false;
@@ -77,6 +78,7 @@ static partial class SignalCalls
     {
         long result = -ESRCH;
         bool any = false;
+        thread.Personality.SignalsToAll++;
         foreach (Process target in thread.Personality.ListProcesses())
         {
             if (target == thread.Process)

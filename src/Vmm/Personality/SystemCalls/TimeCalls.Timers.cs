@@ -76,7 +76,7 @@ static partial class TimeCalls
         int clock = a.Int0;
         if (clock is CLOCK_REALTIME_COARSE or CLOCK_MONOTONIC_COARSE or CLOCK_MONOTONIC_RAW)
             return -EOPNOTSUPP;
-        // Only the process's own CPU clock can be waited for.
+        // Only the CPU clocks of the process and of the thread itself can be waited for.
         if (!GuestClock.IsTimeOfDay(clock) && clock is not (CLOCK_PROCESS_CPUTIME_ID or CLOCK_THREAD_CPUTIME_ID))
             return clock < 0 && TryReadCpuClock(thread, clock, out _) ? -EOPNOTSUPP : -EINVAL;
         sigevent notification = new() { sigev_signo = SIGALRM, sigev_notify = SIGEV_SIGNAL };
@@ -104,7 +104,7 @@ static partial class TimeCalls
         }
         PosixTimer timer = new(
             thread.Process, clock, notification.sigev_signo, notification.sigev_value.sival_ptr, target,
-            valueIsId: isDefault);
+            valueIsId: isDefault, measured: clock == CLOCK_THREAD_CPUTIME_ID ? thread : null);
         int id = thread.Process.PosixTimers.Add(timer);
         if (id < 0)
             return id;

@@ -57,7 +57,9 @@ public sealed unsafe class GuestClock
     {
         if (clock == CLOCK_MONOTONIC)
             return time;
-        return SaturatingAdd(Monotonic, Math.Max(SaturatingAdd(time, -Read(clock)), 0));
+        // In this order: what passes between the two makes it later, not too early.
+        long left = Math.Max(SaturatingAdd(time, -Read(clock)), 0);
+        return SaturatingAdd(Monotonic, left);
     }
 
     /// <summary>The deadline after a time from now; saturates at "never".</summary>

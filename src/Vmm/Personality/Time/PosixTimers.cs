@@ -81,6 +81,9 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
     private readonly ulong _value;
     private readonly bool _valueIsId;
     private readonly GuestThread? _target;
+    private readonly GuestThread? _measured;
+    /// <summary>The timer's clock, or CLOCK_MONOTONIC for a relative deadline on CLOCK_REALTIME.</summary>
+    private int _deadlineClock;
     private TimerHandle _handle;
     private long _deadline;
     private long _interval;
@@ -90,15 +93,18 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
     /// <param name="signal">0 for SIGEV_NONE.</param>
     /// <param name="target">SIGEV_THREAD_ID's thread, or null for the process.</param>
     /// <param name="valueIsId">The signal carries the timer's id, as when no sigevent was given.</param>
+    /// <param name="measured">Whose CPU time CLOCK_THREAD_CPUTIME_ID is: the thread that made the timer.</param>
     public PosixTimer(
-        Process process, int clock, int signal, ulong value, GuestThread? target, bool valueIsId)
+        Process process, int clock, int signal, ulong value, GuestThread? target, bool valueIsId,
+        GuestThread? measured = null)
     {
         _process = process;
-        _clock = clock;
+        _clock = _deadlineClock = clock;
         _signalNumber = signal;
         _value = value;
         _target = target;
         _valueIsId = valueIsId;
+        _measured = measured;
         _signal = new() { Source = this };
     }
 
@@ -110,7 +116,8 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
 
     private bool IsCpuClock => !GuestClock.IsTimeOfDay(_clock);
 
-    private long Now => IsCpuClock ? _process.CpuNanoseconds : Personality.Clock.Read(_clock);
+    private long Now => !IsCpuClock ? Personality.Clock.Read(_deadlineClock)
+        : _measured?.CpuNanoseconds ?? _process.CpuNanoseconds;
 
     public (long Value, long Interval) Get()
     {
@@ -139,6 +146,8 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
             _overrun = 0;
             _interval = value == 0 ? 0 : interval;
             _deadline = 0;
+            // As on Linux: a time from now is not moved by who sets the clock.
+            _deadlineClock = _clock == CLOCK_REALTIME && !absolute ? CLOCK_MONOTONIC : _clock;
             if (value != 0)
                 Arm(absolute ? value : GuestClock.SaturatingAdd(Now, value));
             return old;
@@ -160,11 +169,13 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
     private void Arm(long deadline)
     {
         _deadline = Math.Max(deadline, 1);
-        if (_signalNumber == 0)
+        // The clock of a thread that has ended stands still.
+        if (_signalNumber == 0 || _measured is { HasEnded: true })
             return;
+        int cpus = _measured is null ? Environment.ProcessorCount : 1;
         long monotonic = IsCpuClock
-            ? Personality.Clock.After(Math.Max((_deadline - Now) / Environment.ProcessorCount, CpuClockStep))
-            : Personality.Clock.ToMonotonic(_clock, _deadline);
+            ? Personality.Clock.After(Math.Max((_deadline - Now) / cpus, CpuClockStep))
+            : Personality.Clock.ToMonotonic(_deadlineClock, _deadline);
         _handle = Personality.Timers.Schedule(monotonic, this);
     }
 
@@ -177,12 +188,9 @@ sealed class PosixTimer : ITimerCallback, ISignalSource
             long now = Now;
             if (now < _deadline)
             {
-                // Set anew meanwhile, or a CPU clock that has not got there yet.
-                if (IsCpuClock)
-                {
-                    Personality.Timers.Cancel(_handle);
-                    Arm(_deadline);
-                }
+                // Set anew meanwhile, or a clock that has not got there yet: one that counts CPU time or was set back.
+                Personality.Timers.Cancel(_handle);
+                Arm(_deadline);
                 return;
             }
             if (_target is { HasEnded: true })

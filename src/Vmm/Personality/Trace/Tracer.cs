@@ -10,8 +10,11 @@ namespace Sandbox.Vmm.Personality.Trace;
 /// --trace: one line per system call, signal and exit, in strace's form. Lines are collected and written in blocks;
 /// when the reader does not keep up, the guest waits for it, so that nothing is lost and nothing grows.
 /// </summary>
-sealed class Tracer : ITimerCallback
+sealed unsafe class Tracer : ITimerCallback
 {
+    /// <summary>What a pipe that poll(2) calls writable takes without blocking: PIPE_BUF.</summary>
+    private const int SafeWrite = 4096;
+
     private const int FlushBytes = 32 << 10;
     private const long FlushInterval = 100_000_000;
     private const int LineLimit = 2048;
@@ -153,17 +156,41 @@ sealed class Tracer : ITimerCallback
             if (_length >= FlushBytes)
                 Flush();
             else if (!_flushScheduled)
-                _flushScheduled = !_personality.Timers.Schedule(
-                    _personality.Clock.After(FlushInterval), this).IsNone;
+                ScheduleFlush();
         }
     }
 
+    private void ScheduleFlush() =>
+        _flushScheduled = !_personality.Timers.Schedule(_personality.Clock.After(FlushInterval), this).IsNone;
+
+    /// <summary>Other timers must not wait for the reader: what it does not take at once stays for later.</summary>
     void ITimerCallback.OnTimer()
     {
-        lock (_lock)
+        // Whoever has the lock may be waiting for the reader.
+        if (!_lock.TryEnter())
         {
+            ScheduleFlush();
+            return;
+        }
+        try
+        {
+            int done = 0;
+            while (done < _length && !_broken && IsWritable(0))
+            {
+                int written = TryWrite(_buffer.AsSpan(done, Math.Min(_length - done, SafeWrite)));
+                if (written < 0)
+                    break;
+                done += written;
+            }
+            _buffer.AsSpan(done, _length - done).CopyTo(_buffer);
+            _length -= done;
             _flushScheduled = false;
-            Flush();
+            if (_length > 0 && !_broken)
+                ScheduleFlush();
+        }
+        finally
+        {
+            _lock.Exit();
         }
     }
 
@@ -174,18 +201,33 @@ sealed class Tracer : ITimerCallback
             Flush();
     }
 
+    /// <summary>Waits for the reader.</summary>
     private void Flush()
     {
         int done = 0;
         while (done < _length && !_broken)
         {
-            nint written = _output.Write(_buffer.AsSpan(done, _length - done));
-            if (written > 0)
-                done += (int)written;
-            else if (written is not (-EINTR or -EAGAIN))
-                // The reader is gone: tracing ends, the guest goes on.
-                _broken = true;
+            int written = TryWrite(_buffer.AsSpan(done, _length - done));
+            done += Math.Max(written, 0);
+            // Whether it blocks is up to whoever else has the open file.
+            if (written == -EAGAIN)
+                IsWritable(-1);
         }
         _length = 0;
+    }
+
+    /// <returns>Bytes written, or a negative errno: -EINTR, -EAGAIN, or that by which the trace has ended.</returns>
+    private int TryWrite(ReadOnlySpan<byte> lines)
+    {
+        nint written = _output.Write(lines);
+        // The reader is gone: tracing ends, the guest goes on.
+        _broken = written is not (> 0 or -EINTR or -EAGAIN);
+        return (int)written;
+    }
+
+    private bool IsWritable(int milliseconds)
+    {
+        pollfd one = new() { fd = _output.Value, events = POLLOUT };
+        return poll(&one, 1, milliseconds) > 0;
     }
 }
