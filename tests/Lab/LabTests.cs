@@ -16,7 +16,7 @@ public sealed class LabTests
     [
         "hello-dynamic-nopie", "exceptions-static", "threads-static", "signals-static", "vfork", "events", "pipes",
         "polling", "sockets", "clocks", "random", "descriptors", "sessions", "terminal", "files", "locks",
-        "directories", "processes", "procfs",
+        "directories", "processes", "procfs", "segments",
     ];
 
     public static TheoryData<string> Programs => [.. s_programs, .. Laboratory.All ? s_morePrograms : []];
