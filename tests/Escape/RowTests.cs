@@ -26,6 +26,8 @@ public sealed class RowTests
         "pthread_kill(3), abort(3), and the start of threads",
         // With another C library, or another vDSO.
         "CPU clocks, and hosts whose vDSO has no clock",
+        // With --trace into a stream that does not block and is full.
+        "the trace's reader is waited for",
         // When a VMM fails, is stopped, or its supervisor has closed the network.
         "abort(3), and faults that are not the runtime's to handle", "a last word on standard error",
         "a stopped call is named to the supervisor",
