@@ -35,10 +35,10 @@ public sealed unsafe class LandlockRuleset : IDisposable
             (bool Has, string What)[] parts =
             [
                 (HostVersion >= 3, "Landlock's hold on truncation, from 6.2 on"),
-                (HostVersion >= 4, "Landlock's on TCP, from 6.7 on"),
-                (HostVersion >= 5, "Landlock's on ioctls of devices, from 6.10 on"),
-                (HostVersion >= 6, "Landlock's on abstract sockets, from 6.12 on"),
-                (ThreadsMaySignalEachOther, "Landlock's on signals, from 6.15 or 6.12.23 on"),
+                (HostVersion >= 4, "Landlock's hold on TCP, from 6.7 on"),
+                (HostVersion >= 5, "Landlock's hold on ioctls of devices, from 6.10 on"),
+                (HostVersion >= 6, "Landlock's hold on abstract sockets, from 6.12 on"),
+                (ThreadsMaySignalEachOther, "Landlock's hold on signals, from 6.15 or 6.12.23 on"),
             ];
             return parts.Where(part => !part.Has).Select(part => part.What);
         }

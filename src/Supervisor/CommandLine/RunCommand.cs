@@ -13,7 +13,7 @@ namespace Sandbox.Supervisor.CommandLine;
 /// </summary>
 sealed class RunCommand
 {
-    readonly Option<string> _policy = Value("--policy", "FILE", "what the guest may do; its word on flags holds");
+    readonly Option<string> _policy = Value("--policy", "FILE", "what the guest may do, and what flags may add");
     readonly Option<string> _memory = Value("--memory", "SIZE", "guest memory, in-memory files included (default 1G)");
     readonly Option<string> _cpus = Value("--cpus", "N", "threads whose code runs at once (default: the host's CPUs)");
     readonly Option<string> _timeout = Value("--timeout", "TIME", "wall-clock limit, or none (default 1h)");

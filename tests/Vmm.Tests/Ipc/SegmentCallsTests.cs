@@ -107,6 +107,7 @@ public sealed class SegmentCallsTests : IDisposable
         Assert.Equal(-EACCES, Call(SYS_shmat, id));
         Assert.Equal((long)id, Call(SYS_shmget, 77, 0, 0x124));
         Assert.Equal(-EACCES, Call(SYS_shmget, 77, 0, 0x1b6));
+        Assert.Equal(-EINVAL, Call(SYS_shmget, 77, Size + 1, 0x1b6));
         Assert.Equal(-EPERM, Call(SYS_shmctl, id, IPC_RMID));
         _guest.Write(Data, new shmid64_ds { shm_perm = new() { uid = 2000, mode = 0x1ff } });
         Assert.Equal(-EPERM, Call(SYS_shmctl, id, IPC_SET, Data));

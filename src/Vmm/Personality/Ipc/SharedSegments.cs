@@ -13,9 +13,6 @@ namespace Sandbox.Vmm.Personality.Ipc;
 /// </remarks>
 sealed class SharedSegments(LinuxPersonality personality)
 {
-    /// <summary>SHMMNI.</summary>
-    private const int Limit = SHMMNI;
-
     private const uint AccessBits = 0x1ff;
 
     private readonly Lock _lock = new();
@@ -36,9 +33,9 @@ sealed class SharedSegments(LinuxPersonality personality)
                 return key != IPC_PRIVATE && (flags & IPC_CREAT) == 0 ? -ENOENT : Make(thread, key, size, flags);
             if ((flags & (IPC_CREAT | IPC_EXCL)) == (IPC_CREAT | IPC_EXCL))
                 return -EEXIST;
-            if (!segment.Allows(credentials, (uint)flags & AccessBits))
-                return -EACCES;
-            return size > segment.Size ? -EINVAL : segment.Id;
+            if (size > segment.Size)
+                return -EINVAL;
+            return segment.Allows(credentials, (uint)flags & AccessBits) ? segment.Id : -EACCES;
         }
     }
 
@@ -57,7 +54,7 @@ sealed class SharedSegments(LinuxPersonality personality)
         // There are no huge pages to be had, as /proc/meminfo says.
         if ((flags & SHM_HUGETLB) != 0)
             return -ENOMEM;
-        if (_segments.Count == Limit || !personality.KernelMemory.TryReserve(KernelMemory.ObjectCost))
+        if (_segments.Count == SHMMNI || !personality.KernelMemory.TryReserve(KernelMemory.ObjectCost))
             return -ENOSPC;
         do
             _lastId = (_lastId + 1) & int.MaxValue;

@@ -121,6 +121,15 @@ public sealed class InternetStreamTests : IDisposable
         _guest.Guest.Thread.Parker.Unpark();
     }
 
+    private void InterruptConnect(ulong socket)
+    {
+        PendingCall connect = _guest.ConnectAside(socket, "192.0.2.1:80");
+        Assert.True(connect.IsWaiting(30));
+        Interrupt();
+        Assert.Equal(Restart.System, connect.Result());
+        _guest.Guest.Thread.ClearWork(ThreadWork.Signal);
+    }
+
     [Theory]
     [InlineData("192.0.2.1:80", EACCES, -EACCES)]
     [InlineData("192.0.2.1:80", ENETUNREACH, -ENETUNREACH)]
@@ -191,22 +200,14 @@ public sealed class InternetStreamTests : IDisposable
     {
         _guest.Broker.MayAnswer.Reset();
         ulong socket = _guest.Socket(SOCK_STREAM);
-        PendingCall connect = _guest.ConnectAside(socket, "192.0.2.1:80");
-        Assert.True(connect.IsWaiting(30));
-        Interrupt();
-        Assert.Equal(Restart.System, connect.Result());
-        _guest.Guest.Thread.ClearWork(ThreadWork.Signal);
+        InterruptConnect(socket);
         _guest.Broker.MayAnswer.Set();
         Assert.Equal(0, _guest.Connect(socket, "192.0.2.1:80"));
         Assert.Single(_guest.Broker.Asked);
         // One that is never repeated leaves nothing behind.
         _guest.Broker.MayAnswer.Reset();
         ulong other = _guest.Socket(SOCK_STREAM);
-        connect = _guest.ConnectAside(other, "192.0.2.1:80");
-        Assert.True(connect.IsWaiting(30));
-        Interrupt();
-        Assert.Equal(Restart.System, connect.Result());
-        _guest.Guest.Thread.ClearWork(ThreadWork.Signal);
+        InterruptConnect(other);
         Assert.Equal(0, _guest.Call(SYS_close, other));
         _guest.Broker.MayAnswer.Set();
         // Answers come in order: after this one, the other has come too.
@@ -221,11 +222,7 @@ public sealed class InternetStreamTests : IDisposable
         Personality.Ipc.HostSocketBudget budget = _guest.Guest.Personality.Network!.HostSockets;
         _guest.Broker.MayAnswer.Reset();
         ulong socket = _guest.Socket(SOCK_STREAM);
-        PendingCall connect = _guest.ConnectAside(socket, "192.0.2.1:80");
-        Assert.True(connect.IsWaiting(30));
-        Interrupt();
-        Assert.Equal(Restart.System, connect.Result());
-        _guest.Guest.Thread.ClearWork(ThreadWork.Signal);
+        InterruptConnect(socket);
         _guest.Broker.MayAnswer.Set();
         Assert.Equal(1, budget.Used);
         _guest.Broker.Verdict = port => port == 81 ? EACCES : 0;
